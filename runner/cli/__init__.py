@@ -1,0 +1,1 @@
+"""The command line: steps in order, errors to exit codes, all printing."""

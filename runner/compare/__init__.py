@@ -1,0 +1,1 @@
+"""Exact comparison of records; needs nothing but files."""

@@ -1,0 +1,1 @@
+"""Docker and plain processes behind one protocol."""

@@ -1,0 +1,96 @@
+"""What an engine does: build, run a command on an input within limits, inspect. Knows nothing of cells."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLimits:
+    """What one run may use.
+
+    Attributes:
+        silence: seconds without a line on standard output after which the run is ended.
+        memory_mib: memory in MiB.
+        processes: processes and threads together.
+        output_bytes: bytes of standard output after which the run is ended.
+    """
+
+    silence: float
+    memory_mib: int
+    processes: int
+    output_bytes: int = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a run ended: exactly one of the reasons below, or a plain exit code."""
+
+    code: int | None = None
+    signal: str | None = None  # SIGSEGV, ...
+    timed_out: bool = False
+    out_of_memory: bool = False
+    too_much_output: bool = False
+
+    @property
+    def clean(self) -> bool:
+        """Whether the process ended by itself with code 0."""
+        return self.code == 0 and not (self.timed_out or self.out_of_memory or self.too_much_output)
+
+    def explain(self, limits: RunLimits) -> str:
+        """Return the reason in words."""
+        if self.timed_out:
+            return f"no result for {limits.silence:g} s: ended by the time limit"
+        if self.out_of_memory:
+            return f"killed for memory (limit {limits.memory_mib} MiB)"
+        if self.too_much_output:
+            return f"more than {limits.output_bytes} bytes on standard output"
+        if self.signal:
+            return f"killed by {self.signal}"
+        return f"exit code {self.code}"
+
+
+class Run(Protocol):
+    """A process under way: iterate its lines, then ask how it ended."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield standard output line by line (newline removed) until the process ends or a limit ends it."""
+        ...
+
+    def result(self) -> Exit:
+        """Return how the run ended; only after `lines` is exhausted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """An environment that is ready to run.
+
+    Attributes:
+        reference: what `run` takes: an image tag, or a folder.
+        digest: the image's digest, None where there is none.
+    """
+
+    reference: str
+    digest: str | None
+
+
+class Engine(Protocol):
+    """Docker, or plain processes."""
+
+    name: str
+
+    def describe(self) -> str:
+        """Return the engine and its version in one line."""
+        ...
+
+    def run(
+        self, reference: str, *, stdin: bytes, limits: RunLimits, variables: Mapping[str, str], gpu: bool, log: Path
+    ) -> AbstractContextManager[Run]:
+        """Start the environment's entrypoint with `stdin`; standard error goes to `log`.
+
+        Leaving the context ends the process and removes the container, whatever happened.
+        """
+        ...

@@ -1,0 +1,74 @@
+"""The errors a person can meet: one base, one subclass per exit code, the message written inside.
+
+Every message says what happened, where (file and line, or the log's path) and what to type next.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller; part of the public interface."""
+
+    OK = 0
+    DIFFERENCE = 1
+    USAGE = 2
+    NOTHING_SELECTED = 3
+    ENVIRONMENT = 4
+    CELL_FAILED = 5
+    NO_ENGINE = 6
+    INTERRUPTED = 130
+
+
+class RepromatrixError(Exception):
+    """Base of every error that is reported without a traceback.
+
+    Args:
+        what: what happened, naming the cell or the file.
+        where: file and line, or a log's path.
+        hint: what to type or change next.
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return the whole message, a line each for what, where and the next step."""
+        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.hint:
+            lines.append(f"  next: {self.hint}")
+        return "\n".join(lines)
+
+
+class UsageError(RepromatrixError):
+    """The command line or a file given to it cannot be used."""
+
+
+class MatrixError(UsageError):
+    """matrix.yaml cannot be used; `where` is file and line."""
+
+
+class ResultsError(UsageError):
+    """A results folder cannot be read: missing, damaged, or written by a newer release."""
+
+
+class NothingSelectedError(RepromatrixError):
+    """The selection leaves no cell."""
+
+    exit_code = ExitCode.NOTHING_SELECTED
+
+
+class EnvironmentFailedError(RepromatrixError):
+    """An environment could not be locked, fetched or built."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class NoEngineError(RepromatrixError):
+    """The engine that was asked for does not answer."""
+
+    exit_code = ExitCode.NO_ENGINE

@@ -1,0 +1,1 @@
+"""Cells -> records; a failure is a value, never a lost cell."""

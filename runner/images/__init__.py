@@ -1,0 +1,1 @@
+"""Locks, wheels, bases and images: what a cell runs in."""

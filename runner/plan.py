@@ -1,0 +1,229 @@
+"""`Matrix` + selection -> the cells to run and those left out, with reasons. Pure: no engine, no network.
+
+The only owner of the cell id's form: WORKLOAD/ENVIRONMENT/VARIANT[@DEVICE][+SETTINGS].
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from runner.errors import MatrixError, NothingSelectedError, UsageError
+from runner.matrix import Environment, Matrix, Profile, Settings, Variant, Workload
+from runner.matrix.check import suggest
+from runner.matrix.model import DEFAULT_SETTINGS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """Environment x device x workload x variant x settings."""
+
+    workload: Workload
+    environment: Environment
+    variant: Variant
+    device: str
+    settings: Settings
+
+    @property
+    def id(self) -> str:
+        """The one textual form: file name, argument, CI job name and HTML anchor alike."""
+        device = "" if self.device == "cpu" else f"@{self.device.replace(':', '')}"
+        settings = "" if self.settings.name == DEFAULT_SETTINGS else f"+{self.settings.name}"
+        return f"{self.workload.name}/{self.environment.name}/{self.variant.name}{device}{settings}"
+
+    @property
+    def steps(self) -> int:
+        """Number of updates; the trajectory has as many losses."""
+        return self.variant.steps or self.workload.steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A cell that the matrix has and this plan does not run."""
+
+    cell: Cell
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will run, in the order of the matrix, and what will not."""
+
+    profile: str
+    cells: tuple[Cell, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """The environments of the cells, each once, in order."""
+        return tuple({cell.environment.name: cell.environment for cell in self.cells}.values())
+
+
+def universe(matrix: Matrix) -> tuple[Cell, ...]:
+    """Return every cell of the matrix before `exclude`, profiles and selection."""
+    default = matrix.settings[DEFAULT_SETTINGS]
+    cells = [
+        Cell(workload=workload, environment=environment, variant=variant, device=device, settings=default)
+        for workload in matrix.workloads
+        for environment in matrix.environments
+        for device in environment.devices
+        for variant in matrix.variants
+        if variant.framework == environment.framework
+        and (not variant.flavours or environment.flavour in variant.flavours)
+    ]
+    added = []
+    for rule in matrix.include:
+        matched = [cell for cell in cells if fnmatchcase(cell.id, rule.cells)]
+        _must_match(matched, matrix, rule.line, "include", rule.cells, cells)
+        added += [
+            Cell(
+                workload=cell.workload,
+                environment=cell.environment,
+                variant=cell.variant,
+                device=cell.device,
+                settings=matrix.settings[rule.settings],
+            )
+            for cell in matched
+        ]
+    return tuple({cell.id: cell for cell in (*cells, *added)}.values())
+
+
+def plan(matrix: Matrix, *, profile: str, select: Sequence[str] = ()) -> Plan:
+    """Choose the cells of a profile; `select` are patterns over cell ids, with a leading `!` to leave out.
+
+    A pattern without `/` is tried against the environment's name, its framework and the variant's name.
+
+    Raises:
+        MatrixError: a rule or a profile's pattern that matches nothing.
+        UsageError: an unknown profile.
+        NothingSelectedError: no cell is left.
+    """
+    cells = universe(matrix)
+    chosen_profile = _profile(matrix, profile)
+    excluded = _excluded(matrix, cells)
+    names = _environment_names(matrix, chosen_profile)
+    in_profile = [
+        cell
+        for cell in cells
+        if cell.environment.name in names and (not chosen_profile.devices or cell.device in chosen_profile.devices)
+    ]
+    kept = [cell for cell in in_profile if cell.id not in excluded and _selected(cell, select)]
+    if not kept:
+        _nothing(profile, select, in_profile)
+    left_out = tuple(LeftOut(cell=cell, reason=excluded[cell.id]) for cell in in_profile if cell.id in excluded)
+    return Plan(profile=profile, cells=tuple(kept), left_out=left_out)
+
+
+def find(matrix: Matrix, cell_id: str) -> Cell:
+    """Return the cell of that id.
+
+    Raises:
+        UsageError: there is none; the nearest ids are suggested.
+    """
+    cells = {cell.id: cell for cell in universe(matrix)}
+    if cell_id not in cells:
+        raise UsageError(f"no cell {cell_id!r} in {matrix.path.name}", hint=suggest(cell_id, list(cells)[:2000])[:300])
+    return cells[cell_id]
+
+
+def job_entry(cell: Cell) -> dict[str, Any]:
+    """Return the cell as the entrypoint reads it (docs/architecture.md, the entrypoint contract)."""
+    workload = cell.workload
+    return {
+        "id": cell.id,
+        "device": cell.device,
+        "trace": False,
+        "workload": {
+            "name": workload.name,
+            "steps": cell.steps,
+            "input": list(workload.input),
+            "target": list(workload.target),
+            "hidden_weights": [list(row) for row in workload.hidden_weights],
+            "output_weights": [list(row) for row in workload.output_weights],
+            "hidden_bias": workload.hidden_bias,
+            "output_bias": workload.output_bias,
+            "learning_rate": workload.learning_rate,
+        },
+        "variant": {"name": cell.variant.name, "dtype": cell.variant.dtype, "options": dict(cell.variant.options)},
+    }
+
+
+def job(cells: Sequence[Cell]) -> bytes:
+    """Return the job document for cells that share environment and settings, as canonical JSON."""
+    settings = cells[0].settings
+    variables = dict(cells[0].environment.variables) | dict(settings.variables)
+    document = {
+        "format": 1,
+        "settings": {"name": settings.name, "threads": settings.threads, "isa": settings.isa, "env": variables},
+        "cells": [job_entry(cell) for cell in cells],
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _profile(matrix: Matrix, name: str) -> Profile:
+    if name not in matrix.profiles:
+        raise UsageError(
+            f"no profile {name!r}", where=matrix.path.name, hint=suggest(name, sorted(matrix.profiles))
+        )
+    return matrix.profiles[name]
+
+
+def _environment_names(matrix: Matrix, profile: Profile) -> frozenset[str]:
+    every = [each.name for each in matrix.environments]
+    for pattern in (*profile.environments, *profile.exclude_environments):
+        if not any(fnmatchcase(name, pattern) for name in every):
+            raise MatrixError(
+                f"the profile {profile.name!r} names {pattern!r}, which matches no environment",
+                where=f"{matrix.path.name}:{profile.line}",
+                hint=suggest(pattern, every),
+            )
+    return frozenset(
+        name
+        for name in every
+        if any(fnmatchcase(name, pattern) for pattern in profile.environments)
+        and not any(fnmatchcase(name, pattern) for pattern in profile.exclude_environments)
+    )
+
+
+def _excluded(matrix: Matrix, cells: Sequence[Cell]) -> dict[str, str]:
+    reasons: dict[str, str] = {}
+    for rule in matrix.exclude:
+        matched = [cell for cell in cells if fnmatchcase(cell.id, rule.cells)]
+        _must_match(matched, matrix, rule.line, "exclude", rule.cells, cells)
+        for cell in matched:
+            reasons.setdefault(cell.id, rule.reason)
+    return reasons
+
+
+def _must_match(
+    matched: Sequence[Cell], matrix: Matrix, line: int, key: str, pattern: str, cells: Iterable[Cell]
+) -> None:
+    if not matched:
+        raise MatrixError(
+            f"this {key} matches no cell: {pattern}",
+            where=f"{matrix.path.name}:{line}",
+            hint=suggest(pattern, [cell.id for cell in cells]),
+        )
+
+
+def _selected(cell: Cell, select: Sequence[str]) -> bool:
+    wanted = [pattern for pattern in select if not pattern.startswith("!")]
+    unwanted = [pattern[1:] for pattern in select if pattern.startswith("!")]
+    return (not wanted or any(_matches(cell, each) for each in wanted)) and not any(
+        _matches(cell, each) for each in unwanted
+    )
+
+
+def _matches(cell: Cell, pattern: str) -> bool:
+    if "/" in pattern:
+        return fnmatchcase(cell.id, pattern)
+    names = (cell.environment.name, cell.environment.framework, cell.variant.name)
+    return any(fnmatchcase(name, pattern) for name in names)
+
+
+def _nothing(profile: str, select: Sequence[str], in_profile: Sequence[Cell]) -> None:
+    wanted = ", ".join(select) or "(no --select)"
+    near = suggest(select[0], [cell.id for cell in in_profile]) if select and in_profile else ""
+    hint = near if near.startswith("did you mean") else f"list the cells: repromatrix plan --profile {profile}"
+    raise NothingSelectedError(f"nothing is selected in profile {profile!r} by {wanted}", hint=hint)

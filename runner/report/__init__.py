@@ -1,0 +1,1 @@
+"""Records -> frozen view -> HTML, Markdown and JSON."""

@@ -1,0 +1,1 @@
+"""The seam: what a run leaves behind, and all that a report needs."""
