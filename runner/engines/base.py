@@ -8,6 +8,63 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What an environment stands on.
+
+    Attributes:
+        kind: `registry` (pulled by digest), `local` (built from the distribution's packages) or `interpreter`.
+        reference: what the engine takes: an image reference, or the path of a Python interpreter.
+        digest: identity that goes into every key; for an interpreter its version, build and C library.
+    """
+
+    kind: str
+    reference: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSpec:
+    """Everything an environment is made of; two equal specs give the same content.
+
+    Attributes:
+        name: the environment's name, for tags and messages.
+        tag: content tag, hexadecimal; equal tags, equal content.
+        base: what it stands on.
+        lock: requirements with a hash for every wheel.
+        wheels: the verified wheel files, exactly those of the lock.
+        sources: harness, entrypoint and default job, copied side by side.
+        dockerfile: build recipe of the docker engine.
+        variables: environment variables that every process of the environment gets.
+        labels: OCI labels.
+        module: imported as the last step of the build; a failure fails the build.
+    """
+
+    name: str
+    tag: str
+    base: Base
+    lock: Path
+    wheels: tuple[Path, ...]
+    sources: tuple[Path, ...]
+    dockerfile: Path
+    variables: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, str], ...]
+    module: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """An environment that is ready to run.
+
+    Attributes:
+        reference: what `run` takes: an image reference, or a folder.
+        digest: the image's digest, None where there is none.
+    """
+
+    reference: str
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimits:
     """What one run may use.
 
@@ -26,7 +83,7 @@ class RunLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How a run ended: exactly one of the reasons below, or a plain exit code."""
+    """How a run ended: one of the reasons below, or a plain exit code."""
 
     code: int | None = None
     signal: str | None = None  # SIGSEGV, ...
@@ -64,19 +121,6 @@ class Run(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """An environment that is ready to run.
-
-    Attributes:
-        reference: what `run` takes: an image tag, or a folder.
-        digest: the image's digest, None where there is none.
-    """
-
-    reference: str
-    digest: str | None
-
-
 class Engine(Protocol):
     """Docker, or plain processes."""
 
@@ -86,10 +130,22 @@ class Engine(Protocol):
         """Return the engine and its version in one line."""
         ...
 
+    def find(self, spec: BuildSpec) -> Built | None:
+        """Return the environment if it is there and whole, without making anything."""
+        ...
+
+    def build(self, spec: BuildSpec, log: Path) -> Built:
+        """Make the environment with no network; a half-made one is never found. The story goes to `log`.
+
+        Raises:
+            EnvironmentFailedError: naming the log.
+        """
+        ...
+
     def run(
-        self, reference: str, *, stdin: bytes, limits: RunLimits, variables: Mapping[str, str], gpu: bool, log: Path
+        self, built: Built, *, stdin: bytes, limits: RunLimits, variables: Mapping[str, str], gpu: bool, log: Path
     ) -> AbstractContextManager[Run]:
-        """Start the environment's entrypoint with `stdin`; standard error goes to `log`.
+        """Start the environment's entrypoint with `stdin` as its standard input; standard error is appended to `log`.
 
         Leaving the context ends the process and removes the container, whatever happened.
         """

@@ -15,7 +15,7 @@ MAX_BYTES = 1 << 20
 MAX_NODES = 100_000
 MAX_DEPTH = 40
 
-type Path = tuple[str | int, ...]
+NodePath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Document:
     """Plain data (dict, list, str, int, float, bool, None) and the line of each path in it, from 1."""
 
     data: Any
-    lines: dict[Path, int]
+    lines: dict[NodePath, int]
 
-    def line(self, path: Path) -> int:
+    def line(self, path: NodePath) -> int:
         """Return the line of `path`, or of its nearest parent that has one."""
         while path and path not in self.lines:
             path = path[:-1]
@@ -62,11 +62,11 @@ class _Builder:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.lines: dict[Path, int] = {}
+        self.lines: dict[NodePath, int] = {}
         self._count = 0
         self._scalars = yaml.constructor.SafeConstructor()
 
-    def build(self, node: yaml.Node, path: Path, depth: int) -> Any:
+    def build(self, node: yaml.Node, path: NodePath, depth: int) -> Any:
         self._count += 1
         line = node.start_mark.line + 1
         self.lines.setdefault(path, line)
@@ -85,7 +85,7 @@ class _Builder:
         except (yaml.YAMLError, ValueError) as error:
             raise MatrixError(f"cannot read {node.value!r}: {error}", where=f"{self.name}:{line}") from error
 
-    def _mapping(self, node: yaml.MappingNode, path: Path, depth: int) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: NodePath, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
