@@ -304,7 +304,7 @@ NUMERIC_FLAGS = re.compile(
     r"sse4_2|avx|avx2|fma|f16c|avx512\w*|amx\w*|avx_\w+|asimd\w*|fphp|fcma|sve\w*|sme\w*|bf16|i8mm"
 )
 VARIABLES = re.compile(
-    r"(OMP|KMP|OPENBLAS|MKL|NPY|ATEN|ONEDNN|DNNL|TF|XLA|JAX|KERAS|CUBLAS|CUDA|NVIDIA)_\w+|(PY)?TORCH\w*"
+    r"(OMP|KMP|OPENBLAS|MKL|NPY|ATEN|ONEDNN|DNNL|TF|XLA|JAX|KERAS|CUBLAS|CUDA|NVIDIA)_(?!CLI_|VAR_)\w+|(PY)?TORCH\w*"
     r"|NPROC|GLIBC_TUNABLES"
 )
 
