@@ -1,0 +1,160 @@
+"""The workload in PyTorch: autograd, or gradients written out by hand."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import Any, Dict, List
+
+sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from cell import Framework, Settings, Task, Unavailable, main  # noqa: E402
+
+torch: Any = None  # imported by load, after the process variables are set
+
+
+class PyTorch(Framework):
+    dtypes = ("float32", "float64", "bfloat16", "float16")
+    options = {
+        "gradient": ("auto", "manual"),
+        "update": ("parallel", "sequential"),
+        "layout": ("out_in", "in_out", "in_out_untransposed"),
+        "loss_form": ("half_sum", "mean"),
+        "activation": ("native", "exp"),
+        "compile": ("eager", "inductor"),
+        "optimizer": ("plain", "sgd"),
+    }
+    knobs = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
+
+    def load(self, settings: Settings) -> None:
+        global torch
+        import torch
+
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+            torch.set_num_interop_threads(settings.threads)
+
+    def kernels(self, devices: List[str]) -> Dict[str, str]:
+        found = {
+            "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "torch_mkl": str(torch.backends.mkl.is_available()),
+            "torch_onednn": str(torch.backends.mkldnn.is_available()),
+            "torch_parallel": torch.__config__.parallel_info().split("ATen parallel backend: ")[-1].split("\n")[0],
+        }
+        if any(device != "cpu" for device in devices) and torch.cuda.is_available():
+            found["gpu"] = torch.cuda.get_device_name(0)
+            found["gpu_capability"] = ".".join(str(part) for part in torch.cuda.get_device_capability(0))
+            found["cuda"] = str(torch.version.cuda)
+            found["cudnn"] = str(torch.backends.cudnn.version())
+            found["torch_tf32"] = str(torch.backends.cuda.matmul.allow_tf32)
+        return found
+
+    def threads(self) -> Dict[str, int]:
+        return {"torch": torch.get_num_threads(), "torch_interop": torch.get_num_interop_threads()}
+
+    def train(self, task: Task) -> Dict[str, Any]:
+        options = task.options
+        if task.device != "cpu" and not torch.cuda.is_available():
+            raise Unavailable(f"no device {task.device}: this PyTorch sees no NVIDIA GPU")
+        if options["gradient"] == "auto" and options["update"] == "sequential":
+            raise Unavailable("update=sequential needs gradient=manual")
+        if options["gradient"] == "manual" and options["optimizer"] == "sgd":
+            raise Unavailable("optimizer=sgd needs gradient=auto")
+        compiler = os.environ.get("CXX", "g++")
+        if options["compile"] == "inductor" and not shutil.which(compiler):
+            raise Unavailable(f"compile=inductor needs a C++ compiler, and there is no {compiler} here")
+        net = Net(task)
+        return train_auto(net, task) if options["gradient"] == "auto" else train_manual(net, task)
+
+
+class Net:
+    """The constants of the network and its matrix products, in the task's dtype and layout."""
+
+    def __init__(self, task: Task) -> None:
+        work, self.options = task.workload, task.options
+        kind = {"dtype": getattr(torch, task.dtype), "device": task.device}
+        self.x, self.t = torch.tensor(work.input, **kind), torch.tensor(work.target, **kind)
+        self.W1, self.W2 = (torch.tensor(weights, **kind) for weights in task.weights())
+        self.b1 = torch.full((len(work.hidden_weights),), work.hidden_bias, **kind)
+        self.b2 = torch.full((len(work.target),), work.output_bias, **kind)
+        self.learning_rate = torch.tensor(work.learning_rate, **kind)
+        self.scale = 2 / len(work.target)
+
+    def affine(self, W: Any, v: Any, b: Any) -> Any:
+        return W @ v + b if self.options["layout"] == "out_in" else v @ W + b
+
+    def back(self, W: Any, d: Any) -> Any:
+        return W.T @ d if self.options["layout"] == "out_in" else d @ W.T
+
+    def outer(self, d: Any, v: Any) -> Any:
+        return torch.outer(d, v) if self.options["layout"] == "out_in" else torch.outer(v, d)
+
+    def sigmoid(self, z: Any) -> Any:
+        return 1 / (1 + torch.exp(-z)) if self.options["activation"] == "exp" else torch.sigmoid(z)
+
+    def forward(self, W1: Any, W2: Any) -> Any:
+        h = self.sigmoid(self.affine(W1, self.x, self.b1))
+        return h, self.sigmoid(self.affine(W2, h, self.b2))
+
+    def loss(self, o: Any) -> Any:
+        error = (self.t - o) ** 2
+        return torch.mean(error) if self.options["loss_form"] == "mean" else 0.5 * torch.sum(error)
+
+    def output_delta(self, o: Any) -> Any:
+        error = self.scale * (o - self.t) if self.options["loss_form"] == "mean" else o - self.t
+        return error * (o * (1 - o))
+
+
+def compiled(function: Any, task: Task) -> Any:
+    return torch.compile(function) if task.options["compile"] == "inductor" else function
+
+
+def train_auto(net: Net, task: Task) -> Dict[str, Any]:
+    W1, W2, lr = net.W1.requires_grad_(), net.W2.requires_grad_(), net.learning_rate
+    optimizer = torch.optim.SGD([W1, W2], lr=task.workload.learning_rate)
+
+    def forward(W1: Any, W2: Any) -> Any:
+        o = net.forward(W1, W2)[1]
+        return net.loss(o), o
+
+    forward = compiled(forward, task)  # its backward pass is compiled with it
+    losses, predictions = [], []
+    for _ in range(task.workload.steps):
+        loss, o = forward(W1, W2)
+        losses.append(loss.item())
+        predictions.append(o.tolist())
+        optimizer.zero_grad()
+        loss.backward()
+        if task.options["optimizer"] == "sgd":
+            optimizer.step()
+            continue
+        with torch.no_grad():
+            W1 -= lr * W1.grad
+            W2 -= lr * W2.grad
+    predictions.append(forward(W1, W2)[1].tolist())
+    return task.result(losses, predictions, W1.tolist(), W2.tolist())
+
+
+def train_manual(net: Net, task: Task) -> Dict[str, Any]:
+    W1, W2, lr = net.W1, net.W2, net.learning_rate
+
+    def step(W1: Any, W2: Any) -> Any:
+        h, o = net.forward(W1, W2)
+        d2 = net.output_delta(o)
+        new_W2 = W2 - lr * net.outer(d2, h)
+        # Sequential: the hidden gradient already sees the new output weights.
+        d1 = net.back(new_W2 if task.options["update"] == "sequential" else W2, d2) * (h * (1 - h))
+        return net.loss(o), o, W1 - lr * net.outer(d1, net.x), new_W2
+
+    step = compiled(step, task)
+    losses, predictions = [], []
+    for _ in range(task.workload.steps):
+        loss, o, W1, W2 = step(W1, W2)
+        losses.append(loss.item())
+        predictions.append(o.tolist())
+    predictions.append(step(W1, W2)[1].tolist())
+    return task.result(losses, predictions, W1.tolist(), W2.tolist())
+
+
+if __name__ == "__main__":
+    main(PyTorch())
