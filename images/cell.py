@@ -471,6 +471,9 @@ def serve(framework: Framework, settings: Settings, tasks: List[Task], output: T
 def main(framework: Framework) -> None:
     """Serve the job that this process was given."""
     output = private_output()
+    # In a checkout this folder holds others named as frameworks, which Python would take for packages.
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path) != here]
     folder = os.path.dirname(os.path.abspath(sys.argv[0]))
     try:
         settings, tasks = parse_job(read_job(folder, sys.argv[1:]))

@@ -1,0 +1,203 @@
+"""The workload in TensorFlow: its low-level API, or the Keras that it carries (Keras 2 or 3)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Dict, List
+
+sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from cell import Framework, Settings, Task, Unavailable, main, version  # noqa: E402
+
+tf: Any = None  # imported by load, after the process variables are set
+FIRST_WITH_CAP = (2, 19)
+
+
+class TensorFlow(Framework):
+    dtypes = ("float32", "float64", "bfloat16", "float16")
+    options = {
+        "gradient": ("auto", "manual"),
+        "update": ("parallel", "sequential"),
+        "layout": ("in_out", "out_in", "in_out_untransposed"),
+        "loss_form": ("half_sum", "mean"),
+        "activation": ("native", "exp"),
+        "compile": ("eager", "graph", "xla"),
+        "api": ("core", "keras"),
+        "optimizer": ("plain", "sgd"),
+        "final_forward": ("model", "numpy"),
+    }
+    knobs = ("ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE")
+
+    def load(self, settings: Settings) -> None:
+        global tf
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        import tensorflow as tf
+
+        if settings.threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
+            tf.config.threading.set_inter_op_parallelism_threads(settings.threads)
+
+    def kernels(self, devices: List[str]) -> Dict[str, str]:
+        from tensorflow.python.util import _pywrap_util_port
+
+        found = {"tf_onednn": str(_pywrap_util_port.IsMklEnabled()), "tf_keras": keras_version()}
+        gpu = tf.config.list_physical_devices("GPU")
+        if gpu and any(device != "cpu" for device in devices):
+            details = tf.config.experimental.get_device_details(gpu[0])
+            build = tf.sysconfig.get_build_info()
+            found["gpu"] = str(details.get("device_name"))
+            found["gpu_capability"] = ".".join(str(part) for part in details.get("compute_capability", ()))
+            found["cuda"], found["cudnn"] = str(build.get("cuda_version")), str(build.get("cudnn_version"))
+            found["tf_tf32"] = str(tf.config.experimental.tensor_float_32_execution_enabled())
+        return found
+
+    def threads(self) -> Dict[str, int]:
+        threading = tf.config.threading
+        return {
+            "tf_intra_op": threading.get_intra_op_parallelism_threads(),
+            "tf_inter_op": threading.get_inter_op_parallelism_threads(),
+        }
+
+    def train(self, task: Task) -> Dict[str, Any]:
+        options = task.options
+        if options["gradient"] == "auto" and options["update"] == "sequential":
+            raise Unavailable("update=sequential needs gradient=manual")
+        if options["gradient"] == "manual" and (options["api"] == "keras" or options["optimizer"] == "sgd"):
+            raise Unavailable("gradient=manual needs api=core and optimizer=plain")
+        if options["api"] == "keras" and options["layout"] == "out_in":
+            raise Unavailable("api=keras stores its kernels in_out")
+        index = 0 if task.device == "cpu" else int(task.device.partition(":")[2])
+        kind = "CPU" if task.device == "cpu" else "GPU"
+        if index >= len(tf.config.list_physical_devices(kind)):
+            raise Unavailable(f"no device {task.device}: this TensorFlow sees no such GPU")
+        with tf.device(f"/{kind}:{index}"):
+            return train(KerasNet(task) if options["api"] == "keras" else CoreNet(task), task)
+
+
+def keras_version() -> str:
+    legacy = os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true") and version("tf-keras")
+    return ".".join(str(part) for part in version("tf-keras" if legacy else "keras"))
+
+
+class CoreNet:
+    """Kernels, constants and matrix products; a row of one sample, as TensorFlow writes it."""
+
+    def __init__(self, task: Task) -> None:
+        work, self.options = task.workload, task.options
+        dtype = tf.as_dtype(task.dtype)
+        self.x, self.t = tf.constant([work.input], dtype), tf.constant([work.target], dtype)
+        self.W1, self.W2 = (tf.Variable(weights, dtype=dtype) for weights in task.weights())
+        self.b1 = tf.fill([len(work.hidden_weights)], tf.constant(work.hidden_bias, dtype))
+        self.b2 = tf.fill([len(work.target)], tf.constant(work.output_bias, dtype))
+        self.learning_rate = tf.constant(work.learning_rate, dtype)
+        self.scale = 2 / len(work.target)
+
+    def affine(self, W: Any, v: Any, b: Any) -> Any:
+        return tf.matmul(v, W, transpose_b=self.options["layout"] == "out_in") + b
+
+    def back(self, W: Any, d: Any) -> Any:
+        return tf.matmul(d, W, transpose_b=self.options["layout"] != "out_in")
+
+    def outer(self, d: Any, v: Any) -> Any:
+        first, second = (d, v) if self.options["layout"] == "out_in" else (v, d)
+        return tf.matmul(first, second, transpose_a=True)
+
+    def sigmoid(self, z: Any) -> Any:
+        return sigmoid(self.options["activation"])(z)
+
+    def forward(self) -> Any:
+        h = self.sigmoid(self.affine(self.W1, self.x, self.b1))
+        return h, self.sigmoid(self.affine(self.W2, h, self.b2))
+
+    def gradients(self) -> Any:
+        """Loss, output and both gradients, written out by hand."""
+        h, o = self.forward()
+        error = self.scale * (o - self.t) if self.options["loss_form"] == "mean" else o - self.t
+        d2 = error * (o * (1 - o))
+        g2 = self.outer(d2, h)
+        # Sequential: the hidden gradient already sees the new output weights.
+        W2 = self.W2 - self.learning_rate * g2 if self.options["update"] == "sequential" else self.W2
+        d1 = self.back(W2, d2) * (h * (1 - h))
+        return loss_of(self, o), o, self.outer(d1, self.x), g2
+
+
+class KerasNet:
+    """A Sequential of two Dense layers with the given kernels."""
+
+    def __init__(self, task: Task) -> None:
+        work, self.options = task.workload, task.options
+        self.x, self.t = tf.constant([work.input], task.dtype), tf.constant([work.target], task.dtype)
+        self.learning_rate = tf.constant(work.learning_rate, task.dtype)
+        activation = "sigmoid" if task.options["activation"] == "native" else sigmoid("exp")
+        weights, biases = task.weights(), (work.hidden_bias, work.output_bias)
+        units = [len(work.hidden_weights), len(work.target)]
+        dense = [tf.keras.layers.Dense(count, activation=activation, dtype=task.dtype) for count in units]
+        self.model = tf.keras.Sequential([tf.keras.Input((len(work.input),), dtype=task.dtype), *dense])
+        for layer, kernel, bias, count in zip(dense, weights, biases, units):
+            layer.kernel.assign(kernel)
+            layer.bias.assign([bias] * count)
+        self.W1, self.W2 = (layer.kernel for layer in dense)
+
+    def forward(self) -> Any:
+        return None, self.model(self.x)
+
+
+def sigmoid(form: str) -> Any:
+    return (lambda z: 1 / (1 + tf.exp(-z))) if form == "exp" else tf.sigmoid
+
+
+def loss_of(net: Any, o: Any) -> Any:
+    error = tf.square(net.t - o)
+    return tf.reduce_mean(error) if net.options["loss_form"] == "mean" else 0.5 * tf.reduce_sum(error)
+
+
+def tape_gradients(net: Any) -> Any:
+    """Loss, output and both gradients, by automatic differentiation."""
+    with tf.GradientTape() as tape:
+        o = net.forward()[1]
+        loss = loss_of(net, o)
+    return (loss, o, *tape.gradient(loss, [net.W1, net.W2]))
+
+
+def train(net: Any, task: Task) -> Dict[str, Any]:
+    kernels = [net.W1, net.W2]
+    optimizer = tf.keras.optimizers.SGD(task.workload.learning_rate)
+    optimizer.build(kernels)  # inside a tf.function it could not make its variables
+
+    def step() -> Any:
+        loss, o, *gradients = net.gradients() if task.options["gradient"] == "manual" else tape_gradients(net)
+        if task.options["optimizer"] == "sgd":
+            optimizer.apply_gradients(zip(gradients, kernels))
+        else:
+            for kernel, gradient in zip(kernels, gradients):
+                kernel.assign(kernel - net.learning_rate * gradient)
+        return loss, o
+
+    if task.options["compile"] != "eager":
+        step = tf.function(step, jit_compile=task.options["compile"] == "xla")
+    losses, predictions = [], []
+    for _ in range(task.workload.steps):
+        loss, o = step()
+        losses.append(float(loss))
+        predictions.append(o.numpy()[0].tolist())
+    hidden, output = (kernel.numpy().copy() for kernel in kernels)
+    if task.options["final_forward"] == "numpy":
+        predictions.append(numpy_forward(task, hidden, output))
+    else:
+        predictions.append(step()[1].numpy()[0].tolist())
+    return task.result(losses, predictions, hidden.tolist(), output.tolist())
+
+
+def numpy_forward(task: Task, hidden: Any, output: Any) -> List[float]:
+    """The forward pass on the trained kernels, in NumPy."""
+    import numpy as np
+
+    v = np.array([task.workload.input], hidden.dtype)
+    for W, bias in ((hidden, task.workload.hidden_bias), (output, task.workload.output_bias)):
+        kernel = W.T if task.options["layout"] == "out_in" else W
+        v = 1 / (1 + np.exp(-(v @ kernel + np.array(bias, W.dtype))))
+    return v[0].tolist()
+
+
+if __name__ == "__main__":
+    main(TensorFlow())
