@@ -1,0 +1,36 @@
+"""Cell + identity of its environment + host -> the record's key. Equal keys, equal question."""
+
+import json
+from hashlib import sha256
+
+from runner.images.build import Identity
+from runner.plan import Cell, job
+from runner.results.record import Provenance
+
+
+def record_key(cell: Cell, *, identity: Identity, engine: str, cpu_class: str, gpu: tuple[str, ...], repeats: int) -> str:
+    """Return the SHA-256 over everything that can change the numbers of a cell."""
+    question = {
+        "base": [identity.base.kind, identity.base.digest],
+        "cpu": cpu_class,
+        "engine": engine,
+        "gpu": gpu if cell.device != "cpu" else (),
+        "job": job([cell]).decode(),
+        "lock": identity.lock_digest,
+        "repeats": repeats,
+        "sources": identity.sources_digest,
+    }
+    return sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
+
+
+def provenance(*, identity: Identity, engine: str, cpu_class: str, image_digest: str | None) -> Provenance:
+    """Return what a record says of where it ran."""
+    return Provenance(
+        engine=engine,
+        base_kind=identity.base.kind,
+        base_digest=identity.base.digest,
+        image_digest=image_digest,
+        lock_digest=identity.lock_digest,
+        entrypoint_digest=identity.sources_digest,
+        cpu_class=cpu_class,
+    )

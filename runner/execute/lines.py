@@ -1,0 +1,101 @@
+"""The lines that an entrypoint prints, parsed at the border: bytes in, frozen values out, or `BadLineError`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.plan import Cell
+from runner.results.record import Outcome, Trajectory
+
+
+class BadLineError(Exception):
+    """A line that the contract does not know; the process cannot be trusted any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """The environment as seen from inside."""
+
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A cell begins."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A cell ended: `ok` with a trajectory, or another outcome with a reason."""
+
+    id: str
+    outcome: Outcome
+    reason: str | None
+    trajectory: Trajectory | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """The job is done."""
+
+
+Line = Fingerprint | Started | Finished | End
+
+
+def parse(line: bytes, cells: dict[str, Cell]) -> Line:
+    """Read one line; `cells` are those of the job, by id.
+
+    Raises:
+        BadLineError: not JSON, an unknown kind, a cell that was not asked for, or a damaged result.
+    """
+    try:
+        document = json.loads(line)
+        match document["line"]:
+            case "fingerprint":
+                return Fingerprint(content=dict(document["fingerprint"]))
+            case "start":
+                return Started(id=cells[document["id"]].id)
+            case "cell":
+                return _finished(document, cells[document["id"]])
+            case "end":
+                return End()
+            case other:
+                raise BadLineError(f"an unknown kind of line: {other!r}")
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise BadLineError(f"not a line of the contract ({error}): {line[:80]!r}") from error
+
+
+def _finished(document: dict[str, Any], cell: Cell) -> Finished:
+    outcome = Outcome(document["outcome"])
+    if outcome is not Outcome.OK:
+        return Finished(id=cell.id, outcome=outcome, reason=str(document["reason"])[:2000], trajectory=None)
+    if document["dtype"] != cell.variant.dtype:
+        raise BadLineError(f"{cell.id} answers in {document['dtype']}, asked for {cell.variant.dtype}")
+    trajectory = Trajectory(
+        losses=_floats(document["losses"], cell.steps),
+        predictions=_rows(document["predictions"], cell.steps + 1, len(cell.workload.target)),
+        hidden_weights=_rows(
+            document["weights"]["hidden"], len(cell.workload.hidden_weights), len(cell.workload.input)
+        ),
+        output_weights=_rows(
+            document["weights"]["output"], len(cell.workload.output_weights), len(cell.workload.hidden_weights)
+        ),
+    )
+    return Finished(id=cell.id, outcome=outcome, reason=None, trajectory=trajectory)
+
+
+def _floats(values: Sequence[str], count: int) -> tuple[str, ...]:
+    if len(values) != count:
+        raise BadLineError(f"{len(values)} values where {count} are due")
+    for text in values:
+        float.fromhex(text)
+    return tuple(values)
+
+
+def _rows(rows: Sequence[Sequence[str]], count: int, width: int) -> tuple[tuple[str, ...], ...]:
+    if len(rows) != count:
+        raise BadLineError(f"{len(rows)} rows where {count} are due")
+    return tuple(_floats(row, width) for row in rows)

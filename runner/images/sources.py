@@ -1,0 +1,90 @@
+"""Where packages come from: the user's own pip configuration, said in uv's words.
+
+uv reads neither pip's configuration nor, by itself, the certificates named there; a user who has set
+pip up for a mirror must not have to do it twice. pip is asked, so that its files, scopes and
+environment variables are read by pip's own rules.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from runner.errors import EnvironmentFailedError
+
+_LISTS = ("extra-index-url", "find-links", "trusted-host")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageSources:
+    """Indexes, folders of wheels and certificates, as pip is configured to use them."""
+
+    index: str | None
+    extra_indexes: tuple[str, ...]
+    find_links: tuple[str, ...]
+    trusted_hosts: tuple[str, ...]
+    certificates: str | None
+
+    def uv_flags(self) -> list[str]:
+        """Return uv's flags; the best version over all indexes wins, as with pip."""
+        flags = ["--index-strategy", "unsafe-best-match"]
+        if self.index:
+            flags += ["--default-index", self.index]
+        for name, values in (("--index", self.extra_indexes), ("--find-links", self.find_links)):
+            for value in values:
+                flags += [name, value]
+        for host in self.trusted_hosts:
+            flags += ["--allow-insecure-host", host]
+        return flags
+
+    def uv_environment(self) -> dict[str, str]:
+        """Return the process environment for uv: pip's certificate bundle, and nothing that would fight the flags."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("UV_")}
+        if self.certificates:
+            environment["SSL_CERT_FILE"] = self.certificates
+        return environment
+
+
+@cache
+def configured() -> PackageSources:
+    """Return what pip is configured to use.
+
+    Raises:
+        EnvironmentFailedError: pip's configuration cannot be read.
+    """
+    done = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise EnvironmentFailedError(
+            f"pip's configuration cannot be read: {done.stderr.strip()[:300]}",
+            hint=f"see: {sys.executable} -m pip config debug",
+        )
+    return parse(done.stdout)
+
+
+def parse(listing: str) -> PackageSources:
+    """Read the output of `pip config list`; a variable wins over a command's section, that one over `global`."""
+    values: dict[str, str] = {}
+    rank = {"global": 0, "install": 1, "download": 2, ":env:": 3}
+    seen: dict[str, int] = {}
+    for line in listing.splitlines():
+        name, found, quoted = line.partition("=")
+        scope, _, key = name.rpartition(".")
+        if not found or scope not in rank or rank[scope] < seen.get(key, -1):
+            continue
+        seen[key] = rank[scope]
+        values[key] = "\n".join(shlex.split(quoted))
+    lists: Mapping[str, tuple[str, ...]] = {key: _words(values.get(key, "")) for key in _LISTS}
+    return PackageSources(
+        index=values.get("index-url"),
+        extra_indexes=lists["extra-index-url"],
+        find_links=lists["find-links"],
+        trusted_hosts=lists["trusted-host"],
+        certificates=values.get("cert"),
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace("\\n", "\n").split())
