@@ -1,0 +1,29 @@
+"""`repromatrix cell ID`: run one cell; its record on standard output."""
+
+import sys
+from argparse import Namespace
+
+from runner.cli.run import exit_code
+from runner.cli.select import engine as choose_engine
+from runner.cli.select import require_locks
+from runner.cli.story import Story
+from runner.execute.run import Execution
+from runner.matrix import load
+from runner.plan import find
+from runner.results.record import encode
+from runner.results.store import Store
+
+
+def run(options: Namespace) -> int:
+    """Run the cell unless its answer is in the results folder, and print the record."""
+    matrix = load(options.matrix)
+    cell = find(matrix, options.id)
+    require_locks(matrix.path, [cell.environment])
+    story = Story.of(options)
+    engine = choose_engine(options, story)
+    execution = Execution(
+        matrix=matrix, engine=engine, store=Store(options.results), listener=story, jobs=options.jobs
+    )
+    summary = execution.run([cell])
+    sys.stdout.write(encode(summary.records[0]).decode())
+    return int(exit_code(summary))

@@ -1,0 +1,190 @@
+"""The command line's grammar, and errors -> exit codes. Each command is a function in a module of its own."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from runner import __version__
+from runner.errors import ExitCode, RepromatrixError
+
+# command -> (module in runner.cli, one line of help)
+_COMMANDS = {
+    "plan": ("plan", "print every cell, and those left out with their reasons"),
+    "lock": ("lock", "resolve environments and write their locks"),
+    "build": ("build", "make the environments"),
+    "run": ("run", "run the cells and write their records"),
+    "report": ("report", "write the report from the records"),
+    "matrix": ("matrix", "all in order: plan, build, run, report"),
+    "cell": ("cell", "run one cell and print its record"),
+    "impact": ("impact", "what changes numerically between two versions"),
+    "merge": ("merge", "bring several results folders together"),
+    "base": ("base", "build the base image from the distribution's packages"),
+    "doctor": ("doctor", "what works on this machine, what does not, what to type"),
+    "schema": ("schema", "print a JSON Schema"),
+}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; every error that a person can meet becomes a message and an exit code."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = import_module(f"runner.cli.{_COMMANDS[options.command][0]}").run
+    try:
+        return int(command(options))
+    except RepromatrixError as error:
+        print(f"repromatrix: {error}", file=sys.stderr)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        print("repromatrix: interrupted; what had finished is kept", file=sys.stderr)
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.OK)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="repromatrix",
+        description="Run the same training job in many pinned environments and check every difference between the numbers.",
+        epilog="exit codes: 0 as expected, 1 an unexpected difference, 2 matrix or usage error, 3 nothing selected, "
+        "4 an environment could not be made, 5 a cell failed, 6 no engine",
+    )
+    parser.add_argument("--version", action="version", version=f"repromatrix {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, text) in _COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        _OPTIONS[name](sub)
+        volume = sub.add_mutually_exclusive_group()
+        volume.add_argument("-q", "--quiet", action="store_true", help="only errors and results")
+        volume.add_argument("-v", "--verbose", action="store_true", help="a line for every cell")
+    return parser
+
+
+def _selection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--matrix", type=Path, default=Path("matrix.yaml"), metavar="FILE", help="default: matrix.yaml")
+    parser.add_argument("--profile", default="default", metavar="NAME", help="default: default")
+    parser.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="cells, environments, frameworks or variants, as a shell pattern; ! in front leaves out; may be repeated",
+    )
+
+
+def _engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--engine", choices=("auto", "docker", "process"), default="auto", help="default: auto")
+    parser.add_argument("--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="default: one per core")
+
+
+def _results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+
+
+def _output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, default=Path("report"), metavar="DIR", help="default: report")
+    parser.add_argument(
+        "--require-published",
+        action="store_true",
+        help="exit 1 unless every published loss is reproduced by the newest version of each framework",
+    )
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="the result as JSON on standard output")
+
+
+def _plan_options(parser: argparse.ArgumentParser) -> None:
+    _selection(parser)
+    parser.add_argument("--format", choices=("table", "json", "github"), default="table", help="default: table")
+    _json(parser)
+
+
+def _lock_options(parser: argparse.ArgumentParser) -> None:
+    _selection(parser)
+    parser.set_defaults(profile=None)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 4 if a lock is missing or outdated")
+    _json(parser)
+
+
+def _build_options(parser: argparse.ArgumentParser) -> None:
+    _selection(parser)
+    _engine(parser)
+    _json(parser)
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    _build_options(parser)
+    _results(parser)
+
+
+def _report_options(parser: argparse.ArgumentParser) -> None:
+    _results(parser)
+    _output(parser)
+    _json(parser)
+
+
+def _matrix_options(parser: argparse.ArgumentParser) -> None:
+    _run_options(parser)
+    _output(parser)
+
+
+def _cell_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="for example mazur/numpy-2.4.6-cpu/sequential")
+    parser.add_argument("--matrix", type=Path, default=Path("matrix.yaml"), metavar="FILE")
+    _engine(parser)
+    _results(parser)
+
+
+def _impact_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("before", metavar="A", help="for example torch==2.8.0")
+    parser.add_argument("after", metavar="B", help="for example torch==2.13.0")
+    parser.add_argument("--matrix", type=Path, default=Path("matrix.yaml"), metavar="FILE")
+    parser.add_argument("--select", action="append", default=[], metavar="PATTERN", help="only these variants")
+    _engine(parser)
+    _results(parser)
+    _json(parser)
+
+
+def _merge_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sources", nargs="+", type=Path, metavar="DIR", help="results folders")
+    parser.add_argument("--expect", type=Path, metavar="FILE", help="output of `plan --format json`; exit 5 if a cell is missing")
+    _results(parser)
+
+
+def _base_options(parser: argparse.ArgumentParser) -> None:
+    _selection(parser)
+
+
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--matrix", type=Path, default=Path("matrix.yaml"), metavar="FILE")
+    _json(parser)
+
+
+def _schema_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", choices=("matrix", "record", "report"))
+
+
+_OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "plan": _plan_options,
+    "lock": _lock_options,
+    "build": _build_options,
+    "run": _run_options,
+    "report": _report_options,
+    "matrix": _matrix_options,
+    "cell": _cell_options,
+    "impact": _impact_options,
+    "merge": _merge_options,
+    "base": _base_options,
+    "doctor": _doctor_options,
+    "schema": _schema_options,
+}
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
