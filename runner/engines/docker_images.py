@@ -29,6 +29,14 @@ class DockerImages:
             self._seen[reference] = dict(image.labels)
         return self._seen[reference]
 
+    def registry_problem(self, reference: str) -> str:
+        """Return an empty text if the registry knows that reference, else the engine's reason."""
+        try:
+            self._client.images.get_registry_data(reference)
+        except (self._errors.DockerException, OSError) as error:
+            return " ".join(str(getattr(error, "explanation", None) or error).split())[:200]
+        return ""
+
     def pull(self, reference: str) -> None:
         """Pull an image by digest.
 

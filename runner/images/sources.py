@@ -64,6 +64,14 @@ def configured() -> PackageSources:
     return parse(done.stdout)
 
 
+def index_answers() -> str:
+    """Return an empty text if the configured index answers pip, else pip's reason."""
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed", "--quiet", "pip"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    return "" if done.returncode == 0 else (errors or ["ERROR: pip failed"])[-1].removeprefix("ERROR: ")[:200]
+
+
 def parse(listing: str) -> PackageSources:
     """Read the output of `pip config list`; a variable wins over a command's section, that one over `global`."""
     values: dict[str, str] = {}

@@ -1,0 +1,67 @@
+# Every command a person needs, one line each; `make` alone prints them.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PROFILE ?= default
+ENGINE ?= auto
+RESULTS ?= results
+OUTPUT ?= report
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/repromatrix
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+matrix: $(VENV)/.installed ## run the matrix and write report/index.html  (PROFILE= ENGINE= ARGS=)
+	@$(RUN) matrix --profile $(PROFILE) --engine $(ENGINE) --results $(RESULTS) --output $(OUTPUT) $(ARGS)
+
+plan: $(VENV)/.installed ## print every cell  (PROFILE=)
+	@$(RUN) plan --profile $(PROFILE) $(ARGS)
+
+report: $(VENV)/.installed ## write the report again from the records
+	@$(RUN) report --results $(RESULTS) --output $(OUTPUT) $(ARGS)
+
+impact: $(VENV)/.installed ## what changes between two versions  (FROM=torch==2.8.0 TO=torch==2.13.0)
+	@$(RUN) impact $(FROM) $(TO) --engine $(ENGINE) --results $(RESULTS) $(ARGS)
+
+lock: $(VENV)/.installed ## resolve what matrix.yaml asks for and write the locks
+	@$(RUN) lock $(ARGS)
+
+engine: ## install and start a Docker engine (Debian, Ubuntu; as root)
+	@sh scripts/engine.sh
+
+base: $(VENV)/.installed ## build the base image from the distribution's packages (no registry needed)
+	@command -v mmdebstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends mmdebstrap; }
+	@$(RUN) base --profile $(PROFILE)
+
+doctor: $(VENV)/.installed ## what works on this machine, what does not, what to type
+	@$(RUN) doctor
+
+test: $(VENV)/.dev ## unit, contract, property and end-to-end tests (Docker tests where an engine answers)
+	@$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/.dev ## ruff, mypy, the workflows' schema check and security audit
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --schemafile runner/schemas/matrix.json matrix.yaml
+	@$(BIN)/zizmor --offline --quiet .github/workflows
+
+bench: $(VENV)/.dev ## measure the numbers that the README quotes  (ENGINE=process|docker)
+	@$(BIN)/python bench/bench.py --engine $(ENGINE) $(ARGS)
+
+clean: ## remove what this checkout made; the cache of wheels and environments stays
+	@rm -rf $(VENV) results report build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "repromatrix needs Python 3.11 or newer: make matrix PYTHON=python3.11"; exit 2; }
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.PHONY: help matrix plan report impact lock engine base doctor test lint bench clean

@@ -1,0 +1,17 @@
+"""`repromatrix matrix`: plan, build, run and report, in order."""
+
+from argparse import Namespace
+
+from runner.cli.report import produce, published_code
+from runner.cli.run import execute, exit_code
+from runner.cli.story import Story
+from runner.errors import ExitCode
+
+
+def run(options: Namespace) -> int:
+    """Run what has no answer yet and write the report, even if cells failed."""
+    story = Story.of(options)
+    summary = execute(options, story)
+    view = produce(options, story)
+    code = exit_code(summary)
+    return int(code if code is not ExitCode.OK else published_code(options, view))
