@@ -62,16 +62,7 @@ class Plan:
 
 def universe(matrix: Matrix) -> tuple[Cell, ...]:
     """Return every cell of the matrix before `exclude`, profiles and selection."""
-    default = matrix.settings[DEFAULT_SETTINGS]
-    cells = [
-        Cell(workload=workload, environment=environment, variant=variant, device=device, settings=default)
-        for workload in matrix.workloads
-        for environment in matrix.environments
-        for device in environment.devices
-        for variant in matrix.variants
-        if variant.framework == environment.framework
-        and (not variant.flavours or environment.flavour in variant.flavours)
-    ]
+    cells = [cell for workload in matrix.workloads for each in matrix.environments for cell in cells_of(matrix, workload, each)]
     added = []
     for rule in matrix.include:
         matched = [cell for cell in cells if fnmatchcase(cell.id, rule.cells)]
@@ -87,6 +78,18 @@ def universe(matrix: Matrix) -> tuple[Cell, ...]:
             for cell in matched
         ]
     return tuple({cell.id: cell for cell in (*cells, *added)}.values())
+
+
+def cells_of(matrix: Matrix, workload: Workload, environment: Environment) -> tuple[Cell, ...]:
+    """Return the cells of one environment in the default settings: its devices x the variants of its framework."""
+    default = matrix.settings[DEFAULT_SETTINGS]
+    return tuple(
+        Cell(workload=workload, environment=environment, variant=variant, device=device, settings=default)
+        for device in environment.devices
+        for variant in matrix.variants
+        if variant.framework == environment.framework
+        and (not variant.flavours or environment.flavour in variant.flavours)
+    )
 
 
 def plan(matrix: Matrix, *, profile: str, select: Sequence[str] = ()) -> Plan:
@@ -108,7 +111,7 @@ def plan(matrix: Matrix, *, profile: str, select: Sequence[str] = ()) -> Plan:
         for cell in cells
         if cell.environment.name in names and (not chosen_profile.devices or cell.device in chosen_profile.devices)
     ]
-    kept = [cell for cell in in_profile if cell.id not in excluded and _selected(cell, select)]
+    kept = [cell for cell in in_profile if cell.id not in excluded and selected(cell, select)]
     if not kept:
         _nothing(profile, select, in_profile)
     left_out = tuple(LeftOut(cell=cell, reason=excluded[cell.id]) for cell in in_profile if cell.id in excluded)
@@ -207,7 +210,8 @@ def _must_match(
         )
 
 
-def _selected(cell: Cell, select: Sequence[str]) -> bool:
+def selected(cell: Cell, select: Sequence[str]) -> bool:
+    """Whether the patterns of `--select` choose a cell; no pattern chooses all."""
     wanted = [pattern for pattern in select if not pattern.startswith("!")]
     unwanted = [pattern[1:] for pattern in select if pattern.startswith("!")]
     return (not wanted or any(_matches(cell, each) for each in wanted)) and not any(

@@ -105,11 +105,11 @@ class _Reader:
             flavour=entry["flavour"],
             python=python,
             base=entry.get("base", self.defaults.get("base", "bookworm")),
-            packages=tuple(each.replace("{version}", version) for each in entry["packages"]),
+            requirements=tuple(entry["packages"]),
             index=entry.get("index"),
             devices=tuple(entry.get("devices", ["cpu"])),
             variables=_pairs(entry.get("variables", {})),
-            name=f"{entry['framework']}-{version}-{entry['flavour']}{suffix}",
+            suffix=suffix,
             line=line,
         )
 

@@ -31,12 +31,22 @@ class Environment:
     flavour: str
     python: str
     base: str
-    packages: tuple[str, ...]
+    requirements: tuple[str, ...]  # with {version} in them
     index: str | None
     devices: tuple[str, ...]
     variables: tuple[tuple[str, str], ...]
-    name: str
+    suffix: str
     line: int
+
+    @property
+    def name(self) -> str:
+        """The one name: file name of the lock, image name, part of the cell id."""
+        return f"{self.framework}-{self.version}-{self.flavour}{self.suffix}"
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What is asked of the resolver."""
+        return tuple(each.replace("{version}", self.version) for each in self.requirements)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,58 @@
+"""`torch==2.8.0` -> the environments that could be meant, the likeliest first. Pure.
+
+An environment of the matrix comes before one derived from its neighbour by changing the version.
+"""
+
+from dataclasses import replace
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import Version
+
+from runner.errors import UsageError
+from runner.matrix.check import suggest
+from runner.matrix.model import Environment, Matrix
+
+
+def candidates(matrix: Matrix, wanted: str) -> tuple[Environment, ...]:
+    """Return the environments for `FRAMEWORK==VERSION`, `FRAMEWORK[FLAVOUR]==VERSION`, or an environment's name.
+
+    Raises:
+        UsageError: not of that form, or a framework or flavour that the matrix does not have.
+    """
+    named = matrix.environment(wanted)
+    if named:
+        return (named,)
+    framework, flavour, version = _parse(wanted)
+    family = [each for each in matrix.environments if each.framework == framework]
+    if not family:
+        known = sorted({each.framework for each in matrix.environments})
+        raise UsageError(f"no framework {framework!r} in {matrix.path.name}", hint=suggest(framework, known))
+    chosen = [each for each in family if flavour in (None, each.flavour)]
+    if not chosen:
+        known = sorted({each.flavour for each in family})
+        raise UsageError(f"{framework} has no flavour {flavour!r}", hint=suggest(str(flavour), known))
+    exact = [each for each in chosen if each.version == version]
+    derived = [replace(each, version=version) for each in _nearest_per_flavour(chosen, Version(version))]
+    return tuple({each.name: each for each in (*exact, *derived)}.values())
+
+
+def _parse(wanted: str) -> tuple[str, str | None, str]:
+    hint = "write it like torch==2.8.0, torch[cuda]==2.8.0, or the name of an environment"
+    try:
+        requirement = Requirement(wanted)
+    except InvalidRequirement as error:
+        raise UsageError(f"not a version of a framework: {wanted!r}", hint=hint) from error
+    versions = [each.version for each in requirement.specifier if each.operator == "=="]
+    if len(versions) != 1 or len(requirement.specifier) != 1 or len(requirement.extras) > 1 or "*" in versions[0]:
+        raise UsageError(f"not one exact version: {wanted!r}", hint=hint)
+    return requirement.name.lower(), next(iter(requirement.extras), None), versions[0]
+
+
+def _nearest_per_flavour(family: list[Environment], version: Version) -> list[Environment]:
+    """Return one environment per flavour, in the file's order: the newest not newer than `version`, else the oldest."""
+    result: dict[str, Environment] = {}
+    for flavour in dict.fromkeys(each.flavour for each in family):
+        same = sorted((each for each in family if each.flavour == flavour), key=lambda each: Version(each.version))
+        older = [each for each in same if Version(each.version) <= version]
+        result[flavour] = older[-1] if older else same[0]
+    return list(result.values())
