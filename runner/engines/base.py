@@ -90,14 +90,20 @@ class Exit:
     timed_out: bool = False
     out_of_memory: bool = False
     too_much_output: bool = False
+    too_many_processes: bool = False  # seen by the process engine only; in a container the fork itself fails
+    stopped: bool = False  # by `Engine.stop`
 
     @property
     def clean(self) -> bool:
-        """Whether the process ended by itself with code 0."""
-        return self.code == 0 and not (self.timed_out or self.out_of_memory or self.too_much_output)
+        """Whether the process ended by itself with code 0; whatever ended it otherwise leaves no code."""
+        return self.code == 0
 
     def explain(self, limits: RunLimits) -> str:
         """Return the reason in words."""
+        if self.stopped:
+            return "stopped by the runner"
+        if self.too_many_processes:
+            return f"more than {limits.processes} processes and threads"
         if self.timed_out:
             return f"no result for {limits.silence:g} s: ended by the time limit"
         if self.out_of_memory:
@@ -149,4 +155,8 @@ class Engine(Protocol):
 
         Leaving the context ends the process and removes the container, whatever happened.
         """
+        ...
+
+    def stop(self) -> None:
+        """End every build and run under way, and each one begun later; from any thread, nothing is left behind."""
         ...

@@ -1,0 +1,147 @@
+"""A small parent between the runner and a command, so that nothing of the command outlives the runner.
+
+Started as `python -I -S supervise.py FD`; FD is a socket to the runner: one JSON line comes in (see `Order`), one word
+and a number go out ("exit 0", "signal 11", "memory 0", "processes 0"). When the runner closes its end, or dies in
+whatever way, everything below is killed. Standard library only; it imports nothing of the project.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn, TypedDict
+
+_TICK = 0.1  # seconds between two looks at memory and processes
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+class Order(TypedDict):
+    """What to run: limits of 0 are no limits."""
+
+    command: list[str]
+    environment: dict[str, str]
+    folder: str
+    memory_mib: int
+    processes: int
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def _become(order: Order, parent: int) -> NoReturn:
+    """Turn this forked child into the command."""
+    try:
+        os.setpgid(0, 0)
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)  # the supervisor died between the fork and the line above
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)  # Python ignores them, and ignoring is inherited
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("1000")  # the kernel takes the command, not the runner
+        os.chdir(order["folder"])
+        os.execve(order["command"][0], order["command"], order["environment"])  # noqa: S606
+    except OSError as error:
+        os.write(2, f"cannot start {order['command'][0]}: {error}\n".encode())
+    os._exit(127)
+
+
+def _tree(root: int) -> list[int]:
+    """Return `root` and all processes below it, as far as the kernel tells."""
+    found = [root]
+    for pid in found:
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += map(int, children.read_text().split())
+    return found
+
+
+def _over(order: Order) -> str | None:
+    """Return the limit that the command's processes exceed together, if any."""
+    resident, tasks = 0, 0
+    for pid in _tree(os.getpid())[1:]:
+        with contextlib.suppress(OSError, IndexError):
+            resident += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            tasks += len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208 - names only, ten times a second
+    if order["memory_mib"] and resident * _PAGE_KIB > order["memory_mib"] * 1024:
+        return "memory 0"
+    if order["processes"] and tasks > order["processes"]:
+        return "processes 0"
+    return None
+
+
+def _watch(child: int, order: Order, lifeline: int) -> str:
+    """Wait until the command ends, a limit is passed, or the runner lets go."""
+    waiting = [lifeline]
+    with contextlib.suppress(OSError, AttributeError):
+        waiting.append(os.pidfd_open(child))  # wakes at the exit itself; without it at the next tick
+    while True:
+        ready, _, _ = select.select(waiting, [], [], _TICK)
+        if lifeline in ready:
+            return "stopped 0"
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid and os.WIFSIGNALED(status):
+            return f"signal {os.WTERMSIG(status)}"
+        if pid:
+            return f"exit {os.waitstatus_to_exitcode(status)}"
+        if verdict := _over(order):
+            return verdict
+
+
+def _kill_all(child: int) -> None:
+    """Kill the command's group, then whoever left it: orphans come to this process, its subreaper."""
+    with contextlib.suppress(OSError):
+        os.killpg(child, signal.SIGKILL)
+    while True:
+        for pid in reversed(_tree(os.getpid())[1:]):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                select.select([], [], [], 0.005)
+        except ChildProcessError:
+            return
+
+
+def _read_order(lifeline: int) -> Order:
+    text = b""
+    while not text.endswith(b"\n"):
+        piece = os.read(lifeline, 1 << 16)
+        if not piece:
+            sys.exit(1)
+        text += piece
+    order: Order = json.loads(text)
+    return order
+
+
+def main() -> None:
+    """Run the order that comes on the socket and answer how it ended."""
+    lifeline = int(sys.argv[1])
+    os.set_inheritable(lifeline, False)
+    order = _read_order(lifeline)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    supervisor = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _become(order, supervisor)
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)  # else the pipes would stay open after the command's end
+    verdict = _watch(child, order, lifeline)
+    _kill_all(child)
+    with contextlib.suppress(OSError):
+        os.write(lifeline, verdict.encode())
+
+
+if __name__ == "__main__":
+    main()
