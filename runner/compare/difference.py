@@ -202,9 +202,7 @@ def _caveats(a: Record, b: Record) -> tuple[str, ...]:
     if _same_cpu_class(a, b) is False:
         found.append("the CPU classes differ too, so this is not a difference of the versions alone")
     if a.cell.dtype != b.cell.dtype:
-        found.append(
-            f"{a.cell.dtype} against {b.cell.dtype}: ULPs in {exact.coarser(a.cell.dtype, b.cell.dtype)}"
-        )
+        found.append(f"{a.cell.dtype} against {b.cell.dtype}: ULPs in {exact.coarser(a.cell.dtype, b.cell.dtype)}")
     found += [
         f"{each.cell.id} is not deterministic: its first repeat is compared"
         for each in (a, b)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +27,12 @@ class Form:
     @property
     def least(self) -> int:
         """The exponent of the smallest subnormal: it is 2**least."""
-        return 3 - 2 ** (self.exponent_bits - 1) - self.precision
+        return 3 - (1 << (self.exponent_bits - 1)) - self.precision
 
     @property
     def infinity(self) -> int:
         """The place of infinity among the ordered bit patterns."""
-        return int((2**self.exponent_bits - 1) << (self.precision - 1))
+        return ((1 << self.exponent_bits) - 1) << (self.precision - 1)
 
 
 FORMS = {
@@ -100,14 +101,21 @@ def ulps(a: float, b: float, dtype: str) -> int | None:
     return abs(ordinal(a, dtype) - ordinal(b, dtype))
 
 
-def printed_like(value: float, text: str) -> str:
-    """Return `value` rounded to the digits that the decimal `text` shows.
+def rounded(value: Fraction, like: str) -> str:
+    """Return a number rounded to the last place of the decimal `like`, in its notation, ties to even."""
+    unit = Decimal((0, (1,), int(Decimal(like).as_tuple().exponent)))
+    count = round(value / Fraction(unit))  # exact, ties to even
+    return f"{count * unit:{'e' if 'e' in like.lower() else 'f'}}"
 
-    The exact binary value is rounded, ties to even: CPython's format is correctly rounded (Python/dtoa.c).
-    """
-    mantissa, exponent_mark, _ = text.lower().partition("e")
-    digits = len(mantissa.partition(".")[2])
-    return f"{value:.{digits}{'e' if exponent_mark else 'f'}}"
+
+def printed_like(value: float, like: str) -> str:
+    """Return the exact binary value rounded to the last place of the decimal `like`, ties to even."""
+    if not math.isfinite(value):
+        return str(value)
+    if "e" in like.lower():
+        return rounded(Fraction(value), like)
+    # The same, faster: CPython's format rounds the exact binary value correctly (Python/dtoa.c).
+    return f"{value:.{len(like.partition('.')[2])}f}"
 
 
 def agrees(value: float, text: str) -> bool:

@@ -1,0 +1,203 @@
+"""The view -> report.json's content (schemas/report.json, format 1): exact values, hexadecimal text for floats."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from runner.compare.predictions import Passes, PredictionCheck
+from runner.compare.published import Check, ColumnCheck
+from runner.compare.setups import Setup
+from runner.report.rows import EnvironmentRow
+from runner.report.view import PublishedView, View
+from runner.results.record import Record
+
+FORMAT = 1
+
+
+def document(view: View) -> dict[str, Any]:
+    """Return the report as JSON values."""
+    names = {cell: each.name for each in view.classes for cell in each.cells}
+    tables = [_published(each) for each in view.published]
+    return {
+        "format": FORMAT,
+        "profile": view.profile,
+        "summary": _plain(view.summary) | {"outcomes": dict(view.summary.outcomes)},
+        "cells": [_cell(each, names.get(each.cell.id)) for each in view.records],
+        "missing": list(view.missing),
+        "left_out": [{"id": each.id, "reason": each.reason} for each in view.left_out],
+        "environments": [_environment(each) for each in view.environments],
+        "published": tables[0] if tables else None,
+        "other_published": tables[1:],
+        "classes": _plain(view.classes),
+        "pairs": [_plain(each.difference) | {"older": each.older, "newer": each.newer} for each in view.version_pairs],
+        "tolerances": {dtype: _plain(each) for dtype, each in view.tolerances},
+    }
+
+
+def _cell(record: Record, class_name: str | None) -> dict[str, Any]:
+    cell, provenance = record.cell, record.provenance
+    first, *others = record.trajectories or (None,)
+    return {
+        **{name: getattr(cell, name) for name in ("id", "workload", "framework", "version", "flavour", "python")},
+        **{name: getattr(cell, name) for name in ("environment", "variant", "dtype", "device", "settings", "steps")},
+        "options": dict(cell.options),
+        "engine": provenance.engine if provenance else None,
+        "cpu_class": provenance.cpu_class if provenance else None,
+        "key": record.key,
+        "outcome": record.outcome.value,
+        "reason": record.reason,
+        "log": record.log,
+        "repeats": record.repeats,
+        "deterministic": record.deterministic,
+        "class": class_name,
+        "losses": list(first.losses) if first else [],
+        "predictions": _plain(first.predictions) if first else [],
+        "other_losses": [list(each.losses) for each in others if each],
+    }
+
+
+def _environment(row: EnvironmentRow) -> dict[str, Any]:
+    cell, provenance = row.record.cell, row.record.provenance
+    return {
+        **{name: getattr(cell, name) for name in ("environment", "framework", "version", "flavour", "python")},
+        "settings": list(row.settings),
+        "cells": row.cells,
+        "provenance": _plain(provenance) if provenance else None,
+        "fingerprint": row.record.fingerprint,
+    }
+
+
+def _published(view: PublishedView) -> dict[str, Any]:
+    check = view.check
+    return {
+        "workload": check.workload,
+        "source": check.table.source,
+        "losses": _losses(view),
+        "predictions": {
+            "total": view.predictions_total,
+            "reproduced": view.predictions_reproduced,
+            "mismatches": [_prediction(each) for each in check.predictions if each.newest and not each.reproduced],
+            "rows": [_prediction(each) for each in check.predictions],
+        },
+        "contradictions": _plain(check.contradictions),
+        "claims": [
+            _plain(each.claim) | {"computed": each.computed, "agrees": each.agrees} for each in view.comparison.claims
+        ],
+        "worded_claims": check.table.worded_claims,
+        "comparison": {
+            name: _plain(getattr(view.comparison, name))
+            for name in ("closest", "cross_method", "larger", "exact", "same_digits")
+        },
+    }
+
+
+def _losses(view: PublishedView) -> dict[str, Any]:
+    check = view.check
+    return {
+        "total": view.total,
+        "reproduced": view.reproduced,
+        "mismatches": [each for column in check.newest for each in _mismatches(column)],
+        "not_computed": _not_computed(check),
+        "by_environment": _by_environment(check),
+        "columns": [
+            {
+                "column": each.title,
+                **_setup(each.setup),
+                "newest": each.newest,
+                "cell": each.cell,
+                "dtype": each.dtype,
+                "reason": each.reason,
+                "losses": _plain(each.losses),
+            }
+            for each in check.columns
+        ],
+    }
+
+
+def _mismatches(column: ColumnCheck) -> list[dict[str, Any]]:
+    return [
+        {
+            "column": column.title,
+            "iteration": each.iteration,
+            "published": each.published,
+            "computed": each.computed,
+            "hex": each.hex,
+            **_setup(column.setup),
+        }
+        for each in column.losses
+        if each.agrees is False
+    ]
+
+
+def _not_computed(check: Check) -> list[dict[str, Any]]:
+    absent = [(each.title, each.reason, [loss for loss in each.losses if loss.agrees is None]) for each in check.newest]
+    return [
+        *({"column": title, "losses": len(losses), "reason": reason} for title, reason, losses in absent if losses),
+        *(
+            {"column": title, "losses": len(check.table.losses[title]), "reason": "its framework is not in this run"}
+            for title in check.not_run
+        ),
+    ]
+
+
+def _by_environment(check: Check) -> list[dict[str, Any]]:
+    setups: dict[Setup, list[ColumnCheck]] = {}
+    for each in check.columns:
+        setups.setdefault(each.setup, []).append(each)
+    return [
+        {
+            **_setup(setup),
+            "newest": any(each.newest for each in columns),
+            "columns": [each.title for each in columns],
+            "total": sum(len(each.losses) for each in columns),
+            "reproduced": sum(each.reproduced for each in columns),
+            "mismatches": [each for column in columns for each in _mismatches(column)],
+        }
+        for setup, columns in setups.items()
+    ]
+
+
+def _prediction(check: PredictionCheck) -> dict[str, Any]:
+    agreeing = check.by.agreeing
+    return {
+        "column": check.printed.column,
+        **_setup(check.setup),
+        "newest": check.newest,
+        "published": list(check.printed.prediction or ()),
+        "target": list(check.printed.target),
+        "error": list(check.printed.error or ()),
+        "reproduced": check.reproduced,
+        "which": agreeing.convention.value if agreeing else None,
+        "own": _passes(check.own),
+        "by": _passes(check.by),
+    }
+
+
+def _passes(passes: Passes) -> dict[str, Any]:
+    return {
+        **{name: getattr(passes, name) for name in ("variant", "cell", "dtype", "reason")},
+        "forwards": [
+            {"which": each.convention.value, **{n: list(getattr(each, n)) for n in ("texts", "hex", "errors")}}
+            | {"agrees": each.agrees}
+            for each in passes.forwards
+        ],
+    }
+
+
+def _setup(setup: Setup) -> dict[str, str]:
+    return {name: getattr(setup, name) for name in Setup.__dataclass_fields__}
+
+
+def _plain(value: Any) -> Any:
+    """Return frozen values as JSON values; a float that JSON lacks becomes text."""
+    if isinstance(value, Enum):
+        return value.value
+    if dataclasses.is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

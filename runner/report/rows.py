@@ -1,0 +1,212 @@
+"""Records and classes -> the rows of the report's general tables, all in text."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from runner.compare import exact
+from runner.compare.classes import Class
+from runner.compare.versions import VersionPair
+from runner.report import wording
+from runner.results.record import Provenance, Record
+
+DIFFER = "repeats differ"
+_DETERMINISTIC = {True: "same bits", False: DIFFER, None: wording.NOTHING}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """A value in decimal, enough digits to identify it in its dtype, and exact."""
+
+    text: str
+    hex: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRow:
+    """One cell; `losses` is empty unless it ran, `repeats` holds the other trajectories where repeats differ."""
+
+    id: str
+    environment: str
+    variant: str
+    dtype: str
+    options: str
+    device: str
+    settings: str
+    engine: str
+    outcome: str
+    reason: str | None
+    log: str | None
+    deterministic: str
+    class_name: str
+    losses: tuple[Number, ...]
+    repeats: tuple[tuple[Number, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRow:
+    """One class; `last` is its last loss."""
+
+    workload: str
+    name: str
+    size: int
+    dtypes: str
+    steps: int
+    last: Number
+    state: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRow:
+    """One line's step from a version to the next."""
+
+    framework: str
+    line: str
+    older: str
+    newer: str
+    verdict: str
+    first: str
+    max_abs: str
+    max_ulp: str
+    dtype: str
+    notes: str
+    newer_cell: str
+    older_cell: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentRow:
+    """One environment as it was run: records with the same provenance and fingerprint.
+
+    Attributes:
+        digests: name, beginning, whole.
+        fingerprint: as JSON, sorted.
+    """
+
+    environment: str
+    python: str
+    settings: tuple[str, ...]
+    cells: int
+    engine: str
+    base_kind: str
+    cpu_class: str
+    digests: tuple[tuple[str, str, str], ...]
+    kernels: str
+    threads: str
+    fingerprint: str
+    record: Record
+
+
+def cells(records: Sequence[Record], found: Iterable[Class]) -> tuple[CellRow, ...]:
+    """Return every record as a row, in order."""
+    names = {cell: each.name for each in found for cell in each.cells}
+    return tuple(_cell(each, names.get(each.cell.id, wording.NOTHING)) for each in records)
+
+
+def classes(found: Iterable[Class]) -> tuple[ClassRow, ...]:
+    """Return every class as a row, in order."""
+    return tuple(
+        ClassRow(
+            workload=each.workload,
+            name=each.name,
+            size=len(each.cells),
+            dtypes=wording.listed(each.dtypes),
+            steps=each.steps,
+            last=_number(each.losses[-1], max(each.dtypes, key=lambda name: exact.FORMS[name].precision)),
+            state="same weights" if each.same_state else "weights differ",
+            cells=each.cells,
+        )
+        for each in found
+        if each.losses
+    )
+
+
+def versions(pairs: Iterable[VersionPair]) -> tuple[VersionRow, ...]:
+    """Return the steps between versions, in order."""
+    return tuple(_version(each) for each in pairs)
+
+
+def environments(records: Iterable[Record]) -> tuple[EnvironmentRow, ...]:
+    """Group the records by environment, provenance and fingerprint, in order of appearance."""
+    groups: dict[tuple[str, Provenance | None, str], list[Record]] = {}
+    for record in records:
+        fingerprint = json.dumps(record.fingerprint, sort_keys=True, indent=1, ensure_ascii=False)
+        groups.setdefault((record.cell.environment, record.provenance, fingerprint), []).append(record)
+    return tuple(_environment(members, fingerprint) for (_, _, fingerprint), members in groups.items())
+
+
+def _cell(record: Record, class_name: str) -> CellRow:
+    cell, provenance = record.cell, record.provenance
+    trajectories = [tuple(_number(text, cell.dtype) for text in each.losses) for each in record.trajectories]
+    return CellRow(
+        id=cell.id,
+        environment=cell.environment,
+        variant=cell.variant,
+        dtype=cell.dtype,
+        options=wording.options(cell.options),
+        device=cell.device,
+        settings=cell.settings,
+        engine=provenance.engine if provenance else wording.NOTHING,
+        outcome=record.outcome.value.replace("_", " "),
+        reason=(record.reason or "no reason was recorded") if record.trajectory is None else None,
+        log=record.log,
+        deterministic=_DETERMINISTIC[record.deterministic],
+        class_name=class_name,
+        losses=trajectories[0] if trajectories else (),
+        repeats=tuple(trajectories[1:]),
+    )
+
+
+def _number(hexadecimal: str, dtype: str) -> Number:
+    return Number(text=wording.decimal(hexadecimal, dtype), hex=hexadecimal)
+
+
+def _version(found: VersionPair) -> VersionRow:
+    difference = found.difference
+    device = "" if found.device == "cpu" else f" on {found.device}"
+    settings = "" if found.settings == "default" else f", settings {found.settings}"
+    notes = [*([difference.reason] if difference.reason else []), *difference.caveats]
+    return VersionRow(
+        framework=f"{found.framework} ({found.flavour})",
+        line=f"{found.variant}{device}{settings}",
+        older=found.older,
+        newer=found.newer,
+        verdict=difference.verdict.value,
+        first=wording.step(difference.first_difference) if difference.ulp_dtype else wording.NOTHING,
+        max_abs=wording.distance(difference.max_abs),
+        max_ulp=wording.count(difference.max_ulp),
+        dtype=difference.ulp_dtype or wording.NOTHING,
+        notes="; ".join(notes),
+        newer_cell=difference.b,
+        older_cell=difference.a,
+    )
+
+
+def _environment(members: Sequence[Record], fingerprint: str) -> EnvironmentRow:
+    first = members[0]
+    provenance, seen = first.provenance, first.fingerprint
+    digests = (
+        (
+            ("base", provenance.base_digest),
+            ("image", provenance.image_digest),
+            ("lock", provenance.lock_digest),
+            ("entrypoint", provenance.entrypoint_digest),
+        )
+        if provenance
+        else ()
+    )
+    return EnvironmentRow(
+        environment=first.cell.environment,
+        python=first.cell.python,
+        settings=tuple(dict.fromkeys(each.cell.settings for each in members)),
+        cells=len(members),
+        engine=provenance.engine if provenance else wording.NOTHING,
+        base_kind=provenance.base_kind if provenance else wording.NOTHING,
+        cpu_class=provenance.cpu_class if provenance else wording.NOTHING,
+        digests=tuple((name, wording.digest(value), value) for name, value in digests if value is not None),
+        kernels=wording.mapping(seen.get("kernels")),
+        threads=wording.mapping(seen.get("threads")),
+        fingerprint=fingerprint,
+        record=first,
+    )
