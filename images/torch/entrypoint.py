@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from typing import Any, Dict, List
 
 sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import compiler  # noqa: E402
 from cell import Framework, Settings, Task, Unavailable, main  # noqa: E402
 
 torch: Any = None  # imported by load, after the process variables are set
@@ -28,6 +30,8 @@ class PyTorch(Framework):
 
     def load(self, settings: Settings) -> None:
         global torch
+        if compiler.available():
+            compiler.install(os.path.join(tempfile.gettempdir(), "repromatrix-compiler"))
         import torch
 
         if settings.threads is not None:
@@ -60,9 +64,9 @@ class PyTorch(Framework):
             raise Unavailable("update=sequential needs gradient=manual")
         if options["gradient"] == "manual" and options["optimizer"] == "sgd":
             raise Unavailable("optimizer=sgd needs gradient=auto")
-        compiler = os.environ.get("CXX", "g++")
-        if options["compile"] == "inductor" and not shutil.which(compiler):
-            raise Unavailable(f"compile=inductor needs a C++ compiler, and there is no {compiler} here")
+        cxx = os.environ.get("CXX", "g++")
+        if options["compile"] == "inductor" and not shutil.which(cxx):
+            raise Unavailable(f"compile=inductor needs a C++ compiler, and there is no {cxx} here")
         net = Net(task)
         return train_auto(net, task) if options["gradient"] == "auto" else train_manual(net, task)
 
@@ -106,7 +110,20 @@ class Net:
 
 
 def compiled(function: Any, task: Task) -> Any:
-    return torch.compile(function) if task.options["compile"] == "inductor" else function
+    if task.options["compile"] == "eager":
+        return function
+    torch._dynamo.reset()  # another cell's compiled code is no part of this one
+    return torch.compile(function, fullgraph=True, backend="inductor", dynamic=False)
+
+
+def check_compiled(task: Task) -> None:
+    # Scalar kernels can give eager bits: only the count shows that they were there.
+    if task.options["compile"] == "inductor":
+        from torch._inductor import metrics
+
+        if not metrics.generated_kernel_count:
+            raise RuntimeError("torch.compile gave no Inductor kernel: the cell ran eagerly")
+        metrics.reset()
 
 
 def train_auto(net: Net, task: Task) -> Dict[str, Any]:
@@ -132,6 +149,7 @@ def train_auto(net: Net, task: Task) -> Dict[str, Any]:
             W1 -= lr * W1.grad
             W2 -= lr * W2.grad
     predictions.append(forward(W1, W2)[1].tolist())
+    check_compiled(task)
     return task.result(losses, predictions, W1.tolist(), W2.tolist())
 
 
@@ -153,6 +171,7 @@ def train_manual(net: Net, task: Task) -> Dict[str, Any]:
         losses.append(loss.item())
         predictions.append(o.tolist())
     predictions.append(step(W1, W2)[1].tolist())
+    check_compiled(task)
     return task.result(losses, predictions, W1.tolist(), W2.tolist())
 
 
