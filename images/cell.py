@@ -251,7 +251,7 @@ SPELLINGS = {
     "XLA_FLAGS": ("--xla_cpu_max_isa=SSE4_2", "--xla_cpu_max_isa=AVX2", "--xla_cpu_max_isa=AVX512"),
     "NPY_DISABLE_CPU_FEATURES": ("", "", ""),  # by NumPy's version: numpy_disabled
 }
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")  # NPROC: XLA's pools
 
 
 def version(distribution: str) -> Tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from typing import Any, Dict, List
 
@@ -12,6 +13,7 @@ from cell import Framework, Settings, Task, Unavailable, main, version  # noqa: 
 
 jax: Any = None  # imported by load, after the process variables are set
 jnp: Any = None
+FIRST_WITH_CAP = (0, 4, 34)
 
 
 class Jax(Framework):
@@ -43,6 +45,7 @@ class Jax(Framework):
             gpu = gpus()
             if gpu:
                 found.update(gpu=gpu[0].device_kind, cuda=gpu[0].client.platform_version)
+        found["xla_cpu_target"] = target_features()
         return {name: " ".join(value.split()) for name, value in found.items()}
 
     def train(self, task: Task) -> Dict[str, Any]:
@@ -52,7 +55,17 @@ class Jax(Framework):
             return train(Net(task), task)
 
 
-FIRST_WITH_CAP = (0, 4, 36)
+def target_features() -> str:
+    """The instruction sets that XLA compiled a function for; older versions do not tell."""
+    compiled = jax.jit(lambda x: x + 1).lower(1.0).compile()
+    client = jax.devices("cpu")[0].client
+    executable = compiled.runtime_executable()
+    try:
+        told = executable.serialize() if hasattr(executable, "serialize") else client.serialize_executable(executable)
+    except RuntimeError:  # JAX 0.4.13 cannot serialize what it compiles for a CPU
+        told = b""
+    found = {word.decode() for word in re.findall(rb"\+((?:avx|amx|fma|f16c|sse4)[a-z0-9_.-]*)", told)}
+    return " ".join(sorted(found)) or "not told by this version"
 
 
 def gpus() -> List[Any]:

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import shutil
 import sys
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from cell import Framework, Settings, Task, Unavailable, main, version  # noqa: E402
@@ -21,13 +21,18 @@ KNOBS = {
 }
 # Each backend's own words for the ways to run a step.
 COMPILE = {"tensorflow": ("eager", "graph", "xla"), "jax": ("eager", "jit"), "torch": ("eager", "inductor")}
-FIRST_WITH_CAP = (0, 4, 36)
+FIRST_WITH_CAP = {"tensorflow": (2, 19), "jax": (0, 4, 34)}
 
 
 def backend() -> str:
     """The backend that the image chose, else the first that is installed."""
     there = [name for name in KNOBS if importlib.util.find_spec(name) is not None]
     return os.environ.get("KERAS_BACKEND") or (there[0] if there else "tensorflow")
+
+
+def library_version() -> Tuple[int, ...]:
+    names = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jaxlib",)}[backend()]
+    return max(version(name) for name in names)
 
 
 class Keras(Framework):
@@ -48,8 +53,12 @@ class Keras(Framework):
         os.environ["KERAS_BACKEND"] = backend()
         self.knobs = KNOBS.get(backend(), ())
         # An older XLA aborts the process at a flag that it does not know.
-        if settings.isa is not None and backend() == "jax" and version("jaxlib") < FIRST_WITH_CAP:
+        old = backend() in FIRST_WITH_CAP and library_version() < FIRST_WITH_CAP[backend()]
+        self.uncapped_xla = settings.isa is not None and old
+        if self.uncapped_xla and backend() == "jax":
             raise Unavailable(f"isa={settings.isa} needs --xla_cpu_max_isa, which this jaxlib does not know")
+        if self.uncapped_xla:
+            self.knobs = tuple(knob for knob in self.knobs if knob != "XLA_FLAGS")
 
     def load(self, settings: Settings) -> None:
         global keras
@@ -69,6 +78,8 @@ class Keras(Framework):
         if mode not in COMPILE[backend()]:
             raise Unavailable(f"no compile={mode} on the {backend()} backend ({', '.join(COMPILE[backend()])})")
         compiler = os.environ.get("CXX", "g++")
+        if mode == "xla" and self.uncapped_xla:
+            raise Unavailable("compile=xla cannot be capped: this TensorFlow does not know --xla_cpu_max_isa")
         if mode == "inductor" and not shutil.which(compiler):
             raise Unavailable(f"compile=inductor needs a C++ compiler, and there is no {compiler} here")
         if task.device != "cpu":

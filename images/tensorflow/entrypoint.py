@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from cell import Framework, Settings, Task, Unavailable, main, version  # noqa: E402
 
 tf: Any = None  # imported by load, after the process variables are set
-FIRST_WITH_CAP = (2, 19)
+FIRST_WITH_CAP = (2, 19)  # an older XLA aborts the process at --xla_cpu_max_isa
 
 
 class TensorFlow(Framework):
@@ -27,6 +27,11 @@ class TensorFlow(Framework):
         "final_forward": ("model", "numpy"),
     }
     knobs = ("ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE")
+
+    def check(self, settings: Settings) -> None:
+        self.uncapped_xla = settings.isa is not None and version_here() < FIRST_WITH_CAP
+        if self.uncapped_xla:
+            self.knobs = tuple(knob for knob in self.knobs if knob != "XLA_FLAGS")
 
     def load(self, settings: Settings) -> None:
         global tf
@@ -66,12 +71,18 @@ class TensorFlow(Framework):
             raise Unavailable("gradient=manual needs api=core and optimizer=plain")
         if options["api"] == "keras" and options["layout"] == "out_in":
             raise Unavailable("api=keras stores its kernels in_out")
+        if options["compile"] == "xla" and self.uncapped_xla:
+            raise Unavailable("compile=xla cannot be capped: this TensorFlow does not know --xla_cpu_max_isa")
         index = 0 if task.device == "cpu" else int(task.device.partition(":")[2])
         kind = "CPU" if task.device == "cpu" else "GPU"
         if index >= len(tf.config.list_physical_devices(kind)):
             raise Unavailable(f"no device {task.device}: this TensorFlow sees no such GPU")
         with tf.device(f"/{kind}:{index}"):
             return train(KerasNet(task) if options["api"] == "keras" else CoreNet(task), task)
+
+
+def version_here() -> Tuple[int, ...]:
+    return max(version("tensorflow"), version("tensorflow-cpu"))
 
 
 def keras_version() -> str:
