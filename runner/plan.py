@@ -4,13 +4,13 @@ The only owner of the cell id's form: WORKLOAD/ENVIRONMENT/VARIANT[@DEVICE][+SET
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from runner.errors import MatrixError, NothingSelectedError, UsageError
-from runner.matrix import Environment, Matrix, Profile, Settings, Variant, Workload
+from runner.matrix import Environment, Exclude, Include, Matrix, Profile, Settings, Variant, Workload
 from runner.matrix.check import suggest
 from runner.matrix.model import DEFAULT_SETTINGS
 
@@ -62,11 +62,14 @@ class Plan:
 
 def universe(matrix: Matrix) -> tuple[Cell, ...]:
     """Return every cell of the matrix before `exclude`, profiles and selection."""
-    cells = [cell for workload in matrix.workloads for each in matrix.environments for cell in cells_of(matrix, workload, each)]
+    cells = [
+        cell
+        for workload in matrix.workloads
+        for each in matrix.environments
+        for cell in cells_of(matrix, workload, each)
+    ]
     added = []
     for rule in matrix.include:
-        matched = [cell for cell in cells if fnmatchcase(cell.id, rule.cells)]
-        _must_match(matched, matrix, rule.line, "include", rule.cells, cells)
         added += [
             Cell(
                 workload=cell.workload,
@@ -75,7 +78,7 @@ def universe(matrix: Matrix) -> tuple[Cell, ...]:
                 device=cell.device,
                 settings=matrix.settings[rule.settings],
             )
-            for cell in matched
+            for cell in _matched(rule, "include", matrix, cells)
         ]
     return tuple({cell.id: cell for cell in (*cells, *added)}.values())
 
@@ -166,9 +169,7 @@ def job(cells: Sequence[Cell]) -> bytes:
 
 def _profile(matrix: Matrix, name: str) -> Profile:
     if name not in matrix.profiles:
-        raise UsageError(
-            f"no profile {name!r}", where=matrix.path.name, hint=suggest(name, sorted(matrix.profiles))
-        )
+        raise UsageError(f"no profile {name!r}", where=matrix.path.name, hint=suggest(name, sorted(matrix.profiles)))
     return matrix.profiles[name]
 
 
@@ -192,22 +193,20 @@ def _environment_names(matrix: Matrix, profile: Profile) -> frozenset[str]:
 def _excluded(matrix: Matrix, cells: Sequence[Cell]) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for rule in matrix.exclude:
-        matched = [cell for cell in cells if fnmatchcase(cell.id, rule.cells)]
-        _must_match(matched, matrix, rule.line, "exclude", rule.cells, cells)
-        for cell in matched:
+        for cell in _matched(rule, "exclude", matrix, cells):
             reasons.setdefault(cell.id, rule.reason)
     return reasons
 
 
-def _must_match(
-    matched: Sequence[Cell], matrix: Matrix, line: int, key: str, pattern: str, cells: Iterable[Cell]
-) -> None:
+def _matched(rule: Include | Exclude, key: str, matrix: Matrix, cells: Sequence[Cell]) -> list[Cell]:
+    matched = [cell for cell in cells if fnmatchcase(cell.id, rule.cells)]
     if not matched:
         raise MatrixError(
-            f"this {key} matches no cell: {pattern}",
-            where=f"{matrix.path.name}:{line}",
-            hint=suggest(pattern, [cell.id for cell in cells]),
+            f"this {key} matches no cell: {rule.cells}",
+            where=f"{matrix.path.name}:{rule.line}",
+            hint=suggest(rule.cells, [cell.id for cell in cells]),
         )
+    return matched
 
 
 def selected(cell: Cell, select: Sequence[str]) -> bool:

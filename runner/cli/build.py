@@ -22,7 +22,11 @@ def run(options: Namespace) -> int:
         outcomes = list(pool.map(lambda each: _ensure(each, engine, story), plan.environments))
     ready = [each for each in outcomes if isinstance(each, Ready)]
     if options.json:
-        print(json.dumps({each.spec.name: {"reference": each.built.reference, "digest": each.built.digest} for each in ready}))
+        print(
+            json.dumps(
+                {each.spec.name: {"reference": each.built.reference, "digest": each.built.digest} for each in ready}
+            )
+        )
     story.say(f"{len(ready)} environments ready, {sum(each.made for each in ready)} built now")
     for each in outcomes:
         if isinstance(each, EnvironmentFailedError):

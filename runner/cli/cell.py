@@ -21,9 +21,7 @@ def run(options: Namespace) -> int:
     require_locks(matrix.path, [cell.environment])
     story = Story.of(options)
     engine = choose_engine(options, story)
-    execution = Execution(
-        matrix=matrix, engine=engine, store=Store(options.results), listener=story, jobs=options.jobs
-    )
+    execution = Execution(matrix=matrix, engine=engine, store=Store(options.results), listener=story, jobs=options.jobs)
     summary = execution.run([cell])
     sys.stdout.write(encode(summary.records[0]).decode())
     return int(exit_code(summary))

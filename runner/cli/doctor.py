@@ -62,14 +62,17 @@ def _engines(_: Namespace) -> list[Finding]:
     findings = []
     for name in ("docker", "process"):
         try:
-            engine, _why = choose(name)
-            findings.append(Finding(name=f"engine {name}", ok=True, needed=name == "process", found=engine.describe()))
+            found = choose(name).engine.describe()
+            findings.append(Finding(name=f"engine {name}", ok=True, needed=name == "process", found=found))
         except RepromatrixError as error:
             findings.append(
                 Finding(
-                    name=f"engine {name}", ok=False, needed=name == "process", found=error.what,
+                    name=f"engine {name}",
+                    ok=False,
+                    needed=name == "process",
+                    found=error.what,
                     hint=error.hint or "make engine (Debian, Ubuntu: installs and starts one)",
-                )  # fmt: skip
+                )
             )
     return findings
 
@@ -85,7 +88,9 @@ def _interpreters(options: Namespace) -> list[Finding]:
     findings = []
     for python in sorted({each.python for each in matrix.environments}):
         try:
-            findings.append(Finding(name=f"Python {python}", ok=True, needed=False, found=interpreter(python).reference))
+            findings.append(
+                Finding(name=f"Python {python}", ok=True, needed=False, found=interpreter(python).reference)
+            )
         except RepromatrixError as error:
             findings.append(Finding(name=f"Python {python}", ok=False, needed=False, found=error.what, hint=error.hint))
     return findings
@@ -121,7 +126,9 @@ def _registry(options: Namespace) -> list[Finding]:
         problem = DockerImages().registry_problem(wanted.pinned)
     except RepromatrixError as error:
         return [Finding(name="registry", ok=False, needed=False, found=f"not asked: {error.what}", hint=hint)]
-    return [Finding(name="registry", ok=not problem, needed=False, found=problem or "the image registry answers", hint=hint)]
+    return [
+        Finding(name="registry", ok=not problem, needed=False, found=problem or "the image registry answers", hint=hint)
+    ]
 
 
 def _disk(_: Namespace) -> list[Finding]:
@@ -143,7 +150,10 @@ def _gpu(_: Namespace) -> list[Finding]:
     return [
         Finding(name="CPU class", ok=True, needed=False, found=cpu_class()),
         Finding(
-            name="GPU", ok=bool(devices), needed=False, found="; ".join(devices) or "no NVIDIA device: CUDA cells are skipped"
+            name="GPU",
+            ok=bool(devices),
+            needed=False,
+            found="; ".join(devices) or "no NVIDIA device: CUDA cells are skipped",
         ),
     ]
 
@@ -158,6 +168,6 @@ def _locks(options: Namespace) -> list[Finding]:
         return []  # told by _interpreters
     without = [each.name for each in environments if not is_current(each)]
     found = f"{len(environments) - len(without)} of {len(environments)} environments"
-    return [Finding(name="locks", ok=not without, needed=False, found=found, hint=f"make lock  ({', '.join(without[:5])})")]
-
-
+    return [
+        Finding(name="locks", ok=not without, needed=False, found=found, hint=f"make lock  ({', '.join(without[:5])})")
+    ]

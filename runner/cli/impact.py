@@ -37,7 +37,8 @@ def run(options: Namespace) -> int:
     before, after = (_locked(each, folders, story) for each in (options_a, options_b))
     engine = choose_engine(options, story)
     cells = {each.name: _cells(matrix, each, options.select) for each in (before, after)}
-    summary = _execute(options, matrix, engine, [*cells[before.name], *cells[after.name]], folders, story)
+    both = [*cells[before.name], *cells[after.name]]
+    summary = _execute(both, options=options, matrix=matrix, engine=engine, folders=folders, story=story)
     differences = _differences(matrix, before, after, summary)
     _print(options, before, after, differences)
     return int(_exit_code(summary, differences))
@@ -77,7 +78,7 @@ def _cells(matrix: Matrix, environment: Environment, select: list[str]) -> list[
 
 
 def _execute(
-    options: Namespace, matrix: Matrix, engine: Engine, cells: list[Cell], folders: dict[str, Path], story: Story
+    cells: list[Cell], *, options: Namespace, matrix: Matrix, engine: Engine, folders: dict[str, Path], story: Story
 ) -> Summary:
     execution = Execution(
         matrix=matrix,
@@ -143,7 +144,8 @@ def _numbers(difference: Difference) -> str:
         return f"{'-':>10}  {0:>11}  0"
     if difference.max_abs is None:
         return difference.reason or ""
-    return f"{difference.first_difference:>10}  {difference.max_ulp:>11}  {difference.max_abs:.3g} ({difference.ulp_dtype})"
+    first, ulp = difference.first_difference, difference.max_ulp
+    return f"{first:>10}  {ulp:>11}  {difference.max_abs:.3g} ({difference.ulp_dtype})"
 
 
 def _exit_code(summary: Summary, differences: list[Difference]) -> ExitCode:

@@ -26,7 +26,11 @@ def run(options: Namespace) -> int:
         story.say(f"{outcome if isinstance(outcome, str) else 'failed':<10} {environment.name}")
     errors = [each for each in outcomes if not isinstance(each, str)]
     if options.json:
-        print(json.dumps({e.name: o if isinstance(o, str) else "failed" for e, o in zip(environments, outcomes, strict=True)}))
+        print(
+            json.dumps(
+                {e.name: o if isinstance(o, str) else "failed" for e, o in zip(environments, outcomes, strict=True)}
+            )
+        )
     if errors:
         raise errors[0]
     return 0
@@ -59,6 +63,8 @@ def _make(environment: Environment) -> str | EnvironmentFailedError:
 def _check(environments: list[Environment], story: Story) -> int:
     wrong = [each for each in environments if not locks.is_current(each)]
     for each in wrong:
-        story.say(f"{'outdated' if locks.path_of(each).is_file() else 'missing':<10} {each.name} (matrix.yaml:{each.line})")
+        story.say(
+            f"{'outdated' if locks.path_of(each).is_file() else 'missing':<10} {each.name} (matrix.yaml:{each.line})"
+        )
     story.say(f"{len(environments) - len(wrong)} of {len(environments)} locks answer matrix.yaml")
     return int(ExitCode.ENVIRONMENT if wrong else ExitCode.OK)

@@ -47,7 +47,8 @@ def run(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="repromatrix",
-        description="Run the same training job in many pinned environments and check every difference between the numbers.",
+        description="Run the same training job in many pinned environments "
+        "and check every difference between the numbers.",
         epilog="exit codes: 0 as expected, 1 an unexpected difference, 2 matrix or usage error, 3 nothing selected, "
         "4 an environment could not be made, 5 a cell failed, 6 no engine",
     )
@@ -76,7 +77,9 @@ def _selection(parser: argparse.ArgumentParser) -> None:
 
 def _engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=("auto", "docker", "process"), default="auto", help="default: auto")
-    parser.add_argument("--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="default: one per core")
+    parser.add_argument(
+        "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="default: one per core"
+    )
 
 
 def _results(parser: argparse.ArgumentParser) -> None:
@@ -150,7 +153,9 @@ def _impact_options(parser: argparse.ArgumentParser) -> None:
 
 def _merge_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", nargs="+", type=Path, metavar="DIR", help="results folders")
-    parser.add_argument("--expect", type=Path, metavar="FILE", help="output of `plan --format json`; exit 5 if a cell is missing")
+    parser.add_argument(
+        "--expect", type=Path, metavar="FILE", help="output of `plan --format json`; exit 5 if a cell is missing"
+    )
     _results(parser)
 
 

@@ -69,7 +69,8 @@ def tell(summary: Summary, results: Path) -> str:
     """Return the run in one line."""
     outcomes = Counter(record.outcome for record in summary.records)
     parts = [f"{outcomes[each]} {each.value.replace('_', ' ')}" for each in Outcome if outcomes[each]]
-    return f"{len(summary.records)} cells: {', '.join(parts)}; {summary.ran} ran now, {summary.made} environments built ({results})"
+    now = f"{summary.ran} ran now, {summary.made} environments built"
+    return f"{len(summary.records)} cells: {', '.join(parts)}; {now} ({results})"
 
 
 def exit_code(summary: Summary) -> ExitCode:

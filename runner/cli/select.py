@@ -49,6 +49,6 @@ def engine(options: Namespace, story: Story) -> Engine:
     """
     from runner.engines.choose import choose  # noqa: PLC0415 - the Docker SDK costs time
 
-    chosen, why = choose(options.engine)
-    story.say(why)
-    return chosen
+    choice = choose(options.engine)
+    story.say(f"{'engine':<10} {choice.engine.describe()} ({choice.reason})")
+    return choice.engine

@@ -1,4 +1,4 @@
-"""What a person reads while a run goes on: progress bars on a terminal, plain lines elsewhere, always on standard error."""
+"""What a person reads while a run goes on: bars on a terminal, plain lines elsewhere, always on standard error."""
 
 import sys
 from argparse import Namespace

@@ -82,7 +82,9 @@ def _attempt(
             try:
                 line = parse(raw, by_id)
             except BadLineError as error:
-                return _Attempt(failure=f"rubbish on standard output: {error}", outcome=Outcome.FAILED, under_way=under_way)
+                return _Attempt(
+                    failure=f"rubbish on standard output: {error}", outcome=Outcome.FAILED, under_way=under_way
+                )
             match line:
                 case Fingerprint(content=content):
                     result.fingerprint = result.fingerprint or content

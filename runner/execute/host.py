@@ -9,10 +9,12 @@ from pathlib import Path
 
 # What the frameworks' run-time dispatch looks at. Marketing names are left out on purpose; vendor and
 # family are in, because OpenBLAS and MKL choose kernels by them.
-_FLAGS = frozenset(
-    "sse4_1 sse4_2 avx avx2 fma f16c avx_vnni avx512f avx512dq avx512cd avx512bw avx512vl avx512ifma avx512vbmi "
-    "avx512_vbmi2 avx512_vnni avx512_bitalg avx512_bf16 avx512_fp16 amx_bf16 amx_int8 amx_tile asimd sve sve2".split()
-)
+_FLAGS = frozenset({
+    "sse4_1", "sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni",
+    "avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl", "avx512ifma",
+    "avx512vbmi", "avx512_vbmi2", "avx512_vnni", "avx512_bitalg", "avx512_bf16", "avx512_fp16",
+    "amx_bf16", "amx_int8", "amx_tile", "asimd", "sve", "sve2",
+})  # fmt: skip
 _LEVELS = (
     ("x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
     ("x86-64-v3", {"avx", "avx2", "fma", "f16c"}),

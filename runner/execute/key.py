@@ -8,7 +8,9 @@ from runner.plan import Cell, job
 from runner.results.record import Provenance
 
 
-def record_key(cell: Cell, *, identity: Identity, engine: str, cpu_class: str, gpu: tuple[str, ...], repeats: int) -> str:
+def record_key(
+    cell: Cell, *, identity: Identity, engine: str, cpu_class: str, gpu: tuple[str, ...], repeats: int
+) -> str:
     """Return the SHA-256 over everything that can change the numbers of a cell."""
     question = {
         "base": [identity.base.kind, identity.base.digest],

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from runner.engines.base import Built, Engine, RunLimits
 from runner.errors import EnvironmentFailedError
@@ -120,7 +120,7 @@ class Execution:
                 raise
         return Summary(
             records=tuple(self._records[cell.id] for cell in cells),
-            ran=len([cell for cell in todo if self._records[cell.id].outcome is not Outcome.SKIPPED]),
+            ran=sum(1 for cell in todo if self._records[cell.id].repeats),
             made=self._made,
             broken=tuple(self._broken.items()),
         )
@@ -138,7 +138,9 @@ class Execution:
             key = self._key(cell)
         except EnvironmentFailedError as error:
             self._break(cell.environment, error)
-            self._keep(self._unrun(cell, Outcome.FAILED, f"its environment could not be made: {error.what}"), cached=False)
+            self._keep(
+                self._unrun(cell, Outcome.FAILED, f"its environment could not be made: {error.what}"), cached=False
+            )
             return True
         found = self._store.read(cell.id, key)
         if found is None or found.outcome not in _ANSWERS:
@@ -164,22 +166,24 @@ class Execution:
         )
 
     def _work(self, pool: ThreadPoolExecutor, batches: Sequence[_Batch]) -> None:
-        waiting: dict[Future[Ready] | Future[BatchResult], tuple[list[_Batch], int | None]] = {}
-        for group in _by_environment(batches):
-            waiting[pool.submit(self._prepare, group[0].environment)] = (group, None)
-        while waiting:
-            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                group, repeat = waiting.pop(future)
-                if repeat is None:
-                    waiting |= self._start(pool, group, future)
+        preparing: dict[Future[Ready], list[_Batch]] = {}
+        running: dict[Future[BatchResult], tuple[_Batch, int]] = {}
+        for group in self._by_environment(batches):
+            preparing[pool.submit(self._prepare, group[0].environment)] = group
+        while preparing or running:
+            under_way: list[Future[Any]] = [*preparing, *running]
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                if future in preparing:
+                    running |= self._start(pool, preparing.pop(future), future)
                 else:
-                    self._finish(group[0], repeat, future)
+                    self._finish(*running.pop(future), future)
 
-    def _start(self, pool: ThreadPoolExecutor, group: list[_Batch], future: Future) -> dict[Future, tuple[list[_Batch], int]]:  # type: ignore[type-arg]
+    def _start(
+        self, pool: ThreadPoolExecutor, group: Sequence[_Batch], future: Future[Ready]
+    ) -> dict[Future[BatchResult], tuple[_Batch, int]]:
         environment = group[0].environment
         try:
-            ready: Ready = future.result()
+            ready = future.result()
         except EnvironmentFailedError as error:
             self._break(environment, error)
             for cell in (cell for batch in group for cell in batch.cells):
@@ -192,14 +196,26 @@ class Execution:
         for batch in group:
             batch.built = ready.built
             for repeat in range(self._repeats):
-                started[pool.submit(self._run_repeat, batch, repeat)] = ([batch], repeat)
+                started[pool.submit(self._run_repeat, batch, repeat)] = (batch, repeat)
         return started
 
-    def _finish(self, batch: _Batch, repeat: int, future: Future) -> None:  # type: ignore[type-arg]
+    def _finish(self, batch: _Batch, repeat: int, future: Future[BatchResult]) -> None:
         batch.results[repeat] = future.result()
         if len(batch.results) == self._repeats:
             for cell in batch.cells:
                 self._keep(self._assemble(cell, batch), cached=False)
+
+    def _by_environment(self, batches: Sequence[_Batch]) -> list[list[_Batch]]:
+        """Group batches by environment, the largest lock first: the longest work must not start last."""
+        groups: dict[str, list[_Batch]] = {}
+        for batch in batches:
+            groups.setdefault(batch.environment.name, []).append(batch)
+
+        def weight(group: list[_Batch]) -> int:
+            environment = group[0].environment
+            return -len(locks.read(environment, self._lock_folders.get(environment.name)).pins)
+
+        return sorted(groups.values(), key=weight)
 
     def _prepare(self, environment: Environment) -> Ready:
         self._listener.preparing(environment.name)
@@ -213,9 +229,7 @@ class Execution:
         def done(finished: Finished) -> None:
             self._listener.repeat(finished.id, finished.outcome)
 
-        return run_batch(
-            batch.cells, engine=self._engine, built=batch.built, limits=self._limits, log=log, done=done
-        )
+        return run_batch(batch.cells, engine=self._engine, built=batch.built, limits=self._limits, log=log, done=done)
 
     def _assemble(self, cell: Cell, batch: _Batch) -> Record:
         results = [batch.results[repeat] for repeat in sorted(batch.results)]
@@ -296,16 +310,3 @@ def _batches(cells: Sequence[Cell]) -> list[_Batch]:
         key = (cell.environment.name, cell.device, cell.settings.name)
         groups.setdefault(key, _Batch(cells=[])).cells.append(cell)
     return list(groups.values())
-
-
-def _by_environment(batches: Sequence[_Batch]) -> list[list[_Batch]]:
-    """Group batches by environment, the largest lock first: the longest work must not start last."""
-    groups: dict[str, list[_Batch]] = {}
-    for batch in batches:
-        groups.setdefault(batch.environment.name, []).append(batch)
-
-    def weight(group: list[_Batch]) -> int:
-        path = locks.path_of(group[0].environment)
-        return -len(locks.read(group[0].environment).pins) if path.is_file() else 0
-
-    return sorted(groups.values(), key=weight)

@@ -188,7 +188,10 @@ def interpreter(python: str) -> Base:
         version = sys.version.replace("\n", " ")
         return Base(kind="interpreter", reference=path, digest=f"{version} | {' '.join(platform.libc_ver())}")
     done = subprocess.run(
-        [find_uv_bin(), "python", "find", "--no-project", "--system", python], capture_output=True, text=True, check=False
+        [find_uv_bin(), "python", "find", "--no-project", "--system", python],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     path = done.stdout.strip() or _pyenv(python)
     if not path:

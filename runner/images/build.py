@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Lock
 
 from runner import resources
-from runner.engines.base import Base, Built, BuildSpec, Engine
+from runner.engines.base import Base, BuildSpec, Built, Engine
 from runner.engines.docker_images import DockerImages
 from runner.images import base as bases
 from runner.images import lock as locks

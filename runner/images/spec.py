@@ -9,7 +9,6 @@ from runner.engines.base import Base, BuildSpec
 from runner.images.lock import Lock
 from runner.matrix import Environment
 
-_MODULES = {"numpy": "numpy", "torch": "torch", "tensorflow": "tensorflow", "jax": "jax", "keras": "keras"}
 
 def sources(framework: str) -> tuple[Path, ...]:
     """Return the files that run inside an environment: the harness, the entrypoint, the default job."""
@@ -17,12 +16,14 @@ def sources(framework: str) -> tuple[Path, ...]:
     own = images / framework
     return (images / "cell.py", *sorted(path for path in own.iterdir() if path.suffix in (".py", ".json")))
 
+
 def sources_digest(framework: str) -> str:
     """Return the SHA-256 over names and contents of `sources`."""
     digest = sha256()
     for path in sources(framework):
         digest.update(f"{path.name}\0{resources.file_sha256(path)}\n".encode())
     return digest.hexdigest()
+
 
 def build_spec(environment: Environment, base: Base, lock: Lock, wheels: tuple[Path, ...]) -> BuildSpec:
     """Return everything the environment is made of; its tag is the digest of all that."""

@@ -4,7 +4,6 @@ The store is content-addressed: cache/wheels/<sha256>/<file name>. pip fetches, 
 user's own configuration; every file is verified against the lock before it gets its place.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -121,7 +120,7 @@ def _move(files: Iterable[Path], allowed: set[str], environment: Environment) ->
             staged.mkdir()
             shutil.move(path, staged / path.name)
             try:
-                os.replace(staged, place)
+                staged.replace(place)
             except OSError:
                 if not place.is_dir():  # another process may have been quicker: same content, nothing lost
                     raise

@@ -53,11 +53,17 @@ def _text(error: ValidationError, path: tuple[str | int, ...]) -> tuple[str, str
         case "type":
             given = type(value).__name__
             quoted = f'; write "{value}" in quotes' if rule == "string" and not isinstance(value, dict | list) else ""
-            return f"{place} must be {_TYPES.get(str(rule), rule)}, not {value!r} ({given})", f"see docs/matrix.md{quoted}"
+            return (
+                f"{place} must be {_TYPES.get(str(rule), rule)}, not {value!r} ({given})",
+                f"see docs/matrix.md{quoted}",
+            )
         case "enum":
             return f"{place} cannot be {value!r}", suggest(str(value), [str(each) for each in rule])
         case "const":
-            return f"{place} must be {rule!r}, not {value!r}", f"this release reads format {rule}; update repromatrix for another"
+            return (
+                f"{place} must be {rule!r}, not {value!r}",
+                f"this release reads format {rule}; update repromatrix for another",
+            )
         case _:
             wanted = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
             return f"{place}: {error.message[:200]}", wanted or "see docs/matrix.md"
@@ -65,7 +71,8 @@ def _text(error: ValidationError, path: tuple[str | int, ...]) -> tuple[str, str
 
 def _unknown_keys(error: ValidationError) -> list[str]:
     known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
-    return [key for key in error.instance if key not in known] or ["?"]
+    given: Any = error.instance
+    return [key for key in given if key not in known] or ["?"]
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -81,7 +81,7 @@ class _Builder:
         if isinstance(node, yaml.SequenceNode):
             return [self.build(child, (*path, i), depth + 1) for i, child in enumerate(node.value)]
         try:
-            return self._scalars.construct_object(node)  # type: ignore[no-untyped-call]
+            return self._scalars.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             raise MatrixError(f"cannot read {node.value!r}: {error}", where=f"{self.name}:{line}") from error
 
@@ -95,7 +95,9 @@ class _Builder:
             key = key_node.value
             if key in result:
                 first = self.lines[(*path, key)]
-                raise MatrixError(f"the key {key!r} stands here a second time", where=where, hint=f"first in line {first}")
+                raise MatrixError(
+                    f"the key {key!r} stands here a second time", where=where, hint=f"first in line {first}"
+                )
             self.lines[(*path, key)] = line
             result[key] = self.build(value_node, (*path, key), depth + 1)
         return result

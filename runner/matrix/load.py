@@ -34,7 +34,9 @@ def load(path: Path) -> Matrix:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise MatrixError("no such file", where=str(path), hint="run in the project's folder, or give --matrix FILE") from error
+        raise MatrixError(
+            "no such file", where=str(path), hint="run in the project's folder, or give --matrix FILE"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise MatrixError(f"cannot be read: {error}", where=str(path), hint="it must be a UTF-8 text file") from error
     document = parse(text, path.name)
@@ -66,7 +68,9 @@ class _Reader:
             exclude=tuple(
                 Exclude(**entry, line=self._line("exclude", i)) for i, entry in enumerate(self.data.get("exclude", []))
             ),
-            profiles=MappingProxyType({name: self._profile(name, entry) for name, entry in self.data["profiles"].items()}),
+            profiles=MappingProxyType(
+                {name: self._profile(name, entry) for name, entry in self.data["profiles"].items()}
+            ),
             tolerances=MappingProxyType({k: Tolerance(**v) for k, v in self.data.get("tolerances", {}).items()}),
             repeats=self.defaults.get("repeats", 2),
             limits=Limits(**self.defaults.get("limits", {})),

@@ -148,7 +148,9 @@ class Store:
                 tolerances=tuple((d, float(r), float(a), s) for d, r, a, s in document["tolerances"]),
             )
         except FileNotFoundError as error:
-            raise ResultsError("holds no finished run", where=str(self.folder), hint="run first: make matrix") from error
+            raise ResultsError(
+                "holds no finished run", where=str(self.folder), hint="run first: make matrix"
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise ResultsError(
                 f"not a readable manifest ({type(error).__name__}: {error})", where=where, hint="run again: make matrix"
