@@ -16,7 +16,9 @@ import sys
 import traceback
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Callable, Dict, List, Optional, TextIO, Tuple
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Callable, Dict, List, Mapping, Optional, TextIO, Tuple
 
 FORMAT = 1
 CAPS = ("sse4.2", "avx2", "avx512")
@@ -184,16 +186,14 @@ def parse_job(text: str) -> Tuple[Settings, List[Task]]:
     return parse_settings(document), [parse_task(index, cell) for index, cell in enumerate(cells)]
 
 
-def read_job(folder: str, arguments: List[str]) -> str:
+def read_job(folder: Path, arguments: List[str]) -> str:
     """The file named on the command line, else standard input, else the default job of the folder."""
     if arguments:
-        with open(arguments[0], encoding="utf-8") as stream:
-            return stream.read()
+        return Path(arguments[0]).read_text(encoding="utf-8")
     text = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read().decode("utf-8")
     if text.strip():
         return text
-    with open(os.path.join(folder, "default-job.json"), encoding="utf-8") as stream:
-        return stream.read()
+    return (folder / "default-job.json").read_text(encoding="utf-8")
 
 
 # --- a framework, as the harness sees it --------------------------------------------------------------------
@@ -203,7 +203,7 @@ class Framework:
     """What an entrypoint fills in. Nothing here may import the framework before `load`."""
 
     dtypes: Tuple[str, ...] = ()
-    options: Dict[str, Tuple[str, ...]] = {}  # the values it has; the first is the default
+    options: Mapping[str, Tuple[str, ...]] = MappingProxyType({})  # the values it has; the first is the default
     knobs: Tuple[str, ...] = ()  # the keys of SPELLINGS that it obeys
 
     def check(self, settings: Settings) -> None:
@@ -313,10 +313,9 @@ def cpu() -> Dict[str, Any]:
     """Architecture, vendor and the flags that matter to numbers; no marketing name."""
     found: Dict[str, str] = {}
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            for line in stream:
-                key, _, value = line.partition(":")
-                found.setdefault(key.strip(), value.strip())
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            found.setdefault(key.strip(), value.strip())
     except OSError:
         pass
     words = (found.get("flags") or found.get("Features") or "").split()
@@ -337,11 +336,11 @@ def packages() -> Dict[str, str]:
 def loaded_libraries(part: str) -> List[str]:
     """Paths of the shared libraries in this process whose file name holds `part`."""
     try:
-        with open("/proc/self/maps", encoding="utf-8") as stream:
-            paths = {line.split(None, 5)[5].strip() for line in stream if "/" in line}
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    return sorted(path for path in paths if part in os.path.basename(path))
+    paths = {line.split(None, 5)[5].strip() for line in lines if "/" in line}
+    return sorted(path for path in paths if part in Path(path).name)
 
 
 def openblas() -> Tuple[Dict[str, str], Dict[str, int]]:
@@ -432,7 +431,7 @@ def private_output() -> TextIO:
 
 
 def set_up(framework: Framework, settings: Settings) -> Optional[Exception]:
-    """Set the variables and import the framework; what stands in the way concerns every cell."""
+    """Set the process variables; give what stands in the way of every cell."""
     try:
         framework.check(settings)
         os.environ.update(variables(settings, framework.knobs))
@@ -472,9 +471,9 @@ def main(framework: Framework) -> None:
     """Serve the job that this process was given."""
     output = private_output()
     # In a checkout this folder holds others named as frameworks, which Python would take for packages.
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [path for path in sys.path if os.path.abspath(path) != here]
-    folder = os.path.dirname(os.path.abspath(sys.argv[0]))
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [path for path in sys.path if Path(path).resolve() != here]
+    folder = Path(sys.argv[0]).resolve().parent
     try:
         settings, tasks = parse_job(read_job(folder, sys.argv[1:]))
     except (MalformedJob, OSError, UnicodeDecodeError) as error:

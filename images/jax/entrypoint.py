@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import sys
+from pathlib import Path
 from typing import Any, Dict, List
 
-sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from cell import Framework, Settings, Task, Unavailable, main, version  # noqa: E402
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
+from cell import Framework, Settings, Task, Unavailable, main, version
 
 jax: Any = None  # imported by load, after the process variables are set
 jnp: Any = None
 FIRST_WITH_CAP = (0, 4, 34)
 
+# What it has of each factor; the first is the default.
+OPTIONS = {
+    "gradient": ("auto", "manual"),
+    "update": ("parallel", "sequential"),
+    "layout": ("out_in", "in_out", "in_out_untransposed"),
+    "loss_form": ("half_sum", "mean"),
+    "activation": ("native", "exp"),
+    "compile": ("eager", "jit"),
+    "optimizer": ("plain",),
+}
+
 
 class Jax(Framework):
     dtypes = ("float32", "float64", "bfloat16", "float16")
-    options = {
-        "gradient": ("auto", "manual"),
-        "update": ("parallel", "sequential"),
-        "layout": ("out_in", "in_out", "in_out_untransposed"),
-        "loss_form": ("half_sum", "mean"),
-        "activation": ("native", "exp"),
-        "compile": ("eager", "jit"),
-        "optimizer": ("plain",),
-    }
+    options = OPTIONS
     knobs = ("XLA_FLAGS",)
 
     def check(self, settings: Settings) -> None:

@@ -7,18 +7,20 @@ import importlib.util
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from cell import Framework, Settings, Task, Unavailable, main, version  # noqa: E402
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
+from cell import Framework, Settings, Task, Unavailable, main, version
 
 keras: Any = None  # imported by load, after the process variables are set
 
 KNOBS = {
-    "tensorflow": ("ONEDNN_MAX_CPU_ISA", "XLA_FLAGS"),
+    "tensorflow": ("ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE"),
     "jax": ("XLA_FLAGS",),
     "torch": ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS"),
 }
+NUMPY_KNOBS = ("NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE")
 # Each backend's own words for the ways to run a step.
 COMPILE = {"tensorflow": ("eager", "graph", "xla"), "jax": ("eager", "jit"), "torch": ("eager", "inductor")}
 FIRST_WITH_CAP = {"tensorflow": (2, 19), "jax": (0, 4, 34)}
@@ -35,23 +37,27 @@ def library_version() -> Tuple[int, ...]:
     return max(version(name) for name in names)
 
 
+# What it has of each factor; the first is the default.
+OPTIONS = {
+    "gradient": ("auto",),
+    "update": ("parallel",),
+    "layout": ("in_out", "in_out_untransposed"),
+    "loss_form": ("half_sum", "mean"),
+    "activation": ("native", "exp"),
+    "compile": ("eager", "graph", "xla", "jit", "inductor"),
+    "api": ("keras",),
+    "optimizer": ("sgd",),
+    "final_forward": ("model", "numpy"),
+}
+
+
 class Keras(Framework):
     dtypes = ("float32", "float64", "bfloat16", "float16")
-    options = {
-        "gradient": ("auto",),
-        "update": ("parallel",),
-        "layout": ("in_out", "in_out_untransposed"),
-        "loss_form": ("half_sum", "mean"),
-        "activation": ("native", "exp"),
-        "compile": ("eager", "graph", "xla", "jit", "inductor"),
-        "api": ("keras",),
-        "optimizer": ("sgd",),
-        "final_forward": ("model", "numpy"),
-    }
+    options = OPTIONS
 
     def check(self, settings: Settings) -> None:
         os.environ["KERAS_BACKEND"] = backend()
-        self.knobs = KNOBS.get(backend(), ())
+        self.knobs = KNOBS.get(backend(), ()) + NUMPY_KNOBS  # NumPy too: final_forward
         # An older XLA aborts the process at a flag that it does not know.
         old = backend() in FIRST_WITH_CAP and library_version() < FIRST_WITH_CAP[backend()]
         self.uncapped_xla = settings.isa is not None and old
@@ -199,7 +205,9 @@ def train(task: Task) -> Dict[str, Any]:
         # On torch, the metric that Keras reports the loss through rounds float64 to float32.
         losses.append(reported if before is None else before)
     hidden, output = (array(layer.kernel, task.dtype) for layer in model.layers)
-    last = numpy_forward(task, hidden, output) if task.options["final_forward"] == "numpy" else model.predict_on_batch(x)
+    last = (
+        numpy_forward(task, hidden, output) if task.options["final_forward"] == "numpy" else model.predict_on_batch(x)
+    )
     predictions.append(last[0].tolist())
     return task.result(losses, predictions, hidden.tolist(), output.tolist())
 

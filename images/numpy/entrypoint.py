@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from pathlib import Path
 from typing import Any, Dict
 
-sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from cell import Framework, Settings, Task, Unavailable, main  # noqa: E402
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
+from cell import Framework, Settings, Task, Unavailable, main
 
 np: Any = None  # imported by load, after the process variables are set
+
+# What it has of each factor; the first is the default.
+OPTIONS = {
+    "gradient": ("manual",),
+    "update": ("parallel", "sequential"),
+    "loop": ("rolled", "unrolled"),
+    "layout": ("out_in", "in_out", "in_out_untransposed"),
+    "loss_form": ("half_sum", "mean"),
+    "activation": ("exp",),
+    "compile": ("eager",),
+    "optimizer": ("plain",),
+}
 
 
 class NumPy(Framework):
     dtypes = ("float64", "float32", "float16")
-    options = {
-        "gradient": ("manual",),
-        "update": ("parallel", "sequential"),
-        "loop": ("rolled", "unrolled"),
-        "layout": ("out_in", "in_out", "in_out_untransposed"),
-        "loss_form": ("half_sum", "mean"),
-        "activation": ("exp",),
-        "compile": ("eager",),
-        "optimizer": ("plain",),
-    }
+    options = OPTIONS
     knobs = ("NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE")
 
     def load(self, settings: Settings) -> None:

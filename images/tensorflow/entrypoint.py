@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from cell import Framework, Settings, Task, Unavailable, main, version  # noqa: E402
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
+from cell import Framework, Settings, Task, Unavailable, main, version
 
 tf: Any = None  # imported by load, after the process variables are set
 FIRST_WITH_CAP = (2, 19)  # an older XLA aborts the process at --xla_cpu_max_isa
 
+# What it has of each factor; the first is the default.
+OPTIONS = {
+    "gradient": ("auto", "manual"),
+    "update": ("parallel", "sequential"),
+    "layout": ("in_out", "out_in", "in_out_untransposed"),
+    "loss_form": ("half_sum", "mean"),
+    "activation": ("native", "exp"),
+    "compile": ("eager", "graph", "xla"),
+    "api": ("core", "keras"),
+    "optimizer": ("plain", "sgd"),
+    "final_forward": ("model", "numpy"),
+}
+
 
 class TensorFlow(Framework):
     dtypes = ("float32", "float64", "bfloat16", "float16")
-    options = {
-        "gradient": ("auto", "manual"),
-        "update": ("parallel", "sequential"),
-        "layout": ("in_out", "out_in", "in_out_untransposed"),
-        "loss_form": ("half_sum", "mean"),
-        "activation": ("native", "exp"),
-        "compile": ("eager", "graph", "xla"),
-        "api": ("core", "keras"),
-        "optimizer": ("plain", "sgd"),
-        "final_forward": ("model", "numpy"),
-    }
+    options = OPTIONS
     knobs = ("ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE")
 
     def check(self, settings: Settings) -> None:
@@ -172,12 +176,14 @@ def tape_gradients(net: Any) -> Any:
 
 def train(net: Any, task: Task) -> Dict[str, Any]:
     kernels = [net.W1, net.W2]
-    optimizer = tf.keras.optimizers.SGD(task.workload.learning_rate)
-    optimizer.build(kernels)  # inside a tf.function it could not make its variables
+    optimizer = None
+    if task.options["optimizer"] == "sgd":
+        optimizer = tf.keras.optimizers.SGD(task.workload.learning_rate)
+        optimizer.build(kernels)  # inside a tf.function it could not make its variables
 
     def step() -> Any:
         loss, o, *gradients = net.gradients() if task.options["gradient"] == "manual" else tape_gradients(net)
-        if task.options["optimizer"] == "sgd":
+        if optimizer is not None:
             optimizer.apply_gradients(zip(gradients, kernels))
         else:
             for kernel, gradient in zip(kernels, gradients):

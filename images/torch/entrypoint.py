@@ -6,26 +6,30 @@ import os
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any, Dict, List
 
-sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import compiler  # noqa: E402
-from cell import Framework, Settings, Task, Unavailable, main  # noqa: E402
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
+import compiler
+from cell import Framework, Settings, Task, Unavailable, main
 
 torch: Any = None  # imported by load, after the process variables are set
+
+# What it has of each factor; the first is the default.
+OPTIONS = {
+    "gradient": ("auto", "manual"),
+    "update": ("parallel", "sequential"),
+    "layout": ("out_in", "in_out", "in_out_untransposed"),
+    "loss_form": ("half_sum", "mean"),
+    "activation": ("native", "exp"),
+    "compile": ("eager", "inductor"),
+    "optimizer": ("plain", "sgd"),
+}
 
 
 class PyTorch(Framework):
     dtypes = ("float32", "float64", "bfloat16", "float16")
-    options = {
-        "gradient": ("auto", "manual"),
-        "update": ("parallel", "sequential"),
-        "layout": ("out_in", "in_out", "in_out_untransposed"),
-        "loss_form": ("half_sum", "mean"),
-        "activation": ("native", "exp"),
-        "compile": ("eager", "inductor"),
-        "optimizer": ("plain", "sgd"),
-    }
+    options = OPTIONS
     knobs = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
 
     def load(self, settings: Settings) -> None:
@@ -128,7 +132,9 @@ def check_compiled(task: Task) -> None:
 
 def train_auto(net: Net, task: Task) -> Dict[str, Any]:
     W1, W2, lr = net.W1.requires_grad_(), net.W2.requires_grad_(), net.learning_rate
-    optimizer = torch.optim.SGD([W1, W2], lr=task.workload.learning_rate)
+    optimizer = None
+    if task.options["optimizer"] == "sgd":
+        optimizer = torch.optim.SGD([W1, W2], lr=task.workload.learning_rate)
 
     def forward(W1: Any, W2: Any) -> Any:
         o = net.forward(W1, W2)[1]
@@ -140,9 +146,9 @@ def train_auto(net: Net, task: Task) -> Dict[str, Any]:
         loss, o = forward(W1, W2)
         losses.append(loss.item())
         predictions.append(o.tolist())
-        optimizer.zero_grad()
+        W1.grad = W2.grad = None
         loss.backward()
-        if task.options["optimizer"] == "sgd":
+        if optimizer is not None:
             optimizer.step()
             continue
         with torch.no_grad():

@@ -1,0 +1,170 @@
+"""Every folder of images/ keeps the same contract; NumPy's, which is at hand, reproduces its published columns."""
+
+import ast
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = ROOT / "images"
+FOLDERS = sorted(path.parent for path in IMAGES.glob("*/entrypoint.py"))
+PUBLISHED = json.loads((ROOT / "docs" / "published" / "mazur.json").read_text())
+
+# Every factor and its values: the words that matrix.yaml may use.
+FACTORS = {
+    "gradient": {"auto", "manual"},
+    "update": {"parallel", "sequential"},
+    "loop": {"rolled", "unrolled"},
+    "layout": {"out_in", "in_out", "in_out_untransposed"},
+    "loss_form": {"half_sum", "mean"},
+    "activation": {"native", "exp"},
+    "compile": {"eager", "graph", "xla", "jit", "inductor"},
+    "api": {"core", "keras"},
+    "optimizer": {"plain", "sgd"},
+    "final_forward": {"model", "numpy"},
+}
+BACKENDS = {"numpy", "torch", "tensorflow", "jax", "keras"}
+
+
+def load(path, name):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def entrypoint(monkeypatch):
+    """Load an entrypoint as a module: nothing of a framework is imported by that."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("cell", "entrypoint", "compiler"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    def from_folder(folder):
+        sys.path.insert(0, str(folder))
+        module = load(folder / "entrypoint.py", f"entrypoint_of_{folder.name}")
+        monkeypatch.delitem(sys.modules, module.__name__)
+        return module
+
+    yield from_folder
+    for name in ("cell", "compiler"):
+        sys.modules.pop(name, None)
+
+
+def framework(module):
+    (found,) = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, module.Framework) and value is not module.Framework
+    ]
+    return found
+
+
+def imported(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0]
+
+
+def test_there_are_entrypoints():
+    assert {folder.name for folder in FOLDERS} >= BACKENDS
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+class TestEveryFolder:
+    def test_has_the_same_files(self, folder):
+        assert (folder / "default-job.json").is_file()
+
+    def test_is_written_for_python_3_8(self, folder):
+        for path in folder.glob("*.py"):
+            ast.parse(path.read_text(), feature_version=(3, 8))
+
+    def test_imports_the_framework_only_after_the_variables_are_set(self, folder):
+        tree = ast.parse((folder / "entrypoint.py").read_text())
+        own = {path.stem for path in folder.glob("*.py")} | {"cell"}
+        at_the_top = set(imported(ast.Module([node for node in tree.body if "Import" in type(node).__name__], [])))
+        assert at_the_top <= sys.stdlib_module_names | own
+        assert set(imported(tree)) <= sys.stdlib_module_names | own | BACKENDS
+
+    def test_takes_its_options_from_the_common_words(self, folder, entrypoint):
+        found = framework(entrypoint(folder))
+        assert {"gradient", "update", "layout", "loss_form", "activation", "compile", "optimizer"} <= set(found.options)
+        for factor, values in found.options.items():
+            assert values
+            assert set(values) <= FACTORS[factor]
+            assert len(set(values)) == len(values)
+
+    def test_spells_its_caps_with_known_knobs(self, folder, entrypoint):
+        module = entrypoint(folder)
+        assert set(framework(module).knobs) <= set(sys.modules["cell"].SPELLINGS)
+
+    def test_has_a_default_job_that_it_can_run(self, folder, entrypoint):
+        found = framework(entrypoint(folder))
+        harness = sys.modules["cell"]
+        _, tasks = harness.parse_job((folder / "default-job.json").read_text())
+        assert tasks
+        for task in tasks:
+            harness.complete(task, found())
+
+
+def test_the_harness_is_written_for_python_3_8_with_the_standard_library_alone():
+    tree = ast.parse((IMAGES / "cell.py").read_text(), feature_version=(3, 8))
+    assert set(imported(tree)) <= sys.stdlib_module_names
+
+
+def test_keras_obeys_the_knobs_of_its_backends(entrypoint):
+    knobs = entrypoint(IMAGES / "keras").KNOBS
+    assert knobs == {name: framework(entrypoint(IMAGES / name)).knobs for name in knobs}
+
+
+def run_numpy(*variants):
+    pytest.importorskip("numpy")
+    example = json.loads((IMAGES / "numpy" / "default-job.json").read_text())
+    workload = example["cells"][0]["workload"]
+    cells = []
+    for name, steps, options in variants:
+        variant = {"name": name, "dtype": "float64", "options": options}
+        work = {**workload, "steps": steps}
+        cells.append({"id": name, "device": "cpu", "trace": False, "workload": work, "variant": variant})
+    command = [sys.executable, str(IMAGES / "numpy" / "entrypoint.py")]
+    text = json.dumps({**example, "cells": cells})
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    return {line["id"]: line for line in told if line["line"] == "cell"}
+
+
+def decimals(values, digits):
+    return [f"{float.fromhex(value):.{digits}f}" for value in values]
+
+
+def test_numpy_reproduces_every_printed_digit_of_its_three_columns():
+    told = run_numpy(
+        ("NumPy Sequential", 10, {"update": "sequential"}),
+        ("NumPy Parallel", 10, {"update": "parallel"}),
+        ("NumPy No-Loop", 2, {"loop": "unrolled", "steps": 2}),
+    )
+    for column, line in told.items():
+        assert decimals(line["losses"], 10) == PUBLISHED["losses"][column]
+        assert len(line["predictions"]) == len(line["losses"]) + 1
+    parallel = PUBLISHED["final_predictions"]["NumPy Parallel"]["prediction"]
+    assert decimals(told["NumPy Parallel"]["predictions"][-1], 8) == parallel
+
+
+def test_numpy_layouts_agree_and_the_untransposed_one_is_another_network():
+    told = run_numpy(*((layout, 10, {"layout": layout}) for layout in sorted(FACTORS["layout"])))
+    losses = {name: decimals(line["losses"], 10) for name, line in told.items()}
+    assert losses["out_in"] == losses["in_out"] == PUBLISHED["losses"]["NumPy Parallel"]
+    assert losses["in_out_untransposed"] != losses["out_in"]
+
+
+def test_numpy_unrolled_is_only_for_two_steps():
+    told = run_numpy(("three", 3, {"loop": "unrolled"}))["three"]
+    assert told["outcome"] == "unavailable"
+    assert "two steps" in told["reason"]
