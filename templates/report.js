@@ -17,6 +17,7 @@ function filter() {
 
 function reveal() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (target && target.matches("details")) target.open = true;
   if (target && target.hidden) {
     field.value = "";
     filter();

@@ -68,7 +68,7 @@ class MismatchRow:
     newest: bool
     iteration: int
     published: str
-    computed: str
+    computed: tuple[Mark, ...]
     hex: str
 
 
@@ -174,7 +174,7 @@ def mismatches(check: Check) -> tuple[MismatchRow, ...]:
             newest=column.newest,
             iteration=loss.iteration,
             published=loss.published,
-            computed=loss.computed or wording.NOTHING,
+            computed=marks(loss.computed or "", loss.published),
             hex=loss.hex or wording.NOTHING,
         )
         for column in check.columns
@@ -265,7 +265,11 @@ def _variant(passes: Passes, published: Sequence[str]) -> tuple[str, str, str, t
     texts = tuple(
         PassText(
             convention=each.convention.value,
-            outputs=tuple(marks(text, other) for text, other in zip(each.texts, published, strict=False)),
+            # Where one of the two passes is the printed one, the other is not expected to be.
+            outputs=tuple(
+                (Mark(text=text, differs=False),) if passes.agreeing else marks(text, other)
+                for text, other in zip(each.texts, published, strict=False)
+            ),
             errors=each.errors,
             hex=" ".join(each.hex),
             agrees=each.agrees,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from runner.compare.classes import Class, classes
 from runner.compare.columns import Comparison, compare_columns
-from runner.compare.difference import Tolerance, tolerances
+from runner.compare.difference import Tolerance, Verdict, tolerances
 from runner.compare.published import Check, check
 from runner.compare.versions import VersionPair, between_versions
 from runner.report import rows, tables
@@ -25,12 +25,14 @@ class Summary:
     Attributes:
         cells: how many cells the run was asked for.
         outcomes: outcome -> how many records, `missing` included; only those that occur.
+        health: `bad` where a cell failed, ran out of time or has no record; `note` where one was not run.
         repeated: cells that ran more than once; `not_deterministic` of them gave different bits.
     """
 
     environments: int
     cells: int
     ok: int
+    health: str
     outcomes: tuple[tuple[str, int], ...]
     repeated: int
     not_deterministic: int
@@ -81,6 +83,7 @@ class View:
 
     Attributes:
         records: those of the run, for the JSON.
+        changed: lines whose trajectories differ, or cannot be compared, from one version to the next.
         troubles: cells without a trajectory, and those whose repeats differ.
         steps: the largest number of losses of any cell.
     """
@@ -89,7 +92,8 @@ class View:
     summary: Summary
     published: tuple[PublishedView, ...]
     version_pairs: tuple[VersionPair, ...]
-    versions: tuple[VersionRow, ...]
+    changed: tuple[VersionRow, ...]
+    unchanged: tuple[VersionRow, ...]
     classes: tuple[Class, ...]
     class_rows: tuple[ClassRow, ...]
     records: tuple[Record, ...]
@@ -117,13 +121,15 @@ def build(manifest: Manifest, records: Sequence[Record], missing_ids: Sequence[s
     found = classes(records)
     cells = rows.cells(records, found)
     pairs = between_versions(records, allowed)
+    versions = rows.versions(pairs)
     left_out = tuple(entry for entry in manifest.entries if entry.key is None)
     return View(
         profile=manifest.profile,
         summary=_summary(records, missing_ids, left_out, found),
         published=tuple(_published(each, records, allowed) for each in manifest.published),
         version_pairs=pairs,
-        versions=rows.versions(pairs),
+        changed=tuple(each for each in versions if each.verdict != Verdict.IDENTICAL),
+        unchanged=tuple(each for each in versions if each.verdict == Verdict.IDENTICAL),
         classes=found,
         class_rows=rows.classes(found),
         records=tuple(records),
@@ -142,11 +148,13 @@ def _summary(
 ) -> Summary:
     counted = Counter(each.outcome for each in records)
     outcomes = [(each.value.replace("_", " "), counted[each]) for each in Outcome if counted[each]]
+    broken = len(missing) + counted[Outcome.FAILED] + counted[Outcome.TIMED_OUT]
     provenances = [each.provenance for each in records if each.provenance]
     return Summary(
         environments=len({each.cell.environment for each in records}),
         cells=len(records) + len(missing),
         ok=counted[Outcome.OK],
+        health="bad" if broken else "good" if counted[Outcome.OK] == len(records) else "note",
         outcomes=(*outcomes, *((("missing", len(missing)),) if missing else ())),
         repeated=sum(each.deterministic is not None for each in records),
         not_deterministic=sum(each.deterministic is False for each in records),

@@ -1,0 +1,144 @@
+"""Synthetic records: single ones, and a whole run that reproduces docs/published/mazur.json."""
+
+import hashlib
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+from runner.results.record import Description, Outcome, Provenance, Record, Trajectory
+from runner.results.store import Column, Entry, Manifest, Published
+
+TABLE = Path(__file__).parents[2] / "docs" / "published" / "mazur.json"
+TOLERANCES = (
+    ("float64", 1e-7, 1e-7, "torch.testing.assert_close"),
+    ("float32", 1.3e-6, 1e-5, "torch.testing.assert_close"),
+    ("bfloat16", 1.6e-2, 1e-5, "torch.testing.assert_close"),
+    ("float16", 1e-3, 1e-5, "torch.testing.assert_close"),
+)
+COLUMNS = {
+    "NumPy Sequential": ("numpy", "sequential"),
+    "NumPy Parallel": ("numpy", "parallel"),
+    "NumPy No-Loop": ("numpy", "unrolled"),
+    "PyTorch Auto": ("torch", "auto"),
+    "PyTorch Manual Par": ("torch", "manual-parallel"),
+    "PyTorch Manual Seq": ("torch", "manual-sequential"),
+    "TensorFlow": ("tensorflow", "tape-untransposed"),
+    "Keras": ("tensorflow", "keras"),
+    "JAX Auto": ("jax", "grad"),
+    "JAX Manual Par": ("jax", "manual-parallel"),
+    "JAX Manual Seq": ("jax", "manual-sequential"),
+}
+VERSIONS = {"numpy": ("1.26.4", "2.4.6"), "torch": ("2.13.0",), "tensorflow": ("2.9.1", "2.21.0"), "jax": ("0.10.2",)}
+KERAS_FORWARD = ("0x1.4a5434p-1", "0x1.968f54p-1")  # 0.645173684..., 0.794062495...
+
+
+def record(losses=(0.5, 0.25), *, predictions=None, weights=1.0, repeats=(), outcome=Outcome.OK, reason=None, **cell):
+    """One record; `repeats` are the losses of repeats that differ, `cell` overrides the description."""
+    framework, version = cell.get("framework", "numpy"), cell.get("version", "2.4.6")
+    flavour, variant = cell.get("flavour", "cpu"), cell.get("variant", "parallel")
+    environment = f"{framework}-{version}-{flavour}"
+    words = {"framework": framework, "version": version, "flavour": flavour, "variant": variant, "python": "3.11"}
+    words |= {"workload": "mazur", "environment": environment, "dtype": "float64", "options": (("update", "parallel"),)}
+    words |= {"device": "cpu", "settings": "default", "steps": max(1, len(losses))} | cell
+    cpu_class = words.pop("cpu_class", "avx2 fma")
+    words.setdefault("id", f"{words['workload']}/{environment}/{variant}")
+    ran = (losses, *repeats) if outcome is Outcome.OK else ()
+    return Record(
+        cell=Description(**words),
+        key=hashlib.sha256(words["id"].encode()).hexdigest(),
+        outcome=outcome,
+        reason=reason,
+        log=None if outcome is Outcome.OK else f"logs/{environment}/default.log",
+        repeats=2,
+        trajectories=tuple(trajectory(each, predictions, weights) for each in ran),
+        fingerprint={"packages": {framework: version}, "kernels": {"openblas_core": "Haswell"}, "threads": {"blas": 1}},
+        provenance=Provenance(
+            engine="process",
+            base_kind="interpreter",
+            base_digest="sha256:" + "ab" * 32,
+            image_digest=None,
+            lock_digest="cd" * 32,
+            entrypoint_digest="ef" * 32,
+            cpu_class=cpu_class,
+        ),
+    )
+
+
+def trajectory(losses, predictions, weights):
+    """A trajectory of float values."""
+    rows = predictions or [[0.7, 0.8]] * (len(losses) + 1)
+    return Trajectory(
+        losses=tuple(float(each).hex() for each in losses),
+        predictions=tuple(tuple(float(each).hex() for each in row) for row in rows),
+        hidden_weights=((float(weights).hex(),),),
+        output_weights=((float(weights).hex(),),),
+    )
+
+
+def single(value):
+    """The nearest float32."""
+    return struct.unpack("<f", struct.pack("<f", float(value)))[0]
+
+
+def table():
+    """The published table's JSON content, a fresh copy."""
+    return json.loads(TABLE.read_text("utf-8"))
+
+
+def published(data=None):
+    """The table with its columns mapped to variants."""
+    columns = tuple(
+        Column(
+            title=title,
+            framework=framework,
+            variant=variant,
+            predictions="keras-numpy-forward" if title == "Keras" else variant,
+        )
+        for title, (framework, variant) in COLUMNS.items()
+    )
+    return Published(workload="mazur", columns=columns, data=data or table())
+
+
+def run():
+    """Records in which every printed figure of the table comes out, two versions of some frameworks."""
+    data = table()
+    found = []
+    for title, (framework, variant) in COLUMNS.items():
+        for version in VERSIONS[framework]:
+            exact = float if framework == "numpy" else single
+            losses = [exact(text) for text in data["losses"][title]]
+            printed = data["final_predictions"][title]["prediction"] or ["0.7", "0.8"]
+            last = [exact(text) for text in printed]
+            rows = [[0.7, 0.8]] * (len(losses) - 1)
+            rows += [last, [0.6, 0.81]] if title == "NumPy Sequential" else [[0.66, 0.79], last]
+            words = {"framework": framework, "version": version, "variant": variant}
+            words["dtype"] = "float64" if framework == "numpy" else "float32"
+            words["options"] = (("update", "sequential" if variant.endswith("sequential") else "parallel"),)
+            if title == "Keras":
+                found.append(record(losses, predictions=rows, **words | {"variant": "keras-numpy-forward"}))
+                rows = [*rows[:-1], [float.fromhex(each) for each in KERAS_FORWARD]]
+            found.append(record(losses, predictions=rows, **words))
+    return tuple(found)
+
+
+def manifest(records, *, tables=None, left_out=()):
+    """The manifest of a run."""
+    return Manifest(
+        profile="default",
+        entries=(
+            *(Entry(id=each.cell.id, key=each.key, reason=None) for each in records),
+            *(Entry(id=name, key=None, reason=reason) for name, reason in left_out),
+        ),
+        published=(published(),) if tables is None else tuple(tables),
+        tolerances=TOLERANCES,
+    )
+
+
+def with_losses(found, values):
+    """The record with other losses at some steps: {step from 1: value}."""
+    first = found.trajectories[0]
+    losses = list(first.losses)
+    for step, value in values.items():
+        losses[step - 1] = float(value).hex()
+    return replace(found, trajectories=(replace(first, losses=tuple(losses)),))

@@ -1,0 +1,110 @@
+"""Verdicts for pairs of records, and what is said where there is nothing to measure."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.compare.difference import Tolerance, Verdict, compare, measure
+from runner.compare.versions import between_versions
+from runner.results.record import Outcome
+
+LOSSES = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=8)
+TOLERANCES = {"float64": Tolerance(relative=0.0, absolute=1e-6, source="test")}
+TOLERANCES["float32"] = TOLERANCES["float64"]
+
+
+@given(LOSSES)
+def test_a_trajectory_is_identical_to_itself(losses):
+    found = measure(losses, losses, "float64")
+    assert (found.first_difference, found.max_abs, found.max_rel, found.max_ulp) == (None, 0, 0, 0)
+
+
+@given(LOSSES, LOSSES)
+def test_a_measure_is_symmetric(a, b):
+    assert measure(a, b, "float32") == measure(b, a, "float32")
+
+
+@given(LOSSES, st.floats(1e-3, 1.0))
+def test_more_steps_never_lower_a_maximum(losses, shift):
+    other = [each + shift for each in losses]
+    parts = [measure(losses[:count], other[:count], "float64").max_abs for count in range(1, len(losses) + 1)]
+    assert parts == sorted(parts)
+
+
+def test_a_difference_that_vanishes_at_the_last_step_is_seen():
+    found = measure([1.0, 2.0, 3.0], [1.0, 2.5, 3.0], "float64")
+    assert (found.first_difference, found.max_abs, found.max_rel) == (2, 0.5, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("other", "verdict", "first"),
+    [
+        ((1.0, 1.0, 1.0), Verdict.IDENTICAL, None),
+        ((1.0, 1.0 + 2**-30, 1.0), Verdict.ROUNDING, 2),
+        ((1.0, 1.0 + 2**-30, 1.5), Verdict.AMPLIFIED, 2),
+        ((1.5, 1.0, 1.0), Verdict.DIVERGENT, 1),
+        ((1.0, math.nan, 1.0), Verdict.INCOMPARABLE, 2),
+        ((1.0, 1.0, math.inf), Verdict.INCOMPARABLE, 3),
+    ],
+)
+def test_verdicts(builder, other, verdict, first):
+    found = compare(builder.record((1.0, 1.0, 1.0)), builder.record(other), TOLERANCES)
+    assert (found.verdict, found.first_difference) == (verdict, first)
+    assert (found.max_abs is None) == (verdict is Verdict.INCOMPARABLE)
+
+
+def test_equal_values_that_are_not_finite_are_the_same_bits(builder):
+    losses = (1.0, math.nan, math.inf)
+    assert compare(builder.record(losses), builder.record(losses), TOLERANCES).verdict is Verdict.IDENTICAL
+    shifted = (1.0 + 2**-30, math.nan, math.inf)
+    assert compare(builder.record(losses), builder.record(shifted), TOLERANCES).verdict is Verdict.ROUNDING
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"losses": (1.0,)}, "2 steps against 1"),
+        ({"workload": "other"}, "workload mazur against other"),
+        ({"dtype": "float16"}, "the matrix has no tolerance for float16"),
+    ],
+)
+def test_what_cannot_be_compared_has_a_reason_and_no_number(builder, changes, reason):
+    losses = changes.pop("losses", (1.0, 3.0))
+    found = compare(builder.record((1.0, 2.0)), builder.record(losses, **changes), TOLERANCES)
+    assert found.verdict is Verdict.INCOMPARABLE
+    assert found.reason == reason
+
+
+def test_a_side_without_a_trajectory_is_missing_and_never_a_number(builder):
+    lost = builder.record(outcome=Outcome.FAILED, reason="SIGILL", id="mazur/x/y")
+    found = compare(builder.record(), lost, TOLERANCES)
+    assert found.verdict is Verdict.MISSING
+    assert found.reason == "mazur/x/y: failed (SIGILL)"
+    assert (found.steps, found.max_abs, found.max_ulp, found.first_difference) == (0, None, None, None)
+
+
+def test_other_cpu_classes_are_said_to_be_another_difference(builder):
+    here, there = builder.record(), builder.record((0.5, 0.75), cpu_class="avx512f")
+    assert compare(here, here, TOLERANCES).caveats == ()
+    found = compare(here, there, TOLERANCES)
+    assert found.same_cpu_class is False
+    assert "not a difference of the versions alone" in found.caveats[0]
+
+
+def test_across_dtypes_the_coarser_one_counts_and_is_named(builder):
+    found = compare(builder.record((1.0,)), builder.record((1.0 + 2**-23,), dtype="float32"), TOLERANCES)
+    assert (found.ulp_dtype, found.max_ulp) == ("float32", 1)
+    assert found.caveats == ("float64 against float32: ULPs in float32",)
+
+
+def test_versions_are_compared_with_their_neighbours_in_pep_440_order(builder):
+    records = [
+        builder.record((value,), version=version) for version, value in (("2.10.0", 2), ("2.9.1", 1), ("2.10.0rc1", 1))
+    ]
+    found = between_versions(records, TOLERANCES)
+    assert [(each.older, each.newer, each.difference.verdict.value) for each in found] == [
+        ("2.9.1", "2.10.0rc1", "identical"),
+        ("2.10.0rc1", "2.10.0", "divergent"),
+    ]
