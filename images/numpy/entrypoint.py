@@ -11,6 +11,8 @@ from cell import Framework, Settings, Task, Unavailable, main
 
 np: Any = None  # imported by load, after the process variables are set
 
+UNROLLED_STEPS = 2
+
 # What it has of each factor; the first is the default.
 OPTIONS = {
     "gradient": ("manual",),
@@ -97,7 +99,7 @@ def train_rolled(net: Net, task: Task) -> Dict[str, Any]:
 
 def train_unrolled(net: Net, task: Task) -> Dict[str, Any]:
     """Two steps in a straight line, as the worked example is told."""
-    if task.workload.steps != 2 or task.options["update"] != "parallel":
+    if task.workload.steps != UNROLLED_STEPS or task.options["update"] != "parallel":
         raise Unavailable("loop=unrolled is written for two steps and update=parallel")
     lr = net.learning_rate
 

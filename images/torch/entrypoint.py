@@ -35,7 +35,7 @@ class PyTorch(Framework):
     def load(self, settings: Settings) -> None:
         global torch
         if compiler.available():
-            compiler.install(os.path.join(tempfile.gettempdir(), "repromatrix-compiler"))
+            compiler.install(str(Path(tempfile.gettempdir()) / "repromatrix-compiler"))
         import torch
 
         if settings.threads is not None:
@@ -116,7 +116,7 @@ class Net:
 def compiled(function: Any, task: Task) -> Any:
     if task.options["compile"] == "eager":
         return function
-    torch._dynamo.reset()  # another cell's compiled code is no part of this one
+    torch.compiler.reset()  # another cell's compiled code is no part of this one
     return torch.compile(function, fullgraph=True, backend="inductor", dynamic=False)
 
 
