@@ -105,7 +105,9 @@ def rounded(value: Fraction, like: str) -> str:
     """Return a number rounded to the last place of the decimal `like`, in its notation, ties to even."""
     unit = Decimal((0, (1,), int(Decimal(like).as_tuple().exponent)))
     count = round(value / Fraction(unit))  # exact, ties to even
-    return f"{count * unit:{'e' if 'e' in like.lower() else 'f'}}"
+    if "e" not in like.lower():
+        return f"{count * unit:f}"
+    return f"{count * unit:e}" if count else "0"
 
 
 def printed_like(value: float, like: str) -> str:
