@@ -48,7 +48,7 @@ lint: $(VENV)/.dev ## ruff, mypy, the workflows' schema check and security audit
 	@$(BIN)/zizmor --offline --quiet .github/workflows
 
 bench: $(VENV)/.dev ## measure the numbers that the README quotes  (ENGINE=process|docker)
-	@$(BIN)/python bench/bench.py --engine $(ENGINE) $(ARGS)
+	@$(BIN)/python bench/bench.py $(ARGS) --engine $(ENGINE)
 
 clean: ## remove what this checkout made; the cache of wheels and environments stays
 	@rm -rf $(VENV) results report build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info

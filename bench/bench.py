@@ -1,0 +1,231 @@
+"""`make bench`: the numbers that docs/benchmarks.md quotes, each measured side by side on this machine.
+
+Nothing here passes or fails: times on a shared machine are no test. Ratios compare runs that follow one another.
+
+    python bench/bench.py                      the quick ones: help, nothing to do, harness overhead
+    python bench/bench.py cold --engine docker  a cold matrix against the plain loop (minutes)
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+REPROMATRIX = str(BIN / "repromatrix")
+
+
+def main() -> None:
+    """Run the measurements that were asked for and print a line each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="*", default=["help", "again", "overhead"], help="help again overhead cold")
+    parser.add_argument("--engine", choices=("auto", "process", "docker"), default="auto")
+    parser.add_argument("--select", action="append", default=[], help="only these cells, as with repromatrix run")
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    if options.engine == "auto":
+        options.engine = "docker" if quiet(["docker", "info"]) == 0 else "process"
+    measures: dict[str, Callable[[argparse.Namespace], None]] = {
+        "help": help_time,
+        "again": again,
+        "overhead": overhead,
+        "cold": cold,
+    }
+    print(f"engine {options.engine}, {os.cpu_count()} cores, medians of {options.runs} runs where repeated")
+    for name in options.what:
+        measures[name](options)
+
+
+def help_time(options: argparse.Namespace) -> None:
+    """`repromatrix --help`: the price of every command before it does anything."""
+    seconds = repeated(options.runs, lambda: run([REPROMATRIX, "--help"]))
+    line("repromatrix --help", f"{seconds:.2f} s", "at most 0.3 s")
+
+
+def again(options: argparse.Namespace) -> None:
+    """A default matrix with nothing changed, report included."""
+    with tempfile.TemporaryDirectory(prefix="repromatrix-bench-") as name:
+        command = matrix_command(options, Path(name))
+        run(command)
+        seconds = repeated(options.runs, lambda: run(command))
+    line("matrix with nothing changed", f"{seconds:.2f} s", "at most 1.5 s")
+
+
+def overhead(options: argparse.Namespace) -> None:
+    """The same cells through `repromatrix run` and through a bare run of the entrypoint, in turn."""
+    environment = "numpy-2.4.6-cpu"
+    for chosen in (environment, "torch-2.13.0-cpu"):
+        reference = json.loads(output([REPROMATRIX, "build", "-q", "--json", *engine(options), "--select", chosen]))[chosen]
+        job = job_of(chosen)
+        bare, ours = [], []
+        for _ in range(options.runs):
+            bare.append(timed(lambda ref=reference, j=job: bare_runs(options, ref["reference"], j)))
+            with tempfile.TemporaryDirectory(prefix="repromatrix-bench-") as name:
+                command = [REPROMATRIX, "run", "-q", *engine(options), "--select", chosen, "--results", name, "--jobs", "1"]
+                ours.append(timed(lambda c=command: run(c)))
+        a, b = statistics.median(ours), statistics.median(bare)
+        line(f"two repeats of {chosen}", f"{a:.2f} s, bare {b:.2f} s: +{a - b:.2f} s ({(a / b - 1) * 100:+.0f} %)", "5 % and 0.3 s")
+
+
+def bare_runs(options: argparse.Namespace, reference: str, job: bytes) -> None:
+    """Run the entrypoint twice, as the matrix does, with nothing around it."""
+    if options.engine == "docker":
+        command = ["docker", "run", "--rm", "-i", "--network", "none", reference]
+    else:
+        command = [f"{reference}/bin/python", f"{reference}/repromatrix/entrypoint.py"]
+    for _ in range(2):
+        subprocess.run(command, input=job, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+def cold(options: argparse.Namespace) -> None:
+    """Everything from nothing: locks in hand, no wheel, no environment, no record; then the plain loop."""
+    with tempfile.TemporaryDirectory(prefix="repromatrix-bench-", dir=os.environ.get("BENCH_DIR")) as name:
+        folder = Path(name)
+        if options.engine == "docker":
+            forget_images()
+        home = {"REPROMATRIX_CACHE": str(folder / "cache"), "PIP_NO_CACHE_DIR": "1"}
+        ours = timed(lambda: run(matrix_command(options, folder / "ours"), **home))
+        print(f"  ours: {ours:.0f} s", flush=True)
+        plain = timed(lambda: plain_loop(options, folder))
+    line(f"cold matrix, {options.engine}", f"{ours:.0f} s, plain loop {plain:.0f} s: {plain / ours:.1f} times faster", "3 (docker: 2)")
+
+
+def plain_loop(options: argparse.Namespace, folder: Path) -> None:
+    """What a person would write: per environment a venv (or an image) and pip install, then every cell by itself."""
+    for environment, ids in planned(options).items():
+        lock = next((ROOT / "images").glob(f"*/locks/{environment}.txt"))
+        sources = folder / environment
+        sources.mkdir()
+        for path in (ROOT / "images/cell.py", *lock.parent.parent.glob("*.py")):
+            shutil.copy(path, sources)
+        command = plain_image(environment, lock, sources) if options.engine == "docker" else plain_venv(lock, sources)
+        for cell in ids:
+            job = json.dumps(json.loads(job_of(cell)))
+            subprocess.run(command, input=job.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
+def plain_venv(lock: Path, sources: Path) -> list[str]:
+    """Make a venv with pip and return the command that runs a job in it."""
+    run([sys.executable, "-m", "venv", str(sources / "venv")])
+    run([f"{sources}/venv/bin/pip", "install", "-q", "--no-cache-dir", "-r", str(lock)])
+    return [f"{sources}/venv/bin/python", str(sources / "entrypoint.py")]
+
+
+def plain_image(environment: str, lock: Path, sources: Path) -> list[str]:
+    """Build an image with pip install and return the command that runs a job in it.
+
+    The base is the same; pip comes from the wheel of this environment, and the host's certificates and folders of
+    wheels go along, because a plain container knows neither.
+    """
+    shutil.copy(lock, sources / "requirements.txt")
+    shutil.copy(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"), sources / "ca.crt")
+    run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(sources), "pip"])
+    links = sources / "links"
+    links.mkdir()
+    if "torch==" in lock.read_text():
+        for each in os.environ.get("PIP_FIND_LINKS", "").split():
+            shutil.copytree(each, links, dirs_exist_ok=True)
+    (sources / "Dockerfile").write_text(
+        f"FROM {base_image()}\nCOPY . /job\n"
+        "RUN python3 -m venv --without-pip /venv && PYTHONPATH=$(ls /job/pip-*.whl) /venv/bin/python -m pip install -q "
+        "--no-cache-dir --cert /job/ca.crt --find-links /job/links -r /job/requirements.txt\n"
+        'ENTRYPOINT ["/venv/bin/python", "/job/entrypoint.py"]\n'
+    )
+    tag = f"repromatrix-bench:{environment}"
+    run(["docker", "build", "-q", "--no-cache", "-t", tag, str(sources)], DOCKER_BUILDKIT="0")
+    return ["docker", "run", "--rm", "-i", tag]
+
+
+def base_image() -> str:
+    """Return the local base."""
+    names = output(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "repromatrix/base"]).split()
+    return names[0]
+
+
+def forget_images() -> None:
+    """Remove the environments' images and BuildKit's cache; bases stay."""
+    listing = output(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"]).split()
+    images = [each for each in listing if each.startswith("repromatrix/") and not each.startswith("repromatrix/base")]
+    if images:
+        run(["docker", "rmi", "--force", *images])
+    quiet(["docker", "builder", "prune", "--all", "--force"])
+
+
+def planned(options: argparse.Namespace) -> dict[str, list[str]]:
+    """Return environment -> cell ids of the selection."""
+    flags = [flag for each in options.select for flag in ("--select", each)]
+    cells = json.loads(output([REPROMATRIX, "plan", "--json", *flags]))["cells"]
+    result: dict[str, list[str]] = {}
+    for cell in cells:
+        result.setdefault(cell["environment"], []).append(cell["id"])
+    return result
+
+
+def job_of(pattern: str) -> bytes:
+    """Return the job document of the cells that a pattern selects."""
+    code = (
+        "import sys; from pathlib import Path; from runner.matrix import load; from runner.plan import find, job, plan\n"
+        "m = load(Path('matrix.yaml')); p = sys.argv[1]\n"
+        "c = [find(m, p)] if '/' in p else plan(m, profile='default', select=[p]).cells\n"
+        "sys.stdout.buffer.write(job([x for x in c if x.settings.name == c[0].settings.name]))"
+    )
+    return output([sys.executable, "-c", code, pattern]).encode()
+
+
+def matrix_command(options: argparse.Namespace, folder: Path) -> list[str]:
+    """Return `repromatrix matrix` over the selection, writing below `folder`."""
+    flags = [flag for each in options.select for flag in ("--select", each)]
+    places = ["--results", str(folder / "results"), "--output", str(folder / "report")]
+    return [REPROMATRIX, "matrix", "-q", *engine(options), *flags, *places]
+
+
+def engine(options: argparse.Namespace) -> list[str]:
+    """Return the engine's flag."""
+    return ["--engine", options.engine]
+
+
+def run(command: Sequence[str], **variables: str) -> None:
+    """Run a command from the checkout; its failure ends the benchmark."""
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, stdout=subprocess.DEVNULL, check=True)
+
+
+def output(command: Sequence[str]) -> str:
+    """Return a command's standard output."""
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def quiet(command: Sequence[str]) -> int:
+    """Return a command's exit code; 127 where there is no such command."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode
+    except FileNotFoundError:
+        return 127
+
+
+def timed(action: Callable[[], None]) -> float:
+    """Return the seconds an action takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def repeated(runs: int, action: Callable[[], None]) -> float:
+    """Return the median of several runs in seconds."""
+    return statistics.median(timed(action) for _ in range(runs))
+
+
+def line(name: str, value: str, aim: str) -> None:
+    """Print one result."""
+    print(f"{name:<34} {value}   (aim: {aim})", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The whole way over real NumPy: matrix.yaml -> wheels -> environments -> processes -> records -> report."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def repromatrix(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "runner", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def numpy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("numpy")
+    done = repromatrix(*matrix_arguments(folder))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def matrix_arguments(folder: Path) -> list[str]:
+    places = ["--results", str(folder / "results"), "--output", str(folder / "report")]
+    return ["matrix", "--engine", "process", "--select", "numpy", *places]
+
+
+@pytest.mark.network
+class TestNumpyMatrix:
+    def test_every_published_numpy_figure_is_reproduced_by_both_versions(self, numpy_run: Path) -> None:
+        report = json.loads((numpy_run / "report/report.json").read_text())
+        losses = report["published"]["losses"]
+        assert losses["total"] == 102
+        assert losses["reproduced"] == 22
+        assert losses["mismatches"] == []
+        by_environment = {each["environment"]: (each["reproduced"], each["total"]) for each in losses["by_environment"]}
+        assert by_environment == {"numpy-1.26.4-cpu": (22, 22), "numpy-2.4.6-cpu": (22, 22)}
+
+    def test_every_cell_is_ok_and_exact(self, numpy_run: Path) -> None:
+        cells = json.loads((numpy_run / "report/report.json").read_text())["cells"]
+        assert len(cells) == 18
+        for cell in cells:
+            assert cell["outcome"] == "ok"
+            assert cell["deterministic"] is True
+            assert len(cell["losses"]) == (2 if cell["variant"].startswith("unrolled") else 10)
+            assert all(float.fromhex(text) > 0 for text in cell["losses"])
+
+    def test_a_second_run_runs_nothing_and_writes_the_same_bytes(self, numpy_run: Path) -> None:
+        before = {path.name: path.read_bytes() for path in (numpy_run / "report").iterdir()}
+        done = repromatrix(*matrix_arguments(numpy_run))
+        assert done.returncode == 0, done.stderr
+        assert "0 ran now, 0 environments built" in done.stderr
+        assert {path.name: path.read_bytes() for path in (numpy_run / "report").iterdir()} == before
+
+    def test_losses_not_run_are_not_called_reproduced(self, numpy_run: Path) -> None:
+        places = ["--results", str(numpy_run / "results"), "--output", str(numpy_run / "again")]
+        done = repromatrix("report", "--require-published", *places)
+        assert done.returncode == 1
+        assert "22 of 102 losses" in done.stderr
+
+    def test_the_published_columns_differ_where_the_document_says_so(self, numpy_run: Path) -> None:
+        cells = {cell["id"]: cell for cell in json.loads((numpy_run / "report/report.json").read_text())["cells"]}
+        parallel = cells["mazur/numpy-2.4.6-cpu/parallel"]["losses"]
+        sequential = cells["mazur/numpy-2.4.6-cpu/sequential"]["losses"]
+        unrolled = cells["mazur/numpy-2.4.6-cpu/unrolled"]["losses"]
+        assert parallel[0] == sequential[0]
+        assert all(a != b for a, b in zip(parallel[1:], sequential[1:], strict=True))
+        assert unrolled == parallel[:2]
+
+
+@pytest.mark.network
+def test_impact_names_what_an_upgrade_changes(tmp_path: Path) -> None:
+    arguments = ["--engine", "process", "--results", str(tmp_path / "results"), "--json"]
+    done = repromatrix("impact", "numpy==1.26.4", "numpy==2.4.6", *arguments)
+    pairs = {pair["a"].rsplit("/", 1)[1]: pair for pair in json.loads(done.stdout)["pairs"]}
+    changed = {name for name, pair in pairs.items() if pair["verdict"] != "identical"}
+    assert done.returncode == (1 if changed else 0)
+    assert len(pairs) == 9
+    for pair in pairs.values():
+        same = pair["verdict"] == "identical"
+        assert (pair["first_difference"] is None) == same
+        assert (pair["max_ulp"] == 0) == same
+
+
+@pytest.mark.network
+def test_cell_prints_its_record_alone_on_standard_output(tmp_path: Path) -> None:
+    done = repromatrix("cell", "mazur/numpy-2.4.6-cpu/parallel", "--engine", "process", "--results", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["cell"]["id"] == "mazur/numpy-2.4.6-cpu/parallel"
+    assert len(record["trajectories"]) == 1
+    assert record["fingerprint"]["packages"]["numpy"] == "2.4.6"
+
+
+@pytest.mark.docker
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", ["numpy-2.4.6-cpu", "torch-2.13.0-cpu", "jax-0.10.2-cpu"])
+def test_both_engines_give_the_same_bits(environment: str, tmp_path: Path) -> None:
+    trajectories = []
+    for engine in ("process", "docker"):
+        folder = tmp_path / engine
+        done = repromatrix("run", "--engine", engine, "--select", environment, "--results", str(folder))
+        assert done.returncode == 0, done.stderr
+        records = [json.loads(path.read_text()) for path in sorted(folder.glob("records/**/*.json"))]
+        assert all(record["outcome"] == "ok" for record in records)
+        trajectories.append({record["cell"]["id"]: record["trajectories"] for record in records})
+    assert trajectories[0] == trajectories[1]
+    assert len(trajectories[0]) >= 9
