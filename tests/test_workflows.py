@@ -1,0 +1,490 @@
+"""The workflows: what every one of them must have, and a rehearsal of their real `run:` steps on this machine.
+
+The rehearsal stands in for GitHub: a fresh copy of the checkout for every job, contexts and files of the runner, and
+artifacts moved as upload-artifact v7 and download-artifact v8 move them. It installs nothing: its `.venv` runs the copy
+with this Python.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+SUMMARY_LIMIT = 1 << 20
+MATRIX_LIMIT = 256
+LEFT_BEHIND = {".git", ".venv", "results", "report"}
+DISPATCHED = {"profile": "default", "select": "numpy", "engine": "process"}
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return a workflow with every scalar as text, as GitHub hands them on (and `on` a plain key)."""
+    document = yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # noqa: S506 - the safest: it makes only text
+    assert isinstance(document, dict)
+    return document
+
+
+def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for job in workflow["jobs"].values():
+        yield from job["steps"]
+
+
+# What every workflow must have.
+
+each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+
+
+def test_the_three_workflows_are_there() -> None:
+    assert [path.stem for path in WORKFLOWS] == ["ci", "impact", "nightly"]
+
+
+@each_workflow
+def test_actions_are_pinned_by_commit_with_their_version_beside_it(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if re.match(r"\s*(- )?uses:", line)]
+    assert lines
+    for line in lines:
+        assert re.fullmatch(r"\s*(- )?uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+
+
+def test_an_action_has_one_pin() -> None:
+    pins: dict[str, set[str]] = {}
+    for path in [*WORKFLOWS, ROOT / "docs" / "ci.md"]:
+        for action, pin in re.findall(r"uses: (\S+)@(.+)", path.read_text()):
+            pins.setdefault(action, set()).add(pin)
+    assert {action: found for action, found in pins.items() if len(found) > 1} == {}
+
+
+@each_workflow
+def test_a_workflow_may_read_the_checkout_and_nothing_else(path: Path) -> None:
+    workflow = load(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert not [name for name, job in workflow["jobs"].items() if "permissions" in job]
+    assert "secrets." not in path.read_text()
+    for step in steps(workflow):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] == "false"
+
+
+@each_workflow
+def test_jobs_end_in_time_and_runs_do_not_pile_up(path: Path) -> None:
+    workflow = load(path)
+    assert workflow["concurrency"]["group"].startswith(path.stem)
+    assert all(0 < int(job["timeout-minutes"]) <= 60 for job in workflow["jobs"].values())
+
+
+@each_workflow
+def test_no_value_is_written_into_the_text_of_a_script(path: Path) -> None:
+    assert not [step["run"] for step in steps(load(path)) if "${{" in step.get("run", "")]
+
+
+@each_workflow
+def test_steps_call_make_targets_that_exist(path: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text().replace("$(VENV)", ".venv")
+    for step in steps(load(path)):
+        for target in re.findall(r"\bmake (\S+)", step.get("run", "")):
+            assert f"\n{target}:" in makefile, target
+
+
+def test_a_night_goes_on_when_an_environment_fails_and_names_artifacts_apart() -> None:
+    cells = load(ROOT / ".github" / "workflows" / "nightly.yml")["jobs"]["cells"]
+    assert cells["strategy"]["fail-fast"] == "false"
+    (upload,) = [step for step in cells["steps"] if "upload-artifact" in step.get("uses", "")]
+    assert upload["with"]["name"] == "records-${{ matrix.environment }}"
+    assert upload["if"] == "${{ always() }}"
+
+
+# The summary.
+
+
+def summary(*files: Path) -> str:
+    script = ROOT / ".github" / "summary.sh"
+    done = subprocess.run(["sh", str(script), *map(str, files)], check=True, capture_output=True)
+    return done.stdout.decode()
+
+
+def test_summary_shows_markdown_as_it_is_and_text_as_a_block(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("5 cells\n")
+    (tmp_path / "b.md").write_text("# Report\n")
+    assert summary(tmp_path / "a.txt", tmp_path / "b.md") == "```text\n5 cells\n```\n\n# Report\n"
+
+
+def test_summary_names_a_file_that_was_not_made(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# Report\n")
+    text = summary(tmp_path / "gone.md", tmp_path / "a.md")
+    assert "gone.md** was not made" in text
+    assert text.endswith("# Report\n")
+
+
+def test_summary_is_cut_at_a_whole_line_below_the_limit_and_says_so_first(tmp_path: Path) -> None:
+    line = "| größer | 0.29837110876000272 |"
+    (tmp_path / "big.md").write_text(f"{line}\n" * 40_000)
+    first, blank, *rest = summary(tmp_path / "big.md").splitlines()
+    assert first.startswith(f"> **Cut**: {(tmp_path / 'big.md').stat().st_size} bytes")
+    assert blank == ""
+    assert set(rest) == {line}
+    assert 900_000 < len("\n".join(rest).encode()) < SUMMARY_LIMIT - 10_000
+
+
+# The rehearsal.
+
+
+def value(expression: str, contexts: Mapping[str, Any]) -> Any:
+    """Evaluate the part of GitHub's expressions that the workflows use; a missing name is empty text."""
+    for operator, enough in ((" || ", True), (" && ", False)):
+        if operator in expression:
+            found: Any = ""
+            for part in expression.split(operator):
+                found = value(part, contexts)
+                if bool(found) is enough:
+                    break
+            return found
+    if comparison := re.fullmatch(r"(.+) ([!=])= (.+)", expression):
+        left, sign, right = comparison.groups()
+        return (value(left, contexts) == value(right, contexts)) is (sign == "=")
+    if call := re.fullmatch(r"(\w+)\((.*)\)", expression):
+        arguments = [value(each, contexts) for each in call[2].split(", ") if each]
+        functions: dict[str, Callable[..., Any]] = {
+            "always": lambda: True,
+            "fromJSON": json.loads,
+            "endsWith": str.endswith,
+        }
+        return functions[call[1]](*arguments)
+    if expression.startswith("'"):
+        return expression.strip("'")
+    found = contexts
+    for name in expression.split("."):
+        found = found.get(name, "") if isinstance(found, Mapping) else ""
+    return found
+
+
+def fill(text: str, contexts: Mapping[str, Any]) -> Any:
+    """Return a text with its expressions filled in; one that is nothing but an expression keeps its type."""
+    if whole := re.fullmatch(r"\$\{\{ ([^}]+) \}\}", text):
+        return value(whole[1], contexts)
+    return re.sub(r"\$\{\{ (.+?) \}\}", lambda each: str(value(each[1], contexts)), text)
+
+
+@dataclass(kw_only=True)
+class Job:
+    """What is left of a job: its folder, what its steps printed and gave on, and the names of those that failed."""
+
+    folder: Path
+    contexts: dict[str, Any]
+    printed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    summary: str = ""
+
+    @property
+    def result(self) -> str:
+        return "failure" if self.failed else "success"
+
+
+@dataclass(kw_only=True)
+class Rehearsal:
+    """One run of a workflow: its inputs and its artifacts."""
+
+    path: Path
+    folder: Path
+    inputs: dict[str, str]
+
+    def job(
+        self,
+        name: str,
+        *,
+        prepare: Callable[[Path], None] = lambda _: None,
+        matrix: Any = "",
+        needs: Any = "",
+        as_name: str = "",
+    ) -> Job:
+        """Run one job's steps in a fresh copy of the checkout, each under its own condition."""
+        workflow = load(self.path)
+        job = Job(
+            folder=self.folder / "work" / (as_name or name),
+            contexts={
+                "inputs": self.inputs,
+                "matrix": matrix,
+                "needs": needs,
+                "steps": {},
+                "github": {"ref": "refs/heads/main"},
+            },
+        )
+        shutil.copytree(ROOT, job.folder, ignore=left_behind)
+        give_virtual_environment(job.folder)
+        prepare(job.folder)
+        for step in workflow["jobs"][name]["steps"]:
+            condition = fill(step["if"], job.contexts) if "if" in step else True
+            if not condition or (job.failed and "always()" not in step.get("if", "")):
+                continue
+            if "run" in step:
+                self._run(workflow, step, job)
+            else:
+                self._use(step["uses"].split("@")[0], fill_all(step.get("with", {}), job.contexts), job)
+        job.outputs = fill_all(workflow["jobs"][name].get("outputs", {}), job.contexts)
+        return job
+
+    def _run(self, workflow: dict[str, Any], step: dict[str, Any], job: Job) -> None:
+        assert "sudo" not in step["run"], step["run"]
+        assert workflow["defaults"]["run"]["shell"].startswith("bash")
+        script, output, text = (self.folder / each for each in ("script.sh", "output", "summary"))
+        script.write_text(step["run"])
+        output.write_text("")
+        text.write_text("")
+        variables = fill_all(workflow.get("env", {}) | step.get("env", {}), job.contexts)
+        files = {"GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(text)}
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)],
+            cwd=job.folder,
+            env=os.environ
+            | {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(job.folder)}
+            | files
+            | variables,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
+        job.printed[step["name"]] = done.stdout
+        job.summary += text.read_text()
+        given = dict(line.split("=", 1) for line in output.read_text().splitlines())
+        if "id" in step:
+            job.contexts["steps"][step["id"]] = {"outputs": given}
+        if done.returncode:
+            job.failed[step["name"]] = done.returncode
+
+    def _use(self, action: str, options: dict[str, Any], job: Job) -> None:
+        if action == "actions/upload-artifact":
+            upload(job.folder, options["path"].split(), self.artifacts / options["name"])
+        elif action == "actions/download-artifact":
+            target = job.folder / options.get("path", ".")
+            download(
+                self.artifacts, options.get("pattern") or options["name"], target, merge="merge-multiple" in options
+            )
+        else:
+            assert action in {"actions/checkout", "actions/setup-python"}, action
+
+    @property
+    def artifacts(self) -> Path:
+        return self.folder / "artifacts"
+
+
+def left_behind(folder: str, names: list[str]) -> set[str]:
+    """Name what a fresh checkout does not have."""
+    own = LEFT_BEHIND if Path(folder) == ROOT else set()
+    return {name for name in names if name in own or name == "__pycache__" or name.endswith("_cache")}
+
+
+def fill_all(texts: Mapping[str, str], contexts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: fill(text, contexts) for name, text in texts.items()}
+
+
+def give_virtual_environment(folder: Path) -> None:
+    """Make a `.venv` that runs the copy's own code, newer than pyproject.toml so that make installs nothing."""
+    command = folder / ".venv" / "bin" / "repromatrix"
+    command.parent.mkdir(parents=True)
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m runner "$@"\n')
+    command.chmod(0o755)
+    (folder / ".venv" / ".installed").touch()
+
+
+def upload(folder: Path, paths: list[str], artifact: Path) -> None:
+    """One folder gives its content, several paths keep theirs below the workspace; a name is given once a run."""
+    assert not artifact.exists(), f"the artifact {artifact.name} is there already"
+    assert not re.search(r'["*:<>|?\\/]', artifact.name)
+    for each in (folder / path for path in paths):
+        inside = artifact if len(paths) == 1 and each.is_dir() else artifact / each.name
+        if each.is_dir():
+            shutil.copytree(each, inside, dirs_exist_ok=True)
+        elif each.is_file():
+            inside.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(each, inside)
+
+
+def download(artifacts: Path, pattern: str, target: Path, *, merge: bool) -> None:
+    """Several artifacts get a folder each unless merged; a lone one never does, not even by a pattern (v8)."""
+    found = sorted(artifacts.glob(pattern))
+    assert found or "*" in pattern, f"no artifact {pattern}"
+    for each in found:
+        shutil.copytree(each, target if merge or len(found) == 1 else target / each.name, dirs_exist_ok=True)
+
+
+def nightly(folder: Path, **inputs: str) -> Rehearsal:
+    return Rehearsal(path=ROOT / ".github" / "workflows" / "nightly.yml", folder=folder, inputs=inputs)
+
+
+def jobs_of(plan: Job) -> list[dict[str, str]]:
+    """Return what GitHub would make of the plan: the job's real strategy, filled with the plan job's real output."""
+    strategy = load(ROOT / ".github" / "workflows" / "nightly.yml")["jobs"]["cells"]["strategy"]
+    found = fill(strategy["matrix"], {"needs": {"plan": {"outputs": plan.outputs}}})
+    assert isinstance(found, dict)
+    return list(found["include"])
+
+
+def finish(run: Rehearsal, cells: str, as_name: str) -> Job:
+    needs = {"plan": {"result": "success"}, "cells": {"result": cells}}
+    condition = load(run.path)["jobs"]["report"]["if"]
+    assert fill(condition, {"needs": needs})
+    return run.job("report", needs=needs, as_name=as_name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """A night over two environments, before its records are brought together."""
+
+    run: Rehearsal
+    plan: Job
+    cells: list[Job]
+    names: list[str]
+
+    def again(self, folder: Path) -> Rehearsal:
+        """Return the same night with artifacts of its own."""
+        shutil.copytree(self.run.artifacts, folder / "artifacts")
+        return Rehearsal(path=self.run.path, folder=folder, inputs=self.run.inputs)
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    run = nightly(tmp_path_factory.mktemp("night"), **DISPATCHED)
+    plan = run.job("plan")
+    assert not plan.failed, plan.printed
+    matrix = jobs_of(plan)
+    cells = [run.job("cells", matrix=each, as_name=each["environment"]) for each in matrix]
+    return Night(run=run, plan=plan, cells=cells, names=[each["environment"] for each in matrix])
+
+
+rehearsed = pytest.mark.slow
+over_the_network = pytest.mark.network  # the first time; afterwards wheels and environments come from the cache
+
+
+@rehearsed
+def test_the_scheduled_night_plans_its_profile_within_the_limit_of_jobs(tmp_path: Path) -> None:
+    plan = nightly(tmp_path).job("plan")
+    assert not plan.failed, plan.printed
+    names = [each["environment"] for each in jobs_of(plan)]
+    document = json.loads((tmp_path / "artifacts" / "plan" / "plan.json").read_text())
+    assert document["profile"] == "nightly"
+    assert sorted({cell["environment"] for cell in document["cells"]}) == sorted(names)
+    assert 2 < len(names) == len(set(names)) <= MATRIX_LIMIT
+
+
+@rehearsed
+def test_a_plan_beyond_the_limit_of_jobs_is_refused(tmp_path: Path) -> None:
+    def too_many(folder: Path) -> None:
+        include = [{"environment": f"numpy-{number}-cpu"} for number in range(MATRIX_LIMIT + 1)]
+        (folder / "plan").write_text(json.dumps({"include": include}, separators=(",", ":")))
+        (folder / ".venv" / "bin" / "repromatrix").write_text("#!/bin/sh\ncat plan\n")
+
+    plan = nightly(tmp_path).job("plan", prepare=too_many)
+    assert plan.failed == {"plan": 1}
+    assert "257" in plan.printed["plan"]
+    assert plan.outputs == {"matrix": ""}
+
+
+@rehearsed
+@over_the_network
+def test_a_night_ends_in_one_report_over_all_environments(night: Night, tmp_path: Path) -> None:
+    assert len(night.names) == 2
+    assert [job.result for job in night.cells] == ["success", "success"], [job.printed for job in night.cells]
+    run = night.again(tmp_path)
+    report = finish(run, "success", "report")
+    assert not report.failed, report.printed
+    planned = json.loads((run.artifacts / "plan" / "plan.json").read_text())["cells"]
+    made = json.loads((run.artifacts / "report" / "report" / "report.json").read_text())
+    assert [cell["id"] for cell in made["cells"]] == [cell["id"] for cell in planned]
+    assert {cell["outcome"] for cell in made["cells"]} == {"ok"}
+    assert (report.folder / "report" / "report.md").read_text().strip() in report.summary
+    assert len(report.summary.encode()) < SUMMARY_LIMIT
+
+
+@rehearsed
+@over_the_network
+def test_a_lone_environment_is_brought_home_too(night: Night, tmp_path: Path) -> None:
+    run = night.again(tmp_path)
+    shutil.rmtree(run.artifacts / f"records-{night.names[1]}")
+    plan = json.loads((run.artifacts / "plan" / "plan.json").read_text())
+    plan["cells"] = [cell for cell in plan["cells"] if cell["environment"] == night.names[0]]
+    (run.artifacts / "plan" / "plan.json").write_text(json.dumps(plan))
+    report = finish(run, "success", "report")
+    assert not report.failed, report.printed
+
+
+@rehearsed
+@over_the_network
+@pytest.mark.parametrize("left", ["nothing", "records without a manifest"])
+def test_cells_of_a_job_that_never_delivered_are_named_and_fail_the_night(
+    night: Night, tmp_path: Path, left: str
+) -> None:
+    run, lost, kept = night.again(tmp_path), night.names[0], night.names[1]
+    artifact = run.artifacts / f"records-{lost}"
+    if left == "nothing":
+        shutil.rmtree(artifact)
+    else:
+        (artifact / lost / "manifest.json").unlink()
+    report = finish(run, "failure", "report")
+    assert report.failed == {"merge": 5, "every environment's job succeeded": 1}
+    planned = json.loads((run.artifacts / "plan" / "plan.json").read_text())["cells"]
+    for cell in planned:
+        named = re.search(rf"missing +{re.escape(cell['id'])}\n", report.printed["merge"])
+        assert bool(named) is (cell["environment"] == lost), cell["id"]
+        assert not named or cell["id"] in report.summary
+    made = json.loads((run.artifacts / "report" / "report" / "report.json").read_text())
+    assert {cell["environment"] for cell in made["cells"]} == {kept}
+
+
+@rehearsed
+@over_the_network
+def test_failed_cells_keep_their_records_and_fail_the_night(night: Night, tmp_path: Path) -> None:
+    def broken(folder: Path) -> None:
+        entrypoint = folder / "images" / "numpy" / "entrypoint.py"
+        head = re.compile(r"^    def train\(self.*\n", re.MULTILINE)
+        source, places = head.subn(
+            lambda found: found[0] + "        raise RuntimeError('sabotaged')\n", entrypoint.read_text()
+        )
+        assert places == 1
+        entrypoint.write_text(source)
+
+    run, name = night.again(tmp_path), night.names[0]
+    shutil.rmtree(run.artifacts / f"records-{name}")
+    job = run.job("cells", matrix={"environment": name}, prepare=broken, as_name=name)
+    assert job.failed == {"run the cells": 5}
+    report = finish(run, "failure", "report")
+    assert report.failed == {"every environment's job succeeded": 1}
+    made = json.loads((run.artifacts / "report" / "report" / "report.json").read_text())
+    outcomes = {(cell["environment"], cell["outcome"]) for cell in made["cells"]}
+    assert outcomes == {(name, "failed"), (night.names[1], "ok")}
+
+
+@rehearsed
+@over_the_network
+@pytest.mark.parametrize(
+    ("before", "after", "failed"),
+    [
+        ("numpy==2.4.6", "numpy==2.4.6", {}),
+        ("numpy==1.26.4", "numpy==2.4.6", {"difference": 1}),
+        ("$(touch harm)", "--help", {"compare": 1}),
+    ],
+    ids=["identical", "difference", "not a version"],
+)
+def test_upgrade_impact_check(tmp_path: Path, before: str, after: str, failed: dict[str, int]) -> None:
+    inputs = {"from": before, "to": after, "engine": "process"}
+    path = ROOT / ".github" / "workflows" / "impact.yml"
+    job = Rehearsal(path=path, folder=tmp_path, inputs=inputs).job("impact")
+    assert job.failed == failed, job.printed
+    if "compare" in failed:
+        assert "not a version" in job.printed["compare"]
+        assert "impact.txt** was not made" in job.summary
+    else:
+        assert (job.folder / "impact.txt").read_text() in job.summary
+    assert not (job.folder / "harm").exists()
