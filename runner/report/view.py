@@ -12,7 +12,8 @@ from runner.compare.columns import Comparison, compare_columns
 from runner.compare.difference import Tolerance, Verdict, tolerances
 from runner.compare.published import Check, check
 from runner.compare.versions import VersionPair, between_versions
-from runner.report import rows, tables
+from runner.report import pairs, predictions, rows, tables
+from runner.report.predictions import PredictionRow
 from runner.report.rows import CellRow, ClassRow, EnvironmentRow, VersionRow
 from runner.results.record import Outcome, Record
 from runner.results.store import Entry, Manifest, Published
@@ -60,16 +61,17 @@ class PublishedView:
     not_computed: int
     predictions_total: int
     predictions_reproduced: int
+    predictions_differing: int
     iterations: tuple[tables.IterationRow, ...]
     setups: tuple[tables.SetupRow, ...]
     mismatches: tuple[tables.MismatchRow, ...]
-    predictions: tuple[tables.PredictionRow, ...]
-    other_predictions: tuple[tables.PredictionRow, ...]
-    closest: tuple[tables.ClosestRow, ...]
-    cross_method: tuple[tables.PairRow, ...]
-    larger: tuple[tables.PairRow, ...]
-    exact: tuple[tables.PairRow, ...]
-    same_digits: tuple[tables.PairRow, ...]
+    predictions: tuple[PredictionRow, ...]
+    other_predictions: tuple[PredictionRow, ...]
+    closest: tuple[pairs.ClosestRow, ...]
+    cross_method: tuple[pairs.PairRow, ...]
+    larger: tuple[pairs.PairRow, ...]
+    exact: tuple[pairs.PairRow, ...]
+    same_digits: tuple[pairs.PairRow, ...]
 
     @property
     def complete(self) -> bool:
@@ -120,14 +122,14 @@ def build(manifest: Manifest, records: Sequence[Record], missing_ids: Sequence[s
     allowed = tolerances(manifest)
     found = classes(records)
     cells = rows.cells(records, found)
-    pairs = between_versions(records, allowed)
-    versions = rows.versions(pairs)
+    version_pairs = between_versions(records, allowed)
+    versions = rows.versions(version_pairs)
     left_out = tuple(entry for entry in manifest.entries if entry.key is None)
     return View(
         profile=manifest.profile,
         summary=_summary(records, missing_ids, left_out, found),
         published=tuple(_published(each, records, allowed) for each in manifest.published),
-        version_pairs=pairs,
+        version_pairs=version_pairs,
         changed=tuple(each for each in versions if each.verdict != Verdict.IDENTICAL),
         unchanged=tuple(each for each in versions if each.verdict == Verdict.IDENTICAL),
         classes=found,
@@ -182,14 +184,15 @@ def _published(table: Published, records: Sequence[Record], allowed: Mapping[str
         not_computed=total - reproduced - differing,
         predictions_total=sum(each.prediction is not None for each in result.table.predictions),
         predictions_reproduced=sum(each.reproduced for each in newest),
+        predictions_differing=sum(not each.reproduced and bool(each.by.forwards) for each in newest),
         iterations=tables.iterations(result),
         setups=tables.setups(result),
         mismatches=tables.mismatches(result),
-        predictions=tables.predictions(result, newest=True),
-        other_predictions=tables.predictions(result, newest=False),
-        closest=tables.closest(comparison),
-        cross_method=tuple(map(tables.pair, comparison.cross_method)),
-        larger=tuple(map(tables.pair, comparison.larger)),
-        exact=tuple(map(tables.pair, comparison.exact)),
-        same_digits=tuple(map(tables.pair, comparison.same_digits)),
+        predictions=predictions.predictions(result, newest=True),
+        other_predictions=predictions.predictions(result, newest=False),
+        closest=pairs.closest(comparison),
+        cross_method=tuple(map(pairs.pair, comparison.cross_method)),
+        larger=tuple(map(pairs.pair, comparison.larger)),
+        exact=tuple(map(pairs.pair, comparison.exact)),
+        same_digits=tuple(map(pairs.pair, comparison.same_digits)),
     )

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from runner.compare import exact
@@ -9,6 +11,14 @@ from runner.compare.setups import Setup
 
 NOTHING = "\N{EN DASH}"
 _DIGEST_CHARACTERS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A run of digits that agree with the published ones, or that differ."""
+
+    text: str
+    differs: bool
 
 
 def distance(value: float | None) -> str:
@@ -63,3 +73,12 @@ def mapping(value: Any) -> str:
 def listed(names: Iterable[str]) -> str:
     """Return names as a list in a sentence."""
     return ", ".join(names) or NOTHING
+
+
+def marks(computed: str, published: str) -> tuple[Mark, ...]:
+    """Split computed digits where they differ from the published ones; of another length: all differ."""
+    if len(computed) != len(published):
+        return (Mark(text=computed, differs=True),)
+    pairs = [(character, character != other) for character, other in zip(computed, published, strict=True)]
+    runs = groupby(pairs, key=lambda pair: pair[1])
+    return tuple(Mark(text="".join(character for character, _ in run), differs=differs) for differs, run in runs)

@@ -176,3 +176,11 @@ def test_the_job_summary_is_bounded_and_says_where_it_was_cut(builder):
     many = replace(view, published=view.published * 400)
     assert len(markdown(many).encode()) <= MARKDOWN_BYTES
     assert "Cut here: the whole report is in index.html" in markdown(many)
+
+
+def test_a_selection_reports_the_rest_as_not_computed_and_not_as_wrong(builder):
+    records = [each for each in builder.run() if each.cell.framework == "torch"]
+    view = build(builder.manifest(records), records, ())
+    table = view.published[0]
+    assert (table.reproduced, table.differing, table.not_computed, table.predictions_differing) == (30, 0, 72, 0)
+    assert 'class="tile bad"' not in html(view)
