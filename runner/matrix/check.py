@@ -2,7 +2,9 @@
 
 import difflib
 import json
-from collections.abc import Iterable
+import math
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jsonschema
@@ -10,9 +12,10 @@ from jsonschema.exceptions import ValidationError
 
 from runner import resources
 from runner.errors import MatrixError
-from runner.matrix.document import Document
+from runner.matrix.document import Document, NodePath
 
 _TYPES = {"object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number"}
+_GIVEN = {"dict": "a mapping", "list": "a list", "NoneType": "nothing"}
 
 
 def check(document: Document, name: str) -> None:
@@ -22,23 +25,44 @@ def check(document: Document, name: str) -> None:
         MatrixError: for the failure that stands first in the file.
     """
     rules = json.loads(resources.schema("matrix").read_text())
-    validator = jsonschema.Draft202012Validator(rules)
-    errors = list(validator.iter_errors(document.data))
-    if errors:
-        raise min((_explain(error, document, name) for error in errors), key=lambda pair: pair[0])[1]
+    errors = list(_Validator(rules).iter_errors(document.data))
+    misspelt = {tuple(error.absolute_path) for error in errors if error.validator == "additionalProperties"}
+    told = [e for e in errors if e.validator != "required" or tuple(e.absolute_path) not in misspelt]
+    if told:
+        raise min((_explain(error, document, name) for error in told), key=lambda pair: pair[0])[1]
+
+
+def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+    """Check as JSON Schema means it: Python's `$` would let a line break at the end pass."""
+    if isinstance(instance, str) and (instance.endswith("\n") or not re.search(pattern, instance)):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _finite(validator: Any, kind: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """Check the type; YAML's .nan and .inf are no numbers here, as they are none in JSON."""
+    if isinstance(instance, float) and not math.isfinite(instance):
+        yield ValidationError(f"{instance!r} is not a {kind}")
+    else:
+        yield from _plain_type(validator, kind, instance, schema)
+
+
+_plain_type: Any = jsonschema.Draft202012Validator.VALIDATORS["type"]
+_Validator: Any = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern, "type": _finite})  # type: ignore[no-untyped-call]
 
 
 def _explain(error: ValidationError, document: Document, name: str) -> tuple[int, MatrixError]:
     path = tuple(error.absolute_path)
     line = document.line(path)
-    what, hint = _text(error, path)
+    what, hint = _text(error, path, document)
     if error.validator == "additionalProperties":
         unknown = _unknown_keys(error)
         line = min(document.line((*path, key)) for key in unknown)
+    elif "propertyNames" in error.schema_path:  # the failing instance is a key of the mapping at `path`
+        line = document.line((*path, str(error.instance)))
     return line, MatrixError(what, where=f"{name}:{line}", hint=hint)
 
 
-def _text(error: ValidationError, path: tuple[str | int, ...]) -> tuple[str, str]:
+def _text(error: ValidationError, path: NodePath, document: Document) -> tuple[str, str]:
     place = ".".join(str(part) for part in path) or "the file"
     value: Any = error.instance
     rule: Any = error.validator_value
@@ -51,12 +75,10 @@ def _text(error: ValidationError, path: tuple[str | int, ...]) -> tuple[str, str
             missing = sorted(set(rule) - set(value))
             return f"{place} lacks {', '.join(map(repr, missing))}", f"add {missing[0]}: ..."
         case "type":
-            given = type(value).__name__
-            quoted = f'; write "{value}" in quotes' if rule == "string" and not isinstance(value, dict | list) else ""
-            return (
-                f"{place} must be {_TYPES.get(str(rule), rule)}, not {value!r} ({given})",
-                f"see docs/matrix.md{quoted}",
-            )
+            written = document.written.get(path)
+            hint = f'write it in quotes: "{written}"' if rule == "string" and written else "see docs/matrix.md"
+            given = written or _GIVEN.get(type(value).__name__) or repr(value)[:80]
+            return f"{place} must be {_TYPES.get(str(rule), rule)}, not {given}", hint
         case "enum":
             return f"{place} cannot be {value!r}", suggest(str(value), [str(each) for each in rule])
         case "const":

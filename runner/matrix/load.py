@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.errors import MatrixError
 from runner.matrix.check import check, suggest
-from runner.matrix.document import Document, parse
+from runner.matrix.document import MAX_BYTES, Document, parse, too_large
 from runner.matrix.model import (
     DEFAULT_SETTINGS,
     Environment,
@@ -32,16 +32,29 @@ def load(path: Path) -> Matrix:
         MatrixError: naming file, line, what was expected and a suggestion.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise MatrixError(
             "no such file", where=str(path), hint="run in the project's folder, or give --matrix FILE"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise MatrixError(f"cannot be read: {error}", where=str(path), hint="it must be a UTF-8 text file") from error
-    document = parse(text, path.name)
+    except OSError as error:
+        raise MatrixError(
+            f"cannot be read: {error.strerror}", where=str(path), hint="it must be a text file"
+        ) from error
+    if len(data) > MAX_BYTES:
+        raise too_large(path.name)
+    document = parse(_text(data, path.name), path.name)
     check(document, path.name)
     return _Reader(path, document).matrix()
+
+
+def _text(data: bytes, name: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise MatrixError("not UTF-8 text", where=f"{name}:{line}", hint="save the file as UTF-8") from error
 
 
 class _Reader:
@@ -118,7 +131,7 @@ class _Reader:
         )
 
     def _variants(self, frameworks: set[str]) -> tuple[Variant, ...]:
-        result = []
+        found: dict[tuple[str, str], Variant] = {}
         for framework, entries in self.data["variants"].items():
             if framework not in frameworks:
                 raise self._fail(
@@ -128,18 +141,15 @@ class _Reader:
                 )  # fmt: skip
             for name, entry in entries.items():
                 for dtype in entry["dtypes"]:
-                    suffix = "" if dtype == entry["dtypes"][0] else f"-{dtype}"
-                    result.append(
-                        Variant(
-                            framework=framework,
-                            name=name + suffix,
-                            dtype=dtype,
-                            steps=entry.get("steps"),
-                            flavours=tuple(entry.get("flavours", ())),
-                            options=_pairs(entry["options"]),
-                        )
-                    )
-        return tuple(result)
+                    each = _variant(framework, name, dtype, entry)
+                    if (framework, each.name) in found:
+                        raise self._fail(
+                            f"the variant {each.name} of {framework} stands here a second time",
+                            "variants", framework, name,
+                            hint=f"a dtype that is not a variant's first makes its name {name}-DTYPE; rename one",
+                        )  # fmt: skip
+                    found[framework, each.name] = each
+        return tuple(found.values())
 
     def _workload(self, name: str, entry: Mapping[str, Any], variants: tuple[Variant, ...]) -> Workload:
         hidden, output = entry["hidden_weights"], entry["output_weights"]
@@ -216,6 +226,18 @@ class _Reader:
             devices=tuple(entry.get("devices", ())),
             line=self._line("profiles", name),
         )
+
+
+def _variant(framework: str, name: str, dtype: str, entry: Mapping[str, Any]) -> Variant:
+    suffix = "" if dtype == entry["dtypes"][0] else f"-{dtype}"
+    return Variant(
+        framework=framework,
+        name=name + suffix,
+        dtype=dtype,
+        steps=entry.get("steps"),
+        flavours=tuple(entry.get("flavours", ())),
+        options=_pairs(entry["options"]),
+    )
 
 
 def _settings(name: str, entry: Mapping[str, Any]) -> Settings:

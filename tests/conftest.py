@@ -1,0 +1,96 @@
+"""A matrix small enough to know by heart, and the functions to write and break it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from runner.matrix import Matrix, load
+
+# The same examples every time: a red build must not depend on luck.
+settings.register_profile("repromatrix", derandomize=True, deadline=None, database=None)
+settings.load_profile("repromatrix")
+
+SMALL = """\
+format: 1
+defaults:
+  python: "3.11"
+  base: bookworm
+  repeats: 2
+  limits: {seconds: 5, memory_mib: 512, processes: 64}
+environments:
+  - framework: numpy
+    flavour: cpu
+    versions: ["1.0", "2.0"]
+    packages: ["numpy=={version}"]
+  - framework: torch
+    flavour: cuda
+    versions: ["3.0"]
+    packages: ["torch=={version}"]
+    devices: [cpu, "cuda:0"]
+workloads:
+  tiny:
+    steps: 2
+    input: ["0.05", "0.10"]
+    target: ["0.01"]
+    hidden_weights: [["0.15", "0.20"], ["0.25", "0.30"], ["0.35", "0.40"]]
+    output_weights: [["0.40", "0.45", "0.50"]]
+    hidden_bias: "0.35"
+    output_bias: "0.60"
+    learning_rate: "0.5"
+    published:
+      data: published.json
+      columns:
+        NumPy: {framework: numpy, variant: parallel}
+variants:
+  numpy:
+    parallel: {dtypes: [float64, float32], options: {gradient: manual}}
+    unrolled: {dtypes: [float64], steps: 1, options: {loop: unrolled}}
+  torch:
+    auto: {dtypes: [float32], options: {gradient: auto}}
+settings:
+  default: {threads: 1}
+  avx2: {isa: avx2, variables: {SOME_CAP: "1"}}
+include:
+  - {cells: tiny/numpy-2.0-cpu/parallel, settings: avx2, reason: a cap mimics an upgrade}
+exclude:
+  - {cells: "*/numpy-1.0-cpu/unrolled", reason: not written for that version}
+profiles:
+  default: {environments: ["numpy-*"], devices: [cpu]}
+  cuda: {environments: ["torch-*"], devices: ["cuda:0"]}
+  both: {environments: ["*"], exclude_environments: [numpy-1.0-cpu]}
+tolerances:
+  float64: {relative: 1.0e-7, absolute: 1.0e-7, source: defaults of a framework}
+"""
+
+WriteMatrix = Callable[..., Path]
+
+
+@pytest.fixture
+def write_matrix(tmp_path: Path) -> WriteMatrix:
+    """Write the small matrix with (old, new) texts replaced, or any other text or bytes; return its path."""
+
+    def write(*replacements: tuple[str, str], content: str | bytes = SMALL) -> Path:
+        for old, new in replacements:
+            assert isinstance(content, str)
+            assert content.count(old) == 1, f"{old!r} stands {content.count(old)} times in the small matrix"
+            content = content.replace(old, new)
+        path = tmp_path / "matrix.yaml"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        (tmp_path / "published.json").write_text("{}")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def small_matrix(write_matrix: WriteMatrix) -> Callable[..., Matrix]:
+    """Load the small matrix with (old, new) texts replaced."""
+    return lambda *replacements: load(write_matrix(*replacements))
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """Return the root of the checkout."""
+    return Path(__file__).parents[1]

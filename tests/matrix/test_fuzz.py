@@ -1,0 +1,71 @@
+"""Whatever stands in the file: a Matrix, or a MatrixError that names the file. Never anything else."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.errors import MatrixError
+from runner.matrix import load
+from runner.matrix.document import parse
+
+PIECES = [
+    "!!int", "!!float", "!!bool", "!!null", "!!str", "!!timestamp", "!!binary", "!!set", "!!omap", "!!python/none",
+    "&a", "*a", "<<", "?", ":", "-", "[", "]", "{", "}", ",", "|", ">", "'", '"', "#", "%YAML 1.1", "---", "...",
+    "\n", "\n  ", " ", "\t", "=", "~", ".nan", "-.inf", "1e999", "0x_", "2001-02-30", "190:20:30", "9" * 5000,
+    "!x", "é", "\ufeff",
+    "format: 1", "environments:", '"\\ud800"', '"\\UFFFFFFFF"', '"\\x00"', "null",
+]  # fmt: skip
+WORDS = st.sampled_from(PIECES) | st.text(max_size=5)
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+CHECKOUT = Path(__file__).parents[2]
+REAL = yaml.safe_load((CHECKOUT / "matrix.yaml").read_text())
+
+
+def paths_of(value: object, path: tuple = ()) -> list[tuple]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(each for key, child in inner for each in paths_of(child, (*path, key)))]
+
+
+def replaced(value: object, path: tuple, new: object) -> object:
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = replaced(value[path[0]], path[1:], new)
+    return copy
+
+
+@given(st.lists(WORDS, max_size=12).map("".join) | st.text())
+@settings(max_examples=400)
+def test_any_text_is_plain_data_or_a_matrix_error(text: str) -> None:
+    with contextlib.suppress(MatrixError):
+        str(parse(text, "matrix.yaml").data).encode()
+
+
+@given(data=st.binary(max_size=60))
+@settings(max_examples=50)
+def test_any_bytes_are_a_matrix_error(tmp_path_factory, data: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "bytes.yaml"
+    path.write_bytes(data)
+    with pytest.raises(MatrixError) as caught:
+        load(path)
+    assert caught.value.where.startswith("bytes.yaml:")
+
+
+@given(path=st.sampled_from(paths_of(REAL)), new=PLAIN)
+@settings(max_examples=60)
+def test_any_value_anywhere_in_the_real_file_is_read_or_a_matrix_error(
+    tmp_path_factory, path: tuple, new: object
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "matrix.yaml"
+    file.write_text(json.dumps(replaced(REAL, path, new), indent=1))  # JSON is YAML
+    with contextlib.suppress(MatrixError):
+        load(file)
