@@ -117,7 +117,11 @@ def plan(matrix: Matrix, *, profile: str, select: Sequence[str] = ()) -> Plan:
     kept = [cell for cell in in_profile if cell.id not in excluded and selected(cell, select)]
     if not kept:
         _nothing(profile, select, in_profile)
-    left_out = tuple(LeftOut(cell=cell, reason=excluded[cell.id]) for cell in in_profile if cell.id in excluded)
+    left_out = tuple(
+        LeftOut(cell=cell, reason=excluded[cell.id])
+        for cell in in_profile
+        if cell.id in excluded and selected(cell, select)
+    )
     return Plan(profile=profile, cells=tuple(kept), left_out=left_out)
 
 

@@ -1,0 +1,297 @@
+"""Matrix + selection -> cells, as pairs of input and expected cells; and the one form of the cell id."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.errors import ExitCode, MatrixError, NothingSelectedError, UsageError
+from runner.matrix import Matrix, load
+from runner.plan import Plan, find, job, plan, universe
+
+PARALLEL_1 = "tiny/numpy-1.0-cpu/parallel"
+PARALLEL_1_SINGLE = "tiny/numpy-1.0-cpu/parallel-float32"
+UNROLLED_1 = "tiny/numpy-1.0-cpu/unrolled"
+PARALLEL_2 = "tiny/numpy-2.0-cpu/parallel"
+PARALLEL_2_SINGLE = "tiny/numpy-2.0-cpu/parallel-float32"
+UNROLLED_2 = "tiny/numpy-2.0-cpu/unrolled"
+PARALLEL_2_CAPPED = "tiny/numpy-2.0-cpu/parallel+avx2"
+AUTO_ON_CPU = "tiny/torch-3.0-cuda/auto"
+AUTO_ON_GPU = "tiny/torch-3.0-cuda/auto@cuda0"
+
+
+def ids(plan: Plan) -> list[str]:
+    return [cell.id for cell in plan.cells]
+
+
+def test_the_universe_is_every_cell_in_the_order_of_the_file_and_then_the_included(small_matrix) -> None:
+    assert [cell.id for cell in universe(small_matrix())] == [
+        PARALLEL_1, PARALLEL_1_SINGLE, UNROLLED_1, PARALLEL_2, PARALLEL_2_SINGLE, UNROLLED_2, AUTO_ON_CPU, AUTO_ON_GPU,
+        PARALLEL_2_CAPPED,
+    ]  # fmt: skip
+
+
+PROFILES = {
+    "default": [PARALLEL_1, PARALLEL_1_SINGLE, PARALLEL_2, PARALLEL_2_SINGLE, UNROLLED_2, PARALLEL_2_CAPPED],
+    "cuda": [AUTO_ON_GPU],
+    "both": [PARALLEL_2, PARALLEL_2_SINGLE, UNROLLED_2, AUTO_ON_CPU, AUTO_ON_GPU, PARALLEL_2_CAPPED],
+}
+
+
+@pytest.mark.parametrize(("profile", "expected"), PROFILES.items())
+def test_a_profile_is_environments_and_devices(small_matrix, profile: str, expected: list[str]) -> None:
+    assert ids(plan(small_matrix(), profile=profile)) == expected
+
+
+SELECTIONS = [
+    (["numpy-1.0-cpu"], [PARALLEL_1, PARALLEL_1_SINGLE]),  # an environment
+    (["torch"], [AUTO_ON_CPU, AUTO_ON_GPU]),  # a framework
+    (["unrolled"], [UNROLLED_2]),  # a variant
+    (["parallel*"], [PARALLEL_1, PARALLEL_1_SINGLE, PARALLEL_2, PARALLEL_2_SINGLE, PARALLEL_2_CAPPED]),
+    ([PARALLEL_2], [PARALLEL_2]),  # one cell, and not the same one in other settings
+    (["*+avx2", "x/*"], None),  # without a slash it is no pattern over ids
+    (["*/*+avx2"], [PARALLEL_2_CAPPED]),
+    (["*/*@cuda0"], [AUTO_ON_GPU]),
+    (["unrolled", "torch"], [UNROLLED_2, AUTO_ON_CPU, AUTO_ON_GPU]),  # any of them, in the order of the matrix
+    (["!numpy"], [AUTO_ON_CPU, AUTO_ON_GPU]),
+    (["numpy", "!*/*+avx2", "!parallel-float32"], [PARALLEL_1, PARALLEL_2, UNROLLED_2]),
+    (["!*"], None),
+]
+
+
+@pytest.mark.parametrize(("select", "expected"), SELECTIONS, ids=[" ".join(each[0]) for each in SELECTIONS])
+def test_select(small_matrix, select: list[str], expected: list[str] | None) -> None:
+    matrix = _everything(small_matrix)
+    if expected is None:
+        with pytest.raises(NothingSelectedError):
+            plan(matrix, profile="both", select=select)
+    else:
+        assert ids(plan(matrix, profile="both", select=select)) == expected
+
+
+def _everything(small_matrix) -> Matrix:
+    return small_matrix((", exclude_environments: [numpy-1.0-cpu]", ""))
+
+
+def test_what_is_excluded_is_left_out_with_its_reason(small_matrix) -> None:
+    left_out = plan(small_matrix(), profile="default").left_out
+    assert [(each.cell.id, each.reason) for each in left_out] == [(UNROLLED_1, "not written for that version")]
+
+
+def test_what_is_not_selected_is_not_left_out_either(small_matrix) -> None:
+    assert plan(small_matrix(), profile="default", select=["numpy-2.0-cpu"]).left_out == ()
+
+
+def test_the_environments_of_a_plan_come_once_and_in_order(small_matrix) -> None:
+    assert [each.name for each in plan(small_matrix(), profile="default").environments] == [
+        "numpy-1.0-cpu",
+        "numpy-2.0-cpu",
+    ]
+
+
+def test_a_variant_may_be_for_some_flavours_only(small_matrix) -> None:
+    matrix = small_matrix(
+        ("{dtypes: [float32], options: {gradient: auto}}", "{dtypes: [float32], flavours: [cpu], options: {}}")
+    )
+    assert not [cell for cell in universe(matrix) if cell.environment.framework == "torch"]
+
+
+# profile, what stands in the small matrix, what replaces it, the message, what was meant
+MATCHING_NOTHING = [
+    ("default", "/numpy-2.0-cpu/parallel,", "/numpy-2.0-cpu/paralel,", "include matches no cell", PARALLEL_2),
+    ("default", '"*/numpy-1.0-cpu/unrolled"', "tiny/numpy-1.0-cpu/unroled", "exclude matches no cell", UNROLLED_1),
+    (
+        "default",
+        '["numpy-*"]',
+        "[nunpy-1.0-cpu]",
+        "names 'nunpy-1.0-cpu', which matches no environment",
+        "numpy-1.0-cpu",
+    ),
+    (
+        "both",
+        "[numpy-1.0-cpu]",
+        "[numpy-1.1-cpu]",
+        "names 'numpy-1.1-cpu', which matches no environment",
+        "numpy-1.0-cpu",
+    ),
+]
+
+
+@pytest.mark.parametrize(("profile", "old", "new", "what", "meant"), MATCHING_NOTHING)
+def test_a_rule_that_matches_nothing_is_a_mistake(
+    small_matrix, profile: str, old: str, new: str, what: str, meant: str
+) -> None:
+    matrix = small_matrix((old, new))
+    with pytest.raises(MatrixError, match=what) as caught:
+        plan(matrix, profile=profile)
+    line = next(i for i, text in enumerate(matrix.path.read_text().splitlines(), 1) if new in text)
+    assert caught.value.where == f"matrix.yaml:{line}"
+    assert caught.value.hint == f"did you mean {meant!r}?"
+
+
+def test_nothing_selected_is_an_error_of_its_own(small_matrix) -> None:
+    with pytest.raises(NothingSelectedError) as caught:
+        plan(small_matrix(), profile="default", select=["tiny/numpy-2.0-cpu/paralel"])
+    assert caught.value.exit_code is ExitCode.NOTHING_SELECTED == 3
+    assert caught.value.hint == f"did you mean {PARALLEL_2!r}?"
+
+
+def test_nothing_selected_without_a_near_name_says_how_to_list_the_cells(small_matrix) -> None:
+    with pytest.raises(NothingSelectedError, match="'default' by zzz") as caught:
+        plan(small_matrix(), profile="default", select=["zzz"])
+    assert caught.value.hint == "list the cells: repromatrix plan --profile default"
+
+
+def test_an_unknown_profile_gets_a_suggestion(small_matrix) -> None:
+    with pytest.raises(UsageError, match="no profile 'defualt'") as caught:
+        plan(small_matrix(), profile="defualt")
+    assert caught.value.hint == "did you mean 'default'?"
+
+
+def test_find_knows_every_cell_even_one_that_is_excluded(small_matrix) -> None:
+    assert find(small_matrix(), UNROLLED_1).id == UNROLLED_1
+    with pytest.raises(UsageError) as caught:
+        find(small_matrix(), "tiny/numpy-1.0-cpu/unroled")
+    assert caught.value.hint == f"did you mean {UNROLLED_1!r}?"
+
+
+# The cell id: file name, URL fragment, argument and (by its environment) artifact name alike.
+
+
+@pytest.fixture(scope="module")
+def real(request: pytest.FixtureRequest) -> Matrix:
+    return load(request.config.rootpath / "matrix.yaml")
+
+
+def test_ids_are_unique_whatever_file_system_they_meet(real: Matrix) -> None:
+    every = [cell.id.casefold() for cell in universe(real)]
+    assert len(every) == len(set(every))
+
+
+def test_ids_need_no_quoting_anywhere(real: Matrix) -> None:
+    fragment = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/-]+")  # RFC 3986, appendix A
+    file_name = re.compile(r"[a-z0-9][A-Za-z0-9._+@-]{0,100}")  # no separator, no leading dot or dash
+    for cell in universe(real):
+        assert fragment.fullmatch(cell.id)
+        assert len(cell.id.split("/")) == 3
+        assert all(file_name.fullmatch(part) for part in cell.id.split("/"))
+
+
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,10}", fullmatch=True)
+
+
+@given(workload=NAMES, flavour=NAMES, variant=NAMES, settings=NAMES, number=st.integers(0, 99))
+def test_an_id_is_read_back_in_one_way_only(tmp_path_factory, workload, flavour, variant, settings, number) -> None:
+    """No name that the schema allows holds one of the signs that part an id."""
+    document = {
+        "format": 1,
+        "environments": [
+            {"framework": "f", "flavour": flavour, "versions": ["1"], "packages": ["f"], "devices": [f"cuda:{number}"]}
+        ],
+        "workloads": {
+            workload: {
+                "steps": 1, "input": ["1"], "target": ["1"], "hidden_weights": [["1"]], "output_weights": [["1"]],
+                "hidden_bias": "0", "output_bias": "0", "learning_rate": "1",
+            }
+        },
+        "variants": {"f": {variant: {"dtypes": ["float32"], "options": {}}}},
+        "settings": {settings: {}, "default": {}},
+        "include": [{"cells": "*", "settings": settings, "reason": "to have both"}],
+        "profiles": {"default": {"environments": ["*"]}},
+    }  # fmt: skip
+    path = tmp_path_factory.getbasetemp() / "ids.yaml"
+    path.write_text(json.dumps(document))
+    form = re.compile(r"(?P<w>[^/]+)/(?P<e>[^/]+)/(?P<v>[^/@+]+)(@(?P<d>[^+]+))?(\+(?P<s>.+))?")
+    for cell in universe(load(path)):
+        found = form.fullmatch(cell.id)
+        assert found.group("w", "e", "v", "d") == (workload, f"f-1-{flavour}", variant, f"cuda{number}")
+        assert (found["s"] or "default") == cell.settings.name
+
+
+# The job: what an environment's entrypoint is given.
+
+
+def test_a_job_is_canonical_json_and_always_the_same(small_matrix) -> None:
+    cells = plan(small_matrix(), profile="default", select=["numpy-2.0-cpu", "!*/*+avx2"]).cells
+    assert job(cells) == job(tuple(cells))
+    document = json.loads(job(cells))
+    assert job(cells) == json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    assert [each["id"] for each in document["cells"]] == [PARALLEL_2, PARALLEL_2_SINGLE, UNROLLED_2]
+
+
+def test_a_job_in_full(small_matrix) -> None:
+    assert json.loads(job([find(small_matrix(), PARALLEL_2_CAPPED)])) == {
+        "format": 1,
+        "settings": {"name": "avx2", "threads": None, "isa": "avx2", "env": {"SOME_CAP": "1"}},
+        "cells": [
+            {
+                "id": PARALLEL_2_CAPPED,
+                "device": "cpu",
+                "trace": False,
+                "workload": {
+                    "name": "tiny",
+                    "steps": 2,
+                    "input": ["0.05", "0.10"],
+                    "target": ["0.01"],
+                    "hidden_weights": [["0.15", "0.20"], ["0.25", "0.30"], ["0.35", "0.40"]],
+                    "output_weights": [["0.40", "0.45", "0.50"]],
+                    "hidden_bias": "0.35",
+                    "output_bias": "0.60",
+                    "learning_rate": "0.5",
+                },
+                "variant": {"name": "parallel", "dtype": "float64", "options": {"gradient": "manual"}},
+            }
+        ],
+    }
+
+
+def test_a_variant_with_steps_of_its_own_runs_those(small_matrix) -> None:
+    assert json.loads(job([find(small_matrix(), UNROLLED_2)]))["cells"][0]["workload"]["steps"] == 1
+
+
+def test_variables_of_the_settings_win_over_those_of_the_environment(small_matrix) -> None:
+    matrix = small_matrix(
+        (
+            '    packages: ["numpy=={version}"]',
+            '    packages: ["numpy=={version}"]\n    variables: {SOME_CAP: "0", OTHER: "2"}',
+        )
+    )
+    capped, plain = (
+        json.loads(job([find(matrix, each)]))["settings"]["env"] for each in (PARALLEL_2_CAPPED, PARALLEL_2)
+    )
+    assert capped == {"SOME_CAP": "1", "OTHER": "2"}
+    assert plain == {"SOME_CAP": "0", "OTHER": "2"}
+
+
+# The real matrix.
+
+
+def test_the_default_profile_has_every_published_column_in_its_frameworks_newest_version(real: Matrix) -> None:
+    columns = real.workloads[0].published.columns
+    assert len(columns) == 11
+    there = {(cell.environment.framework, cell.variant.name) for cell in plan(real, profile="default").cells}
+    assert {(each.framework, each.variant) for each in columns} <= there
+    assert {(each.framework, each.predictions) for each in columns} <= there
+
+
+@pytest.mark.parametrize(
+    ("profile", "framework", "at_least"),
+    [
+        ("nightly", "numpy", 6),
+        ("nightly", "jax", 5),
+        ("nightly", "tensorflow", 5),
+        ("nightly", "torch", 5),
+        ("default", "numpy", 2),
+    ],
+)
+def test_a_profile_spans_releases(real: Matrix, profile: str, framework: str, at_least: int) -> None:
+    found = {each.version for each in plan(real, profile=profile).environments if each.framework == framework}
+    assert len(found) >= at_least
+
+
+def test_the_cuda_profile_has_three_frameworks_on_the_device(real: Matrix) -> None:
+    cells = plan(real, profile="cuda").cells
+    assert {cell.environment.framework for cell in cells} >= {"torch", "tensorflow", "jax"}
+    assert {cell.device for cell in cells} == {"cuda:0"}
