@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from runner.engines.base import Exit, RunLimits
+from runner.engines.connection import while_it_answers
 from runner.engines.signals import signal_of_code
 from runner.engines.stream import Stream, StreamedRun
 
@@ -92,29 +93,36 @@ class AttachedRun(StreamedRun):
     def stop(self) -> None:
         """Ask the reading thread to end the run, and end it; from any thread."""
         super().stop()
-        self.kill()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._kill_container()
 
     def kill(self) -> None:
         """End the container; it is removed when the run is left."""
+        # First the connection: while output waits there to be read, the engine does not finish with the container.
+        self.close()
+        self._kill_container()
+
+    def _kill_container(self) -> None:
         from docker.errors import APIError  # noqa: PLC0415
 
-        with contextlib.suppress(APIError):  # it ended by itself, or has not begun
+        with while_it_answers(), contextlib.suppress(APIError):  # it ended by itself, or has not begun
             self._client.kill(self._container)
 
     def ending(self) -> Exit:
         """Wait for the container, whose output is closed, and tell how it ended."""
-        from requests.exceptions import ConnectionError as Lost  # noqa: PLC0415
-        from requests.exceptions import Timeout  # noqa: PLC0415
+        from requests.exceptions import ReadTimeout  # noqa: PLC0415
 
-        try:
-            self._client.wait(self._container, timeout=max(1, round(self.limits.silence)))
-        except (Timeout, Lost):  # it closed its output and went on
-            self.kill()
-            return Exit(timed_out=True)
-        state = self._client.inspect_container(self._container)["State"]
-        code = int(state["ExitCode"])
+        with while_it_answers():
+            try:
+                self._client.wait(self._container, timeout=max(1, round(self.limits.silence)))
+            except ReadTimeout:  # it closed its output and went on
+                self.kill()
+                return Exit(timed_out=True)
+            state = self._client.inspect_container(self._container)["State"]
         if self._stop_asked.is_set():
             return Exit(stopped=True)
+        code = int(state["ExitCode"])
         if state["OOMKilled"] and code == _KILLED:
             return Exit(out_of_memory=True)
         name = signal_of_code(code)

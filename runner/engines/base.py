@@ -100,19 +100,15 @@ class Exit:
 
     def explain(self, limits: RunLimits) -> str:
         """Return the reason in words."""
-        if self.stopped:
-            return "stopped by the runner"
-        if self.too_many_processes:
-            return f"more than {limits.processes} processes and threads"
-        if self.timed_out:
-            return f"no result for {limits.silence:g} s: ended by the time limit"
-        if self.out_of_memory:
-            return f"killed for memory (limit {limits.memory_mib} MiB)"
-        if self.too_much_output:
-            return f"more than {limits.output_bytes} bytes on standard output"
-        if self.signal:
-            return f"killed by {self.signal}"
-        return f"exit code {self.code}"
+        reasons = (
+            (self.stopped, "stopped by the runner"),
+            (self.timed_out, f"no result for {limits.silence:g} s: ended by the time limit"),
+            (self.out_of_memory, f"killed for memory (limit {limits.memory_mib} MiB)"),
+            (self.too_much_output, f"more than {limits.output_bytes} bytes on standard output"),
+            (self.too_many_processes, f"more than {limits.processes} processes and threads"),
+            (self.signal, f"killed by {self.signal}"),
+        )
+        return next((words for so, words in reasons if so), f"exit code {self.code}")
 
 
 class Run(Protocol):

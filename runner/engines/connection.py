@@ -1,6 +1,8 @@
 """The connection to a Docker engine: the one DOCKER_HOST or the current docker context names."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runner.errors import NoEngineError
@@ -23,10 +25,10 @@ def connect() -> "APIClient":
     from docker.errors import DockerException  # noqa: PLC0415
 
     host = engine_host()
-    if os.environ.get("DOCKER_TLS_VERIFY"):
+    if os.environ.get("DOCKER_TLS_VERIFY") or not host.startswith(("unix://", "tcp://")):
         raise NoEngineError(
-            f"the Docker engine {host} is reached by TLS, which can not be half-closed after the job",
-            hint="reach it by a socket: ssh -L ./docker.sock:/var/run/docker.sock HOST, DOCKER_HOST=unix://$PWD/docker.sock",
+            f"the Docker engine {host} is not reached by a plain socket, the only kind that can be half-closed",
+            hint="ssh -L /tmp/docker.sock:/var/run/docker.sock HOST, then DOCKER_HOST=unix:///tmp/docker.sock",
         )
     try:
         client = docker.APIClient(base_url=host, version="auto", timeout=_ANSWER_SECONDS, max_pool_size=_CONNECTIONS)
@@ -46,3 +48,20 @@ def engine_host() -> str:
 
     context = ContextAPI.get_current_context()
     return str((context.Host if context else None) or "unix:///var/run/docker.sock").replace("http+unix://", "unix://")
+
+
+@contextmanager
+def while_it_answers(but: type[Exception] | None = None) -> Iterator[None]:
+    """Turn the loss of the engine in the middle of something into an error of ours; `but` passes as it is."""
+    from docker.errors import DockerException  # noqa: PLC0415
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        if but and isinstance(error, but):
+            raise
+        raise NoEngineError(
+            f"the Docker engine on {engine_host()} stopped answering: {' '.join(str(error).split())[:160]}",
+            hint="repromatrix doctor",
+        ) from error

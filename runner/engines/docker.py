@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from runner.engines import owner
 from runner.engines.attached import AttachedRun
 from runner.engines.base import BuildSpec, Built, RunLimits
-from runner.engines.connection import connect, engine_host
+from runner.engines.connection import connect, engine_host, while_it_answers
 from runner.engines.context import build_context
 from runner.engines.stream import Runs
 from runner.engines.supervised import Commands, build_failure
 from runner.engines.tools import find_builder
-from runner.errors import EnvironmentFailedError, NoEngineError
+from runner.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -59,7 +59,8 @@ class DockerEngine:
         from docker.errors import ImageNotFound  # noqa: PLC0415
 
         try:
-            image = self.client.inspect_image(reference(spec))  # type: ignore[no-untyped-call]
+            with while_it_answers(but=ImageNotFound):
+                image = self.client.inspect_image(reference(spec))  # type: ignore[no-untyped-call]
         except ImageNotFound:
             return None
         labels = image["Config"].get("Labels") or {}
@@ -96,6 +97,7 @@ class DockerEngine:
 
         Raises:
             EnvironmentFailedError: the engine cannot start a container of this image.
+            NoEngineError: the engine stopped answering.
         """
         self._sweep_once()
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +122,7 @@ class DockerEngine:
         """Remove the containers of runners that were killed and return their names."""
         from docker.errors import NotFound  # noqa: PLC0415
 
-        removed = []
+        removed: list[str] = []
         for found in self.client.containers(all=True, filters={"label": OWNER_LABEL}):
             if owner.is_dead(found["Labels"].get(OWNER_LABEL, "")):
                 with contextlib.suppress(NotFound):
@@ -131,7 +133,8 @@ class DockerEngine:
     def _sweep_once(self) -> None:
         with self._sweeping:
             if not self._swept:
-                self.sweep()
+                with while_it_answers():
+                    self.sweep()
                 self._swept = True
 
     def _create(
@@ -172,7 +175,7 @@ class DockerEngine:
 
         for attempt in range(1, _REMOVALS + 1):
             try:
-                with contextlib.suppress(NotFound):
+                with while_it_answers(), contextlib.suppress(NotFound):
                     self.client.remove_container(container, force=True, v=True)
             except KeyboardInterrupt:
                 if attempt == _REMOVALS:
@@ -190,15 +193,13 @@ def reference(spec: BuildSpec) -> str:
 @contextmanager
 def _container_errors(built: Built) -> Iterator[None]:
     """Turn what the engine says on creating and starting into an error of ours."""
-    from docker.errors import APIError, DockerException  # noqa: PLC0415
-    from requests.exceptions import RequestException  # noqa: PLC0415
+    from docker.errors import APIError  # noqa: PLC0415
 
-    try:
-        yield
-    except APIError as error:
-        raise EnvironmentFailedError(
-            f"the engine cannot start a container of {built.reference}: {error.explanation or error}",
-            hint="repromatrix build, then repromatrix doctor",
-        ) from error
-    except (DockerException, RequestException) as error:
-        raise NoEngineError(f"the Docker engine stopped answering: {error}", hint="repromatrix doctor") from error
+    with while_it_answers():
+        try:
+            yield
+        except APIError as error:
+            raise EnvironmentFailedError(
+                f"the engine cannot start a container of {built.reference}: {error.explanation or error}",
+                hint="repromatrix build, then repromatrix doctor",
+            ) from error

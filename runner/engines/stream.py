@@ -3,12 +3,13 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from threading import Event, Lock
 from typing import BinaryIO
 
 from runner.engines.base import Exit, RunLimits
+from runner.errors import RepromatrixError
 
 TICK = 0.25  # seconds after which a stop from another thread is noticed
 _LOG_BYTES = 64 << 20
@@ -143,4 +144,5 @@ class Runs:
             self._stopped = True
             running = tuple(self._running)
         for run in running:
-            run.stop()
+            with suppress(RepromatrixError):  # what hinders one must not spare the others
+                run.stop()

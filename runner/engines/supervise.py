@@ -69,15 +69,26 @@ def _tree(root: int) -> list[int]:
 def _over(order: Order) -> str | None:
     """Return the limit that the command's processes exceed together, if any."""
     resident, tasks = 0, 0
-    for pid in _tree(os.getpid())[1:]:
+    pids = _tree(os.getpid())[1:]
+    for pid in pids:
         with contextlib.suppress(OSError, IndexError):
-            resident += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            resident += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_KIB
             tasks += len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208 - names only, ten times a second
-    if order["memory_mib"] and resident * _PAGE_KIB > order["memory_mib"] * 1024:
-        return "memory 0"
     if order["processes"] and tasks > order["processes"]:
         return "processes 0"
+    limit = order["memory_mib"] * 1024
+    # Pages that forked processes share count once, which is slow to find out and so asked only when it matters.
+    if limit and resident > limit and sum(map(_proportional, pids)) > limit:
+        return "memory 0"
     return None
+
+
+def _proportional(pid: int) -> int:
+    """Return the memory of a process in KiB, pages shared by n processes counted as 1/n."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+    return 0
 
 
 def _watch(child: int, order: Order, lifeline: int) -> str:

@@ -1,0 +1,166 @@
+"""The pure parts: cutting lines, the attach protocol, the words for an end, the build context."""
+
+import io
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner.engines.attached import Demultiplexer
+from runner.engines.base import Base, Exit, RunLimits
+from runner.engines.context import build_context, recipe
+from runner.engines.docker import reference
+from runner.engines.signals import signal_name, signal_of_code
+from runner.engines.stream import Stream, StreamedRun
+from tests.engines.conftest import make_spec
+
+BASE = Base(kind="local", reference="base:1", digest="x")
+LIMITS = RunLimits(silence=5, memory_mib=100, processes=10, output_bytes=1000)
+
+
+class Recorded(StreamedRun):
+    """A run whose output was written down before."""
+
+    def __init__(self, pieces: Iterable[tuple[Stream, bytes]], log: io.BytesIO) -> None:
+        super().__init__(limits=LIMITS, log=log)
+        self.pieces = iter(pieces)
+        self.killed = False
+
+    def receive(self, timeout: float) -> Iterable[tuple[Stream, bytes]] | None:
+        assert timeout > 0
+        piece = next(self.pieces, None)
+        return [piece] if piece else None
+
+    def kill(self) -> None:
+        self.killed = True
+
+    def ending(self) -> Exit:
+        return Exit(code=0)
+
+
+def frame(stream: int, data: bytes) -> bytes:
+    return bytes([stream, 0, 0, 0]) + len(data).to_bytes(4, "big") + data
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 1000])
+def test_lines_are_the_same_however_the_bytes_arrive(size: int) -> None:
+    text = b"one\n\ntwo\r\nthree without an end"
+    pieces = [(Stream.STDOUT, text[i : i + size]) for i in range(0, len(text), size)]
+    run = Recorded(pieces, io.BytesIO())
+    assert list(run.lines()) == [b"one", b"", b"two\r", b"three without an end"]
+    assert run.result() == Exit(code=0)
+    assert not run.killed
+
+
+def test_a_line_of_just_the_limit_is_whole_and_one_byte_more_is_too_much() -> None:
+    whole = Recorded([(Stream.STDOUT, b"x" * 999 + b"\n")], io.BytesIO())
+    assert list(whole.lines()) == [b"x" * 999]
+    assert whole.result().clean
+    more = Recorded([(Stream.STDOUT, b"kept\n" + b"x" * 996)], io.BytesIO())
+    assert list(more.lines()) == [b"kept"]
+    assert more.result() == Exit(too_much_output=True)
+    assert more.killed
+
+
+def test_the_log_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.engines.stream._LOG_BYTES", 10)
+    log = io.BytesIO()
+    run = Recorded([(Stream.STDERR, b"12345678"), (Stream.STDERR, b"9abc"), (Stream.STDERR, b"more")], log)
+    assert list(run.lines()) == []
+    assert log.getvalue() == b"123456789a\n[the rest of standard error was cut here]\n"
+
+
+def test_frames_are_taken_apart_wherever_they_are_cut() -> None:
+    source = random.Random(1)  # noqa: S311 - no secret
+    sent = [(source.choice([1, 2]), source.randbytes(source.randint(0, 40))) for _ in range(50)]
+    wire = b"".join(frame(stream, data) for stream, data in sent)
+    for _ in range(20):
+        demultiplexer, got, at = Demultiplexer(), {1: b"", 2: b""}, 0
+        while at < len(wire):
+            step = source.randint(1, 30)
+            for stream, data in demultiplexer.feed(wire[at : at + step]):
+                got[stream] += data
+            at += step
+        assert got == {key: b"".join(data for stream, data in sent if stream == key) for key in (1, 2)}
+
+
+def test_signals_by_name() -> None:
+    assert [signal_of_code(code) for code in (0, 1, 127, 128, 134, 137, 139, 255)] == [
+        *[None] * 4,
+        "SIGABRT",
+        "SIGKILL",
+        "SIGSEGV",
+        None,
+    ]
+    assert signal_name(11) == "SIGSEGV"
+    assert signal_name(99) == "signal 99"
+
+
+def test_only_an_exit_by_itself_with_code_0_is_clean() -> None:
+    assert Exit(code=0).clean
+    ends = [
+        (Exit(code=1), "exit code 1"),
+        (Exit(signal="SIGSEGV"), "killed by SIGSEGV"),
+        (Exit(timed_out=True), "no result for 5 s: ended by the time limit"),
+        (Exit(out_of_memory=True), "killed for memory (limit 100 MiB)"),
+        (Exit(too_much_output=True), "more than 1000 bytes on standard output"),
+        (Exit(too_many_processes=True), "more than 10 processes and threads"),
+        (Exit(stopped=True), "stopped by the runner"),
+    ]
+    for end, words in ends:
+        assert not end.clean
+        assert end.explain(LIMITS) == words
+
+
+def test_the_context_holds_exactly_what_the_build_needs_and_goes_away(tmp_path: Path, cache: Path) -> None:
+    spec = make_spec(tmp_path / "files", BASE)
+    (spec.wheels[0].parent / "other-1.0-py3-none-any.whl").touch()
+    with build_context(spec) as folder:
+        assert folder.parent == cache / "contexts"
+        assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == [
+            ".dockerignore",
+            ".owner",
+            "Dockerfile",
+            "lock.txt",
+            "sources/beside.py",
+            "sources/entrypoint.py",
+            "uv",
+            f"wheels/{spec.wheels[0].name}",
+        ]
+        assert (folder / "wheels" / spec.wheels[0].name).stat().st_ino == spec.wheels[0].stat().st_ino
+    assert not folder.exists()
+
+
+def test_the_context_of_a_killed_runner_is_removed_and_that_of_a_living_one_is_not(tmp_path: Path, cache: Path) -> None:
+    spec = make_spec(tmp_path / "files", BASE)
+    with build_context(spec) as living:
+        mark = (living / ".owner").read_text()
+        left = cache / "contexts" / "left"
+        left.mkdir()
+        (left / ".owner").write_text(mark.replace(mark.split(" ", 1)[0], "4194305", 1))
+        with build_context(spec):
+            assert not left.exists()
+            assert living.exists()
+
+
+def test_variables_stand_in_the_recipe_as_docker_reads_them(tmp_path: Path) -> None:
+    spec = replace(make_spec(tmp_path, BASE), variables=(("A", "1"), ("B", 'a "b" $c \\d')))
+    assert 'ENV A="1"\nENV B="a \\"b\\" \\$c \\\\d"\n' in recipe(spec)
+
+
+def test_a_recipe_without_a_place_for_variables_is_refused(tmp_path: Path) -> None:
+    other = tmp_path / "Dockerfile"
+    other.write_text("FROM scratch\n")
+    with pytest.raises(ValueError, match="repromatrix: variables"):
+        recipe(replace(make_spec(tmp_path, BASE), dockerfile=other))
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [("torch-2.13.0-cpu", "torch-2.13.0-cpu"), ("Torch-2.13.0+cpu", "torch-2.13.0-cpu"), ("a__b", "a-b")],
+)
+def test_references_are_ones_that_docker_takes(tmp_path: Path, name: str, repository: str) -> None:
+    spec = replace(make_spec(tmp_path, BASE), name=name, tag="0a1b")
+    assert reference(spec) == f"repromatrix/{repository}:0a1b"

@@ -1,0 +1,61 @@
+"""The real thing, small: NumPy's cells give the same bits as a virtual environment and in a container."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import resources
+from runner.engines.base import Base, BuildSpec, Engine, RunLimits
+from runner.engines.process import ProcessEngine
+from tests.engines.conftest import docker_or_skip
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+LIMITS = RunLimits(silence=60, memory_mib=1024, processes=128)
+
+
+@pytest.fixture(scope="module")
+def numpy_spec(tmp_path_factory: pytest.TempPathFactory) -> BuildSpec:
+    folder = tmp_path_factory.mktemp("numpy")
+    options = ["-q", "--no-deps", "--only-binary=:all:", "--python-version=3.11", f"--dest={folder}"]
+    subprocess.run([sys.executable, "-m", "pip", "download", *options, "numpy==2.4.6"], check=True)
+    (wheel,) = folder.glob("*.whl")
+    lock = folder / "lock.txt"
+    lock.write_text(f"numpy==2.4.6 --hash=sha256:{resources.file_sha256(wheel)}\n")
+    images = resources.folder("images")
+    files = (images / "cell.py", *(images / "numpy" / name for name in ("entrypoint.py", "default-job.json")))
+    return BuildSpec(
+        name="numpy-engine-test",
+        tag="00ff",
+        base=Base(kind="interpreter", reference=sys.executable, digest="test"),
+        lock=lock,
+        wheels=(wheel,),
+        sources=files,
+        dockerfile=images / "Dockerfile",
+        variables=(),
+        labels=(),
+        module="numpy",
+    )
+
+
+def cells(engine: Engine, spec: BuildSpec, folder: Path) -> list[Any]:
+    built = engine.build(spec, folder / "build.log")
+    with engine.run(built, stdin=b"", limits=LIMITS, variables={}, gpu=False, log=folder / "run.log") as run:
+        lines = [json.loads(line) for line in run.lines()]
+        assert run.result().clean, (folder / "run.log").read_text()
+    return [line for line in lines if line["line"] == "cell"]
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the wheel is for Python 3.11")
+@pytest.mark.docker
+def test_both_engines_give_the_same_bits(numpy_spec: BuildSpec, tmp_path: Path) -> None:
+    docker, base = docker_or_skip()
+    in_container = cells(docker, replace(numpy_spec, base=base), tmp_path)
+    as_process = cells(ProcessEngine(), numpy_spec, tmp_path)
+    assert [cell["outcome"] for cell in as_process] == ["ok"] * len(as_process)
+    assert as_process
+    assert as_process == in_container
