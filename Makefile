@@ -23,7 +23,7 @@ report: $(VENV)/.installed ## write the report again from the records
 	@$(RUN) report --results $(RESULTS) --output $(OUTPUT) $(ARGS)
 
 impact: $(VENV)/.installed ## what changes between two versions  (FROM=torch==2.8.0 TO=torch==2.13.0)
-	@$(RUN) impact $(FROM) $(TO) --engine $(ENGINE) --results $(RESULTS) $(ARGS)
+	@$(RUN) impact '$(FROM)' '$(TO)' --engine $(ENGINE) --results $(RESULTS) $(ARGS)
 
 lock: $(VENV)/.installed ## resolve what matrix.yaml asks for and write the locks
 	@$(RUN) lock $(ARGS)
@@ -45,7 +45,8 @@ lint: $(VENV)/.dev ## ruff, mypy, the workflows' schema check and security audit
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(BIN)/check-jsonschema --schemafile runner/schemas/matrix.json matrix.yaml
-	@$(BIN)/zizmor --offline --quiet .github/workflows
+	@$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/zizmor --offline --quiet .github
 
 bench: $(VENV)/.dev ## measure the numbers that the README quotes  (ENGINE=process|docker)
 	@$(BIN)/python bench/bench.py $(ARGS) --engine $(ENGINE)

@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     ENVIRONMENT = 4
     CELL_FAILED = 5
     NO_ENGINE = 6
+    INTERNAL = 70
     INTERRUPTED = 130
 
 

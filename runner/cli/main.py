@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -42,6 +43,10 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.OK)
+    except Exception:  # noqa: BLE001 - the last border: a defect must not look like "a difference" (exit 1)
+        traceback.print_exc()
+        print("repromatrix: a defect of repromatrix itself; please report it with the lines above", file=sys.stderr)
+        return int(ExitCode.INTERNAL)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Run the same training job in many pinned environments "
         "and check every difference between the numbers.",
         epilog="exit codes: 0 as expected, 1 an unexpected difference, 2 matrix or usage error, 3 nothing selected, "
-        "4 an environment could not be made, 5 a cell failed, 6 no engine",
+        "4 an environment could not be made, 5 a cell failed or is missing, 6 no engine, 70 a defect, 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"repromatrix {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

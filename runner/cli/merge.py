@@ -6,27 +6,27 @@ from pathlib import Path
 
 from runner.cli.story import Story
 from runner.errors import ExitCode, UsageError
-from runner.results.store import Manifest, Store, merge
+from runner.results.store import Store, merge
 
 
 def run(options: Namespace) -> int:
     """Merge, and with --expect say which planned cells nobody delivered."""
     story = Story.of(options)
-    store = Store(options.results)
-    manifest = merge(options.sources, store)
-    missing = _missing(options.expect, store, manifest) if options.expect else []
-    story.say(f"{len(manifest.entries)} cells from {len(options.sources)} folders ({options.results})")
-    for cell_id in missing:
+    expected = _expected(options.expect) if options.expect else []
+    merged = merge(options.sources, Store(options.results), expected)
+    for source in merged.unfinished:
+        story.say(f"{'unfinished':<10} {source}: its run wrote no manifest")
+    for cell_id in merged.missing:
         story.say(f"{'missing':<10} {cell_id}")
-    return int(ExitCode.CELL_FAILED if missing else ExitCode.OK)
+    count = len(merged.manifest.entries) - len(merged.missing)
+    story.say(f"{count} cells from {len(options.sources)} folders, {len(merged.missing)} missing ({options.results})")
+    return int(ExitCode.CELL_FAILED if merged.missing or merged.unfinished else ExitCode.OK)
 
 
-def _missing(expected: Path, store: Store, manifest: Manifest) -> list[str]:
+def _expected(path: Path) -> list[str]:
     try:
-        wanted = [cell["id"] for cell in json.loads(expected.read_text())["cells"]]
+        return [str(cell["id"]) for cell in json.loads(path.read_text())["cells"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"not the output of `repromatrix plan --format json` ({error})", where=str(expected), hint="make it again"
+            f"not the output of `repromatrix plan --format json` ({error})", where=str(path), hint="make it again"
         ) from error
-    there = {record.cell.id for record in store.records(manifest)[0]}
-    return [cell_id for cell_id in wanted if cell_id not in there]

@@ -5,7 +5,10 @@ from argparse import Namespace
 from typing import Any
 
 from runner.cli.select import read
+from runner.errors import UsageError
 from runner.plan import Cell, Plan
+
+_GITHUB_JOBS = 256
 
 
 def run(options: Namespace) -> int:
@@ -15,6 +18,7 @@ def run(options: Namespace) -> int:
     if form == "json":
         print(json.dumps(document(plan), indent=1))
     elif form == "github":
+        _check_jobs(plan)
         include = [
             {"environment": each.name, "framework": each.framework, "python": each.python} for each in plan.environments
         ]
@@ -22,6 +26,15 @@ def run(options: Namespace) -> int:
     else:
         _table(plan)
     return 0
+
+
+def _check_jobs(plan: Plan) -> None:
+    count = len(plan.environments)
+    if count > _GITHUB_JOBS:
+        raise UsageError(
+            f"{count} environments, and GitHub runs at most {_GITHUB_JOBS} jobs of one matrix",
+            hint="split the profile, or choose a part with --select",
+        )
 
 
 def document(plan: Plan) -> dict[str, Any]:

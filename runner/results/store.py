@@ -8,7 +8,7 @@ The only module that knows this layout. Writes are atomic; a newer release's fil
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from runner.results.record import Record, decode, encode
 
 FORMAT = 1
 _KEY_CHARACTERS = 16
+_NO_RECORD = "0" * 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +157,11 @@ class Store:
                 f"not a readable manifest ({type(error).__name__}: {error})", where=where, hint="run again: make matrix"
             ) from error
 
+    @property
+    def has_manifest(self) -> bool:
+        """Whether a run finished here."""
+        return self._manifest_path.is_file()
+
     def records(self, manifest: Manifest) -> tuple[tuple[Record, ...], tuple[str, ...]]:
         """Return the records of a manifest's cells in its order, and the ids of those that are missing."""
         found, missing = [], []
@@ -174,15 +180,35 @@ class Store:
         return self.folder / "manifest.json"
 
 
-def merge(sources: Iterable[Path], target: Store) -> Manifest:
-    """Copy the latest runs of several results folders into one, and return the union of their manifests.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What a merge gave.
+
+    Attributes:
+        manifest: the union, in the order of the expected cells where those were given.
+        missing: expected cells that no source holds.
+        unfinished: sources without a manifest: a run that ended before it wrote one.
+    """
+
+    manifest: Manifest
+    missing: tuple[str, ...]
+    unfinished: tuple[Path, ...]
+
+
+def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) -> Merged:
+    """Copy the latest runs of several results folders into one.
+
+    An expected cell that nobody delivers stands in the manifest without a record, so that the report names it.
 
     Raises:
-        ResultsError: a source cannot be read.
+        ResultsError: a source is damaged, or none has a finished run.
     """
-    manifests = []
+    manifests, unfinished = [], []
     for source in sources:
         store = Store(source)
+        if not store.has_manifest:
+            unfinished.append(source)
+            continue
         manifest = store.read_manifest()
         manifests.append(manifest)
         for record in store.records(manifest)[0]:
@@ -190,16 +216,24 @@ def merge(sources: Iterable[Path], target: Store) -> Manifest:
             if record.log and (source / record.log).is_file():
                 resources.write_atomically(target.folder / record.log, (source / record.log).read_bytes())
     if not manifests:
-        raise ResultsError("no results folder to merge", hint="name at least one: repromatrix merge DIR ...")
-    entries = {entry.id: entry for manifest in manifests for entry in manifest.entries}
+        raise ResultsError(
+            "none of the folders holds a finished run",
+            where=" ".join(map(str, unfinished)),
+            hint="name at least one results folder: repromatrix merge DIR ...",
+        )
+    found = {entry.id: entry for manifest in manifests for entry in manifest.entries}
+    absent = {cell_id: Entry(id=cell_id, key=_NO_RECORD, reason=None) for cell_id in expected if cell_id not in found}
+    order = [*expected, *(cell_id for cell_id in found if cell_id not in set(expected))]
     merged = Manifest(
         profile=manifests[0].profile,
-        entries=tuple(entries.values()),
+        entries=tuple({**found, **absent}[cell_id] for cell_id in order),
         published=manifests[0].published,
         tolerances=manifests[0].tolerances,
     )
     target.write_manifest(merged)
-    return merged
+    there = {record.cell.id for record in target.records(merged)[0]}
+    missing = tuple(cell_id for cell_id in expected if cell_id not in there)
+    return Merged(manifest=merged, missing=missing, unfinished=tuple(unfinished))
 
 
 def _published(entry: dict[str, Any]) -> Published:
