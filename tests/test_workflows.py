@@ -433,7 +433,7 @@ def test_cells_of_a_job_that_never_delivered_are_named_and_fail_the_night(
     else:
         (artifact / lost / "manifest.json").unlink()
     report = finish(run, "failure", "report")
-    assert report.failed == {"merge": 5, "every environment's job succeeded": 1}
+    assert report.failed == {"merge": 5, "report": 5, "every environment's job succeeded": 1}
     planned = json.loads((run.artifacts / "plan" / "plan.json").read_text())["cells"]
     for cell in planned:
         named = re.search(rf"missing +{re.escape(cell['id'])}\n", report.printed["merge"])
@@ -441,6 +441,7 @@ def test_cells_of_a_job_that_never_delivered_are_named_and_fail_the_night(
         assert not named or cell["id"] in report.summary
     made = json.loads((run.artifacts / "report" / "report" / "report.json").read_text())
     assert {cell["environment"] for cell in made["cells"]} == {kept}
+    assert set(made["missing"]) == {cell["id"] for cell in planned if cell["environment"] == lost}
 
 
 @rehearsed
