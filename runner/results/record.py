@@ -3,13 +3,13 @@
 A float is C99 hexadecimal text of the exact value; a failed cell has no trajectory, never a number.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from runner.errors import ResultsError
+from runner.results import document as documents
 
 FORMAT = 1
 
@@ -140,7 +140,7 @@ def encode(record: Record) -> bytes:
         if provenance
         else None,
     }
-    return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
+    return documents.write(document)
 
 
 def decode(data: bytes, where: str) -> Record:
@@ -150,7 +150,7 @@ def decode(data: bytes, where: str) -> Record:
         ResultsError: damaged, or written by a newer release.
     """
     try:
-        document = json.loads(data)
+        document = documents.read(data)
         found = document["format"]
         if found != FORMAT:
             raise ResultsError(
@@ -158,19 +158,19 @@ def decode(data: bytes, where: str) -> Record:
                 where=where,
                 hint="update repromatrix, or run the cells again into another --results folder",
             )
-        cell = document["cell"]
+        provenance = document["provenance"]
         return Record(
-            cell=Description(**{**cell, "options": tuple(sorted(cell["options"].items()))}),
-            key=document["key"],
+            cell=_description(document["cell"]),
+            key=_text(document["key"]),
             outcome=Outcome(document["outcome"]),
-            reason=document["reason"],
-            log=document["log"],
-            repeats=document["repeats"],
-            trajectories=tuple(_trajectory(each) for each in document["trajectories"]),
-            fingerprint=document["fingerprint"],
-            provenance=Provenance(**document["provenance"]) if document["provenance"] else None,
+            reason=_text_or_none(document["reason"]),
+            log=_text_or_none(document["log"]),
+            repeats=_whole(document["repeats"]),
+            trajectories=_trajectories(document["outcome"], document["trajectories"]),
+            fingerprint=dict(document["fingerprint"]),
+            provenance=_provenance(provenance) if provenance else None,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ResultsError(
             f"not a readable record ({type(error).__name__}: {error})",
             where=where,
@@ -178,12 +178,58 @@ def decode(data: bytes, where: str) -> Record:
         ) from error
 
 
+def exact(values: Any) -> tuple[str, ...]:
+    """Return a list of floats as they are written in records: C99 hexadecimal text, `nan`, `inf`, `-inf`.
+
+    Raises:
+        ValueError: another way to write them: `0.5` would be read as hexadecimal, so it is not guessed at.
+        TypeError: not a list of texts.
+    """
+    if not isinstance(values, list):
+        raise TypeError(f"not a list: {values!r}"[:80])
+    for text in values:
+        if float.fromhex(text).hex() != text:
+            raise ValueError(f"not an exact float: {text[:40]!r}")
+    return tuple(values)
+
+
+def _trajectories(outcome: str, entries: list[Mapping[str, Any]]) -> tuple[Trajectory, ...]:
+    if (outcome == Outcome.OK) != bool(entries):
+        raise ValueError(f"the outcome {outcome!r} with {len(entries)} trajectories")
+    return tuple(_trajectory(each) for each in entries)
+
+
 def _trajectory(entry: Mapping[str, Any]) -> Trajectory:
-    for text in entry["losses"]:
-        float.fromhex(text)  # a record with anything else in it is damaged
     return Trajectory(
-        losses=tuple(entry["losses"]),
-        predictions=tuple(map(tuple, entry["predictions"])),
-        hidden_weights=tuple(map(tuple, entry["hidden_weights"])),
-        output_weights=tuple(map(tuple, entry["output_weights"])),
+        losses=exact(entry["losses"]),
+        predictions=tuple(exact(row) for row in entry["predictions"]),
+        hidden_weights=tuple(exact(row) for row in entry["hidden_weights"]),
+        output_weights=tuple(exact(row) for row in entry["output_weights"]),
     )
+
+
+def _description(entry: Mapping[str, Any]) -> Description:
+    options = tuple(sorted((_text(key), _text(value)) for key, value in entry["options"].items()))
+    texts = {name: _text(value) for name, value in entry.items() if name not in ("options", "steps")}
+    return Description(**texts, options=options, steps=_whole(entry["steps"]))
+
+
+def _provenance(entry: Mapping[str, Any]) -> Provenance:
+    texts = {name: _text(value) for name, value in entry.items() if name != "image_digest"}
+    return Provenance(**texts, image_digest=_text_or_none(entry["image_digest"]))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} where text is due")
+    return value
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} where a whole number is due")
+    return value

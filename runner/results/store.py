@@ -7,7 +7,7 @@
 The only module that knows this layout. Writes are atomic; a newer release's files are refused.
 """
 
-import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,13 @@ from typing import Any
 
 from runner import resources
 from runner.errors import ResultsError
+from runner.results import document as documents
 from runner.results.record import Record, decode, encode
 
 FORMAT = 1
 _KEY_CHARACTERS = 16
+# What a cell id, a key or a log may add to a path; a folder may come from anywhere, so none of it may lead out.
+_PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*(/[A-Za-z0-9_][A-Za-z0-9._+@-]*)*")
 _NO_RECORD = "0" * 64
 
 
@@ -75,11 +78,15 @@ class Store:
 
     def record_path(self, cell_id: str, key: str) -> Path:
         """Return where the record of that cell and key stands."""
-        return self.folder / "records" / cell_id / f"{key[:_KEY_CHARACTERS]}.json"
+        return self._place("records", cell_id, f"{key[:_KEY_CHARACTERS]}.json")
 
     def log_path(self, environment: str, name: str) -> Path:
         """Return where a log of an environment stands."""
-        return self.folder / "logs" / environment / f"{name}.log"
+        return self._place("logs", environment, f"{name}.log")
+
+    def place_of_log(self, log: str) -> Path:
+        """Return where the log that a record names stands."""
+        return self._place(log)
 
     def relative(self, path: Path) -> str:
         """Return a path of this folder as it stands in records: relative, with slashes."""
@@ -124,8 +131,7 @@ class Store:
             ],
             "tolerances": [list(each) for each in manifest.tolerances],
         }
-        data = json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
-        resources.write_atomically(self._manifest_path, data)
+        resources.write_atomically(self._manifest_path, documents.write(document))
 
     def read_manifest(self) -> Manifest:
         """Return the manifest of the latest run.
@@ -135,7 +141,7 @@ class Store:
         """
         where = str(self._manifest_path)
         try:
-            document = json.loads(self._manifest_path.read_bytes())
+            document = documents.read(self._manifest_path.read_bytes())
             if document["format"] != FORMAT:
                 raise ResultsError(
                     f"format {document['format']}, this release reads format {FORMAT}",
@@ -144,7 +150,7 @@ class Store:
                 )
             return Manifest(
                 profile=document["profile"],
-                entries=tuple(Entry(**each) for each in document["entries"]),
+                entries=tuple(_entry(each) for each in document["entries"]),
                 published=tuple(_published(each) for each in document["published"]),
                 tolerances=tuple((d, float(r), float(a), s) for d, r, a, s in document["tolerances"]),
             )
@@ -174,6 +180,21 @@ class Store:
             else:
                 found.append(record)
         return tuple(found), tuple(missing)
+
+    def _place(self, *parts: str) -> Path:
+        """Return a path of this folder.
+
+        Raises:
+            ResultsError: it would lead out of the folder.
+        """
+        relative = "/".join(parts)
+        if not _PLACE.fullmatch(relative):
+            raise ResultsError(
+                f"not a place in a results folder: {relative!r}",
+                where=str(self.folder),
+                hint="these results were not written by repromatrix; do not use them",
+            )
+        return self.folder / relative
 
     @property
     def _manifest_path(self) -> Path:
@@ -213,8 +234,9 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
         manifests.append(manifest)
         for record in store.records(manifest)[0]:
             target.write(record)
-            if record.log and (source / record.log).is_file():
-                resources.write_atomically(target.folder / record.log, (source / record.log).read_bytes())
+            if record.log and store.place_of_log(record.log).is_file():
+                log = store.place_of_log(record.log).read_bytes()
+                resources.write_atomically(target.place_of_log(record.log), log)
     if not manifests:
         raise ResultsError(
             "none of the folders holds a finished run",
@@ -227,13 +249,20 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
     merged = Manifest(
         profile=manifests[0].profile,
         entries=tuple({**found, **absent}[cell_id] for cell_id in order),
-        published=manifests[0].published,
+        published=tuple({each.workload: each for manifest in manifests for each in manifest.published}.values()),
         tolerances=manifests[0].tolerances,
     )
     target.write_manifest(merged)
     there = {record.cell.id for record in target.records(merged)[0]}
     missing = tuple(cell_id for cell_id in expected if cell_id not in there)
     return Merged(manifest=merged, missing=missing, unfinished=tuple(unfinished))
+
+
+def _entry(entry: dict[str, Any]) -> Entry:
+    found = Entry(**entry)
+    if not isinstance(found.id, str) or not isinstance(found.key, str | None):
+        raise TypeError(f"{entry!r} is not a cell of a run")
+    return found
 
 
 def _published(entry: dict[str, Any]) -> Published:

@@ -1,0 +1,33 @@
+"""Bytes <-> plain JSON data, the same way for records, manifests and the lines of an entrypoint.
+
+What is read can be written again, and what is written can be read by every JSON reader: no NaN, no half
+characters, sorted keys. Knows nothing of what the documents mean.
+"""
+
+import json
+import re
+from typing import Any, NoReturn
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def read(data: bytes) -> Any:
+    """Return the data of a JSON document; half a surrogate pair, which no file takes, becomes `?`.
+
+    Raises:
+        ValueError: not JSON, or nested too deeply to be ours.
+    """
+    try:
+        document = json.loads(data, parse_constant=_refuse)
+        return json.loads(write(document)) if _HALF.search(data) else document
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def write(document: Any) -> bytes:
+    """Return canonical JSON: sorted keys, one trailing newline."""
+    return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False).encode(errors="replace") + b"\n"
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

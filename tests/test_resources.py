@@ -1,0 +1,99 @@
+"""Files of the product are found, and a write is whole or did not happen."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner import resources
+
+WRITER = """
+import sys
+from pathlib import Path
+from runner.resources import write_atomically
+path = Path(sys.argv[1])
+write_atomically(path, b"a" * 300_000)
+print("begun", flush=True)
+while True:
+    for letter in (b"b", b"a"):
+        write_atomically(path, letter * 300_000)
+"""
+
+
+def test_folders_and_schemas_are_found() -> None:
+    assert (resources.folder("images") / "bases.yaml").is_file()
+    assert resources.schema("matrix").is_file()
+
+
+def test_a_folder_that_is_missing_says_how_to_get_it_back() -> None:
+    with pytest.raises(Exception, match="the folder nothing/ of repromatrix is missing") as caught:
+        resources.folder("nothing")
+    assert "pip install" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"REPROMATRIX_CACHE": "/a/b", "XDG_CACHE_HOME": "/c"}, "/a/b"),
+        ({"XDG_CACHE_HOME": "/c"}, "/c/repromatrix"),
+        ({"HOME": "/home/somebody"}, "/home/somebody/.cache/repromatrix"),
+    ],
+)
+def test_the_cache_is_where_the_user_wants_it(monkeypatch, variables: dict[str, str], expected: str) -> None:
+    for name in ("REPROMATRIX_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert resources.cache() == Path(expected)
+
+
+def test_a_write_makes_the_folders_and_replaces_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    resources.write_atomically(path, b"one")
+    resources.write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [each.name for each in path.parent.iterdir()] == ["file"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "file"
+    resources.write_atomically(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        resources.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for reads in range(1, 13):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"begun\n"
+        for _ in range(reads * 7):  # the moment of the kill moves, without a clock
+            _whole(path)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        _whole(path)
+
+
+def _whole(path: Path) -> None:
+    data = path.read_bytes()
+    assert len(data) == 300_000
+    assert len(set(data)) == 1
+
+
+def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    assert resources.file_sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
