@@ -143,7 +143,7 @@ def _numbers(difference: Difference) -> str:
     if difference.verdict is Verdict.IDENTICAL:
         return f"{'-':>10}  {0:>11}  0"
     if difference.max_abs is None:
-        return difference.reason or ""
+        return f"{'-':>10}  {'-':>11}  {(difference.reason or '').splitlines()[0][:100]}"
     first, ulp = difference.first_difference, difference.max_ulp
     return f"{first:>10}  {ulp:>11}  {difference.max_abs:.3g} ({difference.ulp_dtype})"
 

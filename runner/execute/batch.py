@@ -14,6 +14,9 @@ from runner.execute.lines import BadLineError, End, Fingerprint, Finished, Start
 from runner.plan import Cell, job
 from runner.results.record import Outcome
 
+_TAIL = 4096
+_WORDS = 300
+
 
 @dataclass(slots=True, kw_only=True)
 class BatchResult:
@@ -25,11 +28,10 @@ class BatchResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Attempt:
-    """One process: the reason it stopped early, and the cell that was under way then."""
+    """One process: the reason it stopped early, None if it did not."""
 
     failure: str | None
     outcome: Outcome
-    under_way: str | None
 
 
 def run_batch(
@@ -74,7 +76,6 @@ def _attempt(
 ) -> _Attempt:
     by_id = {cell.id: cell for cell in cells}
     gpu = cells[0].device != "cpu"
-    under_way: str | None = None
     ended = False
     log.parent.mkdir(parents=True, exist_ok=True)
     with engine.run(built, stdin=job(cells), limits=limits, variables={}, gpu=gpu, log=log) as run:
@@ -82,14 +83,12 @@ def _attempt(
             try:
                 line = parse(raw, by_id)
             except BadLineError as error:
-                return _Attempt(
-                    failure=f"rubbish on standard output: {error}", outcome=Outcome.FAILED, under_way=under_way
-                )
+                return _Attempt(failure=f"rubbish on standard output: {error}", outcome=Outcome.FAILED)
             match line:
                 case Fingerprint(content=content):
                     result.fingerprint = result.fingerprint or content
-                case Started(id=cell_id):
-                    under_way = cell_id
+                case Started():
+                    pass
                 case Finished(id=cell_id):
                     result.finished[cell_id] = line
                     done(line)
@@ -98,6 +97,20 @@ def _attempt(
         exit_ = run.result()
     complete = all(cell.id in result.finished for cell in cells)
     if complete and ended:
-        return _Attempt(failure=None, outcome=Outcome.OK, under_way=None)
+        return _Attempt(failure=None, outcome=Outcome.OK)
     outcome = Outcome.TIMED_OUT if exit_.timed_out else Outcome.FAILED
-    return _Attempt(failure=exit_.explain(limits), outcome=outcome, under_way=under_way)
+    reason = exit_.explain(limits)
+    if exit_.code is not None:  # ended by itself: its last words say why
+        reason = ": ".join(part for part in (reason, _last_words(log)) if part)
+    return _Attempt(failure=reason, outcome=outcome)
+
+
+def _last_words(log: Path) -> str:
+    """Return the last line of a log that is not blank, bounded."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - _TAIL))
+            lines = stream.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip()[:_WORDS] for line in reversed(lines) if line.strip()), "")
