@@ -1,40 +1,44 @@
 """Base images in the Docker engine: look, pull by digest, import. Knows nothing of environments."""
 
 from pathlib import Path
-from typing import Any
 
+from runner.engines.connection import connect, while_it_answers
 from runner.errors import EnvironmentFailedError
-
-_PULL_SECONDS = 600
 
 
 class DockerImages:
-    """The local image store of the engine that the environment names (DOCKER_HOST, or the default socket)."""
+    """The local image store of the engine.
+
+    Raises:
+        NoEngineError: when it does not answer.
+    """
 
     def __init__(self) -> None:
-        # The SDK costs a tenth of a second: nobody pays it who does not use containers.
-        import docker  # noqa: PLC0415
-
-        self._client: Any = docker.from_env(timeout=_PULL_SECONDS)
-        self._errors: Any = docker.errors
+        self._client = connect()
         self._seen: dict[str, dict[str, str]] = {}
 
     def labels(self, reference: str) -> dict[str, str] | None:
         """Return the labels of a local image, None where there is none."""
+        from docker.errors import ImageNotFound  # noqa: PLC0415
+
         if reference not in self._seen:
             try:
-                image = self._client.images.get(reference)
-            except self._errors.ImageNotFound:
+                with while_it_answers(but=ImageNotFound):
+                    image = self._client.inspect_image(reference)  # type: ignore[no-untyped-call]
+            except ImageNotFound:
                 return None
-            self._seen[reference] = dict(image.labels)
+            self._seen[reference] = dict(image["Config"].get("Labels") or {})
         return self._seen[reference]
 
     def registry_problem(self, reference: str) -> str:
         """Return an empty text if the registry knows that reference, else the engine's reason."""
+        from docker.errors import APIError  # noqa: PLC0415
+
         try:
-            self._client.images.get_registry_data(reference)
-        except (self._errors.DockerException, OSError) as error:
-            return " ".join(str(getattr(error, "explanation", None) or error).split())[:200]
+            with while_it_answers(but=APIError):
+                self._client.inspect_distribution(reference)  # type: ignore[no-untyped-call]
+        except APIError as error:
+            return _reason(error)
         return ""
 
     def pull(self, reference: str) -> None:
@@ -43,12 +47,14 @@ class DockerImages:
         Raises:
             EnvironmentFailedError: no registry answers, or it does not have that digest.
         """
+        from docker.errors import APIError  # noqa: PLC0415
+
         try:
-            self._client.api.pull(reference)
-        except (self._errors.DockerException, OSError) as error:
-            reason = " ".join(str(getattr(error, "explanation", None) or error).split())[:200]
+            with while_it_answers(but=APIError):
+                self._client.pull(reference)
+        except APIError as error:
             raise EnvironmentFailedError(
-                f"{reference.split('@')[0]} cannot be pulled ({reason})",
+                f"{reference.split('@', maxsplit=1)[0]} cannot be pulled ({_reason(error)})",
                 hint="check the registry: repromatrix doctor",
             ) from error
 
@@ -58,13 +64,20 @@ class DockerImages:
         Raises:
             EnvironmentFailedError: the engine refuses it.
         """
+        from docker.errors import APIError  # noqa: PLC0415
+
         repository, _, tag = reference.rpartition(":")
         changes = [f'LABEL {key}="{value}"' for key, value in labels.items()]
         try:
-            with tar.open("rb") as stream:
-                self._client.api.import_image_from_data(stream, repository=repository, tag=tag, changes=changes)
-        except (self._errors.DockerException, OSError) as error:
+            with while_it_answers(but=APIError), tar.open("rb") as stream:
+                self._client.import_image_from_data(stream, repository=repository, tag=tag, changes=changes)
+        except APIError as error:
             raise EnvironmentFailedError(
-                f"the engine does not take the base image: {error}", hint="check the engine: repromatrix doctor"
+                f"the engine does not take the base image: {_reason(error)}",
+                hint="check the engine: repromatrix doctor",
             ) from error
         self._seen.pop(reference, None)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(getattr(error, "explanation", None) or error).split())[:200]
