@@ -55,7 +55,8 @@ class BaseEntry:
     @property
     def pinned(self) -> str:
         """The registry's reference by digest."""
-        return f"{self.registry.split(':')[0]}@{self.digest}"
+        repository, _, name = self.registry.rpartition("/")  # a colon before the last slash is a port
+        return f"{repository}{'/' if repository else ''}{name.split(':')[0]}@{self.digest}"
 
     @property
     def local(self) -> str:

@@ -54,7 +54,7 @@ def path_of(environment: Environment, folder: Path | None = None) -> Path:
 def is_current(environment: Environment, folder: Path | None = None) -> bool:
     """Whether the lock is there and answers what matrix.yaml asks for."""
     path = path_of(environment, folder)
-    return path.is_file() and _request_of(path.read_text()) == _request(environment)
+    return path.is_file() and _request_of(_text(path)) == _request(environment)
 
 
 def read(environment: Environment, folder: Path | None = None) -> Lock:
@@ -70,7 +70,7 @@ def read(environment: Environment, folder: Path | None = None) -> Lock:
             where=str(path),
             hint=f"make it: repromatrix lock --select {environment.name}",
         )
-    text = path.read_text()
+    text = _text(path)
     if _request_of(text) != _request(environment):
         raise EnvironmentFailedError(
             f"the lock of {environment.name} answers another request than matrix.yaml:{environment.line} makes",
@@ -91,7 +91,7 @@ def make(environment: Environment, folder: Path | None = None) -> bool:
         EnvironmentFailedError: with uv's reason.
     """
     path = path_of(environment, folder)
-    before = path.read_text() if path.is_file() else ""
+    before = _text(path) if path.is_file() else ""
     resolved, reason = _compile(environment, before, [])
     if resolved is None and environment.index:
         resolved, reason = _compile(environment, before, ["--index", environment.index])
@@ -113,6 +113,10 @@ def _header(environment: Environment) -> str:
         f"# The lock of {environment.name}; made by: repromatrix lock --select {environment.name}\n"
         f"{_REQUEST}{' '.join(_request(environment))}\n"
     )
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")  # what is damaged is told as a bad line
 
 
 def _request(environment: Environment) -> tuple[str, ...]:

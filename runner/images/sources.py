@@ -5,17 +5,17 @@ pip up for a mirror must not have to do it twice. pip is asked, so that its file
 environment variables are read by pip's own rules.
 """
 
+import ast
 import os
-import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from runner.errors import EnvironmentFailedError
 
-_LISTS = ("extra-index-url", "find-links", "trusted-host")
+_YES = frozenset({"y", "yes", "t", "true", "on", "1"})  # as pip reads a switch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,7 @@ class PackageSources:
     """Indexes, folders of wheels and certificates, as pip is configured to use them."""
 
     index: str | None
+    no_index: bool
     extra_indexes: tuple[str, ...]
     find_links: tuple[str, ...]
     trusted_hosts: tuple[str, ...]
@@ -31,11 +32,14 @@ class PackageSources:
     def uv_flags(self) -> list[str]:
         """Return uv's flags; the best version over all indexes wins, as with pip."""
         flags = ["--index-strategy", "unsafe-best-match"]
-        if self.index:
+        if self.no_index:
+            flags.append("--no-index")
+        elif self.index:
             flags += ["--default-index", self.index]
-        for name, values in (("--index", self.extra_indexes), ("--find-links", self.find_links)):
-            for value in values:
-                flags += [name, value]
+        for value in () if self.no_index else self.extra_indexes:
+            flags += ["--index", value]
+        for value in self.find_links:  # a folder is relative to here, and uv runs elsewhere
+            flags += ["--find-links", value if "://" in value else str(Path(value).absolute())]
         for host in self.trusted_hosts:
             flags += ["--allow-insecure-host", host]
         return flags
@@ -83,16 +87,20 @@ def parse(listing: str) -> PackageSources:
         if not found or scope not in rank or rank[scope] < seen.get(key, -1):
             continue
         seen[key] = rank[scope]
-        values[key] = "\n".join(shlex.split(quoted))
-    lists: Mapping[str, tuple[str, ...]] = {key: _words(values.get(key, "")) for key in _LISTS}
+        values[key] = _unquoted(quoted)
     return PackageSources(
         index=values.get("index-url"),
-        extra_indexes=lists["extra-index-url"],
-        find_links=lists["find-links"],
-        trusted_hosts=lists["trusted-host"],
+        no_index=values.get("no-index", "").lower() in _YES,
+        extra_indexes=tuple(values.get("extra-index-url", "").split()),
+        find_links=tuple(values.get("find-links", "").split()),
+        trusted_hosts=tuple(values.get("trusted-host", "").split()),
         certificates=values.get("cert"),
     )
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.replace("\\n", "\n").split())
+def _unquoted(text: str) -> str:
+    """Return the value that pip prints as a Python literal."""
+    try:
+        return str(ast.literal_eval(text))
+    except (ValueError, SyntaxError):
+        return text

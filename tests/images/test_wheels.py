@@ -1,0 +1,120 @@
+"""Wheels: fetched once, verified before they get their place, and only those that fit."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from packaging.tags import Tag
+
+from runner.errors import EnvironmentFailedError
+from runner.images import lock as locks
+from runner.images import wheels
+from runner.matrix import Environment
+
+CONTENT = b"a wheel"
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+NAME = "numpy-2.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+
+
+@pytest.fixture
+def lock(environment: Environment, write_lock) -> locks.Lock:
+    return locks.read(environment, write_lock(f"numpy==2.0 --hash=sha256:{DIGEST} --hash=sha256:{'0' * 64}\n"))
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path / "cache"))
+
+
+class Pip:
+    """Stands for `pip download`: puts files into the folder, and counts."""
+
+    def __init__(self, *codes: int, **files: bytes) -> None:
+        self.codes = list(codes) or [0]
+        self.files = files
+        self.asked: list[list[str]] = []
+
+    def __call__(self, _environment: Environment, folder: Path, more: list[str], log: Path) -> int:
+        self.asked.append(list(more))
+        code = self.codes.pop(0) if self.codes else 0
+        if code:
+            log.write_text("Looking in indexes\nERROR: No matching distribution found for numpy==2.0\n")
+            return code
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+        return 0
+
+
+def test_a_wheel_gets_its_place_under_its_digest(monkeypatch, environment, lock, tmp_path) -> None:
+    monkeypatch.setattr(wheels, "_pip", Pip(**{NAME: CONTENT}))
+    assert wheels.fetch(environment, lock, tmp_path / "log") == (tmp_path / "cache" / "wheels" / DIGEST / NAME,)
+
+
+def test_a_wheel_that_is_there_is_not_fetched_again(monkeypatch, environment, lock, tmp_path) -> None:
+    pip = Pip(**{NAME: CONTENT})
+    monkeypatch.setattr(wheels, "_pip", pip)
+    first = wheels.fetch(environment, lock, tmp_path / "log")
+    assert wheels.fetch(environment, lock, tmp_path / "log") == first
+    assert len(pip.asked) == 1
+
+
+def test_a_wheel_with_another_hash_is_refused_and_nothing_is_left(monkeypatch, environment, lock, tmp_path) -> None:
+    monkeypatch.setattr(wheels, "_pip", Pip(**{NAME: b"something else"}))
+    with pytest.raises(EnvironmentFailedError, match=f"{NAME} has sha256 .* not in its lock") as caught:
+        wheels.fetch(environment, lock, tmp_path / "log")
+    assert "check the package index" in caught.value.hint
+    assert list(wheels.store().iterdir()) == []
+
+
+def test_a_fetch_that_fails_tells_pips_reason_and_leaves_nothing(monkeypatch, environment, lock, tmp_path) -> None:
+    monkeypatch.setattr(wheels, "_pip", Pip(1))
+    with pytest.raises(EnvironmentFailedError, match="No matching distribution found for numpy==2.0") as caught:
+        wheels.fetch(environment, lock, tmp_path / "log")
+    assert caught.value.where == str(tmp_path / "log")
+    assert list(wheels.store().iterdir()) == []
+
+
+def test_the_frameworks_own_index_is_asked_only_after_the_users(
+    monkeypatch, small_matrix, write_lock, tmp_path
+) -> None:
+    own = '    packages: ["numpy=={version}"]'
+    environment = small_matrix((own, f"{own}\n    index: https://framework/simple")).environment("numpy-2.0-cpu")
+    lock = locks.read(environment, write_lock(f"numpy==2.0 --hash=sha256:{DIGEST}\n"))
+    pip = Pip(1, 0, **{NAME: CONTENT})
+    monkeypatch.setattr(wheels, "_pip", pip)
+    assert wheels.fetch(environment, lock, tmp_path / "log")
+    assert pip.asked == [[], ["--extra-index-url", "https://framework/simple"]]
+
+
+def test_a_wheel_for_another_python_in_the_store_does_not_count(monkeypatch, environment, lock, tmp_path) -> None:
+    place = wheels.store() / ("0" * 64) / "numpy-2.0-cp312-cp312-manylinux2014_x86_64.whl"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"for 3.12")
+    monkeypatch.setattr(wheels, "_pip", Pip())
+    with pytest.raises(EnvironmentFailedError, match=r"no wheel for Python 3\.11 on this platform: numpy"):
+        wheels.fetch(environment, lock, tmp_path / "log")
+
+
+FITTING = {
+    ("3.11", Tag("cp311", "cp311", "manylinux_2_28_x86_64")): True,
+    ("3.11", Tag("cp311", "cp311", "manylinux2014_x86_64")): True,
+    ("3.11", Tag("cp38", "abi3", "manylinux_2_17_x86_64")): True,
+    ("3.11", Tag("py3", "none", "any")): True,
+    ("3.11", Tag("py3", "none", "manylinux_2_28_x86_64")): True,
+    ("3.12", Tag("cp312", "cp312", "manylinux1_x86_64")): True,
+    ("3.11", Tag("cp312", "cp312", "manylinux_2_28_x86_64")): False,
+    ("3.11", Tag("cp312", "abi3", "manylinux_2_28_x86_64")): False,
+    ("3.11", Tag("cp311", "cp311", "manylinux_2_34_x86_64")): False,  # newer than the C library that locks are made for
+    ("3.11", Tag("cp311", "cp311", "manylinux_2_28_aarch64")): False,
+    ("3.11", Tag("cp311", "cp311", "macosx_11_0_arm64")): False,
+}
+
+
+@pytest.mark.parametrize(("python", "tag"), FITTING, ids=[f"{python} {tag}" for python, tag in FITTING])
+def test_which_wheels_fit(python: str, tag: Tag) -> None:
+    assert (tag in wheels.supported_tags(python)) is FITTING[python, tag]
+
+
+def test_locks_and_wheels_agree_on_the_c_library() -> None:
+    newest = locks.PLATFORM.removeprefix("x86_64-")
+    assert Tag("cp311", "cp311", f"{newest}_x86_64") in wheels.supported_tags("3.11")
