@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
 import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
-from cell import Framework, Settings, Task, Unavailable, main, version
+import backends
+from cell import Framework, Settings, Task, Unavailable, main
 
 jax: Any = None  # imported by load, after the process variables are set
 jnp: Any = None
-FIRST_WITH_CAP = (0, 4, 34)
+library = backends.Jax()
 
 # What it has of each factor; the first is the default.
 OPTIONS = {
@@ -30,12 +29,10 @@ OPTIONS = {
 class Jax(Framework):
     dtypes = ("float32", "float64", "bfloat16", "float16")
     options = OPTIONS
-    knobs = ("XLA_FLAGS",)
+    knobs = library.knobs
 
     def check(self, settings: Settings) -> None:
-        # An older XLA aborts the process at a flag that it does not know.
-        if settings.isa is not None and version("jaxlib") < FIRST_WITH_CAP:
-            raise Unavailable(f"isa={settings.isa} needs --xla_cpu_max_isa, which this jaxlib does not know")
+        self.knobs = library.obeyed(settings)
 
     def load(self, settings: Settings) -> None:
         global jax, jnp
@@ -43,59 +40,13 @@ class Jax(Framework):
         import jax.numpy as jnp
 
     def kernels(self, devices: List[str]) -> Dict[str, str]:
-        found = {"xla_cpu_platform": jax.devices("cpu")[0].client.platform_version}
-        if any(device != "cpu" for device in devices):
-            gpu = gpus()
-            if gpu:
-                found.update(gpu=gpu[0].device_kind, cuda=gpu[0].client.platform_version)
-        found["xla_cpu_target"] = target_features()
-        return {name: " ".join(value.split()) for name, value in found.items()}
+        return library.kernels(devices)
 
     def train(self, task: Task) -> Dict[str, Any]:
         if task.options["gradient"] == "auto" and task.options["update"] == "sequential":
             raise Unavailable("update=sequential needs gradient=manual")
-        with jax.default_device(device(task.device)), wide(task.dtype):
+        with jax.default_device(library.device(task.device)), library.wide(task.dtype):
             return train(Net(task), task)
-
-
-def target_features() -> str:
-    """The instruction sets that XLA compiled a function for; older versions do not tell."""
-    compiled = jax.jit(lambda x: x + 1).lower(1.0).compile()
-    client = jax.devices("cpu")[0].client
-    executable = compiled.runtime_executable()
-    try:
-        told = executable.serialize() if hasattr(executable, "serialize") else client.serialize_executable(executable)
-    except RuntimeError:  # JAX 0.4.13 cannot serialize what it compiles for a CPU
-        told = b""
-    found = {word.decode() for word in re.findall(rb"\+((?:avx|amx|fma|f16c|sse4)[a-z0-9_.-]*)", told)}
-    return " ".join(sorted(found)) or "not told by this version"
-
-
-def gpus() -> List[Any]:
-    try:
-        return list(jax.devices("cuda"))
-    except RuntimeError:
-        return []
-
-
-def device(name: str) -> Any:
-    if name == "cpu":
-        return jax.devices("cpu")[0]
-    index = int(name.partition(":")[2])
-    if index >= len(gpus()):
-        raise Unavailable(f"no device {name}: this JAX sees {len(gpus())} NVIDIA GPUs")
-    return gpus()[index]
-
-
-def wide(dtype: str) -> Any:
-    """float64 switched on for one cell only; the public name of the switch moved."""
-    if dtype != "float64":
-        return contextlib.nullcontext()
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax.experimental import enable_x64
-
-    return enable_x64()
 
 
 class Net:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List
 
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
-from cell import Framework, Settings, Task, Unavailable, main, version
+import backends
+from cell import Framework, Settings, Task, Unavailable, main
+from knobs import version
 
 tf: Any = None  # imported by load, after the process variables are set
-FIRST_WITH_CAP = (2, 19)  # an older XLA aborts the process at --xla_cpu_max_isa
+library = backends.TensorFlow()
 
 # What it has of each factor; the first is the default.
 OPTIONS = {
@@ -30,42 +32,24 @@ OPTIONS = {
 class TensorFlow(Framework):
     dtypes = ("float32", "float64", "bfloat16", "float16")
     options = OPTIONS
-    knobs = ("ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE")
+    knobs = library.knobs
 
     def check(self, settings: Settings) -> None:
-        self.uncapped_xla = settings.isa is not None and version_here() < FIRST_WITH_CAP
-        if self.uncapped_xla:
-            self.knobs = tuple(knob for knob in self.knobs if knob != "XLA_FLAGS")
+        self.knobs = library.obeyed(settings)
+        self.uncapped_xla = settings.isa is not None and "XLA_FLAGS" not in self.knobs
 
     def load(self, settings: Settings) -> None:
         global tf
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import tensorflow as tf
 
-        if settings.threads is not None:
-            tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
-            tf.config.threading.set_inter_op_parallelism_threads(settings.threads)
+        library.set_threads(settings.threads)
 
     def kernels(self, devices: List[str]) -> Dict[str, str]:
-        from tensorflow.python.util import _pywrap_util_port
-
-        found = {"tf_onednn": str(_pywrap_util_port.IsMklEnabled()), "tf_keras": keras_version()}
-        gpu = tf.config.list_physical_devices("GPU")
-        if gpu and any(device != "cpu" for device in devices):
-            details = tf.config.experimental.get_device_details(gpu[0])
-            build = tf.sysconfig.get_build_info()
-            found["gpu"] = str(details.get("device_name"))
-            found["gpu_capability"] = ".".join(str(part) for part in details.get("compute_capability", ()))
-            found["cuda"], found["cudnn"] = str(build.get("cuda_version")), str(build.get("cudnn_version"))
-            found["tf_tf32"] = str(tf.config.experimental.tensor_float_32_execution_enabled())
-        return found
+        return {**library.kernels(devices), "tf_keras": keras_version()}
 
     def threads(self) -> Dict[str, int]:
-        threading = tf.config.threading
-        return {
-            "tf_intra_op": threading.get_intra_op_parallelism_threads(),
-            "tf_inter_op": threading.get_inter_op_parallelism_threads(),
-        }
+        return library.threads()
 
     def train(self, task: Task) -> Dict[str, Any]:
         options = task.options
@@ -77,16 +61,9 @@ class TensorFlow(Framework):
             raise Unavailable("api=keras stores its kernels in_out")
         if options["compile"] == "xla" and self.uncapped_xla:
             raise Unavailable("compile=xla cannot be capped: this TensorFlow does not know --xla_cpu_max_isa")
-        index = 0 if task.device == "cpu" else int(task.device.partition(":")[2])
-        kind = "CPU" if task.device == "cpu" else "GPU"
-        if index >= len(tf.config.list_physical_devices(kind)):
-            raise Unavailable(f"no device {task.device}: this TensorFlow sees no such GPU")
-        with tf.device(f"/{kind}:{index}"):
+        device = "/CPU:0" if task.device == "cpu" else f"/GPU:{library.gpu_index(task.device)}"
+        with tf.device(device):
             return train(KerasNet(task) if options["api"] == "keras" else CoreNet(task), task)
-
-
-def version_here() -> Tuple[int, ...]:
-    return max(version("tensorflow"), version("tensorflow-cpu"))
 
 
 def keras_version() -> str:

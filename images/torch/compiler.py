@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from pathlib import Path
 
 PYTHON = (3, 11)  # PYTHON_H is this version's binary interface
 
@@ -33,7 +34,8 @@ typedef struct _typeobject PyTypeObject;
 typedef struct _object { Py_ssize_t ob_refcnt; PyTypeObject *ob_type; } PyObject;
 typedef PyObject *(*PyCFunction)(PyObject *, PyObject *);
 typedef struct PyMethodDef { const char *ml_name; PyCFunction ml_meth; int ml_flags; const char *ml_doc; } PyMethodDef;
-typedef struct PyModuleDef_Base { PyObject ob_base; PyObject *(*m_init)(void); Py_ssize_t m_index; PyObject *m_copy; } PyModuleDef_Base;
+typedef struct PyModuleDef_Base {
+  PyObject ob_base; PyObject *(*m_init)(void); Py_ssize_t m_index; PyObject *m_copy; } PyModuleDef_Base;
 typedef struct PyModuleDef { PyModuleDef_Base m_base; const char *m_name; const char *m_doc; Py_ssize_t m_size;
   PyMethodDef *m_methods; void *m_slots; void *m_traverse; void *m_clear; void *m_free; } PyModuleDef;
 extern PyTypeObject PyTuple_Type;
@@ -85,24 +87,25 @@ def available() -> bool:
     return importlib.util.find_spec("ziglang") is not None
 
 
-def install(folder: str) -> None:
+def install(folder: Path) -> None:
     """Write the compiler's files to `folder` and point Inductor at them; before torch is imported."""
     if sys.version_info[:2] != PYTHON:
         raise RuntimeError("images/torch/compiler.py knows the binary interface of Python %d.%d only" % PYTHON)
-    if any(name in folder for name in ("gcc", "g++", "clang")):
+    if any(name in str(folder) for name in ("gcc", "g++", "clang")):
         raise RuntimeError(f"Inductor would take {folder}/zcxx for another compiler by its path")
-    os.makedirs(folder, exist_ok=True)
-    wrapper = WRAPPER.replace("@HERE@", folder).replace("@ZIG@", _home("ziglang") + "/zig")
-    files = {"omp.h": OMP_H, "Python.h": PYTHON_H, "zcxx": wrapper.replace("@TORCH@", _home("torch"))}
-    for name, text in files.items():
-        with open(os.path.join(folder, name), "w") as stream:
-            stream.write(text)
-    os.chmod(os.path.join(folder, "zcxx"), 0o755)
+    folder.mkdir(parents=True, exist_ok=True)
+    places = {"@HERE@": folder, "@ZIG@": home("ziglang") / "zig", "@TORCH@": home("torch")}
+    wrapper = WRAPPER
+    for name, place in places.items():
+        wrapper = wrapper.replace(name, str(place))
+    for name, text in {"omp.h": OMP_H, "Python.h": PYTHON_H, "zcxx": wrapper}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "zcxx").chmod(0o700)
     os.environ.update(
-        CXX=os.path.join(folder, "zcxx"),
-        ZIG_GLOBAL_CACHE_DIR=os.path.join(folder, "zig-global"),
-        ZIG_LOCAL_CACHE_DIR=os.path.join(folder, "zig-local"),
-        TORCHINDUCTOR_CACHE_DIR=os.path.join(folder, "inductor"),
+        CXX=str(folder / "zcxx"),
+        ZIG_GLOBAL_CACHE_DIR=str(folder / "zig-global"),
+        ZIG_LOCAL_CACHE_DIR=str(folder / "zig-local"),
+        TORCHINDUCTOR_CACHE_DIR=str(folder / "inductor"),
         TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS="0",
         TORCHINDUCTOR_CPP_MARCH="",
         TORCHINDUCTOR_VEC_ISA_OK="0",
@@ -110,8 +113,8 @@ def install(folder: str) -> None:
     )
 
 
-def _home(package: str) -> str:
+def home(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise RuntimeError(f"{package} is not installed")
-    return os.path.dirname(spec.origin)
+    return Path(spec.origin).parent

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List
 
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
+import backends
 import compiler
 from cell import Framework, Settings, Task, Unavailable, main
 
 torch: Any = None  # imported by load, after the process variables are set
+library = backends.Torch()
 
 # What it has of each factor; the first is the default.
 OPTIONS = {
@@ -30,47 +30,32 @@ OPTIONS = {
 class PyTorch(Framework):
     dtypes = ("float32", "float64", "bfloat16", "float16")
     options = OPTIONS
-    knobs = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
+    knobs = library.knobs
 
     def load(self, settings: Settings) -> None:
         global torch
         if compiler.available():
-            compiler.install(str(Path(tempfile.gettempdir()) / "repromatrix-compiler"))
+            compiler.install(Path(tempfile.gettempdir()) / "repromatrix-compiler")
         import torch
 
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
-            torch.set_num_interop_threads(settings.threads)
+        library.set_threads(settings.threads)
 
     def kernels(self, devices: List[str]) -> Dict[str, str]:
-        found = {
-            "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
-            "torch_mkl": str(torch.backends.mkl.is_available()),
-            "torch_onednn": str(torch.backends.mkldnn.is_available()),
-            "torch_parallel": torch.__config__.parallel_info().split("ATen parallel backend: ")[-1].split("\n")[0],
-        }
-        if any(device != "cpu" for device in devices) and torch.cuda.is_available():
-            found["gpu"] = torch.cuda.get_device_name(0)
-            found["gpu_capability"] = ".".join(str(part) for part in torch.cuda.get_device_capability(0))
-            found["cuda"] = str(torch.version.cuda)
-            found["cudnn"] = str(torch.backends.cudnn.version())
-            found["torch_tf32"] = str(torch.backends.cuda.matmul.allow_tf32)
-        return found
+        return library.kernels(devices)
 
     def threads(self) -> Dict[str, int]:
-        return {"torch": torch.get_num_threads(), "torch_interop": torch.get_num_interop_threads()}
+        return library.threads()
 
     def train(self, task: Task) -> Dict[str, Any]:
         options = task.options
-        if task.device != "cpu" and not torch.cuda.is_available():
-            raise Unavailable(f"no device {task.device}: this PyTorch sees no NVIDIA GPU")
+        if task.device != "cpu":
+            library.gpu_index(task.device)
         if options["gradient"] == "auto" and options["update"] == "sequential":
             raise Unavailable("update=sequential needs gradient=manual")
         if options["gradient"] == "manual" and options["optimizer"] == "sgd":
             raise Unavailable("optimizer=sgd needs gradient=auto")
-        cxx = os.environ.get("CXX", "g++")
-        if options["compile"] == "inductor" and not shutil.which(cxx):
-            raise Unavailable(f"compile=inductor needs a C++ compiler, and there is no {cxx} here")
+        if options["compile"] == "inductor":
+            backends.need_compiler()
         net = Net(task)
         return train_auto(net, task) if options["gradient"] == "auto" else train_manual(net, task)
 

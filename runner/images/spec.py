@@ -11,10 +11,10 @@ from runner.matrix import Environment
 
 
 def sources(framework: str) -> tuple[Path, ...]:
-    """Return the files that run inside an environment: the harness, the entrypoint, the default job."""
+    """Return the files that run inside an environment, side by side: the harness, the entrypoint, the default job."""
     images = resources.folder("images")
-    own = images / framework
-    return (images / "cell.py", *sorted(path for path in own.iterdir() if path.suffix in (".py", ".json")))
+    own = (path for path in (images / framework).iterdir() if path.suffix in (".py", ".json"))
+    return (*sorted(images.glob("*.py")), *sorted(own))
 
 
 def sources_digest(framework: str) -> str:

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
-CELL = Path(__file__).resolve().parents[2] / "images" / "cell.py"
+HARNESS = sorted((Path(__file__).resolve().parents[2] / "images").glob("*.py"))
 
 ENTRYPOINT = """
 import os, sys
 from cell import Framework, Unavailable, main
 
 class Fake(Framework):
+    def check(self, settings):
+        if "FAKE_REFUSES" in settings.env:
+            raise Unavailable("cannot obey that")
+        if "FAKE_BREAKS" in settings.env:
+            raise KeyError("what the check asked for")
+
     dtypes = ("float64", "float32")
     options = {"layout": ("out_in", "in_out", "in_out_untransposed"), "mood": ("good", "bad")}
     knobs = ("XLA_FLAGS",)
@@ -69,7 +75,8 @@ def job(*cells, **settings):
 
 @pytest.fixture
 def serve(tmp_path):
-    (tmp_path / "cell.py").write_text(CELL.read_text())
+    for path in HARNESS:
+        (tmp_path / path.name).write_text(path.read_text())
     (tmp_path / "entrypoint.py").write_text(ENTRYPOINT)
     (tmp_path / "default-job.json").write_text(json.dumps(job(cell("by-default"))))
 
@@ -142,8 +149,22 @@ def test_weights_are_told_as_rows_per_unit_whatever_the_layout(serve, layout):
 
 
 def test_an_import_that_fails_fails_every_cell(serve):
-    told = cells(serve(job(cell("a"), cell("b")), env={"FAKE_NO_IMPORT": "1"}))
-    assert [line["reason"] for line in told.values()] == ["ImportError: no such library"] * 2
+    done = serve(job(cell("a"), cell("b")), env={"FAKE_NO_IMPORT": "1"})
+    told = cells(done).values()
+    assert [(line["outcome"], line["reason"]) for line in told] == [("failed", "ImportError: no such library")] * 2
+    assert set(lines(done)[0]["fingerprint"]["cpu"]) == {"machine", "vendor", "flags"}
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "reason"),
+    [
+        ("FAKE_REFUSES", "unavailable", "cannot obey that"),
+        ("FAKE_BREAKS", "failed", "KeyError: 'what the check asked for'"),
+    ],
+)
+def test_settings_that_the_framework_cannot_obey_stop_every_cell(serve, name, outcome, reason):
+    told = cells(serve(job(cell("a"), cell("b"), env={name: "1"}))).values()
+    assert [(line["outcome"], line["reason"]) for line in told] == [(outcome, reason)] * 2
 
 
 @pytest.mark.parametrize("text", ["", " \n"])
@@ -201,6 +222,11 @@ def test_settings_become_variables_before_the_import(serve):
 def test_a_cap_and_the_variables_of_the_job_share_one_flags_variable(serve):
     flags = lines(serve(job(isa="sse4.2", env={"XLA_FLAGS": "--mine"})))[0]["fingerprint"]["kernels"]["flags"]
     assert flags == "--xla_cpu_max_isa=SSE4_2 --mine"
+
+
+def test_a_cell_on_a_gpu_has_the_driver_in_the_fingerprint(serve):
+    assert "gpu_driver" in lines(serve(job(cell("a", device="cuda:0"))))[0]["fingerprint"]["kernels"]
+    assert "gpu_driver" not in lines(serve(job(cell("a"))))[0]["fingerprint"]["kernels"]
 
 
 def test_the_fingerprint_has_the_keys_of_the_contract_and_repeats(serve):

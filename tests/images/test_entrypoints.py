@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from runner.images.spec import sources
+
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "images"
+HARNESS = sorted(IMAGES.glob("*.py"))
+SHARED = {path.stem for path in HARNESS}
 FOLDERS = sorted(path.parent for path in IMAGES.glob("*/entrypoint.py"))
 PUBLISHED = json.loads((ROOT / "docs" / "published" / "mazur.json").read_text())
 
@@ -42,7 +46,7 @@ def load(path, name):
 def entrypoint(monkeypatch):
     """Load an entrypoint as a module: nothing of a framework is imported by that."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    for name in ("cell", "entrypoint", "compiler"):
+    for name in (*SHARED, "entrypoint", "compiler"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
     def from_folder(folder):
@@ -52,7 +56,7 @@ def entrypoint(monkeypatch):
         return module
 
     yield from_folder
-    for name in ("cell", "compiler"):
+    for name in (*SHARED, "compiler"):
         sys.modules.pop(name, None)
 
 
@@ -88,7 +92,7 @@ class TestEveryFolder:
 
     def test_imports_the_framework_only_after_the_variables_are_set(self, folder):
         tree = ast.parse((folder / "entrypoint.py").read_text())
-        own = {path.stem for path in folder.glob("*.py")} | {"cell"}
+        own = {path.stem for path in folder.glob("*.py")} | SHARED
         at_the_top = set(imported(ast.Module([node for node in tree.body if "Import" in type(node).__name__], [])))
         assert at_the_top <= sys.stdlib_module_names | own
         assert set(imported(tree)) <= sys.stdlib_module_names | own | BACKENDS
@@ -103,25 +107,72 @@ class TestEveryFolder:
 
     def test_spells_its_caps_with_known_knobs(self, folder, entrypoint):
         module = entrypoint(folder)
-        assert set(framework(module).knobs) <= set(sys.modules["cell"].SPELLINGS)
+        assert set(framework(module).knobs) <= set(sys.modules["knobs"].SPELLINGS)
 
     def test_has_a_default_job_that_it_can_run(self, folder, entrypoint):
         found = framework(entrypoint(folder))
-        harness = sys.modules["cell"]
-        _, tasks = harness.parse_job((folder / "default-job.json").read_text())
+        _, tasks = sys.modules["job"].parse_job((folder / "default-job.json").read_text())
         assert tasks
         for task in tasks:
-            harness.complete(task, found())
+            sys.modules["cell"].complete(task, found())
 
 
-def test_the_harness_is_written_for_python_3_8_with_the_standard_library_alone():
-    tree = ast.parse((IMAGES / "cell.py").read_text(), feature_version=(3, 8))
-    assert set(imported(tree)) <= sys.stdlib_module_names
+@pytest.mark.parametrize("path", HARNESS, ids=lambda path: path.stem)
+def test_the_harness_is_written_for_python_3_8_with_the_standard_library_alone(path):
+    tree = ast.parse(path.read_text(), feature_version=(3, 8))
+    at_the_top = set(imported(ast.Module([node for node in tree.body if "Import" in type(node).__name__], [])))
+    assert at_the_top <= sys.stdlib_module_names | SHARED
+    asked = BACKENDS if path.stem == "backends" else set()
+    assert set(imported(tree)) <= sys.stdlib_module_names | SHARED | asked
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_sources_of_an_environment_run_side_by_side(folder, tmp_path):
+    taken = sources(folder.name)
+    assert len({path.name for path in taken}) == len(taken)
+    assert {path.stem for path in taken} >= SHARED | {"entrypoint", "default-job"}
+    for path in taken:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    outcomes = [
+        [(line["id"], line["outcome"]) for line in run(place / "entrypoint.py") if line["line"] == "cell"]
+        for place in (tmp_path, folder)
+    ]
+    assert outcomes[0]
+    assert outcomes[0] == outcomes[1]
 
 
 def test_keras_obeys_the_knobs_of_its_backends(entrypoint):
-    knobs = entrypoint(IMAGES / "keras").KNOBS
-    assert knobs == {name: framework(entrypoint(IMAGES / name)).knobs for name in knobs}
+    module = entrypoint(IMAGES / "keras")
+    assert set(module.COMPILE) == set(module.BACKENDS)
+    for name, modes in module.COMPILE.items():
+        alone = framework(entrypoint(IMAGES / name))
+        assert module.BACKENDS[name].knobs == alone.knobs
+        assert set(modes) <= set(alone.options["compile"])
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023", "535.104.05"),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build", "570.86.15"),
+    ],
+)
+def test_the_driver_is_read_from_the_words_of_the_kernel(entrypoint, text, version):
+    entrypoint(IMAGES / "numpy")
+    assert sys.modules["fingerprint"].DRIVER.search(text).group(1) == version
+
+
+def test_a_gpu_that_is_not_there_is_unavailable(entrypoint, monkeypatch):
+    library = entrypoint(IMAGES / "torch").library
+    monkeypatch.setattr(library, "gpu_count", lambda: 1)
+    assert library.gpu_index("cuda:0") == 0
+    with pytest.raises(sys.modules["job"].Unavailable, match="no device cuda:1: this PyTorch sees 1 NVIDIA GPUs"):
+        library.gpu_index("cuda:1")
+
+
+def run(path, text=""):
+    done = subprocess.run([sys.executable, str(path)], input=text, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def run_numpy(*variants):
@@ -133,10 +184,7 @@ def run_numpy(*variants):
         variant = {"name": name, "dtype": "float64", "options": options}
         work = {**workload, "steps": steps}
         cells.append({"id": name, "device": "cpu", "trace": False, "workload": work, "variant": variant})
-    command = [sys.executable, str(IMAGES / "numpy" / "entrypoint.py")]
-    text = json.dumps({**example, "cells": cells})
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
-    told = [json.loads(line) for line in done.stdout.splitlines()]
+    told = run(IMAGES / "numpy" / "entrypoint.py", json.dumps({**example, "cells": cells}))
     return {line["id"]: line for line in told if line["line"] == "cell"}
 
 

@@ -1,0 +1,159 @@
+"""The environment as seen from inside: packages, processor, libraries, the kernels really taken."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import re
+import subprocess
+import sys
+import traceback
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
+
+from job import describe
+
+if TYPE_CHECKING:
+    from cell import Framework
+
+NUMERIC_FLAGS = re.compile(
+    r"sse4_2|avx|avx2|fma|f16c|avx512\w*|amx\w*|avx_\w+|asimd\w*|fphp|fcma|sve\w*|sme\w*|bf16|i8mm"
+)
+VARIABLES = re.compile(
+    r"(OMP|KMP|OPENBLAS|MKL|NPY|ATEN|ONEDNN|DNNL|TF|XLA|JAX|KERAS|CUBLAS|CUDA|NVIDIA)_(?!CLI_|VAR_)\w+|(PY)?TORCH\w*"
+    r"|NPROC|GLIBC_TUNABLES"
+)
+
+
+def cpu() -> Dict[str, Any]:
+    """Architecture, vendor and the flags that matter to numbers; no marketing name."""
+    found: Dict[str, str] = {}
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            found.setdefault(key.strip(), value.strip())
+    except OSError:
+        pass
+    words = (found.get("flags") or found.get("Features") or "").split()
+    flags = sorted({word for word in words if NUMERIC_FLAGS.fullmatch(word)})
+    return {"machine": platform.machine(), "vendor": found.get("vendor_id", "unknown"), "flags": flags}
+
+
+def packages() -> Dict[str, str]:
+    """Every installed distribution."""
+    found = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name:
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
+    return dict(sorted(found.items()))
+
+
+def loaded_libraries(part: str) -> List[str]:
+    """Paths of the shared libraries in this process whose file name holds `part`."""
+    try:
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    paths = {line.split(None, 5)[5].strip() for line in lines if "/" in line}
+    return sorted(path for path in paths if part in Path(path).name)
+
+
+def openblas() -> Tuple[Dict[str, str], Dict[str, int]]:
+    """Core names and thread counts of the OpenBLAS copies in this process."""
+    cores, threads = {}, {}
+    for path in loaded_libraries("openblas"):
+        library = ctypes.CDLL(path)
+        for prefix in ("scipy_openblas", "openblas"):
+            for suffix in ("", "64_", "_64", "_"):
+                core = getattr(library, f"{prefix}_get_corename{suffix}", None)
+                count = getattr(library, f"{prefix}_get_num_threads{suffix}", None)
+                if core is not None and count is not None:
+                    core.restype = ctypes.c_char_p
+                    name = "openblas" if "openblas_core" not in cores else f"openblas_{len(cores)}"
+                    cores[f"{name}_core"], threads[name] = core().decode(), int(count())
+                    break
+    return cores, threads
+
+
+def numpy_dispatch() -> Dict[str, str]:
+    """The optional instruction sets that NumPy's own loops take, if NumPy is in this process."""
+    for name in ("numpy._core._multiarray_umath", "numpy.core._multiarray_umath"):
+        module = sys.modules.get(name)
+        if module is not None and hasattr(module, "__cpu_dispatch__"):
+            taken = [feature for feature in module.__cpu_dispatch__ if module.__cpu_features__.get(feature)]
+            return {"numpy_dispatch": " ".join(taken) or "baseline"}
+    return {}
+
+
+# The call of each CUDA library that gives its version as one number.
+CUDA_VERSIONS = {"cublas": ("libcublasLt.so", "cublasLtGetVersion"), "cudnn": ("libcudnn.so", "cudnnGetVersion")}
+DRIVER = re.compile(r"Kernel Module.*?\s(\d+\.\d[\d.]*)")
+
+
+def nvidia_driver() -> str:
+    """The version of the NVIDIA driver: the kernel's word, or where that is hidden the tool's."""
+    try:
+        told = DRIVER.search(Path("/proc/driver/nvidia/version").read_text(encoding="utf-8"))
+        if told:
+            return told.group(1)
+    except OSError:
+        pass
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return (done.stdout.decode("utf-8", "replace").split() or ["unknown"])[0]
+
+
+def cuda_libraries() -> Dict[str, str]:
+    """Versions of the CUDA libraries that are in this process, whatever the packages say."""
+    found = {}
+    for name, (part, call) in CUDA_VERSIONS.items():
+        for path in loaded_libraries(part):
+            try:
+                ask = getattr(ctypes.CDLL(path), call)
+            except (OSError, AttributeError):
+                continue
+            ask.restype = ctypes.c_size_t
+            found[f"{name}_loaded"] = str(ask())
+    return found
+
+
+def libc() -> str:
+    """The C library's name and version."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or "unknown"
+    except (ValueError, OSError, AttributeError):
+        return " ".join(platform.libc_ver()).strip() or "unknown"
+
+
+def fingerprint(framework: Framework, devices: List[str], seen: Dict[str, str]) -> Dict[str, Any]:
+    """The environment as seen from inside. A probe that breaks is named, not fatal."""
+    kernels: Dict[str, str] = {}
+    threads: Dict[str, int] = {}
+    try:
+        cores, counts = openblas()
+        kernels = {**numpy_dispatch(), **cores}
+        threads = {**counts, **framework.threads()}
+        on_gpu = any(device != "cpu" for device in devices)
+        if on_gpu:
+            kernels["gpu_driver"] = nvidia_driver()
+        kernels.update(framework.kernels(devices))
+        if on_gpu:
+            kernels.update(cuda_libraries())  # last: a framework loads them when it is first asked
+    except Exception as error:  # an unknown version may lack what a probe asks for
+        traceback.print_exc()
+        kernels["probe_error"] = describe(error)
+    return {
+        "packages": packages(),
+        "python": platform.python_version(),
+        "libc": libc(),
+        "cpu": cpu(),
+        "kernels": dict(sorted(kernels.items())),
+        "threads": dict(sorted(threads.items())),
+        "variables": seen,
+    }
