@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.engines.base import Built, Engine, RunLimits
+from runner.engines.base import Built, Engine, Exit, Run, RunLimits
+from runner.errors import EnvironmentFailedError
 from runner.execute.lines import BadLineError, End, Fingerprint, Finished, Started, parse
 from runner.plan import Cell, job
 from runner.results.record import Outcome
@@ -27,11 +28,22 @@ class BatchResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Attempt:
-    """One process: the reason it stopped early, None if it did not."""
+class _Failure:
+    """Why a process did not give all that it was asked for."""
 
-    failure: str | None
     outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where and how the processes of a batch run, and who hears of what finishes."""
+
+    engine: Engine
+    built: Built
+    limits: RunLimits
+    log: Path
+    done: Callable[[Finished], None]
 
 
 def run_batch(
@@ -46,63 +58,71 @@ def run_batch(
     """Run cells that share environment and settings, once each; `done` hears of every finished cell.
 
     Every cell is in the result: what no process finished is `failed` or `timed_out`, with the reason.
+
+    Raises:
+        NoEngineError: the engine itself is gone.
     """
+    place = _Place(engine=engine, built=built, limits=limits, log=log, done=done)
     result = BatchResult()
-    attempt = _attempt(cells, result, engine=engine, built=built, limits=limits, log=log, done=done)
-    if attempt.failure is None:
+    together = _attempt(cells, result, place)
+    if together is None:
         return result
-    alone = [cell for cell in cells if cell.id not in result.finished]
-    for cell in alone:
-        last = attempt
-        if len(cells) > 1:  # a batch of one was alone already
-            last = _attempt([cell], result, engine=engine, built=built, limits=limits, log=log, done=done)
-        if cell.id not in result.finished:
-            reason = last.failure or "the process ended without a result"
-            failed = Finished(id=cell.id, outcome=last.outcome, reason=reason, trajectory=None)
+    for cell in [cell for cell in cells if cell.id not in result.finished]:
+        # A batch of one was alone already.
+        failure = together if len(cells) == 1 else _attempt([cell], result, place)
+        if failure and cell.id not in result.finished:
+            failed = Finished(id=cell.id, outcome=failure.outcome, reason=failure.reason, trajectory=None)
             result.finished[cell.id] = failed
             done(failed)
     return result
 
 
-def _attempt(
-    cells: Sequence[Cell],
-    result: BatchResult,
-    *,
-    engine: Engine,
-    built: Built,
-    limits: RunLimits,
-    log: Path,
-    done: Callable[[Finished], None],
-) -> _Attempt:
+def _attempt(cells: Sequence[Cell], result: BatchResult, place: _Place) -> _Failure | None:
+    """Run one process over the cells; None if each of them finished."""
+    limits = place.limits
+    try:
+        place.log.parent.mkdir(parents=True, exist_ok=True)
+        with place.engine.run(
+            place.built, stdin=job(cells), limits=limits, variables={}, gpu=cells[0].device != "cpu", log=place.log
+        ) as run:
+            _read(run, cells, result, place)
+            ending = run.result()
+    except BadLineError as error:
+        return _Failure(outcome=Outcome.FAILED, reason=f"rubbish on standard output: {error}")
+    except EnvironmentFailedError as error:
+        return _Failure(outcome=Outcome.FAILED, reason=error.what)
+    except OSError as error:
+        return _Failure(outcome=Outcome.FAILED, reason=f"its process cannot be run: {error}")
+    if all(cell.id in result.finished for cell in cells):
+        return None
+    outcome = Outcome.TIMED_OUT if ending.timed_out else Outcome.FAILED
+    return _Failure(outcome=outcome, reason=_explain(ending, limits, place.log))
+
+
+def _read(run: Run, cells: Sequence[Cell], result: BatchResult, place: _Place) -> None:
+    """Keep what the process prints.
+
+    Raises:
+        BadLineError: it prints something else than the contract's lines; what came before is kept.
+    """
     by_id = {cell.id: cell for cell in cells}
-    gpu = cells[0].device != "cpu"
-    ended = False
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with engine.run(built, stdin=job(cells), limits=limits, variables={}, gpu=gpu, log=log) as run:
-        for raw in run.lines():
-            try:
-                line = parse(raw, by_id)
-            except BadLineError as error:
-                return _Attempt(failure=f"rubbish on standard output: {error}", outcome=Outcome.FAILED)
-            match line:
-                case Fingerprint(content=content):
-                    result.fingerprint = result.fingerprint or content
-                case Started():
-                    pass
-                case Finished(id=cell_id):
-                    result.finished[cell_id] = line
-                    done(line)
-                case End():
-                    ended = True
-        exit_ = run.result()
-    complete = all(cell.id in result.finished for cell in cells)
-    if complete and ended:
-        return _Attempt(failure=None, outcome=Outcome.OK)
-    outcome = Outcome.TIMED_OUT if exit_.timed_out else Outcome.FAILED
-    reason = exit_.explain(limits)
-    if exit_.code is not None:  # ended by itself: its last words say why
-        reason = ": ".join(part for part in (reason, _last_words(log)) if part)
-    return _Attempt(failure=reason, outcome=outcome)
+    for raw in run.lines():
+        match parse(raw, by_id):
+            case Fingerprint(content=content):
+                result.fingerprint = result.fingerprint or content
+            case Finished(id=cell_id) as finished:
+                if cell_id in result.finished:
+                    raise BadLineError(f"a second result of {cell_id}")
+                result.finished[cell_id] = finished
+                place.done(finished)
+            case Started() | End():
+                pass  # for a person who reads along
+
+
+def _explain(ending: Exit, limits: RunLimits, log: Path) -> str:
+    reason = "the process ended without its result" if ending.clean else ending.explain(limits)
+    words = _last_words(log) if ending.code is not None else ""  # ended by itself: its last words say why
+    return ": ".join(part for part in (reason, words) if part)
 
 
 def _last_words(log: Path) -> str:

@@ -39,7 +39,10 @@ def nvidia_devices() -> tuple[str, ...]:
     if not tool or not Path("/dev/nvidiactl").exists():
         return ()
     query = ["--query-gpu=name,driver_version", "--format=csv,noheader"]
-    done = subprocess.run([tool, *query], capture_output=True, text=True, check=False, timeout=30)
+    try:
+        done = subprocess.run([tool, *query], capture_output=True, text=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):  # a driver that hangs is no device to count on
+        return ()
     return tuple(line.strip() for line in done.stdout.splitlines() if line.strip()) if done.returncode == 0 else ()
 
 

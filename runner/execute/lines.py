@@ -1,12 +1,12 @@
 """The lines that an entrypoint prints, parsed at the border: bytes in, frozen values out, or `BadLineError`."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runner.plan import Cell
-from runner.results.record import Outcome, Trajectory
+from runner.results import document as documents
+from runner.results.record import Outcome, Trajectory, exact
 
 
 class BadLineError(Exception):
@@ -52,7 +52,7 @@ def parse(line: bytes, cells: dict[str, Cell]) -> Line:
         BadLineError: not JSON, an unknown kind, a cell that was not asked for, or a damaged result.
     """
     try:
-        document = json.loads(line)
+        document = documents.read(line)
         match document["line"]:
             case "fingerprint":
                 return Fingerprint(content=dict(document["fingerprint"]))
@@ -64,7 +64,7 @@ def parse(line: bytes, cells: dict[str, Cell]) -> Line:
                 return End()
             case other:
                 raise BadLineError(f"an unknown kind of line: {other!r}")
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BadLineError(f"not a line of the contract ({error}): {line[:80]!r}") from error
 
 
@@ -88,11 +88,10 @@ def _finished(document: dict[str, Any], cell: Cell) -> Finished:
 
 
 def _floats(values: Sequence[str], count: int) -> tuple[str, ...]:
-    if len(values) != count:
-        raise BadLineError(f"{len(values)} values where {count} are due")
-    for text in values:
-        float.fromhex(text)
-    return tuple(values)
+    found = exact(values)
+    if len(found) != count:
+        raise BadLineError(f"{len(found)} values where {count} are due")
+    return found
 
 
 def _rows(rows: Sequence[Sequence[str]], count: int, width: int) -> tuple[tuple[str, ...], ...]:

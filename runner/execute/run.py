@@ -18,7 +18,7 @@ from runner.execute.batch import BatchResult, run_batch
 from runner.execute.key import provenance, record_key
 from runner.execute.lines import Finished
 from runner.images import lock as locks
-from runner.images.build import Identity, Ready, ensure, identify
+from runner.images.build import Identity, Ready, ensure, identify, log_path
 from runner.matrix import Environment, Limits, Matrix
 from runner.plan import Cell
 from runner.results.record import Description, Outcome, Record, Trajectory
@@ -219,7 +219,14 @@ class Execution:
 
     def _prepare(self, environment: Environment) -> Ready:
         self._listener.preparing(environment.name)
-        return ensure(environment, self._engine, self._lock_folders.get(environment.name))
+        try:
+            return ensure(environment, self._engine, self._lock_folders.get(environment.name))
+        except OSError as error:
+            raise EnvironmentFailedError(
+                f"{environment.name} cannot be made: {error}",
+                where=str(log_path(environment)),
+                hint="check the disk: repromatrix doctor",
+            ) from error
 
     def _run_repeat(self, batch: _Batch, repeat: int) -> BatchResult:
         log = batch.log(self._store, repeat)
@@ -248,7 +255,7 @@ class Execution:
             log=self._store.relative(batch.log(self._store, worst or 0)) if needs_log else None,
             repeats=len(finished),
             trajectories=trajectories,
-            fingerprint=results[0].fingerprint,
+            fingerprint=next((each.fingerprint for each in results if each.fingerprint), {}),
             provenance=provenance(
                 identity=self._identities[cell.environment.name],
                 engine=self._engine.name,

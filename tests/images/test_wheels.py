@@ -68,7 +68,7 @@ def test_a_wheel_with_another_hash_is_refused_and_nothing_is_left(monkeypatch, e
 
 def test_a_fetch_that_fails_tells_pips_reason_and_leaves_nothing(monkeypatch, environment, lock, tmp_path) -> None:
     monkeypatch.setattr(wheels, "_pip", Pip(1))
-    with pytest.raises(EnvironmentFailedError, match="No matching distribution found for numpy==2.0") as caught:
+    with pytest.raises(EnvironmentFailedError, match=r"No matching distribution found for numpy==2\.0") as caught:
         wheels.fetch(environment, lock, tmp_path / "log")
     assert caught.value.where == str(tmp_path / "log")
     assert list(wheels.store().iterdir()) == []

@@ -1,0 +1,227 @@
+"""An engine in memory whose runs say what a test wants, and what an execution needs around it."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.engines.base import Base, BuildSpec, Built, Exit, RunLimits
+from runner.errors import EnvironmentFailedError
+from runner.execute import host
+from runner.execute.run import Execution
+from runner.images import base as bases
+from runner.images import wheels
+from runner.matrix import Matrix
+from runner.plan import Cell, plan
+from runner.results.record import Outcome, Record
+from runner.results.store import Store
+
+CLEAN = Exit(code=0)
+Asked = dict[str, Any]  # a cell of the job, as the entrypoint reads it
+Answer = tuple[list[bytes], Exit]
+
+
+def line(**content: Any) -> bytes:
+    return json.dumps(content).encode()
+
+
+def fingerprint(name: str = "2.0") -> bytes:
+    return line(line="fingerprint", fingerprint={"packages": {"numpy": name}})
+
+
+def ok(cell: Asked, loss: float = 0.5, **changes: Any) -> bytes:
+    """Return the line of a cell that went well, in the shape that its workload asks for."""
+    workload = cell["workload"]
+
+    def rows(count: int, width: int) -> list[list[str]]:
+        return [[(0.25).hex()] * width] * count
+
+    hidden, width = len(workload["hidden_weights"]), len(workload["input"])
+    content = {
+        "line": "cell",
+        "id": cell["id"],
+        "outcome": "ok",
+        "reason": None,
+        "dtype": cell["variant"]["dtype"],
+        "losses": [loss.hex()] * workload["steps"],
+        "predictions": rows(workload["steps"] + 1, len(workload["target"])),
+        "weights": {"hidden": rows(hidden, width), "output": rows(len(workload["target"]), hidden)},
+    }
+    return line(**(content | changes))
+
+
+def start(cell: Asked) -> bytes:
+    return line(line="start", id=cell["id"])
+
+
+def end(cells: Sequence[Asked]) -> bytes:
+    return line(line="end", cells=len(cells))
+
+
+def everything_ok(cells: Sequence[Asked], loss: float = 0.5) -> Answer:
+    middle = [each for cell in cells for each in (start(cell), ok(cell, loss))]
+    return [fingerprint(), *middle, end(cells)], CLEAN
+
+
+class FakeRun:
+    def __init__(self, engine: "FakeEngine", answer: Answer) -> None:
+        self._engine = engine
+        self._lines, self._exit = answer
+
+    def lines(self) -> Iterator[bytes]:
+        for each in self._lines:
+            if each == b"INTERRUPT":
+                raise KeyboardInterrupt
+            if each == b"WAIT":  # for Engine.stop, as a hanging process does
+                assert self._engine.stopped.wait(30)
+                self._exit = Exit(stopped=True)
+                return
+            yield each
+
+    def result(self) -> Exit:
+        return self._exit
+
+
+class FakeEngine:
+    """The protocol of runner/engines/base.py. `answer(cells, number)` says what a run prints and how it ends."""
+
+    name = "process"
+
+    def __init__(self) -> None:
+        self.answer: Callable[[list[Asked], int], Answer] = lambda cells, _: everything_ok(cells)
+        self.broken: set[str] = set()
+        self.there: set[str] = set()
+        self.built: list[str] = []
+        self.runs: list[list[str]] = []
+        self.limits: list[RunLimits] = []
+        self.gpus: list[bool] = []
+        self.open = 0
+        self.stopped = threading.Event()
+        self._lock = threading.Lock()
+
+    def describe(self) -> str:
+        return "an engine in memory"
+
+    def find(self, spec: BuildSpec) -> Built | None:
+        return Built(reference=spec.name, digest=None) if spec.tag in self.there else None
+
+    def build(self, spec: BuildSpec, log: Path) -> Built:
+        if spec.name in self.broken:
+            raise EnvironmentFailedError(f"{spec.name} does not build", where=str(log), hint="read the log")
+        self.built.append(spec.name)
+        self.there.add(spec.tag)
+        return Built(reference=spec.name, digest=None)
+
+    @contextmanager
+    def run(
+        self, built: Built, *, stdin: bytes, limits: RunLimits, variables: Mapping[str, str], gpu: bool, log: Path
+    ) -> Iterator[FakeRun]:
+        assert not variables
+        cells = json.loads(stdin)["cells"]
+        with self._lock:
+            number = len(self.runs)
+            self.runs.append([cell["id"] for cell in cells])
+            self.limits.append(limits)
+            self.gpus.append(gpu)
+            self.open += 1
+        with log.open("a") as stream:
+            stream.write(f"{built.reference} says\n")
+        try:
+            yield FakeRun(self, self.answer(cells, number))
+        finally:
+            with self._lock:
+                self.open -= 1
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+class Ears:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple] = []
+
+    def preparing(self, environment: str) -> None:
+        self.heard.append(("preparing", environment))
+
+    def ready(self, environment: str, *, made: bool) -> None:
+        self.heard.append(("ready", environment, made))
+
+    def failed(self, environment: str, error: EnvironmentFailedError) -> None:
+        self.heard.append(("failed", environment, error.what))
+
+    def repeat(self, cell_id: str, outcome: Outcome) -> None:
+        self.heard.append(("repeat", cell_id, outcome))
+
+    def record(self, record: Record, *, cached: bool) -> None:
+        self.heard.append(("record", record.cell.id, cached))
+
+
+class Bench:
+    """A matrix of one batch of four cells (and others), an engine, a store; `run` executes the selected cells."""
+
+    def __init__(self, matrix: Matrix, store: Store, lock_folder: Path) -> None:
+        self.matrix = matrix
+        self.engine = FakeEngine()
+        self.store = store
+        self.lock_folder = lock_folder
+        self.ears = Ears()
+        self.say = Sayings()
+
+    def cells(self, *select: str, profile: str = "both") -> tuple[Cell, ...]:
+        return plan(self.matrix, profile=profile, select=select or FOUR).cells
+
+    def execution(self, jobs: int = 1) -> Execution:
+        folders = {each.name: self.lock_folder for each in self.matrix.environments}
+        return Execution(
+            matrix=self.matrix,
+            engine=self.engine,
+            store=self.store,
+            listener=self.ears,
+            jobs=jobs,
+            lock_folders=folders,
+        )
+
+    def run(self, *select: str, jobs: int = 1, profile: str = "both"):
+        return self.execution(jobs).run(self.cells(*select, profile=profile))
+
+
+class Sayings:
+    """The lines above, for tests that cannot import this file."""
+
+    clean = CLEAN
+    line = staticmethod(line)
+    fingerprint = staticmethod(fingerprint)
+    ok = staticmethod(ok)
+    start = staticmethod(start)
+    end = staticmethod(end)
+    everything_ok = staticmethod(everything_ok)
+
+
+FOUR = ("numpy-2.0-cpu", "!*/*+avx2")
+
+
+@pytest.fixture
+def bench(small_matrix, tmp_path: Path, monkeypatch) -> Bench:
+    matrix = small_matrix(
+        ("parallel: {dtypes: [float64, float32],", "parallel: {dtypes: [float64, float32, float16],"),
+        (", exclude_environments: [numpy-1.0-cpu]", ""),
+    )
+    monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(
+        bases, "interpreter", lambda python: Base(kind="interpreter", reference="python", digest=f"{python}.0")
+    )
+    monkeypatch.setattr(wheels, "fetch", lambda *_: ())
+    monkeypatch.setattr(host, "cpu_class", lambda: "x86-64-v3-01234567")
+    monkeypatch.setattr(host, "nvidia_devices", tuple)
+    for each in matrix.environments:
+        path = tmp_path / "images" / each.framework / "locks" / f"{each.name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        request = " ".join([*each.packages, f"python=={each.python}", "x86_64-manylinux_2_28"])
+        path.write_text(f"# request: {request}\n{each.packages[0]} --hash=sha256:{'a' * 64}\n")
+    return Bench(matrix, Store(tmp_path / "results"), tmp_path / "images")
