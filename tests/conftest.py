@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from runner.engines.base import Base
+from runner.execute import host
+from runner.images import base as bases
+from runner.images import wheels
 from runner.matrix import Matrix, load
+from runner.results.store import Store
+from tests.fakes import Bench
 
 # The same examples every time: a red build must not depend on luck.
 settings.register_profile("repromatrix", derandomize=True, deadline=None, database=None)
@@ -94,3 +100,24 @@ def small_matrix(write_matrix: WriteMatrix) -> Callable[..., Matrix]:
 def checkout() -> Path:
     """Return the root of the checkout."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture
+def bench(small_matrix, tmp_path: Path, monkeypatch) -> Bench:
+    matrix = small_matrix(
+        ("parallel: {dtypes: [float64, float32],", "parallel: {dtypes: [float64, float32, float16],"),
+        (", exclude_environments: [numpy-1.0-cpu]", ""),
+    )
+    monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(
+        bases, "interpreter", lambda python: Base(kind="interpreter", reference="python", digest=f"{python}.0")
+    )
+    monkeypatch.setattr(wheels, "fetch", lambda *_: ())
+    monkeypatch.setattr(host, "cpu_class", lambda: "x86-64-v3-01234567")
+    monkeypatch.setattr(host, "nvidia_devices", tuple)
+    for each in matrix.environments:
+        path = tmp_path / "images" / each.framework / "locks" / f"{each.name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        request = " ".join([*each.packages, f"python=={each.python}", "x86_64-manylinux_2_28"])
+        path.write_text(f"# request: {request}\n{each.packages[0]} --hash=sha256:{'a' * 64}\n")
+    return Bench(matrix, Store(tmp_path / "results"), tmp_path / "images")

@@ -10,6 +10,7 @@ from runner.engines.base import Exit, RunLimits
 from runner.errors import EnvironmentFailedError, ExitCode, NoEngineError
 from runner.execute import host
 from runner.results.record import Outcome, Record, decode
+from tests import fakes as say
 
 A = "tiny/numpy-2.0-cpu/parallel"
 B = "tiny/numpy-2.0-cpu/parallel-float32"
@@ -51,13 +52,13 @@ def test_a_process_gets_the_limits_of_the_matrix(bench) -> None:
 
 def test_a_crash_costs_only_the_cell_that_crashes(bench) -> None:
     def answer(cells, _number):
-        lines = [bench.say.fingerprint()]
+        lines = [say.fingerprint()]
         for cell in cells:
-            lines.append(bench.say.start(cell))
+            lines.append(say.start(cell))
             if cell["id"] == B:
                 return lines, Exit(signal="SIGSEGV")
-            lines.append(bench.say.ok(cell))
-        return [*lines, bench.say.end(cells)], bench.say.clean
+            lines.append(say.ok(cell))
+        return [*lines, say.end(cells)], say.CLEAN
 
     bench.engine.answer = answer
     summary = bench.run()
@@ -73,13 +74,13 @@ def test_a_crash_costs_only_the_cell_that_crashes(bench) -> None:
 
 def test_a_crash_that_does_not_come_back_costs_nothing(bench) -> None:
     bench.engine.answer = lambda cells, number: (
-        ([bench.say.ok(cells[0])], Exit(signal="SIGKILL")) if number == 0 else bench.say.everything_ok(cells)
+        ([say.ok(cells[0])], Exit(signal="SIGKILL")) if number == 0 else say.everything_ok(cells)
     )
     assert set(outcomes(bench.run()).values()) == {"ok"}
 
 
 def test_a_crash_after_the_last_cell_costs_nothing(bench) -> None:
-    bench.engine.answer = lambda cells, _: ([bench.say.ok(cell) for cell in cells], Exit(signal="SIGABRT"))
+    bench.engine.answer = lambda cells, _: ([say.ok(cell) for cell in cells], Exit(signal="SIGABRT"))
     summary = bench.run()
     assert set(outcomes(summary).values()) == {"ok"}
     assert bench.engine.runs == [[A, B, C, D]] * 2
@@ -99,8 +100,8 @@ ENDINGS = {
 def test_how_a_process_ends_is_the_reason(bench, ending: Exit, outcome: Outcome, reason: str) -> None:
     def answer(cells, _number):
         if cells[0]["id"] == D:
-            return [bench.say.start(cells[0])], ending
-        return [bench.say.ok(cell) for cell in cells if cell["id"] != D], ending
+            return [say.start(cells[0])], ending
+        return [say.ok(cell) for cell in cells if cell["id"] != D], ending
 
     bench.engine.answer = answer
     summary = bench.run()
@@ -108,40 +109,38 @@ def test_how_a_process_ends_is_the_reason(bench, ending: Exit, outcome: Outcome,
     assert reason in of(summary, D).reason
 
 
-def _rubbish(say) -> dict:
-    """What a process may print that is no line of the contract, made from the cell that it was asked for."""
-    return {
-        "text": lambda _: b"Segmentation fault (core dumped)",
-        "nothing": lambda _: b"",
-        "a number": lambda _: b"5",
-        "not UTF-8": lambda _: b"\xff\xfe",
-        "deep": lambda _: b"[" * 100_000,
-        "an unknown kind": lambda cell: say.line(line="progress", id=cell["id"]),
-        "another cell": lambda cell: say.ok(cell, id="tiny/numpy-2.0-cpu/nobody-asked"),
-        "an id that is a list": lambda cell: say.ok(cell, id=[cell["id"]]),
-        "another dtype": lambda cell: say.ok(cell, dtype="bfloat16"),
-        "a loss too few": lambda cell: say.ok(cell, losses=[]),
-        "a loss that is a number": lambda cell: say.ok(cell, losses=[0.5]),
-        "a loss in decimals": lambda cell: say.ok(cell, losses=["0.5"]),
-        "losses in one text": lambda cell: say.ok(cell, losses="0"),
-        "NaN as JSON has none": lambda cell: say.ok(cell, reason=float("nan")),
-        "a prediction too many": lambda cell: say.ok(cell, predictions=[["0x1.0p+0"]] * 9),
-        "rows that are no lists": lambda cell: say.ok(cell, predictions=[5, 5]),
-        "weights that are no mapping": lambda cell: say.ok(cell, weights=[]),
-        "weights of another layer": lambda cell: say.ok(cell, weights={"hidden": [[]], "output": [[]]}),
-        "an outcome nobody knows": lambda cell: say.ok(cell, outcome="fine"),
-        "no outcome": lambda cell: say.line(line="cell", id=cell["id"]),
-        "a fingerprint that is none": lambda _: say.line(line="fingerprint", fingerprint=5),
-    }
+# What a process may print that is no line of the contract, made from the cell that it was asked for.
+RUBBISH = {
+    "text": lambda _: b"Segmentation fault (core dumped)",
+    "nothing": lambda _: b"",
+    "a number": lambda _: b"5",
+    "not UTF-8": lambda _: b"\xff\xfe",
+    "deep": lambda _: b"[" * 100_000,
+    "an unknown kind": lambda cell: say.line(line="progress", id=cell["id"]),
+    "another cell": lambda cell: say.ok(cell, id="tiny/numpy-2.0-cpu/nobody-asked"),
+    "an id that is a list": lambda cell: say.ok(cell, id=[cell["id"]]),
+    "another dtype": lambda cell: say.ok(cell, dtype="bfloat16"),
+    "a loss too few": lambda cell: say.ok(cell, losses=[]),
+    "a loss that is a number": lambda cell: say.ok(cell, losses=[0.5]),
+    "a loss in decimals": lambda cell: say.ok(cell, losses=["0.5"]),
+    "losses in one text": lambda cell: say.ok(cell, losses="0"),
+    "NaN as JSON has none": lambda cell: say.ok(cell, reason=float("nan")),
+    "a prediction too many": lambda cell: say.ok(cell, predictions=[["0x1.0p+0"]] * 9),
+    "rows that are no lists": lambda cell: say.ok(cell, predictions=[5, 5]),
+    "weights that are no mapping": lambda cell: say.ok(cell, weights=[]),
+    "weights of another layer": lambda cell: say.ok(cell, weights={"hidden": [[]], "output": [[]]}),
+    "an outcome nobody knows": lambda cell: say.ok(cell, outcome="fine"),
+    "no outcome": lambda cell: say.line(line="cell", id=cell["id"]),
+    "a fingerprint that is none": lambda _: say.line(line="fingerprint", fingerprint=5),
+}
 
 
-@pytest.mark.parametrize("kind", _rubbish(None))
-def test_rubbish_on_standard_output_costs_only_the_cell_that_prints_it(bench, kind: str) -> None:
-    rubbish = _rubbish(bench.say)[kind]
+@pytest.mark.parametrize("rubbish", RUBBISH.values(), ids=RUBBISH)
+def test_rubbish_on_standard_output_costs_only_the_cell_that_prints_it(bench, rubbish) -> None:
 
     def answer(cells, _number):
-        lines = [rubbish(cell) if cell["id"] == D else bench.say.ok(cell) for cell in cells]
-        return [bench.say.fingerprint(), *lines, bench.say.end(cells)], bench.say.clean
+        lines = [rubbish(cell) if cell["id"] == D else say.ok(cell) for cell in cells]
+        return [say.fingerprint(), *lines, say.end(cells)], say.CLEAN
 
     bench.engine.answer = answer
     summary = bench.run()
@@ -153,8 +152,8 @@ def test_rubbish_on_standard_output_costs_only_the_cell_that_prints_it(bench, ki
 def test_a_second_result_for_a_cell_is_rubbish_and_the_first_is_kept(bench) -> None:
     def answer(cells, number):
         if number % 5 == 0:
-            return [bench.say.ok(cells[0]), bench.say.ok(cells[0], 0.75)], bench.say.clean
-        return bench.say.everything_ok(cells)
+            return [say.ok(cells[0]), say.ok(cells[0], 0.75)], say.CLEAN
+        return say.everything_ok(cells)
 
     bench.engine.answer = answer
     summary = bench.run()
@@ -165,8 +164,8 @@ def test_a_second_result_for_a_cell_is_rubbish_and_the_first_is_kept(bench) -> N
 @pytest.mark.parametrize("outcome", ["failed", "unavailable"])
 def test_what_an_entrypoint_says_of_a_cell_is_its_outcome(bench, outcome: str) -> None:
     def answer(cells, _number):
-        said = bench.say.line(line="cell", id=cells[0]["id"], outcome=outcome, reason="no float16 \udcff here")
-        return [said, *map(bench.say.ok, cells[1:]), bench.say.end(cells)], bench.say.clean
+        said = say.line(line="cell", id=cells[0]["id"], outcome=outcome, reason="no float16 \udcff here")
+        return [said, *map(say.ok, cells[1:]), say.end(cells)], say.CLEAN
 
     bench.engine.answer = answer
     record = of(bench.run(), A)
@@ -176,8 +175,8 @@ def test_what_an_entrypoint_says_of_a_cell_is_its_outcome(bench, outcome: str) -
 
 def test_nan_and_infinity_are_values(bench) -> None:
     bench.engine.answer = lambda cells, _: (
-        [*(bench.say.ok(cell, float("nan")) for cell in cells), bench.say.end(cells)],
-        bench.say.clean,
+        [*(say.ok(cell, float("nan")) for cell in cells), say.end(cells)],
+        say.CLEAN,
     )
     record = of(bench.run(), A)
     assert record.outcome is Outcome.OK
@@ -187,8 +186,8 @@ def test_nan_and_infinity_are_values(bench) -> None:
 
 def test_repeats_that_differ_are_not_deterministic_and_both_are_kept(bench) -> None:
     def answer(cells, number):
-        lines = [bench.say.ok(cell, 0.75 if cell["id"] == B and number else 0.5) for cell in cells]
-        return [*lines, bench.say.end(cells)], bench.say.clean
+        lines = [say.ok(cell, 0.75 if cell["id"] == B and number else 0.5) for cell in cells]
+        return [*lines, say.end(cells)], say.CLEAN
 
     bench.engine.answer = answer
     summary = bench.run()
@@ -201,8 +200,8 @@ def test_repeats_that_differ_are_not_deterministic_and_both_are_kept(bench) -> N
 def test_a_cell_that_fails_in_one_repeat_only_has_failed(bench) -> None:
     def answer(cells, number):
         if number == 0:
-            return bench.say.everything_ok(cells)
-        return [bench.say.ok(cell) for cell in cells if cell["id"] != D], Exit(signal="SIGILL")
+            return say.everything_ok(cells)
+        return [say.ok(cell) for cell in cells if cell["id"] != D], Exit(signal="SIGILL")
 
     bench.engine.answer = answer
     record = of(bench.run(), D)
@@ -286,10 +285,10 @@ def test_what_has_its_answer_is_not_run_again_and_nothing_is_built(bench) -> Non
 def test_an_unavailable_cell_has_its_answer_too(bench) -> None:
     bench.engine.answer = lambda cells, _: (
         [
-            *(bench.say.line(line="cell", id=cell["id"], outcome="unavailable", reason="no float16") for cell in cells),
-            bench.say.end(cells),
+            *(say.line(line="cell", id=cell["id"], outcome="unavailable", reason="no float16") for cell in cells),
+            say.end(cells),
         ],
-        bench.say.clean,
+        say.CLEAN,
     )
     bench.run()
     bench.engine.runs.clear()
@@ -299,11 +298,11 @@ def test_an_unavailable_cell_has_its_answer_too(bench) -> None:
 
 def test_a_failure_is_asked_again_and_its_record_replaced(bench) -> None:
     bench.engine.answer = lambda cells, _: (
-        [bench.say.ok(cell) for cell in cells if cell["id"] != C],
+        [say.ok(cell) for cell in cells if cell["id"] != C],
         Exit(signal="SIGBUS"),
     )
     assert of(bench.run(), C).outcome is Outcome.FAILED
-    bench.engine.answer = lambda cells, _: bench.say.everything_ok(cells)
+    bench.engine.answer = lambda cells, _: say.everything_ok(cells)
     bench.engine.runs.clear()
     summary = bench.run()
     assert bench.engine.runs == [[C], [C]]
@@ -390,8 +389,8 @@ def test_nothing_to_do_is_done(bench) -> None:
 def test_an_interrupt_stops_the_engine_leaves_no_run_open_and_no_half_written_file(bench) -> None:
     def answer(cells, _number):
         if cells[0]["id"].startswith("tiny/numpy-1.0"):
-            return [bench.say.ok(cells[0]), b"INTERRUPT"], bench.say.clean
-        return [bench.say.ok(cells[0]), b"WAIT"], bench.say.clean  # would hang for ever if nobody stopped it
+            return [say.ok(cells[0]), b"INTERRUPT"], say.CLEAN
+        return [say.ok(cells[0]), b"WAIT"], say.CLEAN  # would hang for ever if nobody stopped it
 
     bench.engine.answer = answer
     with pytest.raises(KeyboardInterrupt):
@@ -403,13 +402,13 @@ def test_an_interrupt_stops_the_engine_leaves_no_run_open_and_no_half_written_fi
 
 def test_what_had_finished_before_an_interrupt_is_kept(bench) -> None:
     first = bench.run("unrolled")
-    bench.engine.answer = lambda _cells, _number: ([b"INTERRUPT"], bench.say.clean)
+    bench.engine.answer = lambda _cells, _number: ([b"INTERRUPT"], say.CLEAN)
     with pytest.raises(KeyboardInterrupt):
         bench.run()
     kept = of(first, D)
     assert bench.store.read(D, kept.key) == kept
     _every_file_is_whole(bench.store.folder)
-    bench.engine.answer = lambda cells, _: bench.say.everything_ok(cells)
+    bench.engine.answer = lambda cells, _: say.everything_ok(cells)
     assert bench.run().ran == 3
 
 

@@ -7,20 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from runner.engines.base import Base, BuildSpec, Built, Exit, RunLimits
+from runner.engines.base import BuildSpec, Built, Exit, RunLimits
 from runner.errors import EnvironmentFailedError
-from runner.execute import host
 from runner.execute.run import Execution
-from runner.images import base as bases
-from runner.images import wheels
 from runner.matrix import Matrix
 from runner.plan import Cell, plan
 from runner.results.record import Outcome, Record
 from runner.results.store import Store
 
 CLEAN = Exit(code=0)
+FOUR = ("numpy-2.0-cpu", "!*/*+avx2")  # one batch of four cells
 Asked = dict[str, Any]  # a cell of the job, as the entrypoint reads it
 Answer = tuple[list[bytes], Exit]
 
@@ -171,7 +167,6 @@ class Bench:
         self.store = store
         self.lock_folder = lock_folder
         self.ears = Ears()
-        self.say = Sayings()
 
     def cells(self, *select: str, profile: str = "both") -> tuple[Cell, ...]:
         return plan(self.matrix, profile=profile, select=select or FOUR).cells
@@ -189,39 +184,3 @@ class Bench:
 
     def run(self, *select: str, jobs: int = 1, profile: str = "both"):
         return self.execution(jobs).run(self.cells(*select, profile=profile))
-
-
-class Sayings:
-    """The lines above, for tests that cannot import this file."""
-
-    clean = CLEAN
-    line = staticmethod(line)
-    fingerprint = staticmethod(fingerprint)
-    ok = staticmethod(ok)
-    start = staticmethod(start)
-    end = staticmethod(end)
-    everything_ok = staticmethod(everything_ok)
-
-
-FOUR = ("numpy-2.0-cpu", "!*/*+avx2")
-
-
-@pytest.fixture
-def bench(small_matrix, tmp_path: Path, monkeypatch) -> Bench:
-    matrix = small_matrix(
-        ("parallel: {dtypes: [float64, float32],", "parallel: {dtypes: [float64, float32, float16],"),
-        (", exclude_environments: [numpy-1.0-cpu]", ""),
-    )
-    monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(
-        bases, "interpreter", lambda python: Base(kind="interpreter", reference="python", digest=f"{python}.0")
-    )
-    monkeypatch.setattr(wheels, "fetch", lambda *_: ())
-    monkeypatch.setattr(host, "cpu_class", lambda: "x86-64-v3-01234567")
-    monkeypatch.setattr(host, "nvidia_devices", tuple)
-    for each in matrix.environments:
-        path = tmp_path / "images" / each.framework / "locks" / f"{each.name}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        request = " ".join([*each.packages, f"python=={each.python}", "x86_64-manylinux_2_28"])
-        path.write_text(f"# request: {request}\n{each.packages[0]} --hash=sha256:{'a' * 64}\n")
-    return Bench(matrix, Store(tmp_path / "results"), tmp_path / "images")
