@@ -92,9 +92,7 @@ def make(environment: Environment, folder: Path | None = None) -> bool:
     """
     path = path_of(environment, folder)
     before = _text(path) if path.is_file() else ""
-    resolved, reason = _compile(environment, before, [])
-    if resolved is None and environment.index:
-        resolved, reason = _compile(environment, before, ["--index", environment.index])
+    resolved, reason = _resolve(environment, before)
     if resolved is None:
         raise EnvironmentFailedError(
             f"{environment.name} cannot be resolved: {reason}",
@@ -128,16 +126,36 @@ def _request_of(text: str) -> tuple[str, ...]:
     return tuple(line.removeprefix(_REQUEST).split())
 
 
-def _compile(environment: Environment, before: str, more: Sequence[str]) -> tuple[str | None, str]:
+def _resolve(environment: Environment, before: str) -> tuple[str | None, str]:
+    """Return the resolved packages, or None and uv's reason.
+
+    What the lock holds is tried as a constraint first, and as a preference only if that fails: uv gives up a
+    preferred version if the first index that knows it lacks the wheel for this platform, though another has it.
+    """
+    held = re.findall(r"^[A-Za-z0-9][\w.-]*==[^\s;\\]+", before, re.MULTILINE)
+    places = [[], ["--index", environment.index]] if environment.index else [[]]
+    reason = ""
+    for constraints in (held, []) if held else ([],):
+        for more in places:
+            resolved, reason = _compile(environment, before, constraints, more)
+            if resolved is not None:
+                return resolved, ""
+    return None, reason
+
+
+def _compile(
+    environment: Environment, before: str, constraints: Sequence[str], more: Sequence[str]
+) -> tuple[str | None, str]:
     sources = configured()
     with tempfile.TemporaryDirectory(prefix="repromatrix-lock-") as name:
         folder = Path(name)
         (folder / "request.in").write_text("\n".join(environment.packages) + "\n")
+        (folder / "held.txt").write_text("\n".join(constraints) + "\n")
         output = folder / "lock.txt"
-        if before:
-            output.write_text(before)  # uv keeps the versions that stand in the output file
+        if before and not constraints:
+            output.write_text(before)  # uv keeps the versions that stand in the output file where it can
         command = [
-            find_uv_bin(), "pip", "compile", "request.in", "--output-file", "lock.txt",
+            find_uv_bin(), "pip", "compile", "request.in", "--constraint", "held.txt", "--output-file", "lock.txt",
             "--generate-hashes", "--no-header", "--no-annotate", "--no-config",
             "--only-binary", ":all:", "--python-version", environment.python, "--python-platform", PLATFORM,
             "--no-emit-index-url", "--no-emit-find-links", "--quiet", *sources.uv_flags(), *more,

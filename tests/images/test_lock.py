@@ -169,10 +169,22 @@ def test_what_cannot_be_resolved_is_told_with_the_reason_and_nothing_is_written(
 def test_the_frameworks_own_index_is_asked_only_after_the_users(environment, monkeypatch, tmp_path) -> None:
     asked = []
 
-    def compiled(_environment, _before, more):
+    def compiled(_environment, _before, _constraints, more):
         asked.append(list(more))
         return (None, "not found") if len(asked) == 1 else (BODY, "")
 
     monkeypatch.setattr(locks, "_compile", compiled)
     assert locks.make(replace(environment, index="https://framework/simple"), tmp_path)
     assert asked == [[], ["--index", "https://framework/simple"]]
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", ["numpy-2.4.6-cpu", "torch-2.13.0-cpu", "tensorflow-2.15.1-cpu", "jax-0.4.30-cpu"])
+def test_a_lock_made_again_keeps_every_byte(name: str, tmp_path) -> None:
+    environment = load(Path(__file__).parents[2] / "matrix.yaml").environment(name)
+    kept = locks.path_of(environment)
+    copy = locks.path_of(environment, tmp_path)
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(kept.read_bytes())
+    assert locks.make(environment, tmp_path) is False
+    assert copy.read_bytes() == kept.read_bytes()
