@@ -1,32 +1,27 @@
-"""The folder that a Docker build sees: uv, the lock, the wheels, the sources, the recipe. Removed afterwards."""
+"""The folder that a Docker build sees: uv, the lock, the wheels, the sources, the recipe. Emptied afterwards."""
 
+import fcntl
+import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from runner import resources
-from runner.engines import owner
 from runner.engines.base import BuildSpec
 from runner.engines.tools import find_uv
 
 _VARIABLES = "# repromatrix: variables\n"
-_OWNER = ".owner"
 
 
 @contextmanager
 def build_context(spec: BuildSpec) -> Iterator[Path]:
     """Yield the folder for a build of `spec`; in the cache, so that wheels are linked rather than copied."""
-    parent = resources.cache() / "contexts"
-    parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(parent)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=f"{spec.name}-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        (folder / _OWNER).write_text(owner.ourselves())
+    with _free_slot() as folder:
+        shutil.rmtree(folder, ignore_errors=True)  # what a killed runner left
         for part in ("wheels", "sources"):
-            (folder / part).mkdir()
+            (folder / part).mkdir(parents=True)
         for wheel in spec.wheels:
             _link(wheel, folder / "wheels" / wheel.name)
         for source in spec.sources:
@@ -35,8 +30,29 @@ def build_context(spec: BuildSpec) -> Iterator[Path]:
         _link(Path(find_uv()), folder / "uv")
         shutil.copyfile(spec.lock, folder / "lock.txt")
         (folder / "Dockerfile").write_text(recipe(spec))
-        (folder / ".dockerignore").write_text(f"{_OWNER}\n")
-        yield folder
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _free_slot() -> Iterator[Path]:
+    """Yield a folder that no other build uses; the kernel frees the slots of a killed runner.
+
+    BuildKit keeps its own copy of a context for each path that it has seen. A few paths that are used again and again
+    keep that to one copy for each build at a time, and files that have not changed are not sent again.
+    """
+    parent = resources.cache() / "contexts"
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count():
+        with (parent / f"slot-{number}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield parent / f"slot-{number}"
+            return
 
 
 def recipe(spec: BuildSpec) -> str:
@@ -58,14 +74,3 @@ def _link(source: Path, target: Path) -> None:
         os.link(source.resolve(), target)
     except OSError:  # another file system, or one without hard links
         shutil.copy2(source, target)
-
-
-def _remove_leftovers(parent: Path) -> None:
-    """Remove the folders of runners that were killed."""
-    for mark in parent.glob(f"*/{_OWNER}"):
-        try:
-            dead = owner.is_dead(mark.read_text())
-        except OSError:
-            continue  # its owner was faster
-        if dead:
-            shutil.rmtree(mark.parent, ignore_errors=True)

@@ -18,8 +18,9 @@ from runner.engines.attached import AttachedRun
 from runner.engines.base import BuildSpec, Built, RunLimits
 from runner.engines.connection import connect, engine_host, while_it_answers
 from runner.engines.context import build_context
+from runner.engines.failure import build_failure
 from runner.engines.stream import Runs
-from runner.engines.supervised import Commands, build_failure
+from runner.engines.supervised import Commands
 from runner.engines.tools import find_builder
 from runner.errors import EnvironmentFailedError
 

@@ -19,8 +19,9 @@ from typing import BinaryIO
 
 from runner import resources
 from runner.engines.base import BuildSpec, Built, Exit, RunLimits
+from runner.engines.failure import build_failure
 from runner.engines.stream import Runs, Stream, StreamedRun
-from runner.engines.supervised import Commands, Supervised, build_failure
+from runner.engines.supervised import Commands, Supervised
 from runner.engines.tools import find_uv, uv_version
 
 _PIECE = 1 << 16

@@ -12,7 +12,6 @@ from typing import IO
 from runner.engines import supervise
 from runner.engines.base import Exit
 from runner.engines.signals import signal_name
-from runner.errors import EnvironmentFailedError
 
 _Output = int | IO[bytes]
 
@@ -109,15 +108,3 @@ class Commands:
             self._stopped = True
             for running in self._running:
                 running.ask_to_stop()
-
-
-def build_failure(name: str, ended: Exit, log: Path) -> EnvironmentFailedError:
-    """Return the error for a build that did not end well, with the last thing that it said."""
-    said = [line.strip() for line in log.read_text(errors="replace").splitlines()[-40:] if line.strip()]
-    how = "stopped" if ended.stopped else ended.signal or f"exit code {ended.code}"
-    telling = next((line for line in reversed(said) if "rror" in line), said[-1] if said else "it said nothing")
-    return EnvironmentFailedError(
-        f"{name}: the environment could not be built ({how}): {telling[:300]}",
-        where=str(log),
-        hint=f"read {log}; then `repromatrix build --select {name}`",
-    )

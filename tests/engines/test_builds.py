@@ -39,8 +39,15 @@ def test_a_module_that_fails_to_import_fails_the_build(bench: Bench, tmp_path: P
 def test_a_substituted_wheel_is_refused_by_its_hash(bench: Bench, tmp_path: Path) -> None:
     spec = make_spec(tmp_path, bench.base, content="tiny = 'locked'\n")
     make_spec(tmp_path / "other", bench.base, content="tiny = 'other'\n").wheels[0].replace(spec.wheels[0])
-    failed_build(bench, spec, tmp_path / "build.log")
-    assert "Hash mismatch for `tiny==1.0`" in (tmp_path / "build.log").read_text()
+    error = failed_build(bench, spec, tmp_path / "build.log")
+    assert "Hash mismatch for `tiny==1.0`" in error.what
+
+
+def test_a_lock_without_a_hash_is_refused(bench: Bench, tmp_path: Path) -> None:
+    spec = make_spec(tmp_path, bench.base)
+    spec.lock.write_text("tiny==1.0\n")
+    failed_build(bench, replace(spec, tag="ba5e"), tmp_path / "build.log")
+    assert "all requirements must have a hash" in (tmp_path / "build.log").read_text()
 
 
 def test_a_damaged_wheel_is_refused(bench: Bench, tmp_path: Path) -> None:

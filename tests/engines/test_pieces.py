@@ -12,6 +12,7 @@ from runner.engines.attached import Demultiplexer
 from runner.engines.base import Base, Exit, RunLimits
 from runner.engines.context import build_context, recipe
 from runner.engines.docker import reference
+from runner.engines.failure import telling
 from runner.engines.signals import signal_name, signal_of_code
 from runner.engines.stream import Stream, StreamedRun
 from tests.engines.conftest import make_spec
@@ -86,6 +87,30 @@ def test_frames_are_taken_apart_wherever_they_are_cut() -> None:
         assert got == {key: b"".join(data for stream, data in sent if stream == key) for key in (1, 2)}
 
 
+@pytest.mark.parametrize(
+    ("story", "words"),
+    [
+        ("$ uv venv\nerror: an earlier build\n$ python -c import x\nImportError: no x\n", "ImportError: no x"),
+        (
+            """$ docker build
+#4 0.17 error: Failed to download `a==1`
+#4 0.17   cause: Hash mismatch for `a==1`
+#4 ERROR: executor failed running [/bin/sh -c x]: exit code: 2
+------
+ > [2/5] RUN x:
+------
+""",
+            "Failed to download `a==1`: Hash mismatch for `a==1`",
+        ),
+        ("$ docker build\nunable to resolve docker endpoint\n", "unable to resolve docker endpoint"),
+        ("$ python -c import x\n", "it said nothing"),
+        ("", "it said nothing"),
+    ],
+)
+def test_the_telling_line_of_a_log(story: str, words: str) -> None:
+    assert telling(story) == words
+
+
 def test_signals_by_name() -> None:
     assert [signal_of_code(code) for code in (0, 1, 127, 128, 134, 137, 139, 255)] == [
         *[None] * 4,
@@ -118,10 +143,8 @@ def test_the_context_holds_exactly_what_the_build_needs_and_goes_away(tmp_path: 
     spec = make_spec(tmp_path / "files", BASE)
     (spec.wheels[0].parent / "other-1.0-py3-none-any.whl").touch()
     with build_context(spec) as folder:
-        assert folder.parent == cache / "contexts"
+        assert folder == cache / "contexts" / "slot-0"
         assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == [
-            ".dockerignore",
-            ".owner",
             "Dockerfile",
             "lock.txt",
             "sources/beside.py",
@@ -133,16 +156,23 @@ def test_the_context_holds_exactly_what_the_build_needs_and_goes_away(tmp_path: 
     assert not folder.exists()
 
 
-def test_the_context_of_a_killed_runner_is_removed_and_that_of_a_living_one_is_not(tmp_path: Path, cache: Path) -> None:
+def test_builds_at_once_have_contexts_of_their_own_and_later_ones_the_same_again(tmp_path: Path) -> None:
     spec = make_spec(tmp_path / "files", BASE)
-    with build_context(spec) as living:
-        mark = (living / ".owner").read_text()
-        left = cache / "contexts" / "left"
-        left.mkdir()
-        (left / ".owner").write_text(mark.replace(mark.split(" ", 1)[0], "4194305", 1))
-        with build_context(spec):
-            assert not left.exists()
-            assert living.exists()
+    with build_context(spec) as first:
+        with build_context(spec) as second:
+            assert first != second
+            assert (first / "uv").exists()
+        with build_context(spec) as third:
+            assert third == second
+
+
+def test_what_a_killed_runner_left_in_a_context_is_gone(tmp_path: Path, cache: Path) -> None:
+    left = cache / "contexts" / "slot-0" / "wheels" / "left.whl"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with build_context(make_spec(tmp_path / "files", BASE)) as folder:
+        assert folder == left.parent.parent
+        assert not left.exists()
 
 
 def test_variables_stand_in_the_recipe_as_docker_reads_them(tmp_path: Path) -> None:

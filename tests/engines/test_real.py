@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from runner import resources
 from runner.engines.base import Base, BuildSpec, Engine, RunLimits
+from runner.engines.docker import reference
 from runner.engines.process import ProcessEngine
 from tests.engines.conftest import docker_or_skip
 
@@ -27,10 +29,11 @@ def numpy_spec(tmp_path_factory: pytest.TempPathFactory) -> BuildSpec:
     lock = folder / "lock.txt"
     lock.write_text(f"numpy==2.4.6 --hash=sha256:{resources.file_sha256(wheel)}\n")
     images = resources.folder("images")
-    files = (images / "cell.py", *(images / "numpy" / name for name in ("entrypoint.py", "default-job.json")))
+    files = (*sorted(images.glob("*.py")), *(images / "numpy" / name for name in ("entrypoint.py", "default-job.json")))
+    content = sha256(b"".join(file.read_bytes() for file in (*files, images / "Dockerfile"))).hexdigest()
     return BuildSpec(
         name="numpy-engine-test",
-        tag="00ff",
+        tag=content[:16],
         base=Base(kind="interpreter", reference=sys.executable, digest="test"),
         lock=lock,
         wheels=(wheel,),
@@ -54,7 +57,9 @@ def cells(engine: Engine, spec: BuildSpec, folder: Path) -> list[Any]:
 @pytest.mark.docker
 def test_both_engines_give_the_same_bits(numpy_spec: BuildSpec, tmp_path: Path) -> None:
     docker, base = docker_or_skip()
-    in_container = cells(docker, replace(numpy_spec, base=base), tmp_path)
+    spec = replace(numpy_spec, base=base)
+    in_container = cells(docker, spec, tmp_path)
+    docker.client.remove_image(reference(spec), force=True)
     as_process = cells(ProcessEngine(), numpy_spec, tmp_path)
     assert [cell["outcome"] for cell in as_process] == ["ok"] * len(as_process)
     assert as_process
