@@ -35,6 +35,8 @@ def run(options: Namespace) -> int:
         )
     folders: dict[str, Path] = {}
     before, after = (_locked(each, folders, story) for each in (options_a, options_b))
+    if before.name == after.name:
+        raise UsageError(f"{options.before} and {options.after} are the same environment", hint="name two versions")
     engine = choose_engine(options, story)
     cells = {each.name: _cells(matrix, each, options.select) for each in (before, after)}
     both = [*cells[before.name], *cells[after.name]]

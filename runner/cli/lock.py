@@ -19,7 +19,7 @@ def run(options: Namespace) -> int:
     story = Story.of(options)
     environments = _environments(options, load(options.matrix))
     if options.check:
-        return _check(environments, story)
+        return _check(environments, story, as_json=options.json)
     with ThreadPoolExecutor(max_workers=_RESOLVERS) as pool:
         outcomes = list(pool.map(_make, environments))
     for environment, outcome in zip(environments, outcomes, strict=True):
@@ -39,18 +39,20 @@ def run(options: Namespace) -> int:
 def _environments(options: Namespace, matrix: Matrix) -> list[Environment]:
     if options.profile:
         return list(plan(matrix, profile=options.profile, select=options.select).environments)
-    patterns = options.select or ["*"]
-    found = [
-        each
-        for each in matrix.environments
-        if any(fnmatchcase(each.name, p) or fnmatchcase(each.framework, p) for p in patterns)
-    ]
+    wanted = [each for each in options.select if not each.startswith("!")] or ["*"]
+    unwanted = [each[1:] for each in options.select if each.startswith("!")]
+    found = [each for each in matrix.environments if _matches(each, wanted) and not _matches(each, unwanted)]
     if not found:
         raise NothingSelectedError(
-            f"no environment matches {', '.join(patterns)}",
+            f"no environment matches {', '.join(options.select)}",
             hint="the names: " + ", ".join(each.name for each in matrix.environments)[:300],
         )
     return found
+
+
+def _matches(environment: Environment, patterns: list[str]) -> bool:
+    names = (environment.name, environment.framework)
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
 def _make(environment: Environment) -> str | EnvironmentFailedError:
@@ -60,11 +62,18 @@ def _make(environment: Environment) -> str | EnvironmentFailedError:
         return error
 
 
-def _check(environments: list[Environment], story: Story) -> int:
-    wrong = [each for each in environments if not locks.is_current(each)]
+def _check(environments: list[Environment], story: Story, *, as_json: bool) -> int:
+    states = {each.name: _state(each) for each in environments}
+    wrong = [each for each in environments if states[each.name] != "current"]
     for each in wrong:
-        story.say(
-            f"{'outdated' if locks.path_of(each).is_file() else 'missing':<10} {each.name} (matrix.yaml:{each.line})"
-        )
+        story.say(f"{states[each.name]:<10} {each.name} (matrix.yaml:{each.line})")
+    if as_json:
+        print(json.dumps(states))
     story.say(f"{len(environments) - len(wrong)} of {len(environments)} locks answer matrix.yaml")
     return int(ExitCode.ENVIRONMENT if wrong else ExitCode.OK)
+
+
+def _state(environment: Environment) -> str:
+    if locks.is_current(environment):
+        return "current"
+    return "outdated" if locks.path_of(environment).is_file() else "missing"

@@ -33,7 +33,8 @@ def run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = import_module(f"runner.cli.{_COMMANDS[options.command][0]}").run
     try:
-        return int(command(options))
+        code = int(command(options))
+        sys.stdout.flush()  # here, where a reader that has gone is expected
     except RepromatrixError as error:
         print(f"repromatrix: {error}", file=sys.stderr)
         return int(error.exit_code)
@@ -43,10 +44,16 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.OK)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"repromatrix: {what}\n  next: check that place and the disk: repromatrix doctor", file=sys.stderr)
+        return int(ExitCode.USAGE)
     except Exception:  # noqa: BLE001 - the last border: a defect must not look like "a difference" (exit 1)
         traceback.print_exc()
         print("repromatrix: a defect of repromatrix itself; please report it with the lines above", file=sys.stderr)
         return int(ExitCode.INTERNAL)
+    else:
+        return code
 
 
 def _parser() -> argparse.ArgumentParser:

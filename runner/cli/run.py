@@ -4,11 +4,12 @@ import json
 from argparse import Namespace
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from runner.cli.select import engine as choose_engine
 from runner.cli.select import read
 from runner.cli.story import Story
-from runner.errors import ExitCode
+from runner.errors import ExitCode, MatrixError
 from runner.execute.run import Execution, Summary
 from runner.matrix import Matrix
 from runner.plan import Plan
@@ -58,11 +59,20 @@ def _published(matrix: Matrix, workloads: set[str]) -> list[Published]:
                 Column(title=c.title, framework=c.framework, variant=c.variant, predictions=c.predictions)
                 for c in each.published.columns
             ),
-            data=json.loads(each.published.data.read_text()),
+            data=_figures(each.published.data),
         )
         for each in matrix.workloads
         if each.name in workloads and each.published
     ]
+
+
+def _figures(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise MatrixError(
+            f"not published figures in JSON: {error}", where=str(path), hint="see docs/matrix.md, workloads.published"
+        ) from error
 
 
 def tell(summary: Summary, results: Path) -> str:

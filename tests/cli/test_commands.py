@@ -1,0 +1,373 @@
+"""What each command prints, where, and the exit code that it ends with."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runner.engines import choose as choosing
+from runner.engines.base import Exit
+from runner.errors import NoEngineError
+from runner.results.record import Outcome, decode, encode
+from runner.results.store import Store
+from tests import fakes as say
+
+PARALLEL = "tiny/numpy-2.0-cpu/parallel"
+
+
+# Exit codes: part of the public interface.
+
+
+def test_0_all_as_expected(command) -> None:
+    assert command("run").code == 0
+
+
+def test_1_an_unexpected_difference(command) -> None:
+    def answer(cells, _number):
+        return say.everything_ok(cells, 0.75 if "numpy-2.0" in cells[0]["id"] else 0.5)
+
+    command.engine.answer = answer
+    assert command("impact", "numpy==1.0", "numpy==2.0").code == 1
+
+
+USAGE = {
+    "no matrix": ("plan", "--matrix", "absent.yaml"),
+    "an unknown profile": ("plan", "--profile", "defualt"),
+    "an unknown cell": ("cell", "tiny/numpy-2.0-cpu/paralel"),
+    "an unknown option": ("plan", "--selct", "x"),
+    "no command": (),
+    "an unknown command": ("pla",),
+    "no jobs": ("run", "--jobs", "0"),
+    "no results": ("report", "--results", "nowhere"),
+    "nothing to merge": ("merge", "nowhere"),
+    "not a plan": ("merge", "nowhere", "--expect", "matrix.yaml"),
+    "not a version": ("impact", "numpy", "numpy==2.0"),
+    "two frameworks": ("impact", "numpy==1.0", "torch==3.0"),
+    "one environment twice": ("impact", "numpy==2.0", "numpy-2.0-cpu"),
+    "results that are a file": ("report", "--results", "matrix.yaml"),
+}
+
+
+@pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE)
+def test_2_usage(command, arguments: tuple[str, ...]) -> None:
+    said = command(*arguments)
+    assert said.code == 2
+    assert said.out == ""
+    assert said.err
+    assert "Traceback" not in said.err
+
+
+def test_2_a_bad_matrix_is_told_with_file_line_and_next_step(command) -> None:
+    path = command.folder / "matrix.yaml"
+    path.write_text(path.read_text().replace("repeats: 2", "repeat: 2"))
+    said = command("plan")
+    assert said.code == 2
+    assert said.err == "repromatrix: matrix.yaml:5: unknown key 'repeat' in defaults\n  next: did you mean 'repeats'?\n"
+
+
+def test_2_a_version_without_a_lock_is_a_mistake_of_the_matrix(command) -> None:
+    (command.locks / "numpy" / "locks" / "numpy-2.0-cpu.txt").unlink()
+    said = command("run")
+    assert said.code == 2
+    assert said.err == (
+        "repromatrix: matrix.yaml:10: no lock that answers it: numpy-2.0-cpu\n"
+        "  next: make it: repromatrix lock --select numpy-2.0-cpu\n"
+    )
+    assert command.engine.runs == []
+
+
+@pytest.mark.parametrize("name", ["plan", "run", "build", "matrix"])
+def test_3_nothing_selected(command, name: str) -> None:
+    said = command(name, "--select", "nobody")
+    assert (said.code, said.out) == (3, "")
+    assert "nothing is selected in profile 'default' by nobody" in said.err
+
+
+def test_3_no_environment_to_lock(command) -> None:
+    assert command("lock", "--check", "--select", "!*").code == 3
+
+
+@pytest.mark.parametrize("name", ["run", "build", "matrix"])
+def test_4_an_environment_cannot_be_made_and_the_others_are(command, name: str) -> None:
+    command.engine.broken = {"numpy-1.0-cpu"}
+    said = command(name)
+    assert said.code == 4
+    assert "numpy-1.0-cpu does not build" in said.err
+    assert "read the log" in said.err
+    assert command.engine.built == ["numpy-2.0-cpu"]
+
+
+def test_4_a_lock_is_missing(command) -> None:
+    assert command("lock", "--check").code == 0
+    (command.locks / "numpy" / "locks" / "numpy-2.0-cpu.txt").unlink()
+    said = command("lock", "--check")
+    assert said.code == 4
+    assert "missing    numpy-2.0-cpu (matrix.yaml:10)" in said.err
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("matrix",), ("cell", PARALLEL)])
+def test_5_a_cell_failed(command, arguments: tuple[str, ...]) -> None:
+    command.engine.answer = lambda cells, _: (
+        [say.ok(cell) for cell in cells if cell["id"] != PARALLEL],
+        Exit(signal="SIGSEGV"),
+    )
+    said = command(*arguments)
+    assert said.code == 5
+    assert f"failed     {PARALLEL}: killed by SIGSEGV (log: logs/numpy-2.0-cpu/default-cpu-1.log)" in said.err
+
+
+def test_5_a_record_is_missing(command) -> None:
+    command("run")
+    next((command.folder / "results" / "records" / PARALLEL).iterdir()).unlink()
+    said = command("report")
+    assert said.code == 5
+    assert f"missing    {PARALLEL}" in said.err
+
+
+def test_5_a_planned_cell_that_nobody_delivers(command) -> None:
+    (command.folder / "plan.json").write_text(command("plan", "--json").out)
+    command("run", "--select", "numpy-2.0-cpu", "--results", "one")
+    said = command("merge", "one", "--expect", "plan.json")
+    assert said.code == 5
+    assert "missing    tiny/numpy-1.0-cpu/parallel" in said.err
+    command("run", "--results", "two")
+    assert command("merge", "one", "two", "--expect", "plan.json").code == 0
+
+
+def test_6_no_engine(command, monkeypatch) -> None:
+    def choose(_name):
+        raise NoEngineError("no Docker engine answers", hint="make engine")
+
+    monkeypatch.setattr(choosing, "choose", choose)
+    said = command("run", "--engine", "docker")
+    assert (said.code, said.err) == (6, "repromatrix: no Docker engine answers\n  next: make engine\n")
+
+
+def test_130_interrupted(command) -> None:
+    command.engine.answer = lambda _cells, _number: ([b"INTERRUPT"], say.CLEAN)
+    said = command("run")
+    assert said.code == 130
+    assert said.err.endswith("repromatrix: interrupted; what had finished is kept\n")
+
+
+def test_a_place_that_cannot_be_written_is_told_without_a_traceback(command) -> None:
+    said = command("run", "--results", "matrix.yaml")
+    assert said.code == 2
+    assert "matrix.yaml" in said.err
+    assert "next: check that place" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_published_figures_that_are_no_json_are_told(command, write_matrix) -> None:
+    write_matrix()
+    (command.folder / "published.json").write_text("102 losses")
+    said = command("run")
+    assert said.code == 2
+    assert "published.json: not published figures in JSON" in said.err
+
+
+# Results on standard output, the story on standard error.
+
+JSON = [
+    ("plan", "--json"),
+    ("plan", "--format", "json"),
+    ("plan", "--format", "github"),
+    ("lock", "--check", "--json"),
+    ("build", "--json"),
+    ("run", "--json"),
+    ("matrix", "--json"),
+    ("impact", "numpy==1.0", "numpy==2.0", "--json"),
+    ("cell", PARALLEL),
+    ("schema", "matrix"),
+    ("schema", "record"),
+    ("schema", "report"),
+]
+
+
+@pytest.mark.parametrize("arguments", JSON, ids=" ".join)
+def test_json_is_all_that_standard_output_carries(command, arguments: tuple[str, ...]) -> None:
+    said = command(*arguments)
+    assert said.code == 0
+    assert json.loads(said.out)
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("build",), ("matrix",), ("lock", "--check")], ids=" ".join)
+def test_without_json_a_story_is_no_result(command, arguments: tuple[str, ...]) -> None:
+    said = command(*arguments)
+    assert said.out == ""
+    assert said.err
+
+
+def test_a_story_tells_the_engine_the_environments_and_the_sum(command) -> None:
+    assert command("run", "--jobs", "1").err.splitlines() == [
+        "engine     an engine in memory (a test wants it)",
+        "built      numpy-1.0-cpu",
+        "built      numpy-2.0-cpu",
+        "6 cells: 6 ok; 6 ran now, 2 environments built (results)",
+    ]
+    assert command("run").err.splitlines()[-1] == "6 cells: 6 ok; 0 ran now, 0 environments built (results)"
+
+
+def test_quiet_says_nothing_but_errors_and_results(command) -> None:
+    said = command("run", "-q", "--json")
+    assert said.err == ""
+    assert len(json.loads(said.out)) == 6
+    command.engine.answer = lambda _cells, _number: ([], Exit(signal="SIGILL"))
+    assert "killed by SIGILL" in command("run", "-q", "--results", "other").err
+
+
+def test_verbose_says_a_line_for_every_cell(command) -> None:
+    said = command("run", "-v")
+    assert said.err.count(f"ok         {PARALLEL}\n") == 2  # one a repeat
+    assert "preparing  numpy-2.0-cpu" in said.err
+    assert f"kept       {PARALLEL}" in command("run", "-v").err
+
+
+def test_quiet_and_verbose_at_once_are_a_mistake(command) -> None:
+    assert command("run", "-q", "-v").code == 2
+
+
+def test_repeats_that_differ_are_told(command) -> None:
+    command.engine.answer = lambda cells, number: say.everything_ok(cells, 0.5 + number)
+    said = command("run", "--select", PARALLEL)
+    assert said.code == 0
+    assert f"differs    {PARALLEL}: its 2 repeats do not agree" in said.err
+
+
+# The commands one by one.
+
+
+def test_plan_lists_cells_and_those_left_out_with_the_reason(command) -> None:
+    lines = command("plan").out.splitlines()
+    assert lines[0].split() == ["tiny/numpy-1.0-cpu/parallel", "float64", "gradient=manual"]
+    assert "tiny/numpy-1.0-cpu/unrolled" in lines[-3]
+    assert lines[-3].endswith("left out: not written for that version")
+    assert lines[-1] == "6 cells in 2 environments, 1 left out (profile default)"
+
+
+def test_plan_as_json(command) -> None:
+    document = json.loads(command("plan", "--json", "--select", "numpy-1.0-cpu").out)
+    assert document["profile"] == "default"
+    assert [cell["id"] for cell in document["cells"]] == [
+        "tiny/numpy-1.0-cpu/parallel",
+        "tiny/numpy-1.0-cpu/parallel-float32",
+    ]
+    assert document["cells"][0]["options"] == {"gradient": "manual"}
+    assert document["left_out"] == [{"id": "tiny/numpy-1.0-cpu/unrolled", "reason": "not written for that version"}]
+
+
+def test_plan_as_the_matrix_of_a_workflow(command) -> None:
+    include = json.loads(command("plan", "--format", "github").out)["include"]
+    assert [each["environment"] for each in include] == ["numpy-1.0-cpu", "numpy-2.0-cpu"]
+    assert {each["python"] for each in include} == {"3.11"}
+
+
+def test_lock_check_as_json_names_what_is_missing_and_what_is_outdated(command) -> None:
+    locks = command.locks / "numpy" / "locks"
+    (locks / "numpy-1.0-cpu.txt").unlink()
+    (locks / "numpy-2.0-cpu.txt").write_text("# request: numpy==1.9\n")
+    said = command("lock", "--check", "--json")
+    assert json.loads(said.out) == {
+        "numpy-1.0-cpu": "missing",
+        "numpy-2.0-cpu": "outdated",
+        "torch-3.0-cuda": "current",
+    }
+
+
+@pytest.mark.parametrize(
+    ("select", "names"),
+    [
+        (("numpy",), ["numpy-1.0-cpu", "numpy-2.0-cpu"]),
+        (("*-cuda",), ["torch-3.0-cuda"]),
+        (("!numpy-1.*",), ["numpy-2.0-cpu", "torch-3.0-cuda"]),
+        (("numpy", "!numpy-1.*"), ["numpy-2.0-cpu"]),
+    ],
+)
+def test_lock_selects_environments_of_the_whole_matrix(command, select: tuple[str, ...], names: list[str]) -> None:
+    chosen = [part for each in select for part in ("--select", each)]
+    assert list(json.loads(command("lock", "--check", "--json", *chosen).out)) == names
+
+
+def test_cell_prints_the_record_that_the_store_holds(command) -> None:
+    said = command("cell", PARALLEL)
+    record = decode(said.out.encode(), "standard output")
+    assert (record.cell.id, record.outcome) == (PARALLEL, Outcome.OK)
+    assert Store(command.folder / "results").read(PARALLEL, record.key) == record
+    assert encode(record).decode() == said.out
+
+
+def test_run_writes_the_manifest_of_what_must_be_there(command) -> None:
+    command("run")
+    manifest = Store(command.folder / "results").read_manifest()
+    assert [each.id for each in manifest.entries][-1] == "tiny/numpy-1.0-cpu/unrolled"
+    assert manifest.entries[-1].reason == "not written for that version"
+    assert manifest.tolerances == (("float64", 1e-7, 1e-7, "defaults of a framework"),)
+
+
+def test_a_second_run_writes_the_same_bytes(command) -> None:
+    command("matrix")
+    before = _bytes(command.folder)
+    command.engine.runs.clear()
+    command("matrix")
+    assert _bytes(command.folder) == before
+    assert command.engine.runs == []
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for name in ("results", "report")
+        for path in (folder / name).rglob("*")
+        if path.is_file()
+    }
+
+
+def test_matrix_writes_the_report_even_if_cells_failed(command) -> None:
+    command.engine.answer = lambda _cells, _number: ([], Exit(timed_out=True))
+    assert command("matrix").code == 5
+    assert (command.folder / "report" / "index.html").is_file()
+
+
+def test_required_published_losses_that_nobody_publishes_are_not_reproduced(command) -> None:
+    assert command("matrix", "--require-published").code == 1
+
+
+def test_impact_says_what_changed_and_what_did_not(command) -> None:
+    def answer(cells, _number):
+        changed = "numpy-2.0" in cells[0]["id"]
+        lines = [say.ok(cell, 0.75 if changed and cell["variant"]["dtype"] == "float32" else 0.5) for cell in cells]
+        return [*lines, say.end(cells)], say.CLEAN
+
+    command.engine.answer = answer
+    said = command("impact", "numpy==1.0", "numpy==2.0")
+    assert said.code == 1
+    assert said.out.startswith("numpy-1.0-cpu -> numpy-2.0-cpu\n")
+    verdicts = {line.split()[0]: line.split()[1] for line in said.out.splitlines()[3:] if "  " in line}
+    assert verdicts["parallel"] == "identical"
+    assert verdicts["parallel-float32"] != "identical"
+    assert "of 3 variants keep every bit of their losses" in said.out
+
+
+def test_impact_of_what_does_not_change_is_0(command) -> None:
+    said = command("impact", "numpy==1.0", "numpy==2.0", "--select", "unrolled")
+    assert said.code == 0
+    assert "1 of 1 variants keep every bit" in said.out
+
+
+def test_impact_locks_on_the_fly_what_the_matrix_does_not_hold(command, monkeypatch) -> None:
+    from runner.images import lock as locks  # noqa: PLC0415 - the one test that replaces the resolver
+
+    body = f"numpy==1.5 --hash=sha256:{'a' * 64}\n"
+    monkeypatch.setattr(locks, "_compile", lambda *_: (body, ""))
+    said = command("impact", "numpy==1.5", "numpy==2.0")
+    assert said.code == 0
+    assert "locked     numpy-1.5-cpu on the fly" in said.err
+    assert not (command.locks / "numpy" / "locks" / "numpy-1.5-cpu.txt").exists()
+
+
+def test_impact_with_an_outdated_lock_in_the_matrix_locks_on_the_fly_too(command, monkeypatch) -> None:
+    from runner.images import lock as locks  # noqa: PLC0415
+
+    (command.locks / "numpy" / "locks" / "numpy-1.0-cpu.txt").write_text("# request: numpy==0.9\n")
+    monkeypatch.setattr(locks, "_compile", lambda *_: (f"numpy==1.0 --hash=sha256:{'a' * 64}\n", ""))
+    assert command("impact", "numpy==1.0", "numpy==2.0").code == 0
