@@ -10,7 +10,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import Dict
 
 PYTHON = (3, 11)  # PYTHON_H is this version's binary interface
 
@@ -85,6 +87,13 @@ rm -f "$out.o"
 
 def available() -> bool:
     return importlib.util.find_spec("ziglang") is not None
+
+
+def described() -> Dict[str, str]:
+    """Return the fingerprint's lines about the compiler; empty where there is none."""
+    if not available():
+        return {}
+    return {"inductor_compiler": "ziglang " + version("ziglang"), "inductor_isa_requested": "scalar"}
 
 
 def install(folder: Path) -> None:

@@ -41,7 +41,7 @@ class PyTorch(Framework):
         library.set_threads(settings.threads)
 
     def kernels(self, devices: List[str]) -> Dict[str, str]:
-        return library.kernels(devices)
+        return {**library.kernels(devices), **compiler.described()}
 
     def threads(self) -> Dict[str, int]:
         return library.threads()
