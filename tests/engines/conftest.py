@@ -1,8 +1,8 @@
 """A tiny real environment (one wheel made on the fly) whose entrypoint executes the Python that it is sent."""
 
 import hashlib
-import os
 import sys
+import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -22,6 +22,7 @@ exec(compile(source, "job", "exec"))
 """
 DOCKERFILE = Path(__file__).parents[2] / "images" / "Dockerfile"
 LOCAL_BASES = ("repromatrix/base:bookworm-py3.11", "repromatrix-test-base:latest")
+SESSION = uuid.uuid4().hex  # an engine remembers the images of other sessions, whose code may have been another
 LIMITS = RunLimits(silence=20, memory_mib=256, processes=64, output_bytes=8 << 20)
 
 
@@ -62,10 +63,10 @@ def make_spec(folder: Path, base: Base, *, module: str = "tiny", content: str = 
         sources=tuple(sorted(sources.iterdir())),
         dockerfile=DOCKERFILE,
         variables=(("TINY_VARIABLE", 'a "quoted" $HOME \\ value'),),
-        labels=(("org.opencontainers.image.title", "tiny test"),),
+        labels=(("org.opencontainers.image.title", "tiny test"), ("repromatrix.test", SESSION)),
         module=module,
     )
-    parts = (lock.read_bytes(), base.reference, module, ENTRYPOINT, DOCKERFILE.read_text())
+    parts = (SESSION, lock.read_bytes(), base.reference, module, ENTRYPOINT, DOCKERFILE.read_text())
     return replace(spec, tag=hashlib.sha256(repr(parts).encode()).hexdigest()[:16])
 
 
@@ -141,10 +142,9 @@ def process_bench(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Benc
 def docker_bench(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Bench]:
     """The tiny environment as an image."""
     engine, base = docker_or_skip()
-    bench = make_bench(engine, base, tmp_path_factory.mktemp("docker"), cache)
-    yield bench
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        engine.client.remove_image(bench.built.reference, force=True)
+    yield make_bench(engine, base, tmp_path_factory.mktemp("docker"), cache)
+    for image in engine.client.images(filters={"label": f"repromatrix.test={SESSION}"}, quiet=True):
+        engine.client.remove_image(image, force=True)
 
 
 @pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])

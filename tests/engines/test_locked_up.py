@@ -8,7 +8,7 @@ import pytest
 
 from runner.engines.docker import DockerEngine
 from runner.errors import EnvironmentFailedError
-from tests.engines.conftest import LIMITS, Bench, make_spec
+from tests.engines.conftest import LIMITS, SESSION, Bench, make_spec
 
 pytestmark = pytest.mark.docker
 
@@ -174,7 +174,7 @@ def test_two_builds_have_the_same_content(docker_bench: Bench, tmp_path: Path) -
         recipe = tmp_path / f"Dockerfile{number}"
         # A step of its own before the others: the engine's cache of layers would make this test true by itself.
         recipe.write_text(
-            spec.dockerfile.read_text().replace("FROM ${BASE}\n", f"FROM ${{BASE}}\nRUN : {tmp_path} {number}\n")
+            spec.dockerfile.read_text().replace("FROM ${BASE}\n", f"FROM ${{BASE}}\nRUN : {SESSION} {number}\n")
         )
         spec = replace(spec, dockerfile=recipe, tag=f"{number}" * 8)
         built = engine.build(spec, tmp_path / "build.log")
