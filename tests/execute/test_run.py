@@ -394,7 +394,7 @@ def test_an_interrupt_stops_the_engine_leaves_no_run_open_and_no_half_written_fi
 
     bench.engine.answer = answer
     with pytest.raises(KeyboardInterrupt):
-        bench.run("numpy", jobs=4)
+        bench.run("numpy", jobs=8)  # one for each run, so that those that hang do not keep the other from starting
     assert bench.engine.stopped.is_set()
     assert bench.engine.open == 0
     _every_file_is_whole(bench.store.folder)
