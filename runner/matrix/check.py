@@ -22,12 +22,13 @@ def check(document: Document, name: str) -> None:
     """Check `document` against the published schema.
 
     Raises:
-        MatrixError: for the failure that stands first in the file.
+        MatrixError: for the failure that stands first in the file, before all another format.
     """
     rules = json.loads(resources.schema("matrix").read_text())
     errors = list(_Validator(rules).iter_errors(document.data))
     misspelt = {tuple(error.absolute_path) for error in errors if error.validator == "additionalProperties"}
     told = [e for e in errors if e.validator != "required" or tuple(e.absolute_path) not in misspelt]
+    told = [e for e in errors if tuple(e.absolute_path) == ("format",)] or told  # another format explains all else
     if told:
         raise min((_explain(error, document, name) for error in told), key=lambda pair: pair[0])[1]
 

@@ -371,3 +371,65 @@ def test_impact_with_an_outdated_lock_in_the_matrix_locks_on_the_fly_too(command
     (command.locks / "numpy" / "locks" / "numpy-1.0-cpu.txt").write_text("# request: numpy==0.9\n")
     monkeypatch.setattr(locks, "_compile", lambda *_: (f"numpy==1.0 --hash=sha256:{'a' * 64}\n", ""))
     assert command("impact", "numpy==1.0", "numpy==2.0").code == 0
+
+
+# doctor: what works here, what does not, what to type.
+
+
+class Registry:
+    """Stands for the connection to an image registry."""
+
+    problem = ""
+
+    def registry_problem(self, _reference: str) -> str:
+        return self.problem
+
+
+@pytest.fixture
+def doctor(command, monkeypatch):
+    """Run doctor with the network played by the test: the answers of package index and registry."""
+    from runner.engines import docker_images  # noqa: PLC0415 - what doctor imports when it looks
+    from runner.images import sources  # noqa: PLC0415
+
+    def run(*arguments: str, index: str = "", registry: str = ""):
+        monkeypatch.setattr(sources, "index_answers", lambda: index)
+        monkeypatch.setattr(Registry, "problem", registry)
+        monkeypatch.setattr(docker_images, "DockerImages", Registry)
+        return command("doctor", *arguments)
+
+    return run
+
+
+def test_doctor_finds_what_a_run_needs(doctor) -> None:
+    found = {each["name"]: each for each in json.loads(doctor("--json").out)}
+    for name in ("platform", "engine docker", "engine process", "Python 3.11", "packages", "registry", "locks"):
+        assert found[name]["ok"], name
+    assert found["locks"]["found"] == "3 of 3 environments"
+    assert {"certificates", "disk", "CPU class", "GPU"} <= set(found)
+
+
+def test_doctor_says_what_to_type_where_something_is_wrong(doctor, command) -> None:
+    (command.locks / "numpy" / "locks" / "numpy-2.0-cpu.txt").unlink()
+    said = doctor(index="no route to host", registry="no such host")
+    assert said.code == 0  # nothing of that is needed to run here
+    for text in ("no route to host", "pip config set", "no such host", "make base", "make lock  (numpy-2.0-cpu)"):
+        assert text in said.out
+
+
+def test_doctor_outlives_a_bad_matrix(doctor, command) -> None:
+    (command.folder / "matrix.yaml").write_text("format: 2")
+    said = doctor()
+    assert said.code == 4
+    assert "NO  matrix" in said.out
+    assert "update repromatrix" in said.out
+
+
+def test_a_defect_is_not_a_difference(command, monkeypatch) -> None:
+    def choose(_name):
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(choosing, "choose", choose)
+    said = command("run")
+    assert said.code == 70
+    assert "nobody thought of this" in said.err
+    assert "a defect of repromatrix itself" in said.err

@@ -134,6 +134,11 @@ def test_a_quote_that_is_not_closed_is_told_with_the_line_where_it_opens(write_m
     assert "what line 3 begins" in caught.value.hint
 
 
+def test_a_newer_format_is_told_before_what_it_brings(write_matrix) -> None:
+    with pytest.raises(MatrixError, match="format must be 1, not 2"):
+        load(write_matrix(content="surprise: 1\nformat: 2\n"))
+
+
 def _line(error: MatrixError) -> int:
     return int(error.where.removeprefix("matrix.yaml:"))
 
