@@ -63,16 +63,18 @@ def overhead(options: argparse.Namespace) -> None:
     """The same cells through `repromatrix run` and through a bare run of the entrypoint, in turn."""
     environment = "numpy-2.4.6-cpu"
     for chosen in (environment, "torch-2.13.0-cpu"):
-        reference = json.loads(output([REPROMATRIX, "build", "-q", "--json", *engine(options), "--select", chosen]))[chosen]
+        build = [REPROMATRIX, "build", "-q", "--json", *engine(options), "--select", chosen]
+        reference = json.loads(output(build))[chosen]
         job = job_of(chosen)
         bare, ours = [], []
         for _ in range(options.runs):
             bare.append(timed(lambda ref=reference, j=job: bare_runs(options, ref["reference"], j)))
             with tempfile.TemporaryDirectory(prefix="repromatrix-bench-") as name:
-                command = [REPROMATRIX, "run", "-q", *engine(options), "--select", chosen, "--results", name, "--jobs", "1"]
+                command = [REPROMATRIX, "run", "-q", *engine(options), "--select", chosen, "--results", name]
                 ours.append(timed(lambda c=command: run(c)))
         a, b = statistics.median(ours), statistics.median(bare)
-        line(f"two repeats of {chosen}", f"{a:.2f} s, bare {b:.2f} s: +{a - b:.2f} s ({(a / b - 1) * 100:+.0f} %)", "5 % and 0.3 s")
+        told = f"{a:.2f} s, bare {b:.2f} s: {a - b:+.2f} s ({(a / b - 1) * 100:+.0f} %)"
+        line(f"two repeats of {chosen}", told, "+5 % and 0.3 s")
 
 
 def bare_runs(options: argparse.Namespace, reference: str, job: bytes) -> None:
@@ -95,7 +97,8 @@ def cold(options: argparse.Namespace) -> None:
         ours = timed(lambda: run(matrix_command(options, folder / "ours"), **home))
         print(f"  ours: {ours:.0f} s", flush=True)
         plain = timed(lambda: plain_loop(options, folder))
-    line(f"cold matrix, {options.engine}", f"{ours:.0f} s, plain loop {plain:.0f} s: {plain / ours:.1f} times faster", "3 (docker: 2)")
+    told = f"{ours:.0f} s, plain loop {plain:.0f} s: {plain / ours:.1f} times faster"
+    line(f"cold matrix, {options.engine}", told, "3 (docker: 2)")
 
 
 def plain_loop(options: argparse.Namespace, folder: Path) -> None:
@@ -104,12 +107,15 @@ def plain_loop(options: argparse.Namespace, folder: Path) -> None:
         lock = next((ROOT / "images").glob(f"*/locks/{environment}.txt"))
         sources = folder / environment
         sources.mkdir()
-        for path in (ROOT / "images/cell.py", *lock.parent.parent.glob("*.py")):
+        for path in (*(ROOT / "images").glob("*.py"), *lock.parent.parent.glob("*.py")):
             shutil.copy(path, sources)
-        command = plain_image(environment, lock, sources) if options.engine == "docker" else plain_venv(lock, sources)
+        in_docker = options.engine == "docker"
+        command = plain_image(environment, lock, sources) if in_docker else plain_venv(lock, sources)
         for cell in ids:
             job = json.dumps(json.loads(job_of(cell)))
-            subprocess.run(command, input=job.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(
+                command, input=job.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+            )
 
 
 def plain_venv(lock: Path, sources: Path) -> list[str]:
@@ -135,7 +141,8 @@ def plain_image(environment: str, lock: Path, sources: Path) -> list[str]:
             shutil.copytree(each, links, dirs_exist_ok=True)
     (sources / "Dockerfile").write_text(
         f"FROM {base_image()}\nCOPY . /job\n"
-        "RUN python3 -m venv --without-pip /venv && PYTHONPATH=$(ls /job/pip-*.whl) /venv/bin/python -m pip install -q "
+        "RUN python3 -m venv --without-pip /venv && "
+        "PYTHONPATH=$(ls /job/pip-*.whl) /venv/bin/python -m pip install -q "
         "--no-cache-dir --cert /job/ca.crt --find-links /job/links -r /job/requirements.txt\n"
         'ENTRYPOINT ["/venv/bin/python", "/job/entrypoint.py"]\n'
     )
@@ -172,7 +179,8 @@ def planned(options: argparse.Namespace) -> dict[str, list[str]]:
 def job_of(pattern: str) -> bytes:
     """Return the job document of the cells that a pattern selects."""
     code = (
-        "import sys; from pathlib import Path; from runner.matrix import load; from runner.plan import find, job, plan\n"
+        "import sys; from pathlib import Path\n"
+        "from runner.matrix import load; from runner.plan import find, job, plan\n"
         "m = load(Path('matrix.yaml')); p = sys.argv[1]\n"
         "c = [find(m, p)] if '/' in p else plan(m, profile='default', select=[p]).cells\n"
         "sys.stdout.buffer.write(job([x for x in c if x.settings.name == c[0].settings.name]))"

@@ -79,7 +79,6 @@ class StreamedRun(ABC):
 
     def _end(self, reason: Exit) -> None:
         self._exit = reason
-        self._partial.clear()
         self.kill()
 
     def _take(self, pieces: Iterable[tuple[Stream, bytes]]) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from runner.engines.docker import DockerEngine
 from runner.engines.process import ProcessEngine
 from runner.errors import NoEngineError
 
+PACKAGE = "import tempfile\ntempfile.mkstemp()  # many a framework leaves something\ntiny = 42\n"
 ENTRYPOINT = """import sys
 source = sys.stdin.read() or 'print("default job")'
 exec(compile(source, "job", "exec"))
@@ -26,7 +27,7 @@ SESSION = uuid.uuid4().hex  # an engine remembers the images of other sessions, 
 LIMITS = RunLimits(silence=20, memory_mib=256, processes=64, output_bytes=8 << 20)
 
 
-def make_wheel(folder: Path, module: str = "tiny = 42\n") -> Path:
+def make_wheel(folder: Path, module: str = PACKAGE) -> Path:
     """Write a wheel of the package `tiny` 1.0 with one file that only its owner may read."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "tiny-1.0-py3-none-any.whl"
@@ -45,7 +46,7 @@ def make_wheel(folder: Path, module: str = "tiny = 42\n") -> Path:
     return path
 
 
-def make_spec(folder: Path, base: Base, *, module: str = "tiny", content: str = "tiny = 42\n") -> BuildSpec:
+def make_spec(folder: Path, base: Base, *, module: str = "tiny", content: str = PACKAGE) -> BuildSpec:
     """Return the spec of the tiny environment, its files made in `folder`."""
     wheel = make_wheel(folder / "wheels", content)
     lock = folder / "lock.txt"
