@@ -11,19 +11,20 @@ say() { echo "engine: $*"; }
 fail() { echo "engine: $*" >&2; exit 6; }
 as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
 
-# The API itself is asked, since the first `docker` on PATH may be of any kind or missing.
+# Any docker command will do to ask; there may be none yet, and then the API itself is asked.
 answers() {
-    case $socket in
-        unix://*) as_root curl -fsS --max-time 5 --unix-socket "${socket#unix://}" http://localhost/_ping ;;
-        *) docker version ;;
-    esac >/dev/null 2>&1
+    if command -v docker; then
+        as_root env DOCKER_HOST="$socket" timeout 20 docker version
+    else
+        as_root curl -fsS --max-time 20 --unix-socket "${socket#unix://}" http://localhost/_ping
+    fi >/dev/null 2>&1
 }
 
 install_packages() {
     command -v apt-get >/dev/null || fail "no Docker engine and no apt-get: install Docker by hand, then try again"
     as_root apt-get update -qq >&2 || say "apt-get update failed, going on with the lists at hand" >&2
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends docker.io iptables ca-certificates curl >&2 ||
+        apt-get install -y -qq --no-install-recommends docker.io iptables ca-certificates >&2 ||
         fail "apt-get install docker.io failed"
     did="installed docker.io, "
 }
@@ -44,7 +45,6 @@ start_daemon() {
     did="${did}started dockerd (log: $log)"
 }
 
-command -v curl >/dev/null || install_packages
 if answers; then
     say "one already answers on $socket, nothing to do"
     exit 0
