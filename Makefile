@@ -39,7 +39,7 @@ doctor: $(VENV)/.installed ## what works on this machine, what does not, what to
 	@$(RUN) doctor
 
 test: $(VENV)/.dev ## unit, contract, property and end-to-end tests (Docker tests where an engine answers)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy, the workflows' schema check and security audit
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
