@@ -1,6 +1,7 @@
 """The connection to a Docker engine: the one DOCKER_HOST or the current docker context names."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 _ANSWER_SECONDS = 300  # of an engine that is busy with builds
+_SYSTEM_ERROR = re.compile(r"Error\(\d+, '([^']+)'")
 _CONNECTIONS = 64  # a run under way holds one
 
 
@@ -33,8 +35,9 @@ def connect() -> "APIClient":
     try:
         client = docker.APIClient(base_url=host, version="auto", timeout=_ANSWER_SECONDS, max_pool_size=_CONNECTIONS)
     except (DockerException, OSError, ValueError) as error:
+        reason = _SYSTEM_ERROR.search(str(error))  # the SDK wraps it several times over
         raise NoEngineError(
-            f"no Docker engine answers on {host} ({' '.join(str(error).split())[:160]})",
+            f"no Docker engine answers on {host} ({reason[1] if reason else ' '.join(str(error).split())[:160]})",
             hint="make engine (Debian, Ubuntu), start Docker, or use --engine process",
         ) from error
     return client

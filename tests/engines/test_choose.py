@@ -45,6 +45,7 @@ def test_auto_takes_processes_where_no_engine_answers_and_says_so() -> None:
     choice = choose("auto")
     assert isinstance(choice.engine, ProcessEngine)
     assert "no Docker engine answers" in choice.reason
+    assert "(No such file or directory)" in choice.reason
     assert "make engine" in choice.reason
     assert "\n" not in choice.reason
 
