@@ -19,6 +19,10 @@ _TAIL = 4096
 _WORDS = 300
 
 
+class StoppedError(Exception):
+    """The engine was told to stop in the middle of a run."""
+
+
 @dataclass(slots=True, kw_only=True)
 class BatchResult:
     """What one repeat of a batch gave: a `Finished` for every cell, and the fingerprint if one came."""
@@ -49,24 +53,25 @@ class _Place:
 def run_batch(
     cells: Sequence[Cell],
     *,
+    result: BatchResult,
     engine: Engine,
     built: Built,
     limits: RunLimits,
     log: Path,
     done: Callable[[Finished], None],
-) -> BatchResult:
-    """Run cells that share environment and settings, once each; `done` hears of every finished cell.
+) -> None:
+    """Run cells that share environment and settings, once each; `done` hears of every cell when it is in `result`.
 
-    Every cell is in the result: what no process finished is `failed` or `timed_out`, with the reason.
+    Every cell ends up there: what no process finished is `failed` or `timed_out`, with the reason.
 
     Raises:
         NoEngineError: the engine itself is gone.
+        StoppedError: the engine was told to stop; what had not finished is no result.
     """
     place = _Place(engine=engine, built=built, limits=limits, log=log, done=done)
-    result = BatchResult()
     together = _attempt(cells, result, place)
     if together is None:
-        return result
+        return
     for cell in [cell for cell in cells if cell.id not in result.finished]:
         # A batch of one was alone already.
         failure = together if len(cells) == 1 else _attempt([cell], result, place)
@@ -74,7 +79,6 @@ def run_batch(
             failed = Finished(id=cell.id, outcome=failure.outcome, reason=failure.reason, trajectory=None)
             result.finished[cell.id] = failed
             done(failed)
-    return result
 
 
 def _attempt(cells: Sequence[Cell], result: BatchResult, place: _Place) -> _Failure | None:
@@ -93,6 +97,8 @@ def _attempt(cells: Sequence[Cell], result: BatchResult, place: _Place) -> _Fail
         return _Failure(outcome=Outcome.FAILED, reason=error.what)
     except OSError as error:
         return _Failure(outcome=Outcome.FAILED, reason=f"its process cannot be run: {error}")
+    if ending.stopped:
+        raise StoppedError
     if all(cell.id in result.finished for cell in cells):
         return None
     outcome = Outcome.TIMED_OUT if ending.timed_out else Outcome.FAILED

@@ -7,8 +7,8 @@ fresh process. Environments are made and batches run side by side, at most `jobs
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 from runner.engines.base import Built, Engine, RunLimits
@@ -17,11 +17,12 @@ from runner.execute import host
 from runner.execute.batch import BatchResult, run_batch
 from runner.execute.key import provenance, record_key
 from runner.execute.lines import Finished
+from runner.execute.records import assemble, unrun
 from runner.images import lock as locks
 from runner.images.build import Identity, Ready, ensure, identify, log_path
 from runner.matrix import Environment, Limits, Matrix
 from runner.plan import Cell
-from runner.results.record import Description, Outcome, Record, Trajectory
+from runner.results.record import Outcome, Record
 from runner.results.store import Store
 
 # What is kept from an earlier run: an answer. A failure is asked again.
@@ -106,6 +107,7 @@ class Execution:
         self._broken: dict[str, EnvironmentFailedError] = {}
         self._records: dict[str, Record] = {}
         self._made = 0
+        self._keeping = Lock()
 
     def run(self, cells: Sequence[Cell]) -> Summary:
         """Give every cell a record: from the store, or by running it."""
@@ -132,15 +134,13 @@ class Execution:
     def _answered(self, cell: Cell) -> bool:
         """Whether the cell needs no process: it is in the store, cannot run here, or its environment is broken."""
         if cell.device != "cpu" and not host.nvidia_devices():
-            self._keep(self._unrun(cell, Outcome.SKIPPED, "no NVIDIA device on this machine"), cached=False)
+            self._keep(unrun(cell, Outcome.SKIPPED, "no NVIDIA device on this machine"), cached=False)
             return True
         try:
             key = self._key(cell)
         except EnvironmentFailedError as error:
             self._break(cell.environment, error)
-            self._keep(
-                self._unrun(cell, Outcome.FAILED, f"its environment could not be made: {error.what}"), cached=False
-            )
+            self._keep(unrun(cell, Outcome.FAILED, f"its environment could not be made: {error.what}"), cached=False)
             return True
         found = self._store.read(cell.id, key)
         if found is None or found.outcome not in _ANSWERS:
@@ -167,7 +167,7 @@ class Execution:
 
     def _work(self, pool: ThreadPoolExecutor, batches: Sequence[_Batch]) -> None:
         preparing: dict[Future[Ready], list[_Batch]] = {}
-        running: dict[Future[BatchResult], tuple[_Batch, int]] = {}
+        running: set[Future[None]] = set()
         for group in self._by_environment(batches):
             preparing[pool.submit(self._prepare, group[0].environment)] = group
         while preparing or running:
@@ -176,11 +176,10 @@ class Execution:
                 if future in preparing:
                     running |= self._start(pool, preparing.pop(future), future)
                 else:
-                    self._finish(*running.pop(future), future)
+                    running.remove(future)
+                    future.result()
 
-    def _start(
-        self, pool: ThreadPoolExecutor, group: Sequence[_Batch], future: Future[Ready]
-    ) -> dict[Future[BatchResult], tuple[_Batch, int]]:
+    def _start(self, pool: ThreadPoolExecutor, group: Sequence[_Batch], future: Future[Ready]) -> set[Future[None]]:
         environment = group[0].environment
         try:
             ready = future.result()
@@ -188,22 +187,13 @@ class Execution:
             self._break(environment, error)
             for cell in (cell for batch in group for cell in batch.cells):
                 reason = f"its environment could not be made: {error.what}"
-                self._keep(self._unrun(cell, Outcome.FAILED, reason), cached=False)
-            return {}
+                self._keep(unrun(cell, Outcome.FAILED, reason), cached=False)
+            return set()
         self._made += ready.made
         self._listener.ready(environment.name, made=ready.made)
-        started = {}
         for batch in group:
             batch.built = ready.built
-            for repeat in range(self._repeats):
-                started[pool.submit(self._run_repeat, batch, repeat)] = (batch, repeat)
-        return started
-
-    def _finish(self, batch: _Batch, repeat: int, future: Future[BatchResult]) -> None:
-        batch.results[repeat] = future.result()
-        if len(batch.results) == self._repeats:
-            for cell in batch.cells:
-                self._keep(self._assemble(cell, batch), cached=False)
+        return {pool.submit(self._run_repeat, batch, repeat) for batch in group for repeat in range(self._repeats)}
 
     def _by_environment(self, batches: Sequence[_Batch]) -> list[list[_Batch]]:
         """Group batches by environment, the largest lock first: the longest work must not start last."""
@@ -228,33 +218,34 @@ class Execution:
                 hint="check the disk: repromatrix doctor",
             ) from error
 
-    def _run_repeat(self, batch: _Batch, repeat: int) -> BatchResult:
+    def _run_repeat(self, batch: _Batch, repeat: int) -> None:
         log = batch.log(self._store, repeat)
         log.unlink(missing_ok=True)
         assert batch.built is not None  # noqa: S101 - _start sets it before it submits this
+        with self._keeping:
+            result = batch.results[repeat] = BatchResult()
+        cells = {cell.id: cell for cell in batch.cells}
 
         def done(finished: Finished) -> None:
             self._listener.repeat(finished.id, finished.outcome)
+            with self._keeping:
+                # Kept as soon as its last repeat ends: what comes after must not cost it.
+                ended = [each for each in batch.results.values() if finished.id in each.finished]
+                if len(ended) == self._repeats:
+                    self._keep(self._assembled(cells[finished.id], batch), cached=False)
 
-        return run_batch(batch.cells, engine=self._engine, built=batch.built, limits=self._limits, log=log, done=done)
+        run_batch(
+            batch.cells, result=result, engine=self._engine, built=batch.built, limits=self._limits, log=log, done=done
+        )
 
-    def _assemble(self, cell: Cell, batch: _Batch) -> Record:
-        results = [batch.results[repeat] for repeat in sorted(batch.results)]
-        finished = [result.finished[cell.id] for result in results]
-        worst = next((i for i, each in enumerate(finished) if each.outcome is not Outcome.OK), None)
-        trajectories: tuple[Trajectory, ...] = ()
-        if worst is None:
-            trajectories = tuple(dict.fromkeys(each.trajectory for each in finished if each.trajectory is not None))
-        bad = finished[worst] if worst is not None else None
-        needs_log = bad is not None and bad.outcome is not Outcome.UNAVAILABLE
-        return Record(
-            cell=describe(cell),
+    def _assembled(self, cell: Cell, batch: _Batch) -> Record:
+        repeats = sorted(batch.results)
+        results = [batch.results[repeat] for repeat in repeats]
+        return assemble(
+            cell,
             key=self._key(cell),
-            outcome=bad.outcome if bad else Outcome.OK,
-            reason=bad.reason if bad else None,
-            log=self._store.relative(batch.log(self._store, worst or 0)) if needs_log else None,
-            repeats=len(finished),
-            trajectories=trajectories,
+            finished=[result.finished[cell.id] for result in results],
+            logs=[self._store.relative(batch.log(self._store, repeat)) for repeat in repeats],
             fingerprint=next((each.fingerprint for each in results if each.fingerprint), {}),
             provenance=provenance(
                 identity=self._identities[cell.environment.name],
@@ -262,19 +253,6 @@ class Execution:
                 cpu_class=host.cpu_class(),
                 image_digest=batch.built.digest if batch.built else None,
             ),
-        )
-
-    def _unrun(self, cell: Cell, outcome: Outcome, reason: str) -> Record:
-        return Record(
-            cell=describe(cell),
-            key=sha256(f"{cell.id}\0{outcome}\0{reason}".encode()).hexdigest(),
-            outcome=outcome,
-            reason=reason,
-            log=None,
-            repeats=0,
-            trajectories=(),
-            fingerprint={},
-            provenance=None,
         )
 
     def _keep(self, record: Record, *, cached: bool) -> None:
@@ -286,25 +264,6 @@ class Execution:
         if environment.name not in self._broken:
             self._broken[environment.name] = error
             self._listener.failed(environment.name, error)
-
-
-def describe(cell: Cell) -> Description:
-    """Return the cell in the words of a record."""
-    return Description(
-        id=cell.id,
-        workload=cell.workload.name,
-        framework=cell.environment.framework,
-        version=cell.environment.version,
-        flavour=cell.environment.flavour,
-        python=cell.environment.python,
-        environment=cell.environment.name,
-        variant=cell.variant.name,
-        dtype=cell.variant.dtype,
-        options=cell.variant.options,
-        device=cell.device,
-        settings=cell.settings.name,
-        steps=cell.steps,
-    )
 
 
 def _run_limits(limits: Limits) -> RunLimits:

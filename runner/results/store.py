@@ -93,8 +93,18 @@ class Store:
         return path.relative_to(self.folder).as_posix()
 
     def write(self, record: Record) -> None:
-        """Write a record atomically."""
-        resources.write_atomically(self.record_path(record.cell.id, record.key), encode(record))
+        """Write a record atomically.
+
+        Raises:
+            ResultsError: the disk is full, or the folder cannot be written to.
+        """
+        path = self.record_path(record.cell.id, record.key)
+        try:
+            resources.write_atomically(path, encode(record))
+        except OSError as error:
+            raise ResultsError(
+                f"the record cannot be written: {error}", where=str(path), hint="check the disk: repromatrix doctor"
+            ) from error
 
     def read(self, cell_id: str, key: str) -> Record | None:
         """Return the record of that cell and key, or None.

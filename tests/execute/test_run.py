@@ -412,6 +412,32 @@ def test_what_had_finished_before_an_interrupt_is_kept(bench) -> None:
     assert bench.run().ran == 3
 
 
+def test_a_cell_is_kept_as_soon_as_its_last_repeat_ends(bench) -> None:
+    def answer(cells, number):
+        lines, ending = say.everything_ok(cells)
+        # The second repeat is cut short after its second cell.
+        return ([*lines[:5], b"INTERRUPT"] if number else lines), ending
+
+    bench.engine.answer = answer
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    kept = {path.parent.name for path in bench.store.folder.rglob("records/**/*.json")}
+    assert kept == {cell.id.rsplit("/", 1)[1] for cell in bench.cells()[:2]}
+    bench.engine.answer = lambda cells, _: say.everything_ok(cells)
+    assert bench.run().ran == 2
+
+
+def test_what_a_stopped_engine_ends_is_no_failed_cell(bench) -> None:
+    def answer(cells, number):
+        lines, ending = say.everything_ok(cells)
+        return (lines[:1] + ([b"WAIT"] if number else [b"INTERRUPT"])), ending
+
+    bench.engine.answer = answer
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(jobs=2)
+    assert list(bench.store.folder.rglob("records/**/*.json")) == []
+
+
 def _every_file_is_whole(folder: Path) -> None:
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".log"]
     assert [path.name for path in files if path.suffix != ".json"] == []
