@@ -1,12 +1,16 @@
 """A matrix small enough to know by heart, and the functions to write and break it."""
 
+import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from runner.engines.base import Base
+from runner.engines.choose import choose
+from runner.errors import RepromatrixError
 from runner.execute import host
 from runner.images import base as bases
 from runner.images import wheels
@@ -17,6 +21,26 @@ from tests.fakes import Bench
 # The same examples every time: a red build must not depend on luck.
 settings.register_profile("repromatrix", derandomize=True, deadline=None, database=None)
 settings.load_profile("repromatrix")
+
+REQUIRE_DOCKER = "REPROMATRIX_REQUIRE_DOCKER"  # set where a missing engine must not pass as a skipped test
+
+
+@cache
+def _no_docker() -> str:
+    """Return why no Docker engine can be used, or an empty text."""
+    try:
+        choose("docker")
+    except RepromatrixError as error:
+        return error.what
+    return ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("docker") and (reason := _no_docker()):
+        if os.environ.get(REQUIRE_DOCKER):
+            pytest.fail(f"{REQUIRE_DOCKER} is set, but {reason}")
+        pytest.skip(f"{reason}: make engine")
+
 
 SMALL = """\
 format: 1
