@@ -57,6 +57,10 @@ class ResultsError(UsageError):
     """A results folder cannot be read: missing, damaged, or written by a newer release."""
 
 
+class NewerFormatError(ResultsError):
+    """A file of a results folder was written by a newer release; it must not be replaced."""
+
+
 class NothingSelectedError(RepromatrixError):
     """The selection leaves no cell."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.engines.base import BuildSpec, Built, Exit, RunLimits
-from runner.errors import EnvironmentFailedError
+from runner.errors import EnvironmentFailedError, ResultsError
 from runner.execute.run import Execution
 from runner.matrix import Matrix
 from runner.plan import Cell, plan
@@ -156,6 +156,9 @@ class Ears:
 
     def record(self, record: Record, *, cached: bool) -> None:
         self.heard.append(("record", record.cell.id, cached))
+
+    def unreadable(self, cell_id: str, error: ResultsError) -> None:
+        self.heard.append(("unreadable", cell_id, error.what))
 
 
 class Bench:

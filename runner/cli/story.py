@@ -6,7 +6,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from runner.errors import EnvironmentFailedError
+from runner.errors import EnvironmentFailedError, ResultsError
 from runner.results.record import Outcome, Record
 
 
@@ -19,7 +19,6 @@ class Story:
         self._lock = Lock()
         self._bar: Any = None
         self._task: Any = None
-        self._failures: list[str] = []
 
     @classmethod
     def of(cls, options: Namespace) -> Self:
@@ -88,6 +87,10 @@ class Story:
             self.say(f"{'differs':<10} {record.cell.id}: its {record.repeats} repeats do not agree")
         elif cached:
             self.detail(f"{'kept':<10} {record.cell.id}")
+
+    def unreadable(self, cell_id: str, error: ResultsError) -> None:
+        """The record of an earlier run is damaged."""
+        self.say(f"{'damaged':<10} {cell_id}: {error.where}: {error.what}; it runs again")
 
     def _print(self, text: str) -> None:
         with self._lock:

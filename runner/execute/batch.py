@@ -25,9 +25,14 @@ class StoppedError(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class BatchResult:
-    """What one repeat of a batch gave: a `Finished` for every cell, and the fingerprint if one came."""
+    """What one repeat of a batch gave: a `Finished` for every cell, and the fingerprint if one came.
+
+    Attributes:
+        started: how often a cell was begun, over all processes of the repeat.
+    """
 
     finished: dict[str, Finished] = field(default_factory=dict)
+    started: int = 0
     fingerprint: dict[str, Any] = field(default_factory=dict)
 
 
@@ -72,9 +77,11 @@ def run_batch(
     together = _attempt(cells, result, place)
     if together is None:
         return
+    hopeless = together if len(cells) == 1 else None  # a batch of one was alone already
     for cell in [cell for cell in cells if cell.id not in result.finished]:
-        # A batch of one was alone already.
-        failure = together if len(cells) == 1 else _attempt([cell], result, place)
+        failure = hopeless or _attempt([cell], result, place)
+        if failure and not result.started:
+            hopeless = failure  # twice no cell was even begun: the environment fails before any, so no other is tried
         if failure and cell.id not in result.finished:
             failed = Finished(id=cell.id, outcome=failure.outcome, reason=failure.reason, trajectory=None)
             result.finished[cell.id] = failed
@@ -121,7 +128,9 @@ def _read(run: Run, cells: Sequence[Cell], result: BatchResult, place: _Place) -
                     raise BadLineError(f"a second result of {cell_id}")
                 result.finished[cell_id] = finished
                 place.done(finished)
-            case Started() | End():
+            case Started():
+                result.started += 1
+            case End():
                 pass  # for a person who reads along
 
 

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from runner.engines.base import Built, Engine, RunLimits
-from runner.errors import EnvironmentFailedError
+from runner.errors import EnvironmentFailedError, NewerFormatError, ResultsError
 from runner.execute import host
 from runner.execute.batch import BatchResult, run_batch
 from runner.execute.key import provenance, record_key
@@ -46,6 +46,9 @@ class Listener(Protocol):
 
     def record(self, record: Record, *, cached: bool) -> None:
         """A cell's record is in the store."""
+
+    def unreadable(self, cell_id: str, error: ResultsError) -> None:
+        """The record of an earlier run is damaged: the cell runs again and replaces it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +130,6 @@ class Execution:
             broken=tuple(self._broken.items()),
         )
 
-    def keys(self, cells: Sequence[Cell]) -> dict[str, str]:
-        """Return cell id -> key for cells that have a record of this run."""
-        return {cell.id: self._records[cell.id].key for cell in cells}
-
     def _answered(self, cell: Cell) -> bool:
         """Whether the cell needs no process: it is in the store, cannot run here, or its environment is broken."""
         if cell.device != "cpu" and not host.nvidia_devices():
@@ -142,7 +141,13 @@ class Execution:
             self._break(cell.environment, error)
             self._keep(unrun(cell, Outcome.FAILED, f"its environment could not be made: {error.what}"), cached=False)
             return True
-        found = self._store.read(cell.id, key)
+        try:
+            found = self._store.read(cell.id, key)
+        except NewerFormatError:
+            raise
+        except ResultsError as error:
+            self._listener.unreadable(cell.id, error)
+            return False
         if found is None or found.outcome not in _ANSWERS:
             return False
         self._records[cell.id] = found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from runner.errors import ResultsError
+from runner.errors import NewerFormatError, ResultsError
 from runner.results import document as documents
 
 FORMAT = 1
@@ -153,7 +153,7 @@ def decode(data: bytes, where: str) -> Record:
         document = documents.read(data)
         found = document["format"]
         if found != FORMAT:
-            raise ResultsError(
+            raise NewerFormatError(
                 f"a record of format {found}, this release reads format {FORMAT}",
                 where=where,
                 hint="update repromatrix, or run the cells again into another --results folder",

@@ -7,7 +7,7 @@ import pytest
 
 from runner.cli.run import exit_code
 from runner.engines.base import Exit, RunLimits
-from runner.errors import EnvironmentFailedError, ExitCode, NoEngineError
+from runner.errors import EnvironmentFailedError, ExitCode, NewerFormatError, NoEngineError
 from runner.execute import host
 from runner.results.record import Outcome, Record, decode
 from tests import fakes as say
@@ -436,6 +436,33 @@ def test_what_a_stopped_engine_ends_is_no_failed_cell(bench) -> None:
     with pytest.raises(KeyboardInterrupt):
         bench.run(jobs=2)
     assert list(bench.store.folder.rglob("records/**/*.json")) == []
+
+
+def test_a_damaged_record_is_told_and_its_cell_runs_again(bench) -> None:
+    first = bench.run()
+    path = bench.store.record_path(D, of(first, D).key)
+    path.write_bytes(path.read_bytes()[:100])
+    again = bench.run()
+    assert again.ran == 1
+    assert of(again, D) == of(first, D)
+    assert [each[:2] for each in bench.ears.heard if each[0] == "unreadable"] == [("unreadable", D)]
+
+
+def test_a_record_of_a_newer_release_is_not_replaced(bench) -> None:
+    first = bench.run()
+    path = bench.store.record_path(D, of(first, D).key)
+    newer = path.read_bytes().replace(b'"format": 1', b'"format": 2')
+    path.write_bytes(newer)
+    with pytest.raises(NewerFormatError):
+        bench.run()
+    assert path.read_bytes() == newer
+
+
+def test_an_environment_that_fails_before_any_cell_is_tried_twice_and_no_more(bench) -> None:
+    bench.engine.answer = lambda _cells, _number: ([say.fingerprint()], Exit(timed_out=True))
+    summary = bench.run()
+    assert {record.outcome for record in summary.records} == {Outcome.TIMED_OUT}
+    assert len(bench.engine.runs) == 2 * bench.matrix.repeats
 
 
 def _every_file_is_whole(folder: Path) -> None:
