@@ -19,7 +19,12 @@ def run(options: Namespace) -> int:
     _, plan = read(options)
     engine = choose_engine(options, story)
     with ThreadPoolExecutor(max_workers=options.jobs) as pool:
-        outcomes = list(pool.map(lambda each: _ensure(each, engine, story), plan.environments))
+        try:
+            outcomes = list(pool.map(lambda each: _ensure(each, engine, story), plan.environments))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            engine.stop()
+            raise
     ready = [each for each in outcomes if isinstance(each, Ready)]
     if options.json:
         print(

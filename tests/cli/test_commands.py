@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.engines import choose as choosing
-from runner.engines.base import Exit
+from runner.engines.base import BuildSpec, Built, Exit
 from runner.errors import NoEngineError
 from runner.results.record import Outcome, decode, encode
 from runner.results.store import Store
@@ -148,6 +148,20 @@ def test_130_interrupted(command) -> None:
     said = command("run")
     assert said.code == 130
     assert said.err.endswith("repromatrix: interrupted; what had finished is kept\n")
+
+
+def test_130_interrupted_does_not_wait_for_the_builds_under_way(command, monkeypatch) -> None:
+    engine = command.engine
+
+    def build(spec: BuildSpec, _log: Path) -> Built:
+        if spec.name == "numpy-1.0-cpu":
+            raise KeyboardInterrupt
+        assert engine.stopped.wait(5)
+        return Built(reference=spec.name, digest=None)
+
+    monkeypatch.setattr(engine, "build", build)
+    assert command("build", "--jobs", "2").code == 130
+    assert engine.stopped.is_set()
 
 
 def test_a_place_that_cannot_be_written_is_told_without_a_traceback(command) -> None:
