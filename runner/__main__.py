@@ -8,7 +8,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     from runner.cli.main import run  # noqa: PLC0415 - `--help` must not pay for what it does not use
 
-    return run(list(sys.argv[1:] if arguments is None else arguments))
+    if arguments is not None:
+        return run(arguments)
+    return run(sys.argv[1:], own_process=True)
 
 
 if __name__ == "__main__":

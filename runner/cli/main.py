@@ -1,12 +1,15 @@
 """The command line's grammar, and errors -> exit codes. Each command is a function in a module of its own."""
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from runner import __version__
 from runner.errors import ExitCode, RepromatrixError
@@ -28,18 +31,28 @@ _COMMANDS = {
 }
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command; every error that a person can meet becomes a message and an exit code."""
+# What asks a process to end: a job's time limit or its cancelling, a closed terminal.
+_ENDINGS = ("SIGTERM", "SIGHUP")
+
+
+def run(arguments: Sequence[str], *, own_process: bool = False) -> int:
+    """Run one command; every error that a person can meet becomes a message and an exit code.
+
+    With `own_process`, what asks the process to end is answered as Ctrl-C is: nothing is left behind.
+    """
     options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = import_module(f"runner.cli.{_COMMANDS[options.command][0]}").run
     try:
+        if own_process:
+            _end_as_by_ctrl_c()
+        command: Callable[[argparse.Namespace], int] = import_module(f"runner.cli.{_COMMANDS[options.command][0]}").run
         code = int(command(options))
         sys.stdout.flush()  # here, where a reader that has gone is expected
     except RepromatrixError as error:
         print(f"repromatrix: {error}", file=sys.stderr)
         return int(error.exit_code)
     except KeyboardInterrupt:
-        print("repromatrix: interrupted; what had finished is kept", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be what went away
+            print("repromatrix: interrupted; what had finished is kept", file=sys.stderr, flush=True)
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,6 +67,17 @@ def run(arguments: Sequence[str]) -> int:
         return int(ExitCode.INTERNAL)
     else:
         return code
+
+
+def _end_as_by_ctrl_c() -> None:
+    for name in _ENDINGS:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from argparse import Namespace
@@ -81,6 +82,35 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_what_asks_the_process_to_end_is_answered_as_ctrl_c(number: signal.Signals) -> None:
+    source = """
+import sys, time
+from runner.__main__ import main
+from runner.cli import schema
+
+def run(_):
+    try:
+        print("begun", flush=True)
+        time.sleep(60)
+    finally:
+        print("cleaned", flush=True)
+
+schema.run = run
+sys.argv = ["repromatrix", "schema", "matrix"]
+sys.exit(main())
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", source], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "cleaned\n")
+    assert err == "repromatrix: interrupted; what had finished is kept\n"
 
 
 def test_an_engine_that_does_not_answer_is_exit_6(tmp_path: Path) -> None:
