@@ -1,11 +1,14 @@
 """`repromatrix impact A B`: what changes numerically between two versions of a framework.
 
 Makes both environments, locking on the fly what the matrix does not hold, runs every variant on both,
-and prints a verdict per variant. Exit 0: all identical; 1: something changed.
+and prints a verdict per variant. Exit 0: all identical; 1: something changed, or is not deterministic.
 """
 
 import json
+import sys
 from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,65 +21,134 @@ from runner.errors import EnvironmentFailedError, ExitCode, NothingSelectedError
 from runner.execute.run import Execution, Summary
 from runner.images import lock as locks
 from runner.matrix import Environment, Matrix, load
-from runner.matrix.candidates import candidates
+from runner.matrix.candidates import candidates, pairs
 from runner.plan import Cell, cells_of, selected
 from runner.results.store import Store
+
+Sides = tuple[Environment, Environment]
 
 
 def run(options: Namespace) -> int:
     """Compare two versions over every variant that they share."""
     story = Story.of(options)
+    if not (options.before.strip() and options.after.strip()):
+        raise UsageError("name two versions", hint="for example make impact FROM=numpy==1.26.4 TO=numpy==2.4.6")
     matrix = load(options.matrix)
-    options_a, options_b = candidates(matrix, options.before), candidates(matrix, options.after)
-    if options_a[0].framework != options_b[0].framework:
-        raise UsageError(
-            f"{options.before} and {options.after} are different frameworks",
-            hint="for those, see the report's differences between methods: make matrix",
-        )
-    folders: dict[str, Path] = {}
-    before, after = (_locked(each, folders, story) for each in (options_a, options_b))
-    if before.name == after.name:
-        raise UsageError(f"{options.before} and {options.after} are the same environment", hint="name two versions")
+    sides = pairs(matrix, candidates(matrix, options.before), candidates(matrix, options.after))
+    cells = _cells(matrix, sides, options.select)
+    made = _Locks()
+    chosen = _choose(tuple(cells), made, story)
+    before, after = chosen
+    caveats = _caveats(before, after)
+    for caveat in caveats:
+        print(f"{'caveat':<10} {caveat}", file=sys.stderr, flush=True)
     engine = choose_engine(options, story)
-    cells = {each.name: _cells(matrix, each, options.select) for each in (before, after)}
-    both = [*cells[before.name], *cells[after.name]]
-    summary = _execute(both, options=options, matrix=matrix, engine=engine, folders=folders, story=story)
+    summary = _execute(
+        cells[chosen], options=options, matrix=matrix, engine=engine, folders=made.places(chosen), story=story
+    )
     differences = _differences(matrix, before, after, summary)
-    _print(options, before, after, differences)
-    return int(_exit_code(summary, differences))
+    unstable = {each.cell.id for each in summary.records if each.deterministic is False}
+    lines = [_Line(difference=each, unstable=bool({each.a, each.b} & unstable)) for each in differences]
+    if options.json:
+        print(json.dumps(_document(before, after, caveats, lines), indent=1))
+    else:
+        _print(before, after, lines)
+    return int(_exit_code(summary, lines))
 
 
-def _locked(options: tuple[Environment, ...], folders: dict[str, Path], story: Story) -> Environment:
-    """Return the first candidate that has a lock or can be given one; says which it took."""
-    errors = []
-    for environment in options:
-        if locks.is_current(environment):
-            return environment
-        folder = resources.cache() / "locks"
-        try:
-            if not locks.is_current(environment, folder):
-                locks.make(environment, folder)
-        except EnvironmentFailedError as error:
-            errors.append(error)
-            continue
-        folders[environment.name] = folder
-        story.say(f"{'locked':<10} {environment.name} on the fly")
-        return environment
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A pair of cells; `unstable`: the repeats of a side differ, so its first one proves nothing about the pair."""
+
+    difference: Difference
+    unstable: bool
+
+    @property
+    def identical(self) -> bool:
+        return self.difference.verdict is Verdict.IDENTICAL and not self.unstable
+
+    @property
+    def verdict(self) -> str:
+        verdict = self.difference.verdict
+        if not self.unstable:
+            return verdict.value
+        return "not deterministic" if verdict is Verdict.IDENTICAL else f"{verdict.value}, not deterministic"
+
+
+class _Locks:
+    """The locks of the matrix, and those made on the fly in the cache; each environment is tried once."""
+
+    def __init__(self) -> None:
+        self._folder = resources.cache() / "locks"
+        self._tried: dict[str, EnvironmentFailedError | None] = {}
+
+    def problem(self, environment: Environment) -> EnvironmentFailedError | None:
+        """Return why the environment cannot be given a lock, or None once it has one."""
+        if environment.name not in self._tried:
+            self._tried[environment.name] = None
+            try:
+                if not (locks.is_current(environment) or locks.is_current(environment, self._folder)):
+                    locks.make(environment, self._folder)
+            except EnvironmentFailedError as error:
+                self._tried[environment.name] = error
+        return self._tried[environment.name]
+
+    def places(self, environments: Iterable[Environment]) -> dict[str, Path]:
+        """Return where the locks lie that are not the matrix's own."""
+        return {each.name: self._folder for each in environments if not locks.is_current(each)}
+
+
+def _choose(sides: Sequence[Sides], made: _Locks, story: Story) -> Sides:
+    """Return the pair to compare: locked in one flavour, or lockable in one flavour, or else of two flavours."""
+    alike = [pair for pair in sides if pair[0].flavour == pair[1].flavour]
+    ready = [pair for pair in alike if all(map(locks.is_current, pair))]
+    mixed = sorted((pair for pair in sides if pair not in alike), key=lambda pair: not all(map(locks.is_current, pair)))
+    errors: list[EnvironmentFailedError] = []
+    for pair in (*ready, *alike, *mixed):
+        problem = made.problem(pair[0]) or made.problem(pair[1])
+        if not problem:
+            for name in made.places(pair):
+                story.say(f"{'locked':<10} {name} on the fly")
+            return pair
+        errors.append(problem)
     raise errors[0]
 
 
-def _cells(matrix: Matrix, environment: Environment, select: list[str]) -> list[Cell]:
-    cells = [
+def _caveats(before: Environment, after: Environment) -> tuple[str, ...]:
+    if before.flavour == after.flavour:
+        return ()
+    return (f"the flavours differ too: {before.flavour} against {after.flavour}",)
+
+
+def _cells(matrix: Matrix, sides: Sequence[Sides], select: list[str]) -> dict[Sides, list[Cell]]:
+    """Return the selected cells of every pair that has a selected variant on both sides.
+
+    Raises:
+        NothingSelectedError: no pair has one.
+    """
+    found = {}
+    for pair in sides:
+        before, after = ({(c.workload.name, c.variant.name): c for c in _of(matrix, each, select)} for each in pair)
+        if before.keys() & after.keys():
+            found[pair] = [*before.values(), *after.values()]
+    if not found:
+        names = " and ".join(each.name for each in sides[0])
+        raise NothingSelectedError(
+            f"no variant that {names} share is selected by {', '.join(select)}"
+            if select
+            else f"no variant is written for both {names}",
+            hint="see: repromatrix plan",
+        )
+    return found
+
+
+def _of(matrix: Matrix, environment: Environment, select: list[str]) -> list[Cell]:
+    return [
         cell
         for workload in matrix.workloads
         for cell in cells_of(matrix, workload, environment)
         if cell.device == "cpu" and selected(cell, select)
     ]
-    if not cells:
-        raise NothingSelectedError(
-            f"no variant of {environment.name} is selected by {', '.join(select)}", hint="see: repromatrix plan"
-        )
-    return cells
 
 
 def _execute(
@@ -109,32 +181,38 @@ def _differences(matrix: Matrix, before: Environment, after: Environment, summar
     return [compare(sides[before.name][key], sides[after.name][key], allowed) for key in shared]
 
 
-def _print(options: Namespace, before: Environment, after: Environment, differences: list[Difference]) -> None:
-    if options.json:
-        pairs = [
-            {
-                "a": each.a,
-                "b": each.b,
-                "verdict": each.verdict.value,
-                "reason": each.reason,
-                "first_difference": each.first_difference,
-                "max_abs": each.max_abs,
-                "max_rel": each.max_rel,
-                "max_ulp": each.max_ulp,
-                "ulp_dtype": each.ulp_dtype,
-                "steps": each.steps,
-            }
-            for each in differences
-        ]
-        print(json.dumps({"before": before.name, "after": after.name, "pairs": pairs}, indent=1))
-        return
+def _document(before: Environment, after: Environment, caveats: tuple[str, ...], lines: list[_Line]) -> dict[str, Any]:
+    pairs_found = [
+        {
+            "a": each.difference.a,
+            "b": each.difference.b,
+            "verdict": each.difference.verdict.value,
+            "not_deterministic": each.unstable,
+            "reason": each.difference.reason,
+            "first_difference": each.difference.first_difference,
+            "max_abs": each.difference.max_abs,
+            "max_rel": each.difference.max_rel,
+            "max_ulp": each.difference.max_ulp,
+            "ulp_dtype": each.difference.ulp_dtype,
+            "steps": each.difference.steps,
+            "same_cpu_class": each.difference.same_cpu_class,
+            "caveats": list(each.difference.caveats),
+        }
+        for each in lines
+    ]
+    return {"before": before.name, "after": after.name, "caveats": list(caveats), "pairs": pairs_found}
+
+
+def _print(before: Environment, after: Environment, lines: list[_Line]) -> None:
     print(f"{before.name} -> {after.name}\n")
-    width = max(len(_variant(each)) for each in differences)
-    print(f"{'variant':<{width}}  {'verdict':<12}  {'first step':>10}  {'largest ULP':>11}  largest difference")
-    for each in differences:
-        print(f"{_variant(each):<{width}}  {each.verdict.value:<12}  {_numbers(each)}")
-    changed = [each for each in differences if each.verdict is not Verdict.IDENTICAL]
-    print(f"\n{len(differences) - len(changed)} of {len(differences)} variants keep every bit of their losses")
+    width = max(len(_variant(each.difference)) for each in lines)
+    wide = max(12, *(len(each.verdict) for each in lines))
+    print(f"{'variant':<{width}}  {'verdict':<{wide}}  {'first step':>10}  {'largest ULP':>11}  largest difference")
+    for each in lines:
+        print(f"{_variant(each.difference):<{width}}  {each.verdict:<{wide}}  {_numbers(each.difference)}")
+    print(f"\n{sum(each.identical for each in lines)} of {len(lines)} variants keep every bit of their losses")
+    for caveat in dict.fromkeys(caveat for each in lines for caveat in each.difference.caveats):
+        print(f"caveat: {caveat}")
 
 
 def _variant(difference: Difference) -> str:
@@ -150,10 +228,10 @@ def _numbers(difference: Difference) -> str:
     return f"{first:>10}  {ulp:>11}  {difference.max_abs:.3g} ({difference.ulp_dtype})"
 
 
-def _exit_code(summary: Summary, differences: list[Difference]) -> ExitCode:
+def _exit_code(summary: Summary, lines: list[_Line]) -> ExitCode:
     if any(record.outcome.value in ("failed", "timed_out") for record in summary.records):
         return ExitCode.CELL_FAILED
-    same = all(each.verdict is Verdict.IDENTICAL or _absent_on_both(each, summary) for each in differences)
+    same = all(each.identical or _absent_on_both(each.difference, summary) for each in lines)
     return ExitCode.OK if same else ExitCode.DIFFERENCE
 
 

@@ -20,6 +20,7 @@ MEANT = [
     ("numpy==2.0", ["numpy-2.0-cpu"], "numpy==2.0"),  # a version that the matrix has
     ("numpy==1.5", ["numpy-1.5-cpu"], "numpy==1.5"),  # one that it does not have
     ("NumPy == 1.5", ["numpy-1.5-cpu"], "numpy==1.5"),
+    ("numpy==2.0.0", ["numpy-2.0-cpu"], "numpy==2.0"),  # PEP 440: the same version
     ("torch==3.0", ["torch-3.0-cuda", "torch-3.0-cpu"], "torch==3.0"),  # flavours in the order of the file
     ("torch[cpu]==3.0", ["torch-3.0-cpu"], "torch==3.0+cpu"),
     ("torch[cpu]==4.5", ["torch-4.5-cpu"], "torch==4.5+new"),  # like the newest one that is not newer
@@ -40,6 +41,7 @@ def test_what_is_meant(small_matrix, asked: str, names: list[str], package: str)
     [
         ("nunpy==1.0", "no framework 'nunpy'", "did you mean 'numpy'"),
         ("torch[rocm]==3.0", "no flavour 'rocm'", "expected one of: cpu, cuda"),
+        ("torch==3.0+cpu", "a local version", "FRAMEWORK[FLAVOUR]==VERSION, like torch[cpu]==3.0"),
         ("torch>=3.0", "not one exact version", "torch==2.8.0"),
         ("torch", "not one exact version", "torch==2.8.0"),
         ("torch==3.*", "not one exact version", "torch==2.8.0"),
