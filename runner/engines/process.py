@@ -11,7 +11,6 @@ import os
 import selectors
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import BinaryIO
 from runner import resources
 from runner.engines.base import BuildSpec, Built, Exit, RunLimits
 from runner.engines.failure import build_failure
+from runner.engines.homes import Homes
 from runner.engines.stream import Runs, Stream, StreamedRun
 from runner.engines.supervised import Commands, Supervised
 from runner.engines.tools import find_uv, uv_version
@@ -98,6 +98,7 @@ class ProcessEngine:
     def __init__(self) -> None:
         self._commands = Commands()
         self._runs = Runs()
+        self._homes = Homes()
 
     def describe(self) -> str:
         """Return the engine and its version in one line."""
@@ -122,9 +123,9 @@ class ProcessEngine:
                 return built
             # Built in its final place, since scripts carry their path; the marker, written last, makes it whole.
             shutil.rmtree(folder, ignore_errors=True)
-            with tempfile.TemporaryDirectory(prefix="repromatrix-") as home:
-                for step, environment in _steps(spec, folder, Path(home)):
-                    ended = self._commands.run(step, environment=environment, folder=Path(home), log=log)
+            with self._homes.home() as home:
+                for step, environment in _steps(spec, folder, home):
+                    ended = self._commands.run(step, environment=environment, folder=home, log=log)
                     if not ended.clean:
                         shutil.rmtree(folder, ignore_errors=True)
                         raise build_failure(spec.name, ended, log)
@@ -145,11 +146,11 @@ class ProcessEngine:
         log.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             story = stack.enter_context(log.open("ab", buffering=0))
-            home = stack.enter_context(tempfile.TemporaryDirectory(prefix="repromatrix-", ignore_cleanup_errors=True))
+            home = stack.enter_context(self._homes.home())
             command = Supervised(
                 [str(folder / "bin" / "python"), str(folder / "repromatrix" / "entrypoint.py")],
-                environment=_environment(Path(home), folder) | _gpu_variables(gpu=gpu) | own | dict(variables),
-                folder=Path(home),
+                environment=_environment(home, folder) | _gpu_variables(gpu=gpu) | own | dict(variables),
+                folder=home,
                 stdin=subprocess.PIPE,
                 memory_mib=limits.memory_mib,
                 processes=limits.processes,

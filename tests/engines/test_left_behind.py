@@ -14,6 +14,7 @@ import pytest
 
 from runner.engines import owner
 from runner.engines.docker import OWNER_LABEL, DockerEngine
+from runner.engines.process import ProcessEngine
 from tests.engines.conftest import LIMITS, Bench
 
 # A child in a session of its own, whose parent has gone: neither a process group nor a parent's death reaches it.
@@ -117,11 +118,38 @@ def test_too_many_processes_end_the_run(process_bench: Bench) -> None:
     assert end.explain(LIMITS) == "more than 64 processes and threads"
 
 
-def test_temporary_files_go_with_the_run(process_bench: Bench) -> None:
+@pytest.fixture
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], set[Path]]:
+    """Return what lists the homes in a cache that no other test uses."""
+    monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path))
+    return lambda: set((tmp_path / "runs").iterdir())
+
+
+def test_temporary_files_go_with_the_run(process_bench: Bench, homes: Callable[[], set[Path]], tmp_path: Path) -> None:
     lines, _ = process_bench.run("import tempfile; print(tempfile.mkdtemp(), flush=True)")
     folder = Path(lines[0].decode())
-    assert folder.parent.name.startswith("repromatrix-")
-    assert not folder.parent.exists()
+    assert folder.parent.parent == tmp_path / "runs"
+    assert homes() == set()
+
+
+def test_the_home_of_a_killed_runner_is_swept_and_that_of_a_living_one_is_not(
+    process_bench: Bench, homes: Callable[[], set[Path]]
+) -> None:
+    with start_runner(process_bench, FAMILY + "time.sleep(600)") as living:
+        assert living.stdout
+        living.stdout.readline()
+        kept = homes()
+        assert len(kept) == 2  # the folder and its mark
+        with start_runner(process_bench, FAMILY + "time.sleep(600)") as killed:
+            assert killed.stdout
+            killed.stdout.readline()
+            killed.kill()
+        assert len(homes()) == 4
+        with replace(process_bench, engine=ProcessEngine()).start(b""):
+            assert kept < homes()
+        assert homes() == kept
+        living.send_signal(signal.SIGINT)
+    assert homes() == set()
 
 
 @pytest.mark.docker
