@@ -1,10 +1,12 @@
 """The connection to a Docker engine: the one DOCKER_HOST or the current docker context names."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from runner.errors import NoEngineError
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 _ANSWER_SECONDS = 300  # of an engine that is busy with builds
 _SYSTEM_ERROR = re.compile(r"Error\(\d+, '([^']+)'")
 _CONNECTIONS = 64  # a run under way holds one
+_HERE = "unset DOCKER_HOST, or docker context use default, on that engine's own machine; or use --engine process"
 
 
 def connect() -> "APIClient":
@@ -30,7 +33,11 @@ def connect() -> "APIClient":
     if os.environ.get("DOCKER_TLS_VERIFY") or not host.startswith(("unix://", "tcp://")):
         raise NoEngineError(
             f"the Docker engine {host} is not reached by a plain socket, the only kind that can be half-closed",
-            hint="ssh -L /tmp/docker.sock:/var/run/docker.sock HOST, then DOCKER_HOST=unix:///tmp/docker.sock",
+            hint=_HERE,
+        )
+    if not _on_this_machine(host):
+        raise NoEngineError(
+            f"the Docker engine {host} is on another machine, whose CPU class the records would not tell", hint=_HERE
         )
     try:
         client = docker.APIClient(base_url=host, version="auto", timeout=_ANSWER_SECONDS, max_pool_size=_CONNECTIONS)
@@ -41,6 +48,14 @@ def connect() -> "APIClient":
             hint="make engine (Debian, Ubuntu), start Docker, or use --engine process",
         ) from error
     return client
+
+
+def _on_this_machine(host: str) -> bool:
+    try:
+        name = urlsplit(host).hostname or "localhost"  # as the SDK fills it in; and for a socket in the file system
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def engine_host() -> str:

@@ -95,6 +95,25 @@ def test_an_engine_whose_input_cannot_be_closed_is_refused(monkeypatch: pytest.M
         connect()
 
 
+@pytest.mark.parametrize("host", ["tcp://build-server:2375", "tcp://192.0.2.7:2375", "tcp://[2001:db8::1]:2375"])
+def test_an_engine_on_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    monkeypatch.delenv("DOCKER_TLS_VERIFY", raising=False)
+    with pytest.raises(NoEngineError, match="on another machine, whose CPU class") as caught:
+        connect()
+    assert host in caught.value.what
+    assert "unset DOCKER_HOST" in caught.value.hint
+    assert "--engine process" in caught.value.hint
+
+
+@pytest.mark.parametrize("host", ["tcp://127.0.0.1:9", "tcp://localhost:9", "tcp://[::1]:9", "tcp://:9"])
+def test_an_engine_on_a_port_of_this_machine_is_asked(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    monkeypatch.delenv("DOCKER_TLS_VERIFY", raising=False)
+    with pytest.raises(NoEngineError, match="no Docker engine answers"):
+        connect()
+
+
 def test_an_old_docker_behind_a_new_one_without_buildx_is_taken(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
