@@ -92,6 +92,8 @@ profiles:
   both: {environments: ["*"], exclude_environments: [numpy-1.0-cpu]}
 tolerances:
   float64: {relative: 1.0e-7, absolute: 1.0e-7, source: defaults of a framework}
+  float32: {relative: 1.3e-6, absolute: 1.0e-5, source: defaults of a framework}
+  float16: {relative: 1.0e-3, absolute: 1.0e-5, source: defaults of a framework}
 """
 
 WriteMatrix = Callable[..., Path]
@@ -108,7 +110,7 @@ def write_matrix(tmp_path: Path) -> WriteMatrix:
             content = content.replace(old, new)
         path = tmp_path / "matrix.yaml"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        (tmp_path / "published.json").write_text("{}")
+        (tmp_path / "published.json").write_text('{"losses": {"NumPy": []}}')
         return path
 
     return write

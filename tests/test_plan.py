@@ -93,9 +93,18 @@ def test_the_environments_of_a_plan_come_once_and_in_order(small_matrix) -> None
 
 def test_a_variant_may_be_for_some_flavours_only(small_matrix) -> None:
     matrix = small_matrix(
-        ("{dtypes: [float32], options: {gradient: auto}}", "{dtypes: [float32], flavours: [cpu], options: {}}")
+        ("{dtypes: [float64], steps: 1,", "{dtypes: [float64], flavours: [other], steps: 1,"),
+        (
+            "  - framework: torch\n",
+            (
+                '  - {framework: numpy, flavour: other, versions: ["3.0"], packages: ["numpy=={version}"]}\n'
+                "  - framework: torch\n"
+            ),
+        ),
+        ("*/numpy-1.0-cpu/unrolled", "*/numpy-1.0-cpu/parallel-float32"),
     )
-    assert not [cell for cell in universe(matrix) if cell.environment.framework == "torch"]
+    ids = [cell.id for cell in universe(matrix) if cell.variant.name == "unrolled"]
+    assert ids == ["tiny/numpy-3.0-other/unrolled"]
 
 
 # profile, what stands in the small matrix, what replaces it, the message, what was meant
@@ -188,7 +197,10 @@ def test_an_id_is_read_back_in_one_way_only(tmp_path_factory, workload, flavour,
     document = {
         "format": 1,
         "environments": [
-            {"framework": "f", "flavour": flavour, "versions": ["1"], "packages": ["f"], "devices": [f"cuda:{number}"]}
+            {
+                "framework": "jax", "flavour": flavour, "versions": ["1"], "packages": ["f"],
+                "devices": [f"cuda:{number}"],
+            }
         ],
         "workloads": {
             workload: {
@@ -196,17 +208,18 @@ def test_an_id_is_read_back_in_one_way_only(tmp_path_factory, workload, flavour,
                 "hidden_bias": "0", "output_bias": "0", "learning_rate": "1",
             }
         },
-        "variants": {"f": {variant: {"dtypes": ["float32"], "options": {}}}},
+        "variants": {"jax": {variant: {"dtypes": ["float32"], "options": {}}}},
         "settings": {settings: {}, "default": {}},
         "include": [{"cells": "*", "settings": settings, "reason": "to have both"}],
         "profiles": {"default": {"environments": ["*"]}},
+        "tolerances": {"float32": {"relative": 0, "absolute": 0, "source": "none"}},
     }  # fmt: skip
     path = tmp_path_factory.getbasetemp() / "ids.yaml"
     path.write_text(json.dumps(document))
     form = re.compile(r"(?P<w>[^/]+)/(?P<e>[^/]+)/(?P<v>[^/@+]+)(@(?P<d>[^+]+))?(\+(?P<s>.+))?")
     for cell in universe(load(path)):
         found = form.fullmatch(cell.id)
-        assert found.group("w", "e", "v", "d") == (workload, f"f-1-{flavour}", variant, f"cuda{number}")
+        assert found.group("w", "e", "v", "d") == (workload, f"jax-1-{flavour}", variant, f"cuda{number}")
         assert (found["s"] or "default") == cell.settings.name
 
 

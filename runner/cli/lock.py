@@ -66,7 +66,7 @@ def _check(environments: list[Environment], story: Story, *, as_json: bool) -> i
     states = {each.name: _state(each) for each in environments}
     wrong = [each for each in environments if states[each.name] != "current"]
     for each in wrong:
-        story.say(f"{states[each.name]:<10} {each.name} (matrix.yaml:{each.line})")
+        story.say(f"{states[each.name]:<10} {each.name} ({each.where})")
     if as_json:
         print(json.dumps(states))
     story.say(f"{len(environments) - len(wrong)} of {len(environments)} locks answer matrix.yaml")

@@ -66,14 +66,14 @@ def read(environment: Environment, folder: Path | None = None) -> Lock:
     path = path_of(environment, folder)
     if not path.is_file():
         raise EnvironmentFailedError(
-            f"{environment.name} (matrix.yaml:{environment.line}) has no lock",
+            f"{environment.name} ({environment.where}) has no lock",
             where=str(path),
             hint=f"make it: repromatrix lock --select {environment.name}",
         )
     text = _text(path)
     if _request_of(text) != _request(environment):
         raise EnvironmentFailedError(
-            f"the lock of {environment.name} answers another request than matrix.yaml:{environment.line} makes",
+            f"the lock of {environment.name} answers another request than {environment.where} makes",
             where=str(path),
             hint=f"make it again: repromatrix lock --select {environment.name}",
         )
@@ -96,7 +96,7 @@ def make(environment: Environment, folder: Path | None = None) -> bool:
     if resolved is None:
         raise EnvironmentFailedError(
             f"{environment.name} cannot be resolved: {reason}",
-            where=f"matrix.yaml:{environment.line}",
+            where=environment.where,
             hint="check the versions there and the package index: repromatrix doctor",
         )
     text = _header(environment) + resolved

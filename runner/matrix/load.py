@@ -8,6 +8,7 @@ from typing import Any
 from runner.errors import MatrixError
 from runner.matrix.check import check, suggest
 from runner.matrix.document import MAX_BYTES, Document, parse, too_large
+from runner.matrix.meaning import check_meaning
 from runner.matrix.model import (
     DEFAULT_SETTINGS,
     Environment,
@@ -46,6 +47,7 @@ def load(path: Path) -> Matrix:
         raise too_large(path.name)
     document = parse(_text(data, path.name), path.name)
     check(document, path.name)
+    check_meaning(document, path)
     return _Reader(path, document).matrix()
 
 
@@ -128,6 +130,7 @@ class _Reader:
             variables=_pairs(entry.get("variables", {})),
             suffix=suffix,
             line=line,
+            file=self.path.name,
         )
 
     def _variants(self, frameworks: set[str]) -> tuple[Variant, ...]:
@@ -188,8 +191,6 @@ class _Reader:
     def _published(self, workload: str, entry: Mapping[str, Any], variants: tuple[Variant, ...]) -> PublishedTable:
         data = self.path.parent / entry["data"]
         at = ("workloads", workload, "published")
-        if not data.is_file():
-            raise self._fail(f"no such file: {entry['data']}", *at, "data", hint="the path is relative to matrix.yaml")
         known = {(each.framework, each.name) for each in variants}
         columns = []
         for title, column in entry["columns"].items():

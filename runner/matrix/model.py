@@ -37,6 +37,12 @@ class Environment:
     variables: tuple[tuple[str, str], ...]
     suffix: str
     line: int
+    file: str
+
+    @property
+    def where(self) -> str:
+        """File and line, for messages."""
+        return f"{self.file}:{self.line}"
 
     @property
     def name(self) -> str:

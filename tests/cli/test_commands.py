@@ -177,7 +177,7 @@ def test_published_figures_that_are_no_json_are_told(command, write_matrix) -> N
     (command.folder / "published.json").write_text("102 losses")
     said = command("run")
     assert said.code == 2
-    assert "published.json: not published figures in JSON" in said.err
+    assert "matrix.yaml:28: published.json holds no published losses" in said.err
 
 
 # Results on standard output, the story on standard error.
@@ -315,7 +315,7 @@ def test_run_writes_the_manifest_of_what_must_be_there(command) -> None:
     manifest = Store(command.folder / "results").read_manifest()
     assert [each.id for each in manifest.entries][-1] == "tiny/numpy-1.0-cpu/unrolled"
     assert manifest.entries[-1].reason == "not written for that version"
-    assert manifest.tolerances == (("float64", 1e-7, 1e-7, "defaults of a framework"),)
+    assert manifest.tolerances[0] == ("float64", 1e-7, 1e-7, "defaults of a framework")
 
 
 def test_a_second_run_writes_the_same_bytes(command) -> None:

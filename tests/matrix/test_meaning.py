@@ -1,0 +1,32 @@
+"""What a schema cannot say: a name that exists nowhere is told with its line and what was meant."""
+
+import pytest
+
+from runner.errors import MatrixError
+from runner.matrix import load
+
+# what stands in the small matrix, what replaces it, the message, the hint
+WRONG = [
+    ("  - framework: torch\n", "  - framework: tprch\n", "there is no images/tprch/entrypoint.py", "torch"),
+    ('["torch=={version}"]', '["torch=={ver}"]', "not a requirement: 'torch=={ver}'", "{version}"),
+    ("steps: 1, options: {loop", "steps: 1, flavours: [cpo], options: {loop", "has the flavour 'cpo'", "'cpu'"),
+    (
+        "dtypes: [float32], options: {gradient: auto}",
+        "dtypes: [bfloat16], options: {}",
+        "no tolerance for bfloat16",
+        "add",
+    ),
+    ("        NumPy: {framework", "        NumPi: {framework", "no column 'NumPi'", "'NumPy'"),
+    ("data: published.json", "data: publisht.json", "no such file: publisht.json", "relative to matrix.yaml"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message", "hint"), WRONG, ids=[each[2] for each in WRONG])
+def test_a_name_that_exists_nowhere(write_matrix, old: str, new: str, message: str, hint: str) -> None:
+    path = write_matrix((old, new))
+    line = next(i for i, text in enumerate(path.read_text().splitlines(), 1) if new.strip() in text)
+    with pytest.raises(MatrixError) as caught:
+        load(path)
+    assert message in caught.value.what
+    assert hint in caught.value.hint
+    assert caught.value.where == f"matrix.yaml:{line}"
