@@ -25,7 +25,7 @@ class Finding:
 
 
 def run(options: Namespace) -> int:
-    """Look at everything; exit 0 if the default matrix can run here."""
+    """Look at everything; exit 4 if something is missing that no run can do without."""
     checks: list[Callable[[Namespace], list[Finding]]] = [
         _platform, _engines, _interpreters, _sources, _registry, _disk, _gpu, _locks,
     ]  # fmt: skip
@@ -169,5 +169,5 @@ def _locks(options: Namespace) -> list[Finding]:
     without = [each.name for each in environments if not is_current(each)]
     found = f"{len(environments) - len(without)} of {len(environments)} environments"
     return [
-        Finding(name="locks", ok=not without, needed=False, found=found, hint=f"make lock  ({', '.join(without[:5])})")
+        Finding(name="locks", ok=not without, needed=True, found=found, hint=f"make lock  ({', '.join(without[:5])})")
     ]
