@@ -10,7 +10,7 @@ from runner.results.store import Store, merge
 
 
 def run(options: Namespace) -> int:
-    """Merge, and with --expect say which planned cells nobody delivered."""
+    """Merge, and say which cells have no record: those that a folder names, and with --expect the planned ones."""
     story = Story.of(options)
     expected = _expected(options.expect) if options.expect else []
     merged = merge(options.sources, Store(options.results), expected)
@@ -18,7 +18,7 @@ def run(options: Namespace) -> int:
         story.say(f"{'unfinished':<10} {source}: its run wrote no manifest")
     for cell_id in merged.missing:
         story.say(f"{'missing':<10} {cell_id}")
-    count = len(merged.manifest.entries) - len(merged.missing)
+    count = sum(each.key is not None and each.id not in merged.missing for each in merged.manifest.entries)
     story.say(f"{count} cells from {len(options.sources)} folders, {len(merged.missing)} missing ({options.results})")
     return int(ExitCode.CELL_FAILED if merged.missing or merged.unfinished else ExitCode.OK)
 

@@ -16,7 +16,7 @@ from typing import Any
 from runner import resources
 from runner.errors import ResultsError
 from runner.results import document as documents
-from runner.results.record import Record, decode, encode
+from runner.results.record import Outcome, Record, decode, encode
 
 FORMAT = 1
 _KEY_CHARACTERS = 16
@@ -217,7 +217,7 @@ class Merged:
 
     Attributes:
         manifest: the union, in the order of the expected cells where those were given.
-        missing: expected cells that no source holds.
+        missing: cells without a record that were expected, or that a source's manifest names.
         unfinished: sources without a manifest: a run that ended before it wrote one.
     """
 
@@ -230,42 +230,92 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
     """Copy the latest runs of several results folders into one.
 
     An expected cell that nobody delivers stands in the manifest without a record, so that the report names it.
+    Of a cell in several folders the one that ran is taken.
 
     Raises:
-        ResultsError: a source is damaged, or none has a finished run.
+        ResultsError: a source is damaged, none has a finished run, or two give different numbers for one cell.
     """
     manifests, unfinished = [], []
+    found: dict[str, _Delivery] = {}
+    sources = tuple(sources)
     for source in sources:
         store = Store(source)
         if not store.has_manifest:
             unfinished.append(source)
             continue
-        manifest = store.read_manifest()
-        manifests.append(manifest)
-        for record in store.records(manifest)[0]:
-            target.write(record)
-            if record.log and store.place_of_log(record.log).is_file():
-                log = store.place_of_log(record.log).read_bytes()
-                resources.write_atomically(target.place_of_log(record.log), log)
+        manifests.append(store.read_manifest())
+        for delivery in _deliveries(store, manifests[-1]):
+            known = found.get(delivery.entry.id)
+            found[delivery.entry.id] = _chosen(known, delivery, sources) if known else delivery
     if not manifests:
         raise ResultsError(
             "none of the folders holds a finished run",
             where=" ".join(map(str, unfinished)),
             hint="name at least one results folder: repromatrix merge DIR ...",
         )
-    found = {entry.id: entry for manifest in manifests for entry in manifest.entries}
+    for delivery in found.values():
+        _copy(delivery, target)
     absent = {cell_id: Entry(id=cell_id, key=_NO_RECORD, reason=None) for cell_id in expected if cell_id not in found}
-    order = [*expected, *(cell_id for cell_id in found if cell_id not in set(expected))]
+    entries = {cell_id: each.entry for cell_id, each in found.items()} | absent
     merged = Manifest(
         profile=manifests[0].profile,
-        entries=tuple({**found, **absent}[cell_id] for cell_id in order),
+        entries=tuple(entries[cell_id] for cell_id in dict.fromkeys((*expected, *found))),
         published=tuple({each.workload: each for manifest in manifests for each in manifest.published}.values()),
         tolerances=manifests[0].tolerances,
     )
     target.write_manifest(merged)
     there = {record.cell.id for record in target.records(merged)[0]}
-    missing = tuple(cell_id for cell_id in expected if cell_id not in there)
+    due = {*expected, *(each.id for each in merged.entries if each.key is not None)}
+    missing = tuple(each.id for each in merged.entries if each.id in due - there)
     return Merged(manifest=merged, missing=missing, unfinished=tuple(unfinished))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Delivery:
+    """What one folder holds of a cell; no record: left out there, or gone."""
+
+    store: Store
+    entry: Entry
+    record: Record | None
+
+    @property
+    def rank(self) -> int:
+        """The less the better: ran, failed, not run, no record, left out."""
+        if self.record is None:
+            return 3 if self.entry.key is not None else 4
+        return {Outcome.OK: 0, Outcome.FAILED: 1, Outcome.TIMED_OUT: 1}.get(self.record.outcome, 2)
+
+
+def _deliveries(store: Store, manifest: Manifest) -> Iterable[_Delivery]:
+    for entry in manifest.entries:
+        record = store.read(entry.id, entry.key) if entry.key is not None else None
+        yield _Delivery(store=store, entry=entry, record=record)
+
+
+def _chosen(known: _Delivery, other: _Delivery, sources: Sequence[Path]) -> _Delivery:
+    """Return which of two folders' results of one cell is taken: one that ran before one that did not.
+
+    Raises:
+        ResultsError: both ran and gave different numbers; taking either would lose the other unseen.
+    """
+    a, b = known.record, other.record
+    if a and b and a.trajectories and b.trajectories and set(a.trajectories) != set(b.trajectories):
+        rest = " ".join(str(each) for each in sources if each != other.store.folder)
+        raise ResultsError(
+            f"two different results of {known.entry.id} (keys {a.key[:_KEY_CHARACTERS]} and "
+            f"{b.key[:_KEY_CHARACTERS]}): one in {known.store.folder}, one in {other.store.folder}",
+            hint=f"leave one of the two out, and report it on its own: repromatrix merge {rest}",
+        )
+    return min(known, other, key=lambda each: each.rank)
+
+
+def _copy(delivery: _Delivery, target: Store) -> None:
+    record, store = delivery.record, delivery.store
+    if record is None:
+        return
+    target.write(record)
+    if record.log and store.place_of_log(record.log).is_file():
+        resources.write_atomically(target.place_of_log(record.log), store.place_of_log(record.log).read_bytes())
 
 
 def _entry(entry: dict[str, Any]) -> Entry:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,68 @@ def test_a_cell_that_was_promised_and_has_no_record_is_missing_by_name(tmp_path,
     merged = merge([one], store, ["tiny/a-1-cpu/x", "tiny/a-1-cpu/y"])
     assert merged.missing == ("tiny/a-1-cpu/y",)
     assert store.records(merged.manifest)[1] == ("tiny/a-1-cpu/y",)
+
+
+def test_a_record_that_is_gone_is_missing_whoever_asked_for_it(tmp_path, store, a_record) -> None:
+    one = _run(tmp_path / "one", a_record, "tiny/a-1-cpu/x", "tiny/a-1-cpu/y")
+    Store(one).record_path("tiny/a-1-cpu/y", "a1" * 32).unlink()
+    manifest = Store(one).read_manifest()
+    left_out = Entry(id=OTHER, key=None, reason="not written for it")
+    Store(one).write_manifest(replace(manifest, entries=(*manifest.entries, left_out)))
+    assert merge([one], store).missing == ("tiny/a-1-cpu/y",)
+
+
+def _delivered(folder: Path, record: Record | None, key: str = "a1" * 32) -> Path:
+    if record:
+        Store(folder).write(record)
+    entry = Entry(id="tiny/a-1-cpu/x", key=record.key if record else key, reason=None)
+    Store(folder).write_manifest(Manifest(profile="p", entries=(entry,), published=(), tolerances=()))
+    return folder
+
+
+def _other(record: Record) -> Record:
+    (first,) = record.trajectories
+    return replace(record, trajectories=(replace(first, losses=("0x1.0000000000000p+0", "nan")),))
+
+
+@pytest.mark.parametrize("key", ["a1" * 32, "d4" * 32], ids=["the same key", "another key"])
+def test_two_results_of_one_cell_are_a_conflict_and_nothing_is_written(tmp_path, store, a_record, key) -> None:
+    one = _delivered(tmp_path / "one", a_record(cell="tiny/a-1-cpu/x"))
+    two = _delivered(tmp_path / "two", _other(a_record(cell="tiny/a-1-cpu/x", key=key)))
+    with pytest.raises(ResultsError, match="two different results of tiny/a-1-cpu/x") as caught:
+        merge([one, two], store)
+    assert str(one) in caught.value.what
+    assert str(two) in caught.value.what
+    assert caught.value.hint.endswith(f"repromatrix merge {one}")
+    assert not store.folder.exists()
+
+
+def test_two_keys_with_the_same_numbers_are_no_conflict_and_the_first_is_taken(tmp_path, store, a_record) -> None:
+    one = _delivered(tmp_path / "one", a_record(cell="tiny/a-1-cpu/x"))
+    two = _delivered(tmp_path / "two", a_record(cell="tiny/a-1-cpu/x", key="d4" * 32))
+    assert [each.key for each in store.records(merge([one, two], store).manifest)[0]] == ["a1" * 32]
+
+
+@pytest.mark.parametrize("key", ["a1" * 32, "d4" * 32], ids=["the same key", "another key"])
+@pytest.mark.parametrize("worse", [*Outcome, None])
+@pytest.mark.parametrize("first", [True, False])
+def test_of_two_folders_the_cell_that_ran_is_taken(tmp_path, store, a_record, key, worse, first) -> None:
+    good = _delivered(tmp_path / "good", a_record(cell="tiny/a-1-cpu/x"))
+    bad = a_record(cell="tiny/a-1-cpu/x", key=key, outcome=worse, reason="why", trajectories=()) if worse else None
+    if worse is Outcome.OK:
+        bad = a_record(cell="tiny/a-1-cpu/x", key=key)
+    other = _delivered(tmp_path / "bad", bad, key)
+    merged = merge([good, other] if first else [other, good], store)
+    (record,) = store.records(merged.manifest)[0]
+    assert record.outcome is Outcome.OK
+    assert merged.missing == ()
+
+
+def test_a_failure_is_not_hidden_by_a_cell_that_was_not_run(tmp_path, store, a_record) -> None:
+    words = {"cell": "tiny/a-1-cpu/x", "reason": "why", "trajectories": ()}
+    one = _delivered(tmp_path / "one", a_record(outcome=Outcome.SKIPPED, **words))
+    two = _delivered(tmp_path / "two", a_record(outcome=Outcome.FAILED, key="d4" * 32, **words))
+    assert store.records(merge([one, two], store).manifest)[0][0].outcome is Outcome.FAILED
 
 
 def test_tables_of_all_folders_are_kept(tmp_path: Path, store: Store, a_record) -> None:
