@@ -56,9 +56,9 @@ class PredictionCheck:
     by: Passes
 
     @property
-    def reproduced(self) -> bool:
-        """Whether either forward pass of the named variant is the printed one."""
-        return self.by.agreeing is not None
+    def reproduced(self) -> bool | None:
+        """Whether either forward pass of the named variant is the printed one; None: there is none."""
+        return self.by.agreeing is not None if self.by.forwards else None
 
 
 def check(

@@ -53,6 +53,14 @@ class ColumnCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotRun:
+    """A printed column that no setup of the run answers for, and why."""
+
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """A whole table against the records; columns and predictions in the table's order, newest setup first."""
 
@@ -61,7 +69,7 @@ class Check:
     columns: tuple[ColumnCheck, ...]
     predictions: tuple[PredictionCheck, ...]
     contradictions: tuple[Contradiction, ...]
-    not_run: tuple[str, ...]
+    not_run: tuple[NotRun, ...]
 
     @property
     def newest(self) -> tuple[ColumnCheck, ...]:
@@ -90,8 +98,20 @@ def check(published: Published, records: Sequence[Record]) -> Check:
         columns=tuple(columns),
         predictions=tuple(finals),
         contradictions=contradictions(table),
-        not_run=tuple(title for title in table.losses if title not in {each.title for each in columns}),
+        not_run=tuple(
+            NotRun(title=title, reason=_not_run(mapped.get(title), records, published.workload))
+            for title in table.losses
+            if title not in {each.title for each in columns}
+        ),
     )
+
+
+def _not_run(column: Column | None, records: Sequence[Record], workload: str) -> str:
+    if column is None:
+        return "no variant is named for it"
+    if any(each.cell.framework == column.framework for each in records):
+        return f"no record of {column.framework} with the workload {workload} in this run"
+    return f"no record of {column.framework} in this run"
 
 
 def _column(

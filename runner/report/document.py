@@ -78,7 +78,8 @@ def _published(view: PublishedView) -> dict[str, Any]:
         "predictions": {
             "total": view.predictions_total,
             "reproduced": view.predictions_reproduced,
-            "mismatches": [_prediction(each) for each in check.predictions if each.newest and not each.reproduced],
+            "mismatches": [_prediction(each) for each in check.predictions if each.newest and each.reproduced is False],
+            "not_computed": _predictions_not_computed(check),
             "rows": [_prediction(each) for each in check.predictions],
         },
         "contradictions": _plain(check.contradictions),
@@ -136,9 +137,18 @@ def _not_computed(check: Check) -> list[dict[str, Any]]:
     return [
         *({"column": title, "losses": len(losses), "reason": reason} for title, reason, losses in absent if losses),
         *(
-            {"column": title, "losses": len(check.table.losses[title]), "reason": "its framework is not in this run"}
-            for title in check.not_run
+            {"column": each.title, "losses": len(check.table.losses[each.title]), "reason": each.reason}
+            for each in check.not_run
         ),
+    ]
+
+
+def _predictions_not_computed(check: Check) -> list[dict[str, Any]]:
+    absent = [each for each in check.predictions if each.newest and each.reproduced is None]
+    printed = {each.column for each in check.table.predictions if each.prediction is not None}
+    return [
+        *({"column": each.printed.column, "reason": each.by.reason} for each in absent),
+        *({"column": each.title, "reason": each.reason} for each in check.not_run if each.title in printed),
     ]
 
 

@@ -7,6 +7,8 @@ from runner.compare.predictions import Passes, PredictionCheck
 from runner.compare.published import Check
 from runner.report import wording
 
+_ANSWERS = {True: "yes", False: "no", None: "not computed"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassText:
@@ -31,7 +33,7 @@ class VariantText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionRow:
-    """A printed final prediction beside what one setup computes."""
+    """A printed final prediction beside what one setup computes; `reproduced`: yes, no, or not computed."""
 
     column: str
     setup: str
@@ -39,7 +41,7 @@ class PredictionRow:
     published: tuple[str, ...]
     published_errors: tuple[str, ...]
     contradicted: tuple[bool, ...]
-    reproduced: bool
+    reproduced: str
     which: str
     variants: tuple[VariantText, ...]
 
@@ -64,7 +66,7 @@ def _prediction(check: PredictionCheck, ruled_out: set[tuple[str, str]]) -> Pred
             (printed.column, f"error of output {place}") in ruled_out
             for place in range(1, len(printed.error or ()) + 1)
         ),
-        reproduced=check.reproduced,
+        reproduced=_ANSWERS[check.reproduced],
         which=agreeing.convention.value if agreeing else wording.NOTHING,
         variants=tuple(_variant(each, printed.prediction or ()) for each in shown),
     )

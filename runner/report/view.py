@@ -62,6 +62,7 @@ class PublishedView:
     predictions_total: int
     predictions_reproduced: int
     predictions_differing: int
+    predictions_not_computed: int
     iterations: tuple[tables.IterationRow, ...]
     setups: tuple[tables.SetupRow, ...]
     mismatches: tuple[tables.MismatchRow, ...]
@@ -75,8 +76,8 @@ class PublishedView:
 
     @property
     def complete(self) -> bool:
-        """Whether every printed loss and every printed prediction is reproduced."""
-        return self.reproduced == self.total and self.predictions_reproduced == self.predictions_total
+        """Whether there are printed losses, and each of them and every printed prediction is reproduced."""
+        return self.reproduced == self.total > 0 and self.predictions_reproduced == self.predictions_total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,8 @@ def _published(table: Published, records: Sequence[Record], allowed: Mapping[str
     total = sum(map(len, result.table.losses.values()))
     reproduced, differing = (sum(each.agrees is answer for each in losses) for answer in (True, False))
     newest = [each for each in result.predictions if each.newest]
+    printed = sum(each.prediction is not None for each in result.table.predictions)
+    right, wrong = (sum(each.reproduced is answer for each in newest) for answer in (True, False))
     return PublishedView(
         check=result,
         comparison=comparison,
@@ -182,9 +185,10 @@ def _published(table: Published, records: Sequence[Record], allowed: Mapping[str
         reproduced=reproduced,
         differing=differing,
         not_computed=total - reproduced - differing,
-        predictions_total=sum(each.prediction is not None for each in result.table.predictions),
-        predictions_reproduced=sum(each.reproduced for each in newest),
-        predictions_differing=sum(not each.reproduced and bool(each.by.forwards) for each in newest),
+        predictions_total=printed,
+        predictions_reproduced=right,
+        predictions_differing=wrong,
+        predictions_not_computed=printed - right - wrong,
         iterations=tables.iterations(result),
         setups=tables.setups(result),
         mismatches=tables.mismatches(result),

@@ -83,7 +83,33 @@ def test_a_missing_record_is_not_papered_over_by_an_older_version(builder):
 
 def test_a_framework_that_is_not_in_the_run_is_said_so(builder):
     records = [each for each in builder.run() if each.cell.framework != "jax"]
-    assert check(builder.published(), records).not_run == ("JAX Auto", "JAX Manual Par", "JAX Manual Seq")
+    found = {each.title: each.reason for each in check(builder.published(), records).not_run}
+    assert found == dict.fromkeys(("JAX Auto", "JAX Manual Par", "JAX Manual Seq"), "no record of jax in this run")
+
+
+def test_a_column_is_not_run_for_the_reason_that_is_true(builder):
+    elsewhere = [
+        replace(each, cell=replace(each.cell, workload="other")) if each.cell.framework == "jax" else each
+        for each in builder.run()
+    ]
+    reason = "no record of jax with the workload mazur in this run"
+    assert {each.reason for each in check(builder.published(), elsewhere).not_run} == {reason}
+    table = builder.published()
+    table = replace(table, columns=tuple(each for each in table.columns if each.title != "Keras"))
+    (column,) = check(table, builder.run()).not_run
+    assert (column.title, column.reason) == ("Keras", "no variant is named for it")
+
+
+def test_a_prediction_without_a_trajectory_is_neither_right_nor_wrong(builder):
+    def lose(each):
+        return replace(each, outcome=Outcome.FAILED, reason="why", trajectories=())
+
+    records = changed(builder.run(), "mazur/numpy-2.4.6-cpu/parallel", lose)
+    found = {
+        each.printed.column: each.reproduced for each in check(builder.published(), records).predictions if each.newest
+    }
+    assert found.pop("NumPy Parallel") is None
+    assert set(found.values()) == {True}
 
 
 def test_plain_settings_on_the_cpu_answer_before_any_other(builder):

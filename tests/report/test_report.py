@@ -102,6 +102,27 @@ def test_a_cell_that_did_not_run_is_never_a_number(builder, outcome):
     assert [each["verdict"] for each in document["pairs"] if each["a"].endswith("/parallel")] == ["missing"]
 
 
+def test_a_prediction_that_was_not_computed_is_not_called_wrong(builder, schemas):
+    kept = [each for each in builder.run() if each.cell.framework != "jax"]
+    records = [lost(each) if each.cell.variant == "parallel" else each for each in kept]
+    view = build(builder.manifest(records), records, ())
+    document = json.loads(json_text(view))
+    jsonschema.validate(document, schemas["report"])
+    found = document["published"]["predictions"]
+    absent = {each["column"]: each["reason"] for each in found["not_computed"]}
+    assert absent.pop("NumPy Parallel") == "failed: why"
+    assert set(absent.values()) == {"no record of jax in this run"}
+    assert found["mismatches"] == []
+    assert found["total"] == found["reproduced"] + len(found["not_computed"])
+    assert view.published[0].predictions_not_computed == len(found["not_computed"])
+    row = next(line for line in markdown(view).splitlines() if line.startswith("| NumPy Parallel | 0"))
+    assert row.endswith("| not computed |")
+    assert "- JAX Auto: no record of jax in this run" in markdown(view)
+    page = " ".join(html(view).split())
+    assert '<td class="none">not computed</td><td class="dim">published</td>' in page
+    assert "JAX Auto (no record of jax in this run)" in page
+
+
 def test_cells_without_a_record_are_counted_and_named(builder):
     records = builder.run()
     view = build(builder.manifest(records), records[1:], (records[0].cell.id,))
