@@ -35,17 +35,23 @@ def produce(options: Namespace, story: Story) -> View:
 
 
 def published_code(options: Namespace, view: View) -> ExitCode:
-    """Return 1 if --require-published is given and a published loss is not reproduced, or there is no table."""
+    """Return 1 if --require-published is given and not every published loss and prediction is reproduced."""
     if not options.require_published:
         return ExitCode.OK
-    whole = bool(view.published) and all(each.reproduced == each.total > 0 for each in view.published)
+    whole = bool(view.published) and all(each.complete for each in view.published)
     return ExitCode.OK if whole else ExitCode.DIFFERENCE
 
 
 def _tell_published(view: View, story: Story) -> None:
     for each in view.published:
-        unknown = f", {each.not_computed} losses not computed in this run" if each.not_computed else ""
+        rest = [
+            (each.differing, "losses differ"),
+            (each.not_computed, "losses not computed in this run"),
+            (each.predictions_differing, "predictions differ"),
+            (each.predictions_not_computed, "predictions not computed in this run"),
+        ]
+        more = "".join(f", {count} {what}" for count, what in rest if count)
         story.say(
             f"{'published':<10} {each.reproduced} of {each.total} losses and {each.predictions_reproduced} of "
-            f"{each.predictions_total} predictions reproduced to every printed digit{unknown}"
+            f"{each.predictions_total} predictions reproduced to every printed digit{more}"
         )

@@ -1,0 +1,60 @@
+"""The command `report` over a folder of records: what it says of the published table, and its exit code."""
+
+from dataclasses import replace
+
+import pytest
+
+from runner.__main__ import main
+from runner.results.record import Outcome
+from runner.results.store import Store
+
+
+@pytest.fixture
+def report(builder, tmp_path, capsys):
+    """Write records with a table to a folder and return the exit codes of `report`, without and with the demand."""
+
+    def run(records, data=None):
+        store = Store(tmp_path / "results")
+        for each in records:
+            store.write(each)
+        store.write_manifest(builder.manifest(records, tables=[builder.published(data)]))
+        places = ["--results", str(tmp_path / "results"), "--output", str(tmp_path / "report")]
+        codes = main(["report", *places]), main(["report", "--require-published", *places])
+        return *codes, capsys.readouterr().err.splitlines()[-1]
+
+    return run
+
+
+def test_a_whole_table_is_0(builder, report):
+    free, demanded, said = report(builder.run())
+    assert (free, demanded) == (0, 0)
+    assert said.endswith("102 of 102 losses and 10 of 10 predictions reproduced to every printed digit")
+
+
+def test_a_loss_that_differs_is_told_and_refused(builder, report):
+    data = builder.table()
+    data["losses"]["Keras"][9] = "0.2288087309"
+    free, demanded, said = report(builder.run(), data)
+    assert (free, demanded) == (0, 1)
+    assert said.endswith("101 of 102 losses and 10 of 10 predictions reproduced to every printed digit, 1 losses differ")
+
+
+def test_a_prediction_that_differs_is_told_and_refused(builder, report):
+    data = builder.table()
+    data["final_predictions"]["Keras"]["prediction"][0] = "0.64517379"
+    free, demanded, said = report(builder.run(), data)
+    assert (free, demanded) == (0, 1)
+    assert said.endswith("102 of 102 losses and 9 of 10 predictions reproduced to every printed digit, 1 predictions differ")
+
+
+def test_a_prediction_that_nobody_computed_is_refused(builder, report):
+    records = [
+        replace(each, outcome=Outcome.SKIPPED, reason="why", trajectories=())
+        if each.cell.variant == "keras-numpy-forward"
+        else each
+        for each in builder.run()
+    ]
+    free, demanded, said = report(records)
+    assert (free, demanded) == (0, 1)
+    assert said.endswith("102 of 102 losses and 9 of 10 predictions reproduced to every printed digit, "
+        "1 predictions not computed in this run")
