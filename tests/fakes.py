@@ -102,6 +102,9 @@ class FakeEngine:
     def describe(self) -> str:
         return "an engine in memory"
 
+    def command(self, *_: object, **__: object) -> Exit:
+        raise AssertionError("no test with this engine fetches or builds a base")
+
     def find(self, spec: BuildSpec) -> Built | None:
         return Built(reference=spec.name, digest=None) if spec.tag in self.there else None
 

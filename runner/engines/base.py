@@ -1,6 +1,6 @@
 """What an engine does: build, run a command on an input within limits, inspect. Knows nothing of cells."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +123,16 @@ class Run(Protocol):
         ...
 
 
+class RunCommand(Protocol):
+    """Runs a command of this machine to its end, everything that it says appended to `log`; nothing outlives us."""
+
+    def __call__(
+        self, command: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path, grace: float = 0
+    ) -> Exit:
+        """Return how it ended. One that is stopped gets `grace` seconds to clean up."""
+        ...
+
+
 class Engine(Protocol):
     """Docker, or plain processes."""
 
@@ -134,6 +144,11 @@ class Engine(Protocol):
 
     def find(self, spec: BuildSpec) -> Built | None:
         """Return the environment if it is there and whole, without making anything."""
+        ...
+
+    @property
+    def command(self) -> RunCommand:
+        """What a build needs beforehand on this machine; `stop` ends it as it ends builds."""
         ...
 
     def build(self, spec: BuildSpec, log: Path) -> Built:

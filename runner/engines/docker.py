@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.engines import owner
 from runner.engines.attached import AttachedRun
-from runner.engines.base import BuildSpec, Built, RunLimits
+from runner.engines.base import BuildSpec, Built, RunCommand, RunLimits
 from runner.engines.connection import connect, engine_host, while_it_answers
 from runner.engines.context import build_context
 from runner.engines.failure import build_failure
@@ -66,6 +66,11 @@ class DockerEngine:
             return None
         labels = image["Config"].get("Labels") or {}
         return Built(reference=reference(spec), digest=image["Id"]) if labels.get(TAG_LABEL) == spec.tag else None
+
+    @property
+    def command(self) -> RunCommand:
+        """What a build needs beforehand on this machine; `stop` ends it as it ends builds."""
+        return self._commands.run
 
     def build(self, spec: BuildSpec, log: Path) -> Built:
         """Make the environment with no network; a half-made one is never found. The story goes to `log`.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner import resources
-from runner.engines.base import BuildSpec, Built, Exit, RunLimits
+from runner.engines.base import BuildSpec, Built, Exit, RunCommand, RunLimits
 from runner.engines.failure import build_failure
 from runner.engines.homes import Homes
 from runner.engines.stream import Runs, Stream, StreamedRun
@@ -109,6 +109,11 @@ class ProcessEngine:
         folder = _folder(spec)
         whole = (folder / _MARKER).is_file() and os.access(folder / "bin" / "python", os.X_OK)
         return Built(reference=str(folder), digest=None) if whole else None
+
+    @property
+    def command(self) -> RunCommand:
+        """What a build needs beforehand on this machine; `stop` ends it as it ends builds."""
+        return self._commands.run
 
     def build(self, spec: BuildSpec, log: Path) -> Built:
         """Make the environment with no network; a half-made one is never found. The story goes to `log`.

@@ -13,6 +13,7 @@ import resource
 import select
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn, TypedDict
 
@@ -23,13 +24,14 @@ _PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 class Order(TypedDict):
-    """What to run: limits of 0 are no limits."""
+    """What to run: limits of 0 are no limits; `grace` is the time for cleaning up that a stopped command gets."""
 
     command: list[str]
     environment: dict[str, str]
     folder: str
     memory_mib: int
     processes: int
+    grace: float
 
 
 def _prctl(option: int, value: int) -> None:
@@ -109,6 +111,16 @@ def _watch(child: int, order: Order, lifeline: int) -> str:
             return verdict
 
 
+def _ask(child: int, grace: float) -> None:
+    """Give the command that many seconds to end by itself."""
+    deadline = time.monotonic() + grace
+    if grace:
+        with contextlib.suppress(OSError):
+            os.killpg(child, signal.SIGTERM)
+    while time.monotonic() < deadline and os.waitpid(child, os.WNOHANG) == (0, 0):
+        time.sleep(0.02)
+
+
 def _kill_all(child: int) -> None:
     """Kill the command's group, then whoever left it: orphans come to this process, its subreaper."""
     with contextlib.suppress(OSError):
@@ -149,6 +161,8 @@ def main() -> None:
     for stream in (0, 1, 2):
         os.dup2(null, stream)  # else the pipes would stay open after the command's end
     verdict = _watch(child, order, lifeline)
+    if verdict.startswith("stopped"):
+        _ask(child, order["grace"])
     _kill_all(child)
     with contextlib.suppress(OSError):
         os.write(lifeline, verdict.encode())

@@ -30,6 +30,7 @@ class Supervised:
         stderr: _Output = subprocess.PIPE,
         memory_mib: int = 0,
         processes: int = 0,
+        grace: float = 0,
     ) -> None:
         self.lifeline, theirs = socket.socketpair()
         with theirs:
@@ -47,6 +48,7 @@ class Supervised:
             "folder": str(folder),
             "memory_mib": memory_mib,
             "processes": processes,
+            "grace": grace,
         }
         self.lifeline.sendall(json.dumps(order).encode() + b"\n")
 
@@ -85,15 +87,19 @@ class Commands:
         self._running: set[Supervised] = set()
         self._stopped = False
 
-    def run(self, command: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path) -> Exit:
-        """Run `command` to its end, everything that it says appended to `log`."""
+    def run(
+        self, command: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path, grace: float = 0
+    ) -> Exit:
+        """Run `command` to its end, everything that it says appended to `log`; see `RunCommand`."""
         with log.open("ab") as story:
             story.write(f"$ {' '.join(command)}\n".encode())
             story.flush()
             with self._lock:
                 if self._stopped:
                     return Exit(stopped=True)
-                running = Supervised(command, environment=environment, folder=folder, stdout=story, stderr=story)
+                running = Supervised(
+                    command, environment=environment, folder=folder, stdout=story, stderr=story, grace=grace
+                )
                 self._running.add(running)
             try:
                 return running.wait()

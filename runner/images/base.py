@@ -19,12 +19,13 @@ import yaml
 from uv import find_uv_bin
 
 from runner import resources
-from runner.engines.base import Base
+from runner.engines.base import Base, RunCommand
 from runner.errors import EnvironmentFailedError
 from runner.matrix import Environment
 
 # Every file of a built base carries this time, so that two builds of the same packages are equal.
 _SOURCE_DATE_EPOCH = "1700000000"
+_CLEANING = 10  # seconds for mmdebstrap, which works in a folder of its own, to remove it
 _IDENTITY = "import sys,platform;print(sys.version.replace(chr(10),' '),'|',*platform.libc_ver())"
 
 
@@ -101,7 +102,7 @@ def find_image(wanted: BaseEntry, images: Images) -> Base | None:
     return None
 
 
-def resolve_image(wanted: BaseEntry, images: Images, log: Path) -> Base:
+def resolve_image(wanted: BaseEntry, images: Images, log: Path, run: RunCommand) -> Base:
     """Return the base, pulling it by digest, or building it where no registry answers.
 
     Raises:
@@ -115,7 +116,7 @@ def resolve_image(wanted: BaseEntry, images: Images, log: Path) -> Base:
         return Base(kind="registry", reference=wanted.pinned, digest=wanted.digest)
     except EnvironmentFailedError as no_registry:
         try:
-            return make_image(wanted, images, log)
+            return make_image(wanted, images, log, run)
         except EnvironmentFailedError as no_local:
             raise EnvironmentFailedError(
                 f"no base image: {no_registry.what}; {no_local.what}",
@@ -124,7 +125,7 @@ def resolve_image(wanted: BaseEntry, images: Images, log: Path) -> Base:
             ) from no_local
 
 
-def make_image(wanted: BaseEntry, images: Images, log: Path) -> Base:
+def make_image(wanted: BaseEntry, images: Images, log: Path, run: RunCommand) -> Base:
     """Build the equivalent of a base from the distribution's packages with mmdebstrap, and load it.
 
     Raises:
@@ -139,18 +140,12 @@ def make_image(wanted: BaseEntry, images: Images, log: Path) -> Base:
         tar = Path(name) / "base.tar"
         include = ",".join(wanted.packages)
         command = [tool, "--quiet", "--variant=minbase", f"--include={include}", wanted.suite, str(tar)]
-        with log.open("ab") as stream:
-            done = subprocess.run(
-                command,
-                env={**_environment(), "SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH},
-                stdout=stream,
-                stderr=stream,
-                stdin=subprocess.DEVNULL,
-                check=False,
-            )
-        if done.returncode != 0:
+        environment = {**_environment(), "SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH}
+        ended = run(command, environment=environment, folder=Path.cwd(), log=log, grace=_CLEANING)
+        if not ended.clean:
+            how = "was stopped" if ended.stopped else f"ended with {ended.signal or ended.code}"
             raise EnvironmentFailedError(
-                f"mmdebstrap ended with {done.returncode}", where=str(log), hint="read the log; root rights are needed"
+                f"mmdebstrap {how}", where=str(log), hint="read the log; root rights are needed"
             )
         digest = f"sha256:{resources.file_sha256(tar)}"
         images.import_rootfs(tar, wanted.local, {"repromatrix.base-digest": digest, "repromatrix.suite": wanted.suite})

@@ -55,7 +55,7 @@ def resolve_base(environment: Environment, engine: Engine) -> Base:
     """Return what the environment stands on, in the engine's own terms."""
     if engine.name == "docker":
         with _base_lock:  # one build of a base, however many environments ask for it at once
-            return bases.resolve_image(bases.entry(environment), _images(), log_path(environment))
+            return bases.resolve_image(bases.entry(environment), _images(), log_path(environment), engine.command)
     return bases.interpreter(environment.python)
 
 
@@ -81,5 +81,5 @@ def ensure(environment: Environment, engine: Engine, lock_folder: Path | None = 
     found = engine.find(bare)
     if found:
         return Ready(spec=bare, built=found, made=False)
-    spec = build_spec(environment, base, lock, wheels.fetch(environment, lock, log))
+    spec = build_spec(environment, base, lock, wheels.fetch(environment, lock, log, engine.command))
     return Ready(spec=spec, built=engine.build(spec, log), made=True)

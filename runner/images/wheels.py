@@ -4,17 +4,20 @@ The store is content-addressed: cache/wheels/<sha256>/<file name>. pip fetches, 
 user's own configuration; every file is verified against the lock before it gets its place.
 """
 
+import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Condition
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
 from runner import resources
+from runner.engines.base import Exit, RunCommand
 from runner.errors import EnvironmentFailedError
 from runner.images.lock import Lock, Pin
 from runner.matrix import Environment
@@ -29,8 +32,10 @@ def store() -> Path:
     return resources.cache() / "wheels"
 
 
-def fetch(environment: Environment, lock: Lock, log: Path) -> tuple[Path, ...]:
+def fetch(environment: Environment, lock: Lock, log: Path, run: RunCommand) -> tuple[Path, ...]:
     """Return the wheel files of a lock, fetching those that are not in the store; pip's story goes to `log`.
+
+    What another thread is fetching is waited for, not fetched twice.
 
     Raises:
         EnvironmentFailedError: a wheel cannot be fetched, or has another hash than the lock.
@@ -38,9 +43,14 @@ def fetch(environment: Environment, lock: Lock, log: Path) -> tuple[Path, ...]:
     tags = supported_tags(environment.python)
     found = {pin.name: _in_store(pin, tags) for pin in lock.pins}
     missing = [pin for pin in lock.pins if found[pin.name] is None]
-    if missing:
-        _download(environment, missing, log)
-        found |= {pin.name: _in_store(pin, tags) for pin in missing}
+    while missing:
+        with _claimed(missing) as ours:
+            found |= {pin.name: _in_store(pin, tags) for pin in ours}
+            wanted = [pin for pin in ours if found[pin.name] is None]
+            if wanted:
+                _download(environment, wanted, log, run)
+                found |= {pin.name: _in_store(pin, tags) for pin in wanted}
+        missing = [pin for pin in missing if pin not in ours]
     absent = [name for name, path in found.items() if path is None]
     if absent:
         raise EnvironmentFailedError(
@@ -49,6 +59,25 @@ def fetch(environment: Environment, lock: Lock, log: Path) -> tuple[Path, ...]:
             hint=f"make the lock again: repromatrix lock --select {environment.name}",
         )
     return tuple(path for path in found.values() if path is not None)
+
+
+_claims: set[str] = set()
+_claiming = Condition()
+
+
+@contextmanager
+def _claimed(pins: Sequence[Pin]) -> Iterator[list[Pin]]:
+    """Yield those of `pins` that no other thread is fetching, at least one, ours as long as the context lasts."""
+    with _claiming:
+        while not (ours := [pin for pin in pins if _claims.isdisjoint(pin.hashes)]):
+            _claiming.wait()
+        _claims.update(*(pin.hashes for pin in ours))
+    try:
+        yield ours
+    finally:
+        with _claiming:
+            _claims.difference_update(*(pin.hashes for pin in ours))
+            _claiming.notify_all()
 
 
 def supported_tags(python: str) -> frozenset[Tag]:
@@ -76,25 +105,26 @@ def _in_store(pin: Pin, tags: frozenset[Tag]) -> Path | None:
     return None
 
 
-def _download(environment: Environment, pins: Sequence[Pin], log: Path) -> None:
+def _download(environment: Environment, pins: Sequence[Pin], log: Path, run: RunCommand) -> None:
     store().mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store(), prefix=".fetch-") as name:
         folder = Path(name)
         (folder / "lock.txt").write_text("\n".join(pin.text for pin in pins) + "\n")
-        first = _pip(environment, folder, [], log)
-        if first != 0 and environment.index:
-            first = _pip(environment, folder, ["--extra-index-url", environment.index], log)
-        if first != 0:
+        ended = _pip(environment, folder, [], log, run)
+        if not ended.clean and environment.index:
+            ended = _pip(environment, folder, ["--extra-index-url", environment.index], log, run)
+        if not ended.clean:
+            why = "stopped" if ended.stopped else _last_error(log)
             raise EnvironmentFailedError(
-                f"{environment.name}: its wheels cannot be fetched: {_last_error(log)}",
+                f"{environment.name}: its wheels cannot be fetched: {why}",
                 where=str(log),
                 hint="check the network and the package index: repromatrix doctor",
             )
         _move(folder.glob("*.whl"), {digest for pin in pins for digest in pin.hashes}, environment)
 
 
-def _pip(environment: Environment, folder: Path, more: Sequence[str], log: Path) -> int:
+def _pip(environment: Environment, folder: Path, more: Sequence[str], log: Path, run: RunCommand) -> Exit:
     command = [
         sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
         "--implementation", "cp", "--python-version", environment.python,
@@ -102,8 +132,8 @@ def _pip(environment: Environment, folder: Path, more: Sequence[str], log: Path)
         *(flag for each in _platforms() for flag in ("--platform", each)),
         "--dest", str(folder), "--requirement", str(folder / "lock.txt"), "--progress-bar", "off", *more,
     ]  # fmt: skip
-    with log.open("ab") as stream:
-        return subprocess.run(command, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL, check=False).returncode
+    # The user's own configuration, which may name places relative to here; what pip leaves goes with the folder.
+    return run(command, environment={**os.environ, "TMPDIR": str(folder)}, folder=Path.cwd(), log=log)
 
 
 def _move(files: Iterable[Path], allowed: set[str], environment: Environment) -> None:

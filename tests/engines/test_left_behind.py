@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from runner.engines import owner
 from runner.engines.docker import OWNER_LABEL, DockerEngine
 from runner.engines.process import ProcessEngine
+from runner.engines.supervised import Commands
 from tests.engines.conftest import LIMITS, Bench
 
 # A child in a session of its own, whose parent has gone: neither a process group nor a parent's death reaches it.
@@ -221,6 +223,38 @@ def test_the_first_run_of_an_engine_sweeps(docker_bench: Bench, monkeypatch: pyt
     for _ in range(2):
         with replace(docker_bench, engine=engine).start(b""):
             assert len(sweeps) == 1
+
+
+# Begins, then on SIGTERM tells how far it got: `clean`, or (if asked to hang) nothing.
+CLEANER = """
+import pathlib, signal, sys, time
+story, hang = pathlib.Path(sys.argv[1]), float(sys.argv[2])
+def clean(*_):
+    time.sleep(hang)
+    story.write_text("clean")
+    sys.exit()
+signal.signal(signal.SIGTERM, clean)
+story.write_text("begun")
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("grace", "hang", "left"), [(20, 0.2, "clean"), (0.5, 600, "begun"), (0, 0, "begun")], ids=["cleans", "hangs", "no"]
+)
+def test_a_stopped_command_gets_the_time_to_clean_up_that_it_was_promised(
+    tmp_path: Path, grace: float, hang: float, left: str
+) -> None:
+    commands, story = Commands(), tmp_path / "story"
+    command = [sys.executable, "-c", CLEANER, str(story), str(hang)]
+    with ThreadPoolExecutor() as pool:
+        ended = pool.submit(commands.run, command, environment={}, folder=tmp_path, log=tmp_path / "log", grace=grace)
+        assert eventually(lambda: story.exists() and story.read_text() == "begun")
+        begin = time.monotonic()
+        commands.stop()
+        assert ended.result(15).stopped
+    assert time.monotonic() - begin < 15
+    assert story.read_text() == left
 
 
 def test_an_owner_is_dead_only_where_that_is_sure() -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from runner import resources
-from runner.engines.base import Base
+from runner.engines.base import Base, Exit, RunCommand
 from runner.errors import EnvironmentFailedError
 from runner.images import base as bases
 from runner.matrix import Environment, load
@@ -60,13 +60,13 @@ def _own_cache(monkeypatch, tmp_path: Path) -> None:
 
 def test_a_base_that_is_here_is_not_pulled(tmp_path: Path) -> None:
     images = Images(local={PINNED: {}} | BUILT_HERE)
-    found = bases.resolve_image(WANTED, images, tmp_path / "log")
+    found = bases.resolve_image(WANTED, images, tmp_path / "log", _not_run)
     assert found == Base(kind="registry", reference=PINNED, digest=WANTED.digest)
     assert images.pulled == []
 
 
 def test_a_locally_built_base_is_known_by_the_digest_of_its_content(tmp_path: Path) -> None:
-    found = bases.resolve_image(WANTED, Images(local=BUILT_HERE), tmp_path / "log")
+    found = bases.resolve_image(WANTED, Images(local=BUILT_HERE), tmp_path / "log", _not_run)
     assert found == Base(kind="local", reference=LOCAL, digest="sha256:" + "e" * 64)
 
 
@@ -76,30 +76,39 @@ def test_an_image_of_that_name_which_is_not_ours_does_not_count() -> None:
 
 def test_the_registry_is_asked_first(tmp_path: Path) -> None:
     images = Images(registry=PINNED)
-    assert bases.resolve_image(WANTED, images, tmp_path / "log").kind == "registry"
+    assert bases.resolve_image(WANTED, images, tmp_path / "log", _not_run).kind == "registry"
     assert images.pulled == [PINNED]
 
 
-def _mmdebstrap(monkeypatch, code: int = 0) -> list[list[str]]:
-    """Stand in for mmdebstrap and tar; return the list of commands as it fills."""
+def _not_run(*_: object, **__: object) -> Exit:
+    raise AssertionError("nothing is built here")
+
+
+def _mmdebstrap(monkeypatch, code: int = 0) -> tuple[RunCommand, list[list[str]]]:
+    """Stand in for mmdebstrap and tar; return what runs it and the list of commands as it fills."""
     commands: list[list[str]] = []
 
-    def run(command, **options) -> subprocess.CompletedProcess:
+    def run(command: list[str], *, environment: dict[str, str], folder: Path, log: Path, grace: float) -> Exit:
+        assert "mmdebstrap" in command[0]
+        assert environment["SOURCE_DATE_EPOCH"]
+        assert grace
+        assert (folder, log.parent.is_dir()) == (Path.cwd(), True)
         commands.append(command)
-        if "mmdebstrap" in command[0]:
-            assert options["env"]["SOURCE_DATE_EPOCH"]
-            Path(command[-1]).write_bytes(b"a root file system")
-        return subprocess.CompletedProcess(command, code, "Package: python3\nStatus: ok\nVersion: 3.11.2-1\n\n", "")
+        Path(command[-1]).write_bytes(b"a root file system")
+        return Exit(code=code)
+
+    def tar(command: list[str], **_: object) -> subprocess.CompletedProcess:
+        return subprocess.CompletedProcess(command, 0, "Package: python3\nStatus: ok\nVersion: 3.11.2-1\n\n", "")
 
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(subprocess, "run", run)
-    return commands
+    monkeypatch.setattr(subprocess, "run", tar)
+    return run, commands
 
 
 def test_without_a_registry_the_base_is_built_and_its_provenance_kept(monkeypatch, tmp_path: Path) -> None:
-    commands = _mmdebstrap(monkeypatch)
+    run, commands = _mmdebstrap(monkeypatch)
     images = Images()
-    found = bases.resolve_image(WANTED, images, tmp_path / "log")
+    found = bases.resolve_image(WANTED, images, tmp_path / "log", run)
     assert found.kind == "local"
     assert found.reference == LOCAL
     assert found.digest == images.local[LOCAL]["repromatrix.base-digest"]
@@ -111,8 +120,8 @@ def test_without_a_registry_the_base_is_built_and_its_provenance_kept(monkeypatc
 
 
 def test_two_builds_of_the_same_packages_are_the_same_base(monkeypatch, tmp_path: Path) -> None:
-    _mmdebstrap(monkeypatch)
-    one, two = (bases.make_image(WANTED, Images(), tmp_path / "log") for _ in range(2))
+    run, _ = _mmdebstrap(monkeypatch)
+    one, two = (bases.make_image(WANTED, Images(), tmp_path / "log", run) for _ in range(2))
     assert one == two
 
 
@@ -124,11 +133,11 @@ NEITHER = {
 
 @pytest.mark.parametrize(("wanted", "code", "reason"), NEITHER.values(), ids=NEITHER)
 def test_when_neither_works_both_reasons_are_told(monkeypatch, tmp_path: Path, wanted, code: int, reason: str) -> None:
-    _mmdebstrap(monkeypatch, code)
+    run, _ = _mmdebstrap(monkeypatch, code)
     with pytest.raises(
         EnvironmentFailedError, match=rf"python cannot be pulled \(no route to host\); {reason}"
     ) as caught:
-        bases.resolve_image(wanted, Images(), tmp_path / "log")
+        bases.resolve_image(wanted, Images(), tmp_path / "log", run)
     assert caught.value.where == str(tmp_path / "log")
     assert "make base" in caught.value.hint
 
@@ -136,7 +145,7 @@ def test_when_neither_works_both_reasons_are_told(monkeypatch, tmp_path: Path, w
 def test_without_the_tool_its_installation_is_named(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(EnvironmentFailedError, match="mmdebstrap is not installed"):
-        bases.resolve_image(WANTED, Images(), tmp_path / "log")
+        bases.resolve_image(WANTED, Images(), tmp_path / "log", _not_run)
 
 
 PINS = [
