@@ -1,12 +1,12 @@
 """Records -> classes: cells of one workload whose whole trajectories have the same bits.
 
-A cell whose repeats differ belongs to no class; neither does one without a trajectory. Pure.
+A record has one spelling for each value, so equal texts are equal bits. A cell whose repeats differ belongs to no
+class; neither does one without a trajectory. Pure.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runner.compare import exact
 from runner.results.record import Record, Trajectory
 
 
@@ -38,7 +38,7 @@ def classes(records: Iterable[Record]) -> tuple[Class, ...]:
     groups: dict[str, dict[tuple[str, ...], list[Record]]] = {}
     for record in records:
         if record.trajectory is not None and len(record.trajectories) == 1:
-            losses = _normal(record.trajectory.losses)
+            losses = record.trajectory.losses
             groups.setdefault(record.cell.workload, {}).setdefault(losses, []).append(record)
     found = []
     for workload, by_losses in groups.items():
@@ -63,9 +63,4 @@ def _class(workload: str, name: str, losses: tuple[str, ...], members: list[Reco
 
 
 def _state(trajectory: Trajectory) -> tuple[tuple[str, ...], ...]:
-    return tuple(_normal(row) for row in (*trajectory.hidden_weights, *trajectory.output_weights))
-
-
-def _normal(texts: tuple[str, ...]) -> tuple[str, ...]:
-    # One value has many spellings ("0x1p+0", "0x1.0p+0"); classes are about values.
-    return tuple(value.hex() for value in exact.decode(texts))
+    return (*trajectory.hidden_weights, *trajectory.output_weights)
