@@ -127,7 +127,7 @@ def _output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--require-published",
         action="store_true",
-        help="exit 1 unless every published loss is reproduced by the newest version of each framework",
+        help="exit 1 unless every published loss and prediction is reproduced by the newest version of each framework",
     )
 
 
@@ -190,7 +190,7 @@ def _impact_options(parser: argparse.ArgumentParser) -> None:
 def _merge_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", nargs="+", type=Path, metavar="DIR", help="results folders")
     parser.add_argument(
-        "--expect", type=Path, metavar="FILE", help="output of `plan --format json`; exit 5 if a cell is missing"
+        "--expect", type=Path, metavar="FILE", help="output of `plan --format json`: cells that must be there"
     )
     _results(parser)
 

@@ -177,7 +177,8 @@ class Execution:
             preparing[pool.submit(self._prepare, group[0].environment)] = group
         while preparing or running:
             under_way: list[Future[Any]] = [*preparing, *running]
-            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+            done = wait(under_way, return_when=FIRST_COMPLETED).done
+            for future in [each for each in under_way if each in done]:
                 if future in preparing:
                     running |= self._start(pool, preparing.pop(future), future)
                 else:
