@@ -6,7 +6,8 @@ from pathlib import Path
 
 from runner.cli.story import Story
 from runner.errors import ExitCode, UsageError
-from runner.results.store import Store, merge
+from runner.results.merge import merge
+from runner.results.store import Store
 
 
 def run(options: Namespace) -> int:

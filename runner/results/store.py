@@ -19,10 +19,9 @@ from runner.results import document as documents
 from runner.results.record import Outcome, Record, decode, encode
 
 FORMAT = 1
-_KEY_CHARACTERS = 16
+KEY_CHARACTERS = 16
 # What a cell id, a key or a log may add to a path; a folder may come from anywhere, so none of it may lead out.
 _PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*(/[A-Za-z0-9_][A-Za-z0-9._+@-]*)*")
-_NO_RECORD = "0" * 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +77,7 @@ class Store:
 
     def record_path(self, cell_id: str, key: str) -> Path:
         """Return where the record of that cell and key stands."""
-        return self._place("records", cell_id, f"{key[:_KEY_CHARACTERS]}.json")
+        return self._place("records", cell_id, f"{key[:KEY_CHARACTERS]}.json")
 
     def log_path(self, environment: str, name: str) -> Path:
         """Return where a log of an environment stands."""
@@ -124,6 +123,12 @@ class Store:
                 hint="delete that file and run the cell again",
             )
         return record
+
+    def adopt(self, record: Record, source: "Store") -> None:
+        """Write a record of another folder here, with its log where there is one."""
+        self.write(record)
+        if record.log and source.place_of_log(record.log).is_file():
+            resources.write_atomically(self.place_of_log(record.log), source.place_of_log(record.log).read_bytes())
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write the manifest of a run atomically."""
@@ -209,113 +214,6 @@ class Store:
     @property
     def _manifest_path(self) -> Path:
         return self.folder / "manifest.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Merged:
-    """What a merge gave.
-
-    Attributes:
-        manifest: the union, in the order of the expected cells where those were given.
-        missing: cells without a record that were expected, or that a source's manifest names.
-        unfinished: sources without a manifest: a run that ended before it wrote one.
-    """
-
-    manifest: Manifest
-    missing: tuple[str, ...]
-    unfinished: tuple[Path, ...]
-
-
-def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) -> Merged:
-    """Copy the latest runs of several results folders into one.
-
-    An expected cell that nobody delivers stands in the manifest without a record, so that the report names it.
-    Of a cell in several folders the one that ran is taken.
-
-    Raises:
-        ResultsError: a source is damaged, none has a finished run, or two give different numbers for one cell.
-    """
-    manifests, unfinished = [], []
-    found: dict[str, _Delivery] = {}
-    sources = tuple(sources)
-    for source in sources:
-        store = Store(source)
-        if not store.has_manifest:
-            unfinished.append(source)
-            continue
-        manifests.append(store.read_manifest())
-        for delivery in _deliveries(store, manifests[-1]):
-            known = found.get(delivery.entry.id)
-            found[delivery.entry.id] = _chosen(known, delivery, sources) if known else delivery
-    if not manifests:
-        raise ResultsError(
-            "none of the folders holds a finished run",
-            where=" ".join(map(str, unfinished)),
-            hint="name at least one results folder: repromatrix merge DIR ...",
-        )
-    for delivery in found.values():
-        _copy(delivery, target)
-    absent = {cell_id: Entry(id=cell_id, key=_NO_RECORD, reason=None) for cell_id in expected if cell_id not in found}
-    entries = {cell_id: each.entry for cell_id, each in found.items()} | absent
-    merged = Manifest(
-        profile=manifests[0].profile,
-        entries=tuple(entries[cell_id] for cell_id in dict.fromkeys((*expected, *found))),
-        published=tuple({each.workload: each for manifest in manifests for each in manifest.published}.values()),
-        tolerances=manifests[0].tolerances,
-    )
-    target.write_manifest(merged)
-    there = {record.cell.id for record in target.records(merged)[0]}
-    due = {*expected, *(each.id for each in merged.entries if each.key is not None)}
-    missing = tuple(each.id for each in merged.entries if each.id in due - there)
-    return Merged(manifest=merged, missing=missing, unfinished=tuple(unfinished))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Delivery:
-    """What one folder holds of a cell; no record: left out there, or gone."""
-
-    store: Store
-    entry: Entry
-    record: Record | None
-
-    @property
-    def rank(self) -> int:
-        """The less the better: ran, failed, not run, no record, left out."""
-        if self.record is None:
-            return 3 if self.entry.key is not None else 4
-        return {Outcome.OK: 0, Outcome.FAILED: 1, Outcome.TIMED_OUT: 1}.get(self.record.outcome, 2)
-
-
-def _deliveries(store: Store, manifest: Manifest) -> Iterable[_Delivery]:
-    for entry in manifest.entries:
-        record = store.read(entry.id, entry.key) if entry.key is not None else None
-        yield _Delivery(store=store, entry=entry, record=record)
-
-
-def _chosen(known: _Delivery, other: _Delivery, sources: Sequence[Path]) -> _Delivery:
-    """Return which of two folders' results of one cell is taken: one that ran before one that did not.
-
-    Raises:
-        ResultsError: both ran and gave different numbers; taking either would lose the other unseen.
-    """
-    a, b = known.record, other.record
-    if a and b and a.trajectories and b.trajectories and set(a.trajectories) != set(b.trajectories):
-        rest = " ".join(str(each) for each in sources if each != other.store.folder)
-        raise ResultsError(
-            f"two different results of {known.entry.id} (keys {a.key[:_KEY_CHARACTERS]} and "
-            f"{b.key[:_KEY_CHARACTERS]}): one in {known.store.folder}, one in {other.store.folder}",
-            hint=f"leave one of the two out, and report it on its own: repromatrix merge {rest}",
-        )
-    return min(known, other, key=lambda each: each.rank)
-
-
-def _copy(delivery: _Delivery, target: Store) -> None:
-    record, store = delivery.record, delivery.store
-    if record is None:
-        return
-    target.write(record)
-    if record.log and store.place_of_log(record.log).is_file():
-        resources.write_atomically(target.place_of_log(record.log), store.place_of_log(record.log).read_bytes())
 
 
 def _entry(entry: dict[str, Any]) -> Entry:
