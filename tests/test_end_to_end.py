@@ -61,6 +61,11 @@ class TestNumpyMatrix:
         assert done.returncode == 1
         assert "22 of 102 losses" in done.stderr
 
+    def test_a_merge_keeps_every_cell_and_says_so_as_json(self, numpy_run: Path, tmp_path: Path) -> None:
+        done = repromatrix("merge", str(numpy_run / "results"), "--results", str(tmp_path), "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == {"cells": 18, "missing": [], "unfinished": []}
+
     def test_the_published_columns_differ_where_the_document_says_so(self, numpy_run: Path) -> None:
         cells = {cell["id"]: cell for cell in json.loads((numpy_run / "report/report.json").read_text())["cells"]}
         parallel = cells["mazur/numpy-2.4.6-cpu/parallel"]["losses"]

@@ -11,8 +11,6 @@ from runner.images import lock as locks
 from runner.matrix import Environment, Matrix, load
 from runner.plan import plan
 
-_RESOLVERS = 4  # resolving waits for the network
-
 
 def run(options: Namespace) -> int:
     """Lock the selected environments; without --profile, those of the whole matrix."""
@@ -20,7 +18,7 @@ def run(options: Namespace) -> int:
     environments = _environments(options, load(options.matrix))
     if options.check:
         return _check(environments, story, as_json=options.json)
-    with ThreadPoolExecutor(max_workers=_RESOLVERS) as pool:
+    with ThreadPoolExecutor(max_workers=options.jobs) as pool:
         outcomes = list(pool.map(_make, environments))
     for environment, outcome in zip(environments, outcomes, strict=True):
         story.say(f"{outcome if isinstance(outcome, str) else 'failed':<10} {environment.name}")

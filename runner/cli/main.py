@@ -113,6 +113,10 @@ def _selection(parser: argparse.ArgumentParser) -> None:
 
 def _engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=("auto", "docker", "process"), default="auto", help="default: auto")
+    _jobs(parser)
+
+
+def _jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="default: one per core"
     )
@@ -145,6 +149,7 @@ def _lock_options(parser: argparse.ArgumentParser) -> None:
     _selection(parser)
     parser.set_defaults(profile=None)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 4 if a lock is missing or outdated")
+    _jobs(parser)
     _json(parser)
 
 
@@ -192,6 +197,7 @@ def _merge_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--expect", type=Path, metavar="FILE", help="output of `plan --format json`: cells that must be there"
     )
+    _json(parser)
     _results(parser)
 
 
@@ -225,7 +231,6 @@ _OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
+    return int(text)

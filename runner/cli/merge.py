@@ -21,6 +21,9 @@ def run(options: Namespace) -> int:
         story.say(f"{'missing':<10} {cell_id}")
     count = sum(each.key is not None and each.id not in merged.missing for each in merged.manifest.entries)
     story.say(f"{count} cells from {len(options.sources)} folders, {len(merged.missing)} missing ({options.results})")
+    if options.json:
+        unfinished = [str(source) for source in merged.unfinished]
+        print(json.dumps({"cells": count, "missing": list(merged.missing), "unfinished": unfinished}))
     return int(ExitCode.CELL_FAILED if merged.missing or merged.unfinished else ExitCode.OK)
 
 
