@@ -58,10 +58,15 @@ def _become(order: Order, parent: int) -> NoReturn:
     os._exit(127)
 
 
-def _tree(root: int) -> list[int]:
-    """Return `root` and all processes below it, as far as the kernel tells."""
+def _tree(root: int, enough: int = 0) -> list[int]:
+    """Return `root` and all processes below it, as far as the kernel tells; with `enough`, stop at so many.
+
+    Who forks without end makes processes faster than they can be listed: the listing must not run after them.
+    """
     found = [root]
     for pid in found:
+        if 0 < enough <= len(found):
+            break
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
             with contextlib.suppress(OSError):
                 found += map(int, children.read_text().split())
@@ -71,12 +76,15 @@ def _tree(root: int) -> list[int]:
 def _over(order: Order) -> str | None:
     """Return the limit that the command's processes exceed together, if any."""
     resident, tasks = 0, 0
-    pids = _tree(os.getpid())[1:]
+    most = order["processes"]
+    pids = _tree(os.getpid(), enough=most + 2 if most else 0)[1:]
+    if most and len(pids) > most:
+        return "processes 0"
     for pid in pids:
         with contextlib.suppress(OSError, IndexError):
             resident += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_KIB
             tasks += len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208 - names only, ten times a second
-    if order["processes"] and tasks > order["processes"]:
+    if most and tasks > most:
         return "processes 0"
     limit = order["memory_mib"] * 1024
     # Pages that forked processes share count once, which is slow to find out and so asked only when it matters.
