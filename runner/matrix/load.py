@@ -89,7 +89,6 @@ class _Reader:
             tolerances=MappingProxyType({k: Tolerance(**v) for k, v in self.data.get("tolerances", {}).items()}),
             repeats=self.defaults.get("repeats", 2),
             limits=Limits(**self.defaults.get("limits", {})),
-            default_python=self._default_python(),
         )
 
     def _line(self, *path: str | int) -> int:

@@ -166,7 +166,6 @@ class Matrix:
     tolerances: Mapping[str, Tolerance]
     repeats: int
     limits: Limits
-    default_python: str
 
     def environment(self, name: str) -> Environment | None:
         """Return the environment of that name, or None."""
