@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 16
 _HEADER = 8  # stream number, three zeros, length in network order
-_KILLED = 137
 
 
 class Demultiplexer:
@@ -109,6 +108,12 @@ class AttachedRun(StreamedRun):
         with while_it_answers(), contextlib.suppress(APIError):  # it ended by itself, or has not begun
             self._client.kill(self._container)
 
+    def silent(self) -> Exit:
+        """End the container and tell why it was silent: who waits for a child that was killed for memory waits on."""
+        self.kill()
+        ended = self.ending()
+        return ended if ended.out_of_memory or ended.stopped else Exit(timed_out=True)
+
     def ending(self) -> Exit:
         """Wait for the container, whose output is closed, and tell how it ended."""
         from requests.exceptions import ReadTimeout  # noqa: PLC0415
@@ -123,7 +128,7 @@ class AttachedRun(StreamedRun):
         if self._stop_asked.is_set():
             return Exit(stopped=True)
         code = int(state["ExitCode"])
-        if state["OOMKilled"] and code == _KILLED:
+        if state["OOMKilled"] and code:  # be it that a child was killed, and the command failed for that
             return Exit(out_of_memory=True)
         name = signal_of_code(code)
         return Exit(signal=name) if name else Exit(code=code)

@@ -12,7 +12,8 @@ from runner.engines.base import Exit, RunLimits
 from runner.errors import RepromatrixError
 
 TICK = 0.25  # seconds after which a stop from another thread is noticed
-_LOG_BYTES = 64 << 20
+_LOG_BYTES = 8 << 20  # of one process's standard error: what is kept of its beginning
+_TAIL_BYTES = 64 << 10  # and of its end, which says why it ended
 
 
 class Stream(IntEnum):
@@ -29,6 +30,7 @@ class StreamedRun(ABC):
         self.limits = limits
         self._log = log
         self._logged = 0
+        self._tail = bytearray()
         self._received = 0
         self._partial = bytearray()
         self._exit: Exit | None = None
@@ -45,6 +47,11 @@ class StreamedRun(ABC):
     @abstractmethod
     def ending(self) -> Exit:
         """Wait for the process, whose output is closed, and tell how it ended."""
+
+    def silent(self) -> Exit:
+        """End the process, which has said nothing for too long, and tell why that was."""
+        self.kill()
+        return Exit(timed_out=True)
 
     def stop(self) -> None:
         """Ask the reading thread to end the run; from any thread."""
@@ -65,11 +72,13 @@ class StreamedRun(ABC):
                 return
             left = deadline - time.monotonic()
             if left <= 0:
-                self._end(Exit(timed_out=True))
+                self._exit = self.silent()
+                self._keep_tail()
                 return
             pieces = self.receive(min(left, TICK))
             if pieces is None:
                 self._exit = self.ending()
+                self._keep_tail()
                 if self._partial:
                     yield bytes(self._partial)
                 return
@@ -80,6 +89,7 @@ class StreamedRun(ABC):
     def _end(self, reason: Exit) -> None:
         self._exit = reason
         self.kill()
+        self._keep_tail()
 
     def _take(self, pieces: Iterable[tuple[Stream, bytes]]) -> Iterator[bytes]:
         """Yield the lines that `pieces` complete; end the run after the last byte allowed."""
@@ -106,13 +116,20 @@ class StreamedRun(ABC):
 
     def _keep(self, data: bytes) -> None:
         """Append to the log, which is bounded too: a flood on standard error must not fill the disk."""
-        room = _LOG_BYTES - self._logged
-        if room <= 0:
-            return
-        self._log.write(data[:room])
+        room = max(0, _LOG_BYTES - self._logged)
         self._logged += len(data)
-        if self._logged >= _LOG_BYTES:
-            self._log.write(b"\n[the rest of standard error was cut here]\n")
+        if room:
+            self._log.write(data[:room])
+        self._tail += data[room:]
+        del self._tail[:-_TAIL_BYTES]
+
+    def _keep_tail(self) -> None:
+        """Append the end of what did not fit, and say what is missing before it."""
+        missing = self._logged - _LOG_BYTES - len(self._tail)
+        if missing > 0:
+            self._log.write(f"\n[{missing} bytes of standard error were cut here]\n".encode())
+        self._log.write(self._tail)
+        self._tail.clear()
 
 
 class Runs:

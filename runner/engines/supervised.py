@@ -1,6 +1,7 @@
 """Starts a command under `supervise.py`, so that it ends with the runner, however the runner ends."""
 
 import json
+import select
 import socket
 import subprocess
 import sys
@@ -30,6 +31,7 @@ class Supervised:
         stderr: _Output = subprocess.PIPE,
         memory_mib: int = 0,
         processes: int = 0,
+        cpus: Sequence[int] = (),
         grace: float = 0,
     ) -> None:
         self.lifeline, theirs = socket.socketpair()
@@ -48,6 +50,7 @@ class Supervised:
             "folder": str(folder),
             "memory_mib": memory_mib,
             "processes": processes,
+            "cpus": list(cpus),
             "grace": grace,
         }
         self.lifeline.sendall(json.dumps(order).encode() + b"\n")
@@ -65,6 +68,11 @@ class Supervised:
             too_many_processes=word == "processes",
             stopped=word == "stopped",
         )
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the command ended or passed a limit, even if some of its processes are not gone yet."""
+        return bool(select.select([self.lifeline], [], [], 0)[0])
 
     def ask_to_stop(self) -> None:
         """Have everything killed; from any thread, `wait` then returns."""

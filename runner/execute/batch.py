@@ -53,6 +53,7 @@ class _Place:
     limits: RunLimits
     log: Path
     done: Callable[[Finished], None]
+    trace: bool
 
 
 def run_batch(
@@ -64,6 +65,7 @@ def run_batch(
     limits: RunLimits,
     log: Path,
     done: Callable[[Finished], None],
+    trace: bool = False,
 ) -> None:
     """Run cells that share environment and settings, once each; `done` hears of every cell when it is in `result`.
 
@@ -73,7 +75,7 @@ def run_batch(
         NoEngineError: the engine itself is gone.
         StoppedError: the engine was told to stop; what had not finished is no result.
     """
-    place = _Place(engine=engine, built=built, limits=limits, log=log, done=done)
+    place = _Place(engine=engine, built=built, limits=limits, log=log, done=done, trace=trace)
     together = _attempt(cells, result, place)
     if together is None:
         return
@@ -91,11 +93,12 @@ def run_batch(
 def _attempt(cells: Sequence[Cell], result: BatchResult, place: _Place) -> _Failure | None:
     """Run one process over the cells; None if each of them finished."""
     limits = place.limits
+    begin = 0
     try:
         place.log.parent.mkdir(parents=True, exist_ok=True)
-        with place.engine.run(
-            place.built, stdin=job(cells), limits=limits, variables={}, gpu=cells[0].device != "cpu", log=place.log
-        ) as run:
+        begin = place.log.stat().st_size if place.log.exists() else 0
+        stdin, gpu = job(cells, trace=place.trace), cells[0].device != "cpu"
+        with place.engine.run(place.built, stdin=stdin, limits=limits, variables={}, gpu=gpu, log=place.log) as run:
             _read(run, cells, result, place)
             ending = run.result()
     except BadLineError as error:
@@ -109,7 +112,7 @@ def _attempt(cells: Sequence[Cell], result: BatchResult, place: _Place) -> _Fail
     if all(cell.id in result.finished for cell in cells):
         return None
     outcome = Outcome.TIMED_OUT if ending.timed_out else Outcome.FAILED
-    return _Failure(outcome=outcome, reason=_explain(ending, limits, place.log))
+    return _Failure(outcome=outcome, reason=_explain(ending, limits, place.log, begin))
 
 
 def _read(run: Run, cells: Sequence[Cell], result: BatchResult, place: _Place) -> None:
@@ -134,17 +137,17 @@ def _read(run: Run, cells: Sequence[Cell], result: BatchResult, place: _Place) -
                 pass  # for a person who reads along
 
 
-def _explain(ending: Exit, limits: RunLimits, log: Path) -> str:
+def _explain(ending: Exit, limits: RunLimits, log: Path, begin: int) -> str:
     reason = "the process ended without its result" if ending.clean else ending.explain(limits)
-    words = _last_words(log) if ending.code is not None else ""  # ended by itself: its last words say why
+    words = _last_words(log, begin) if ending.code is not None else ""  # ended by itself: its last words say why
     return ": ".join(part for part in (reason, words) if part)
 
 
-def _last_words(log: Path) -> str:
-    """Return the last line of a log that is not blank, bounded."""
+def _last_words(log: Path, begin: int) -> str:
+    """Return the last line of a log that is not blank, bounded; before byte `begin` other processes speak."""
     try:
         with log.open("rb") as stream:
-            stream.seek(max(0, log.stat().st_size - _TAIL))
+            stream.seek(max(begin, log.stat().st_size - _TAIL))
             lines = stream.read().decode(errors="replace").splitlines()
     except OSError:
         return ""

@@ -94,7 +94,7 @@ except OSError as error:
 def test_nothing_spills_out_as_swap_core_or_log(docker_bench: Bench) -> None:
     engine = docker_bench.engine
     assert isinstance(engine, DockerEngine)
-    config = engine._host_config(LIMITS, gpu=False)
+    config = engine._host_config(LIMITS, (0,), gpu=False)
     assert config["Memory"] == config["MemorySwap"] == 256 << 20
     assert config["LogConfig"]["Type"] == "none"
     assert output(docker_bench, "import resource; print(resource.getrlimit(resource.RLIMIT_CORE))") == "(0, 0)"
@@ -103,8 +103,8 @@ def test_nothing_spills_out_as_swap_core_or_log(docker_bench: Bench) -> None:
 def test_a_gpu_is_asked_for_only_when_wanted(docker_bench: Bench) -> None:
     engine = docker_bench.engine
     assert isinstance(engine, DockerEngine)
-    assert not engine._host_config(LIMITS, gpu=False).get("DeviceRequests")
-    (request,) = engine._host_config(LIMITS, gpu=True)["DeviceRequests"]
+    assert not engine._host_config(LIMITS, (0,), gpu=False).get("DeviceRequests")
+    (request,) = engine._host_config(LIMITS, (0,), gpu=True)["DeviceRequests"]
     assert (request["Count"], request["Capabilities"]) == (-1, [["gpu", "compute", "utility"]])
 
 

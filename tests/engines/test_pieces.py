@@ -65,12 +65,25 @@ def test_a_line_of_just_the_limit_is_whole_and_one_byte_more_is_too_much() -> No
     assert more.killed
 
 
-def test_the_log_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (b"123456789a", b"123456789a"),
+        (b"123456789abcd", b"123456789abcd"),
+        (b"123456789abcde", b"123456789a\n[1 bytes of standard error were cut here]\ncde"),
+        (b"123456789a" + b"x" * 90 + b"end", b"123456789a\n[90 bytes of standard error were cut here]\nend"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_the_log_keeps_the_beginning_and_the_last_words_and_says_what_is_cut(
+    monkeypatch: pytest.MonkeyPatch, said: bytes, kept: bytes, size: int
+) -> None:
     monkeypatch.setattr("runner.engines.stream._LOG_BYTES", 10)
+    monkeypatch.setattr("runner.engines.stream._TAIL_BYTES", 3)
     log = io.BytesIO()
-    run = Recorded([(Stream.STDERR, b"12345678"), (Stream.STDERR, b"9abc"), (Stream.STDERR, b"more")], log)
+    run = Recorded([(Stream.STDERR, said[i : i + size]) for i in range(0, len(said), size)], log)
     assert list(run.lines()) == []
-    assert log.getvalue() == b"123456789a\n[the rest of standard error was cut here]\n"
+    assert log.getvalue() == kept
 
 
 def test_frames_are_taken_apart_wherever_they_are_cut() -> None:
