@@ -5,28 +5,22 @@ digest or, where no registry answers, one built from the distribution's packages
 """
 
 import json
-import platform
-import shutil
-import subprocess
-import sys
 import tempfile
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 import yaml
-from uv import find_uv_bin
 
 from runner import resources
 from runner.engines.base import Base, RunCommand
 from runner.errors import EnvironmentFailedError
+from runner.images import base_lock, rootfs
+from runner.images.base_lock import Package
 from runner.matrix import Environment
 
-# Every file of a built base carries this time, so that two builds of the same packages are equal.
-_SOURCE_DATE_EPOCH = "1700000000"
-_CLEANING = 10  # seconds for mmdebstrap, which works in a folder of its own, to remove it
-_IDENTITY = "import sys,platform;print(sys.version.replace(chr(10),' '),'|',*platform.libc_ver())"
+_DIGEST_LABEL = "repromatrix.base-digest"
+_LOCK_LABEL = "repromatrix.base-lock"
 
 
 class Images(Protocol):
@@ -44,7 +38,16 @@ class Images(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseEntry:
-    """One base of images/bases.yaml for one Python."""
+    """One base of images/bases.yaml for one Python.
+
+    Attributes:
+        name: the base, as matrix.yaml calls it.
+        python: minor version.
+        suite: release of the distribution that the local equivalent is built from: one that has this Python.
+        registry: the image's tag in a registry.
+        digest: what is pulled, whatever the tag says today.
+        packages: what the local equivalent is built from; empty where no release of the distribution has this Python.
+    """
 
     name: str
     python: str
@@ -60,9 +63,14 @@ class BaseEntry:
         return f"{repository}{'/' if repository else ''}{name.split(':')[0]}@{self.digest}"
 
     @property
+    def local_name(self) -> str:
+        """The name of the locally built equivalent, which tells what it is built from: `bullseye-py3.9`."""
+        return f"{self.suite}-py{self.python}"
+
+    @property
     def local(self) -> str:
         """The reference of the locally built equivalent."""
-        return f"repromatrix/base:{self.name}-py{self.python}"
+        return f"repromatrix/base:{self.local_name}"
 
 
 def entry(environment: Environment) -> BaseEntry:
@@ -71,24 +79,36 @@ def entry(environment: Environment) -> BaseEntry:
     Raises:
         EnvironmentFailedError: there is none.
     """
-    path = resources.folder("images") / "bases.yaml"
-    bases = yaml.safe_load(path.read_text())["bases"]
-    found = bases.get(environment.base, {})
-    values = found.get("pythons", {}).get(environment.python)
-    if values is None:
-        known = ", ".join(f"{name} with Python {p}" for name, each in bases.items() for p in each["pythons"])
+    known = entries()
+    found = next((e for e in known if (e.name, e.python) == (environment.base, environment.python)), None)
+    if found is None:
         raise EnvironmentFailedError(
             f"{environment.name} asks for the base {environment.base!r} with Python {environment.python}",
-            where=str(path),
-            hint=f"known: {known}",
+            where=str(entries_path()),
+            hint="known: " + ", ".join(f"{each.name} with Python {each.python}" for each in known),
         )
-    return BaseEntry(
-        name=environment.base,
-        python=environment.python,
-        suite=found["suite"],
-        registry=values["registry"],
-        digest=values["digest"],
-        packages=tuple(values.get("packages", ())),
+    return found
+
+
+def entries_path() -> Path:
+    """Return where images/bases.yaml stands."""
+    return resources.folder("images") / "bases.yaml"
+
+
+def entries() -> tuple[BaseEntry, ...]:
+    """Return all of images/bases.yaml, in its order."""
+    bases = yaml.safe_load(entries_path().read_text())["bases"]
+    return tuple(
+        BaseEntry(
+            name=name,
+            python=python,
+            suite=values.get("suite", base["suite"]),
+            registry=values["registry"],
+            digest=values["digest"],
+            packages=tuple(values.get("packages", ())),
+        )
+        for name, base in bases.items()
+        for python, values in base["pythons"].items()
     )
 
 
@@ -97,8 +117,8 @@ def find_image(wanted: BaseEntry, images: Images) -> Base | None:
     if images.labels(wanted.pinned) is not None:
         return Base(kind="registry", reference=wanted.pinned, digest=wanted.digest)
     labels = images.labels(wanted.local)
-    if labels and "repromatrix.base-digest" in labels:
-        return Base(kind="local", reference=wanted.local, digest=labels["repromatrix.base-digest"])
+    if labels and _DIGEST_LABEL in labels:
+        return Base(kind="local", reference=wanted.local, digest=labels[_DIGEST_LABEL])
     return None
 
 
@@ -125,82 +145,79 @@ def resolve_image(wanted: BaseEntry, images: Images, log: Path, run: RunCommand)
             ) from no_local
 
 
-def make_image(wanted: BaseEntry, images: Images, log: Path, run: RunCommand) -> Base:
-    """Build the equivalent of a base from the distribution's packages with mmdebstrap, and load it.
+def make_image(wanted: BaseEntry, images: Images, log: Path, run: RunCommand, *, locked: bool = False) -> Base:
+    """Build the equivalent of a base from the distribution's packages, and load it; the log says what is not as locked.
+
+    Args:
+        wanted: the base.
+        images: where it is loaded.
+        log: the story is appended to it.
+        run: runs mmdebstrap.
+        locked: load nothing that differs from the base's lock.
 
     Raises:
-        EnvironmentFailedError: mmdebstrap is missing or fails, or the distribution has no such Python.
+        EnvironmentFailedError: mmdebstrap is missing or fails, the distribution has no such Python, or what was
+            built is not as `locked`.
     """
-    tool = shutil.which("mmdebstrap")
-    if not tool or not wanted.packages:
-        what = "mmdebstrap is not installed" if wanted.packages else f"{wanted.suite} has no Python {wanted.python}"
-        raise EnvironmentFailedError(what, hint="install it (Debian, Ubuntu): apt-get install mmdebstrap")
-    log.parent.mkdir(parents=True, exist_ok=True)
+    if not wanted.packages:
+        raise EnvironmentFailedError(
+            f"{wanted.suite} has no Python {wanted.python}",
+            hint="use an image registry, or plain processes: --engine process",
+        )
     with tempfile.TemporaryDirectory(prefix="repromatrix-base-") as name:
         tar = Path(name) / "base.tar"
-        include = ",".join(wanted.packages)
-        command = [tool, "--quiet", "--variant=minbase", f"--include={include}", wanted.suite, str(tar)]
-        environment = {**_environment(), "SOURCE_DATE_EPOCH": _SOURCE_DATE_EPOCH}
-        ended = run(command, environment=environment, folder=Path.cwd(), log=log, grace=_CLEANING)
-        if not ended.clean:
-            how = "was stopped" if ended.stopped else f"ended with {ended.signal or ended.code}"
+        packages = rootfs.build(wanted.suite, wanted.packages, tar, log, run)
+        unlike = base_lock.summary(wanted.local_name, packages)
+        with log.open("a") as story:
+            story.write(f"{wanted.local}: {unlike or 'as locked'}\n")
+        if unlike and locked:
             raise EnvironmentFailedError(
-                f"mmdebstrap {how}", where=str(log), hint="read the log; root rights are needed"
+                unlike,
+                where=str(base_lock.path_of(wanted.local_name)),
+                hint="take what the mirror serves now: repromatrix base --write-lock",
             )
         digest = f"sha256:{resources.file_sha256(tar)}"
-        images.import_rootfs(tar, wanted.local, {"repromatrix.base-digest": digest, "repromatrix.suite": wanted.suite})
-        provenance = {"digest": digest, "suite": wanted.suite, "packages": _packages(tar)}
-    place = resources.cache() / "bases" / f"{wanted.name}-py{wanted.python}.json"
-    resources.write_atomically(place, json.dumps(provenance, indent=1, sort_keys=True).encode())
+        lock = base_lock.digest(wanted.local_name, packages)
+        labels = {_DIGEST_LABEL: digest, "repromatrix.suite": wanted.suite, _LOCK_LABEL: lock}
+        images.import_rootfs(tar, wanted.local, labels)
+    provenance = {
+        "digest": digest,
+        "lock": lock,
+        "packages": [asdict(each) for each in packages],
+        "python": wanted.python,
+        "suite": wanted.suite,
+    }
+    content = json.dumps(provenance, indent=1, sort_keys=True)
+    resources.write_atomically(_provenance_path(wanted), content.encode())
     return Base(kind="local", reference=wanted.local, digest=digest)
 
 
-def _environment() -> dict[str, str]:
-    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-
-
-def _packages(tar: Path) -> dict[str, str]:
-    """Return package -> version from dpkg's own list inside the root file system."""
-    done = subprocess.run(
-        ["tar", "-xOf", str(tar), "./var/lib/dpkg/status"], capture_output=True, text=True, check=False
-    )
-    packages = {}
-    for block in done.stdout.split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and line[0] != " ")
-        if "Package" in fields and "Version" in fields:
-            packages[fields["Package"]] = fields["Version"]
-    return packages
-
-
-@cache
-def interpreter(python: str) -> Base:
-    """Return an interpreter of that minor version: the one running this program, or one that uv finds.
+def unlike_lock(wanted: BaseEntry, made: Base, images: Images) -> str:
+    """Return how a locally built base differs from its lock, in one line; an empty text if it does not.
 
     Raises:
-        EnvironmentFailedError: there is none on this machine.
+        EnvironmentFailedError: the lock is damaged.
     """
-    if python == f"{sys.version_info.major}.{sys.version_info.minor}":
-        path = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
-        version = sys.version.replace("\n", " ")
-        return Base(kind="interpreter", reference=path, digest=f"{version} | {' '.join(platform.libc_ver())}")
-    done = subprocess.run(
-        [find_uv_bin(), "python", "find", "--no-project", "--system", python],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    path = done.stdout.strip() or _pyenv(python)
-    if not path:
-        raise EnvironmentFailedError(
-            f"no Python {python} on this machine",
-            hint=f"install one (uv python install {python}), or use containers: --engine docker",
-        )
-    identity = subprocess.run([path, "-c", _IDENTITY], capture_output=True, text=True, check=False)
-    return Base(kind="interpreter", reference=path, digest=identity.stdout.strip())
+    packages = packages_of(wanted, made)
+    if packages is not None:
+        return base_lock.summary(wanted.local_name, packages)
+    locked = base_lock.read(wanted.local_name)
+    label = (images.labels(wanted.local) or {}).get(_LOCK_LABEL)
+    if locked is not None and label == base_lock.digest(wanted.local_name, locked):
+        return ""
+    return "not known to be as locked: built elsewhere, or by another release"
 
 
-def _pyenv(python: str) -> str:
-    """Return pyenv's newest interpreter of that version: its shims hide those that are not selected."""
-    root = Path.home() / ".pyenv" / "versions"
-    found = sorted(root.glob(f"{python}.*/bin/python{python}"), key=lambda path: path.parts)
-    return str(found[-1]) if found else ""
+def packages_of(wanted: BaseEntry, made: Base) -> tuple[Package, ...] | None:
+    """Return the packages of a locally built base, None where this machine's cache does not tell them."""
+    try:
+        provenance = json.loads(_provenance_path(wanted).read_text())
+        if provenance["digest"] != made.digest:
+            return None
+        return tuple(Package(**each) for each in provenance["packages"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # removed, or written by another release: the base itself is no worse for it
+
+
+def _provenance_path(wanted: BaseEntry) -> Path:
+    return resources.cache() / "bases" / f"{wanted.local_name}.json"
