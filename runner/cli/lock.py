@@ -2,10 +2,13 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from runner.cli.story import Story
+from runner.cli.upgrade import upgrade
 from runner.errors import EnvironmentFailedError, ExitCode, NothingSelectedError
 from runner.images import lock as locks
 from runner.matrix import Environment, Matrix, load
@@ -15,9 +18,12 @@ from runner.plan import plan
 def run(options: Namespace) -> int:
     """Lock the selected environments; without --profile, those of the whole matrix."""
     story = Story.of(options)
-    environments = _environments(options, load(options.matrix))
+    matrix = load(options.matrix)
+    environments = environments_of(options, matrix)
     if options.check:
-        return _check(environments, story, as_json=options.json)
+        return _check(environments, locks.orphans(matrix.environments), story, as_json=options.json)
+    if options.upgrade:
+        return upgrade(environments, options.upgrade, story, as_json=options.json)
     with ThreadPoolExecutor(max_workers=options.jobs) as pool:
         outcomes = list(pool.map(_make, environments))
     for environment, outcome in zip(environments, outcomes, strict=True):
@@ -34,7 +40,12 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _environments(options: Namespace, matrix: Matrix) -> list[Environment]:
+def environments_of(options: Namespace, matrix: Matrix) -> list[Environment]:
+    """Return the environments that --profile and --select choose, by default those of the whole matrix.
+
+    Raises:
+        NothingSelectedError: none is left.
+    """
     if options.profile:
         return list(plan(matrix, profile=options.profile, select=options.select).environments)
     wanted = [each for each in options.select if not each.startswith("!")] or ["*"]
@@ -60,18 +71,26 @@ def _make(environment: Environment) -> str | EnvironmentFailedError:
         return error
 
 
-def _check(environments: list[Environment], story: Story, *, as_json: bool) -> int:
+def _check(environments: list[Environment], orphans: Sequence[Path], story: Story, *, as_json: bool) -> int:
     states = {each.name: _state(each) for each in environments}
     wrong = [each for each in environments if states[each.name] != "current"]
     for each in wrong:
         story.say(f"{states[each.name]:<10} {each.name} ({each.where})")
+    for path in orphans:
+        story.say(f"{'orphaned':<10} {path}: no environment of the matrix has this lock; remove it")
     if as_json:
-        print(json.dumps(states))
+        print(json.dumps(states | {path.stem: "orphaned" for path in orphans}))
     story.say(f"{len(environments) - len(wrong)} of {len(environments)} locks answer matrix.yaml")
-    return int(ExitCode.ENVIRONMENT if wrong else ExitCode.OK)
+    return int(ExitCode.ENVIRONMENT if wrong or orphans else ExitCode.OK)
 
 
 def _state(environment: Environment) -> str:
-    if locks.is_current(environment):
-        return "current"
-    return "outdated" if locks.path_of(environment).is_file() else "missing"
+    if not locks.path_of(environment).is_file():
+        return "missing"
+    if not locks.is_current(environment):
+        return "outdated"
+    try:
+        locks.read(environment)
+    except EnvironmentFailedError:
+        return "damaged"
+    return "current"

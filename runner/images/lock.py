@@ -1,48 +1,66 @@
-"""Environment -> lock: every package with version and hashes, resolved by uv. The only resolver over the network.
+"""Environment -> lock: every package with version and hashes, and the sizes of the wheels.
 
 A lock is `images/<framework>/locks/<environment>.txt`. Made again it stays as it is: what it holds is
 preferred, so that only a changed request changes it. Its header names the command, and no time.
 """
 
 import re
-import subprocess
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
-from uv import find_uv_bin
+from packaging.utils import canonicalize_name
 
 from runner import resources
 from runner.errors import EnvironmentFailedError
-from runner.images.sources import configured
+from runner.images.resolve import Resolved, measure, resolve, resolve_newer, versions
+from runner.images.tags import PLATFORM
 from runner.matrix import Environment
 
-# The oldest C library that the wheels of every framework here agree on; the bases are newer.
-PLATFORM = "x86_64-manylinux_2_28"
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _REQUEST = "# request: "
+_SIZES = "# wheel bytes: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """One package of a lock."""
+    """One package of a lock.
+
+    Attributes:
+        hashes: SHA-256 of every file that is allowed, those for other platforms among them.
+        size: bytes of the wheel for this platform, None where nobody told.
+    """
 
     name: str
     version: str
     hashes: frozenset[str]
     text: str
+    size: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """A lock file that was read."""
+    """A lock file that was read.
+
+    Attributes:
+        digest: SHA-256 of the file without the line of sizes, which say nothing of what is installed.
+    """
 
     path: Path
     request: tuple[str, ...]
     pins: tuple[Pin, ...]
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A package that another version of a lock holds otherwise; None where it is not in it at all."""
+
+    name: str
+    before: str | None
+    after: str | None
 
 
 def path_of(environment: Environment, folder: Path | None = None) -> Path:
@@ -78,7 +96,7 @@ def read(environment: Environment, folder: Path | None = None) -> Lock:
             hint=f"make it again: repromatrix lock --select {environment.name}",
         )
     pins = tuple(_pins(text, path))
-    return Lock(path=path, request=_request_of(text), pins=pins, digest=resources.file_sha256(path))
+    return Lock(path=path, request=_request_of(text), pins=pins, digest=_digest(path))
 
 
 def make(environment: Environment, folder: Path | None = None) -> bool:
@@ -92,18 +110,68 @@ def make(environment: Environment, folder: Path | None = None) -> bool:
     """
     path = path_of(environment, folder)
     before = _text(path) if path.is_file() else ""
-    resolved, reason = _resolve(environment, before)
-    if resolved is None:
+    return _write(environment, path, before, resolve(environment, before))
+
+
+def upgrade(environment: Environment, names: Sequence[str], folder: Path | None = None) -> tuple[Move, ...]:
+    """Move `names`, which the lock holds, to the newest versions that the request allows; return all that moved.
+
+    Everything else stays where it can. Nothing is written where nothing newer is allowed.
+
+    Raises:
+        EnvironmentFailedError: the lock cannot be read, or with uv's reason.
+    """
+    path = read(environment, folder).path
+    before = _text(path)
+    resolved = resolve_newer(environment, before, names)
+    moves = _moves(versions(before), versions(resolved.text)) if resolved.text else ()
+    if resolved.text and not any(move.name in names for move in moves):
+        return ()
+    _write(environment, path, before, resolved)
+    return moves
+
+
+def hashes_in(path: Path) -> frozenset[str]:
+    """Return the SHA-256 of every file that a lock allows, whatever request it answers."""
+    return frozenset(_HASH.findall(_text(path)))
+
+
+def orphans(environments: Iterable[Environment], folder: Path | None = None) -> tuple[Path, ...]:
+    """Return the lock files that belong to none of `environments`, which should be all of the matrix."""
+    images = folder or resources.folder("images")
+    known = {path_of(each, images) for each in environments}
+    return tuple(sorted(path for path in images.glob("*/locks/*") if path not in known))
+
+
+def _write(environment: Environment, path: Path, before: str, resolved: Resolved) -> bool:
+    """Write what was resolved; return whether that changes anything."""
+    if not resolved.text:
         raise EnvironmentFailedError(
-            f"{environment.name} cannot be resolved: {reason}",
+            f"{environment.name} cannot be resolved: {resolved.reason}",
             where=environment.where,
             hint="check the versions there and the package index: repromatrix doctor",
         )
-    text = _header(environment) + resolved
+    sizes = _kept_sizes(environment, before, resolved.text)
+    if sizes.keys() != versions(resolved.text).keys():
+        sizes |= measure(environment, resolved.text)
+    text = _header(environment) + _sizes_line(sizes) + resolved.text
     if text == before:
         return False
     resources.write_atomically(path, text.encode())
     return True
+
+
+def _moves(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Move, ...]:
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    return tuple(Move(name=name, before=before.get(name), after=after.get(name)) for name in names)
+
+
+def _kept_sizes(environment: Environment, before: str, after: str) -> dict[str, int]:
+    """Return the sizes that a lock holds of packages that stay: not every index tells them each time."""
+    if _request_of(before)[-2:] != _request(environment)[-2:]:  # the wheels of another Python are others
+        return {}
+    old, new = versions(before), versions(after)
+    return {name: size for name, size in _sizes_of(before).items() if name in new and old.get(name) == new[name]}
 
 
 def _header(environment: Environment) -> str:
@@ -111,6 +179,21 @@ def _header(environment: Environment) -> str:
         f"# The lock of {environment.name}; made by: repromatrix lock --select {environment.name}\n"
         f"{_REQUEST}{' '.join(_request(environment))}\n"
     )
+
+
+def _sizes_line(sizes: Mapping[str, int]) -> str:
+    return _SIZES + " ".join(f"{name}={size}" for name, size in sorted(sizes.items())) + "\n" if sizes else ""
+
+
+def _sizes_of(text: str) -> dict[str, int]:
+    line = next((line for line in text.splitlines() if line.startswith(_SIZES)), "")
+    pairs = (each.partition("=") for each in line.removeprefix(_SIZES).split())
+    return {name: int(size) for name, _, size in pairs if size.isascii() and size.isdecimal()}
+
+
+def _digest(path: Path) -> str:
+    lines = path.read_bytes().splitlines(keepends=True)
+    return sha256(b"".join(line for line in lines if not line.startswith(_SIZES.encode()))).hexdigest()
 
 
 def _text(path: Path) -> str:
@@ -126,50 +209,9 @@ def _request_of(text: str) -> tuple[str, ...]:
     return tuple(line.removeprefix(_REQUEST).split())
 
 
-def _resolve(environment: Environment, before: str) -> tuple[str | None, str]:
-    """Return the resolved packages, or None and uv's reason.
-
-    What the lock holds is tried as a constraint first, and as a preference only if that fails: uv gives up a
-    preferred version if the first index that knows it lacks the wheel for this platform, though another has it.
-    """
-    held = re.findall(r"^[A-Za-z0-9][\w.-]*==[^\s;\\]+", before, re.MULTILINE)
-    places = [[], ["--index", environment.index]] if environment.index else [[]]
-    reason = ""
-    for constraints in (held, []) if held else ([],):
-        for more in places:
-            resolved, reason = _compile(environment, before, constraints, more)
-            if resolved is not None:
-                return resolved, ""
-    return None, reason
-
-
-def _compile(
-    environment: Environment, before: str, constraints: Sequence[str], more: Sequence[str]
-) -> tuple[str | None, str]:
-    sources = configured()
-    with tempfile.TemporaryDirectory(prefix="repromatrix-lock-") as name:
-        folder = Path(name)
-        (folder / "request.in").write_text("\n".join(environment.packages) + "\n")
-        (folder / "held.txt").write_text("\n".join(constraints) + "\n")
-        output = folder / "lock.txt"
-        if before and not constraints:
-            output.write_text(before)  # uv keeps the versions that stand in the output file where it can
-        command = [
-            find_uv_bin(), "pip", "compile", "request.in", "--constraint", "held.txt", "--output-file", "lock.txt",
-            "--generate-hashes", "--no-header", "--no-annotate", "--no-config",
-            "--only-binary", ":all:", "--python-version", environment.python, "--python-platform", PLATFORM,
-            "--no-emit-index-url", "--no-emit-find-links", "--quiet", *sources.uv_flags(), *more,
-        ]  # fmt: skip
-        done = subprocess.run(
-            command, cwd=folder, env=sources.uv_environment(), capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            return None, " ".join(done.stderr.split())[:600]
-        return output.read_text(), ""
-
-
 def _pins(text: str, path: Path) -> list[Pin]:
     pins = []
+    sizes = _sizes_of(text)
     for block in re.split(r"\n(?=[A-Za-z0-9])", "\n" + text.replace(" \\\n", " ")):
         line = block.strip()
         if not line or line.startswith("#"):
@@ -181,12 +223,13 @@ def _pins(text: str, path: Path) -> list[Pin]:
                 f"not a line of a lock: {line[:80]!r}", where=str(path), hint="make the lock again: repromatrix lock"
             ) from error
         hashes = frozenset(_HASH.findall(line))
-        versions = [each.version for each in requirement.specifier if each.operator in ("==", "===")]
-        if len(versions) != 1 or not hashes:
+        exact = [each.version for each in requirement.specifier if each.operator in ("==", "===")]
+        if len(exact) != 1 or not hashes:
             raise EnvironmentFailedError(
                 f"{requirement.name} has no exact version or no hash",
                 where=str(path),
                 hint="make the lock again: repromatrix lock",
             )
-        pins.append(Pin(name=requirement.name.lower(), version=versions[0], hashes=hashes, text=line))
+        size = sizes.get(canonicalize_name(requirement.name))
+        pins.append(Pin(name=requirement.name.lower(), version=exact[0], hashes=hashes, text=line, size=size))
     return pins

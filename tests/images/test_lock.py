@@ -9,6 +9,7 @@ import pytest
 
 from runner.errors import EnvironmentFailedError, ExitCode
 from runner.images import lock as locks
+from runner.images import resolve
 from runner.images.sources import PackageSources
 from runner.matrix import Environment, load
 
@@ -29,6 +30,7 @@ def test_a_lock_that_is_read(environment: Environment, write_lock) -> None:
     ]
     assert lock.request == ("numpy==2.0", "python==3.11", "x86_64-manylinux_2_28")
     assert lock.digest == hashlib.sha256(lock.path.read_bytes()).hexdigest()
+    assert [pin.size for pin in lock.pins] == [None, None]
 
 
 def test_a_missing_lock_says_how_to_make_it(environment: Environment, tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ def wheels_only(tmp_path: Path, monkeypatch) -> Path:
     only = PackageSources(
         index=None, no_index=True, extra_indexes=(), find_links=(str(folder),), trusted_hosts=(), certificates=None
     )
-    monkeypatch.setattr(locks, "configured", lambda: only)
+    monkeypatch.setattr(resolve, "configured", lambda: only)
     return folder
 
 
@@ -169,13 +171,168 @@ def test_what_cannot_be_resolved_is_told_with_the_reason_and_nothing_is_written(
 def test_the_frameworks_own_index_is_asked_only_after_the_users(environment, monkeypatch, tmp_path) -> None:
     asked = []
 
-    def compiled(_environment, _before, _constraints, more):
+    def compiled(_environment, _question, more):
         asked.append(list(more))
-        return (None, "not found") if len(asked) == 1 else (BODY, "")
+        return resolve.Resolved(reason="not found") if len(asked) == 1 else resolve.Resolved(text=BODY)
 
-    monkeypatch.setattr(locks, "_compile", compiled)
+    monkeypatch.setattr(resolve, "_compile", compiled)
+    monkeypatch.setattr(locks, "measure", lambda *_: {})
     assert locks.make(replace(environment, index="https://framework/simple"), tmp_path)
     assert asked == [[], ["--index", "https://framework/simple"]]
+
+
+# Sizes: for the estimate of room on disk, and no part of what the lock is.
+
+
+def test_the_sizes_of_wheels_stand_in_the_lock_and_not_in_its_digest(environment, write_lock) -> None:
+    digest = locks.read(environment, write_lock(BODY)).digest
+    lock = locks.read(environment, write_lock("# wheel bytes: numpy=123 some-thing=45\n" + BODY))
+    assert [pin.size for pin in lock.pins] == [123, 45]
+    assert lock.digest == digest
+
+
+def test_a_size_that_is_no_number_is_unknown(environment, write_lock) -> None:
+    lock = locks.read(environment, write_lock("# wheel bytes: numpy=1e9 some-thing=\n" + BODY))
+    assert [pin.size for pin in lock.pins] == [None, None]
+
+
+def test_a_lock_is_made_with_the_sizes_of_its_wheels(environment, wheels_only, tmp_path) -> None:
+    _wheel(wheels_only, "numpy", "2.0", "helper>=1")
+    _wheel(wheels_only, "helper", "1.5")
+    locks.make(environment, tmp_path)
+    sizes = {pin.name: pin.size for pin in locks.read(environment, tmp_path).pins}
+    assert sizes == {path.name.split("-")[0]: path.stat().st_size for path in wheels_only.iterdir()}
+
+
+def test_a_lock_without_sizes_gets_them_and_keeps_its_pins_and_its_digest(environment, wheels_only, tmp_path) -> None:
+    _wheel(wheels_only, "numpy", "2.0")
+    locks.make(environment, tmp_path)
+    path = locks.path_of(environment, tmp_path)
+    whole, digest = path.read_text(), locks.read(environment, tmp_path).digest
+    path.write_text("".join(line for line in whole.splitlines(keepends=True) if "wheel bytes" not in line))
+    assert locks.make(environment, tmp_path)
+    assert path.read_text() == whole
+    assert locks.read(environment, tmp_path).digest == digest
+
+
+def test_a_size_that_nobody_tells_is_left_out_and_one_that_was_told_before_stays(
+    environment, wheels_only, tmp_path, monkeypatch
+) -> None:
+    _wheel(wheels_only, "numpy", "2.0", "helper>=1")
+    _wheel(wheels_only, "helper", "1.5")
+    told = [{"numpy": 7}, {}]
+    monkeypatch.setattr(locks, "measure", lambda *_: told.pop(0))
+    locks.make(environment, tmp_path)
+    assert {pin.name: pin.size for pin in locks.read(environment, tmp_path).pins} == {"helper": None, "numpy": 7}
+    assert not locks.make(environment, tmp_path)
+    assert not told
+
+
+WHEELS = [  # the one of a package that this platform takes, whatever else is there
+    {"url": "https://host/a-1.0-py3-none-any.whl", "size": 1},
+    {"url": "https://host/a-1.0-cp311-cp311-manylinux_2_28_x86_64.whl", "size": 2},
+    {"url": "https://host/a-1.0-cp312-cp312-manylinux_2_28_x86_64.whl", "size": 3},
+    {"url": "https://host/a-1.0-cp311-cp311-macosx_11_0_arm64.whl", "size": 4},
+    {"url": "https://host/not-a-wheel.whl", "size": 5},
+]
+WHEELS = [each | {"hashes": {"sha256": A}} for each in WHEELS]
+FOREIGN = {"url": "https://host/a-1.0-cp311-cp311-linux_x86_64.whl", "size": 6, "hashes": {"sha256": B}}
+UNTOLD = {"url": WHEELS[0]["url"], "hashes": {"sha256": A}}
+
+
+@pytest.mark.parametrize(
+    ("offered", "size"),
+    [
+        (WHEELS, 2),
+        (WHEELS[:1], 1),
+        ([*WHEELS[:1], FOREIGN], 1),
+        (WHEELS[2:], None),
+        ([UNTOLD], None),
+        ([FOREIGN], None),
+    ],
+)
+def test_the_size_is_that_of_the_best_wheel_for_this_platform(environment, offered, size) -> None:
+    assert resolve._size({"wheels": offered}, environment, frozenset({A})) == size
+
+
+def test_the_size_is_not_that_of_the_same_version_for_something_else(environment, wheels_only, tmp_path) -> None:
+    _wheel(wheels_only, "numpy", "2.0", "helper===1.5")
+    _wheel(wheels_only, "helper", "1.5")
+    _wheel(wheels_only, "helper", "1.5+cpu", "needs-something")
+    locks.make(environment, tmp_path)
+    sizes = {pin.name: pin.size for pin in locks.read(environment, tmp_path).pins}
+    assert sizes["helper"] == (wheels_only / "helper-1.5-py3-none-any.whl").stat().st_size
+
+
+# Upgrading one package.
+
+
+@pytest.fixture
+def locked(environment, wheels_only, tmp_path) -> Path:
+    """A lock of numpy 2.0, helper 1.5 and what it needs, other 1.0; newer releases of all came out since."""
+    _wheel(wheels_only, "numpy", "2.0", "helper>=1", "other")
+    _wheel(wheels_only, "helper", "1.5", "deep==1.0")
+    _wheel(wheels_only, "deep", "1.0")
+    _wheel(wheels_only, "other", "1.0")
+    locks.make(environment, tmp_path)
+    _wheel(wheels_only, "other", "2.0")
+    return tmp_path
+
+
+def _moved(environment, folder: Path, *names: str) -> list[tuple[str, str | None, str | None]]:
+    return [(each.name, each.before, each.after) for each in locks.upgrade(environment, names, folder)]
+
+
+def test_an_upgrade_moves_one_package_and_nothing_else(environment, wheels_only, locked) -> None:
+    _wheel(wheels_only, "helper", "1.6", "deep")
+    _wheel(wheels_only, "deep", "1.1")
+    assert _moved(environment, locked, "helper") == [("helper", "1.5", "1.6")]
+    versions = {pin.name: pin.version for pin in locks.read(environment, locked).pins}
+    assert versions == {"deep": "1.0", "helper": "1.6", "numpy": "2.0", "other": "1.0"}
+
+
+def test_an_upgrade_moves_with_it_what_must_move(environment, wheels_only, locked) -> None:
+    _wheel(wheels_only, "helper", "1.6", "deep==1.0")  # what holding everything else would give
+    _wheel(wheels_only, "helper", "2.0", "deep>=1.1", "new")
+    _wheel(wheels_only, "deep", "1.1")
+    _wheel(wheels_only, "new", "3.0")
+    assert _moved(environment, locked, "helper") == [
+        ("deep", "1.0", "1.1"),
+        ("helper", "1.5", "2.0"),
+        ("new", None, "3.0"),
+    ]
+
+
+def test_an_upgrade_tells_what_is_no_longer_needed(environment, wheels_only, locked) -> None:
+    _wheel(wheels_only, "helper", "1.6")
+    assert _moved(environment, locked, "helper") == [("deep", "1.0", None), ("helper", "1.5", "1.6")]
+
+
+def test_an_upgrade_stays_within_what_others_allow(environment, wheels_only, locked) -> None:
+    _wheel(wheels_only, "deep", "1.1")
+    before = locks.path_of(environment, locked).read_bytes()
+    assert _moved(environment, locked, "deep") == []
+    assert locks.path_of(environment, locked).read_bytes() == before
+
+
+def test_several_packages_are_upgraded_together(environment, wheels_only, locked) -> None:
+    _wheel(wheels_only, "helper", "1.6", "deep==1.0")
+    assert _moved(environment, locked, "helper", "other") == [("helper", "1.5", "1.6"), ("other", "1.0", "2.0")]
+
+
+def test_a_lock_file_of_no_environment_is_orphaned(environment, write_lock) -> None:
+    folder = write_lock(BODY)
+    assert locks.orphans([environment], folder) == ()
+    other = folder / "numpy" / "locks" / "numpy-0.9-cpu.txt"
+    other.write_text(BODY)
+    assert locks.orphans([environment], folder) == (other,)
+
+
+def test_no_lock_of_the_checkout_is_orphaned_and_all_tell_their_sizes(checkout: Path) -> None:
+    environments = load(checkout / "matrix.yaml").environments
+    assert locks.orphans(environments) == ()
+    for each in environments:
+        assert [pin.name for pin in locks.read(each).pins if pin.size is None] == []
 
 
 @pytest.mark.network
