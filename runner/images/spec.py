@@ -3,11 +3,16 @@
 import json
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from runner import __version__, resources
+from runner import resources
 from runner.engines.base import Base, BuildSpec
+from runner.images.labels import labels
 from runner.images.lock import Lock
 from runner.matrix import Environment
+
+# 2024-01-01, the time of all that a build writes: any will do, as long as it is always the same.
+EPOCH = 1704067200
 
 
 def sources(framework: str) -> tuple[Path, ...]:
@@ -25,17 +30,25 @@ def sources_digest(framework: str) -> str:
     return digest.hexdigest()
 
 
-def build_spec(environment: Environment, base: Base, lock: Lock, wheels: tuple[Path, ...]) -> BuildSpec:
-    """Return everything the environment is made of; its tag is the digest of all that."""
-    dockerfile = resources.folder("images") / "Dockerfile"
-    code = sources_digest(environment.framework)
-    identity = {
+def ingredients(environment: Environment, base: Base, lock: Lock) -> dict[str, Any]:
+    """Return all that makes an environment's content what it is, by name, as JSON has it."""
+    return {
         "base": base.digest,
         "lock": lock.digest,
-        "sources": code,
-        "recipe": resources.file_sha256(dockerfile),
+        "sources": sources_digest(environment.framework),
+        "recipe": resources.file_sha256(_recipe()),
+        "epoch": EPOCH,
         "variables": environment.variables,
     }
+
+
+def _recipe() -> Path:
+    return resources.folder("images") / "Dockerfile"
+
+
+def build_spec(environment: Environment, base: Base, lock: Lock, wheels: tuple[Path, ...]) -> BuildSpec:
+    """Return everything the environment is made of; its tag is the digest of all that."""
+    identity = ingredients(environment, base, lock)
     tag = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
     return BuildSpec(
         name=environment.name,
@@ -44,15 +57,9 @@ def build_spec(environment: Environment, base: Base, lock: Lock, wheels: tuple[P
         lock=lock.path,
         wheels=wheels,
         sources=sources(environment.framework),
-        dockerfile=dockerfile,
+        dockerfile=_recipe(),
         variables=environment.variables,
-        labels=(
-            ("org.opencontainers.image.title", environment.name),
-            ("org.opencontainers.image.version", environment.version),
-            ("org.opencontainers.image.base.digest", base.digest),
-            ("repromatrix.version", __version__),
-            ("repromatrix.lock", lock.digest),
-            ("repromatrix.sources", code),
-        ),
+        labels=labels(environment, base, lock, identity["sources"]),
         module=environment.framework,
+        epoch=EPOCH,
     )

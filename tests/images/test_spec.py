@@ -1,6 +1,7 @@
 """An environment's tag changes with each of its ingredients, and only then."""
 
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from runner import resources
 from runner.engines.base import Base
-from runner.images import spec
+from runner.images import labels, spec
 from runner.images.lock import Lock
 from runner.matrix import Environment
 
@@ -82,3 +83,120 @@ def test_every_framework_has_a_folder_with_the_same_few_files(framework: str) ->
     names = [path.name for path in spec.sources(framework)]
     assert {"cell.py", "entrypoint.py", "default-job.json"} <= set(names)
     assert len(names) == len(set(names))
+
+
+def test_the_tag_is_over_what_is_told_of_it(environment: Environment) -> None:
+    told = spec.ingredients(environment, BASE, LOCK)
+    assert (told["base"], told["lock"], told["sources"]) == (BASE.digest, LOCK.digest, spec.sources_digest("numpy"))
+    assert set(told) == {"base", "lock", "sources", "recipe", "epoch", "variables"}
+
+
+# Labels: what an image says of itself.
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=A Tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Return a checkout of a small project with one commit."""
+    if not shutil.which("git"):
+        pytest.skip("no git on PATH")
+    folder = tmp_path / "checkout"
+    for name in ("images/cell.py", "runner/plan.py", "docs/page.md"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("first\n")
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "First")
+    labels.revision.cache_clear()
+    return folder
+
+
+def revision(folder: Path) -> str:
+    labels.revision.cache_clear()
+    return labels.revision(folder)
+
+
+def test_the_revision_is_the_commit_of_the_checkout(repository: Path) -> None:
+    assert revision(repository) == git(repository, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("name", ["images/cell.py", "images/new.py", "runner/plan.py", "runner/new.py"])
+def test_a_change_of_what_makes_images_makes_the_revision_dirty(repository: Path, name: str) -> None:
+    (repository / name).write_text("second\n")
+    assert revision(repository) == git(repository, "rev-parse", "HEAD") + "-dirty"
+
+
+def test_a_change_of_anything_else_does_not(repository: Path) -> None:
+    (repository / "docs/page.md").write_text("second\n")
+    assert revision(repository) == git(repository, "rev-parse", "HEAD")
+
+
+def test_a_folder_in_somebody_elses_repository_has_no_revision(repository: Path) -> None:
+    assert revision(repository / "docs") == ""
+
+
+def test_no_checkout_no_git_and_no_commit_have_no_revision(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert revision(tmp_path) == ""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    git(empty, "init", "--quiet")
+    assert revision(empty) == ""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert revision(repository) == ""
+
+
+def test_variables_of_a_git_under_way_lead_nowhere_else(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = git(repository, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(repository / "elsewhere"))
+    assert revision(repository) == head
+
+
+@pytest.mark.parametrize(
+    ("urls", "page"),
+    [
+        (["Homepage, https://example.org", "Source, https://example.org/code"], "https://example.org/code"),
+        (["Changelog, https://example.org/news", "Homepage, https://example.org"], "https://example.org"),
+        (["Changelog, https://example.org/news"], ""),
+        ([], ""),
+    ],
+)
+def test_the_source_is_the_page_that_the_project_names(urls: list[str], page: str) -> None:
+    assert labels.project_page(urls) == page
+
+
+def test_an_image_says_what_it_is_and_where_it_comes_from(environment: Environment, monkeypatch) -> None:
+    monkeypatch.setattr(labels, "source", lambda: "https://example.org/code")
+    monkeypatch.setattr(labels, "revision", lambda _: "c0ffee")
+    pulled = Base(kind="registry", reference="python@sha256:1", digest="sha256:1")
+    told = dict(spec.build_spec(environment, pulled, LOCK, ()).labels)
+    oci = {name.removeprefix("org.opencontainers.image."): told[name] for name in told if name.startswith("org.")}
+    assert oci.pop("base.name").startswith("python:3.11.")
+    assert oci == {
+        "title": "numpy-2.0-cpu",
+        "version": "2.0",
+        "source": "https://example.org/code",
+        "revision": "c0ffee",
+        "base.digest": "sha256:1",
+    }
+    assert {"repromatrix.version", "repromatrix.lock", "repromatrix.sources"} <= set(told)
+
+
+def test_what_is_not_known_is_no_label(environment: Environment, monkeypatch) -> None:
+    monkeypatch.setattr(labels, "source", lambda: "")
+    monkeypatch.setattr(labels, "revision", lambda _: "")
+    told = dict(spec.build_spec(environment, BASE, LOCK, ()).labels)
+    assert not {name for name in told if name.endswith((".source", ".revision"))}
+
+
+def test_labels_do_not_change_the_tag(environment: Environment, monkeypatch) -> None:
+    before = _tag(environment)
+    monkeypatch.setattr(labels, "source", lambda: "https://example.org/elsewhere")
+    monkeypatch.setattr(labels, "revision", lambda _: "another commit")
+    assert _tag(environment) == before
