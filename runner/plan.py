@@ -5,11 +5,13 @@ The only owner of the cell id's form: WORKLOAD/ENVIRONMENT/VARIANT[@DEVICE][+SET
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from typing import Any
 
 from runner.errors import MatrixError, NothingSelectedError, UsageError
+from runner.floats import neighbour
 from runner.matrix import Environment, Exclude, Include, Matrix, Profile, Settings, Variant, Workload
 from runner.matrix.check import suggest
 from runner.matrix.model import DEFAULT_SETTINGS
@@ -47,12 +49,26 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ensemble:
+    """A cell, and the same cell from initial weights that are each moved by one ULP of its dtype."""
+
+    reference: Cell
+    members: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What will run, in the order of the matrix, and what will not."""
+    """What will run, in the order of the matrix, and what will not; the ensembles measure the noise of the cells."""
 
     profile: str
     cells: tuple[Cell, ...]
     left_out: tuple[LeftOut, ...]
+    ensembles: tuple[Ensemble, ...]
+
+    @property
+    def every_cell(self) -> tuple[Cell, ...]:
+        """The cells, then the members of the ensembles."""
+        return (*self.cells, *(member for each in self.ensembles for member in each.members))
 
     @property
     def environments(self) -> tuple[Environment, ...]:
@@ -92,6 +108,7 @@ def cells_of(matrix: Matrix, workload: Workload, environment: Environment) -> tu
         for variant in matrix.variants
         if variant.framework == environment.framework
         and (not variant.flavours or environment.flavour in variant.flavours)
+        and (not variant.devices or device.partition(":")[0] in variant.devices)
     )
 
 
@@ -122,7 +139,55 @@ def plan(matrix: Matrix, *, profile: str, select: Sequence[str] = ()) -> Plan:
         for cell in in_profile
         if cell.id in excluded and selected(cell, select)
     )
-    return Plan(profile=profile, cells=tuple(kept), left_out=left_out)
+    return Plan(profile=profile, cells=tuple(kept), left_out=left_out, ensembles=ensembles(kept, matrix.noise_members))
+
+
+def ensembles(cells: Sequence[Cell], members: int) -> tuple[Ensemble, ...]:
+    """Return for each workload and dtype an ensemble of its first full-length cell on the CPU in default settings."""
+    references: dict[tuple[str, str], Cell] = {}
+    for cell in cells:
+        plain = cell.device == "cpu" and cell.settings.name == DEFAULT_SETTINGS and cell.steps == cell.workload.steps
+        if plain and members:
+            references.setdefault((cell.workload.name, cell.variant.dtype), cell)
+    return tuple(
+        Ensemble(reference=cell, members=tuple(_member(cell, number) for number in range(1, members + 1)))
+        for cell in references.values()
+    )
+
+
+def _member(cell: Cell, number: int) -> Cell:
+    """Return the cell with every initial weight moved; all up, all down, then by the bits of a digest."""
+    work = cell.workload
+    # A plus sign is in no workload's name, so that a member is never taken for a workload of the matrix.
+    name = f"{work.name}+ulp{number:02d}"
+    seed = f"{work.name}/{cell.variant.dtype}/{number}"
+
+    def moved(layer: str, rows: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        return tuple(
+            tuple(
+                neighbour(text, cell.variant.dtype, _direction(f"{seed}/{layer}/{i}/{j}", number))
+                for j, text in enumerate(row)
+            )
+            for i, row in enumerate(rows)
+        )
+
+    return replace(
+        cell,
+        workload=replace(
+            work,
+            name=name,
+            title=f"{work.title}, initial weights moved by one ULP",
+            hidden_weights=moved("hidden", work.hidden_weights),
+            output_weights=moved("output", work.output_weights),
+            published=None,
+        ),
+    )
+
+
+def _direction(seed: str, number: int) -> int:
+    if number <= 2:  # noqa: PLR2004 - the first two go one way in every weight
+        return 1 if number == 1 else -1
+    return 1 if sha256(seed.encode()).digest()[0] & 1 else -1
 
 
 def find(matrix: Matrix, cell_id: str) -> Cell:
@@ -137,13 +202,13 @@ def find(matrix: Matrix, cell_id: str) -> Cell:
     return cells[cell_id]
 
 
-def job_entry(cell: Cell) -> dict[str, Any]:
+def job_entry(cell: Cell, *, trace: bool = False) -> dict[str, Any]:
     """Return the cell as the entrypoint reads it (docs/architecture.md, the entrypoint contract)."""
     workload = cell.workload
     return {
         "id": cell.id,
         "device": cell.device,
-        "trace": False,
+        "trace": trace,
         "workload": {
             "name": workload.name,
             "steps": cell.steps,
@@ -159,14 +224,14 @@ def job_entry(cell: Cell) -> dict[str, Any]:
     }
 
 
-def job(cells: Sequence[Cell]) -> bytes:
+def job(cells: Sequence[Cell], *, trace: bool = False) -> bytes:
     """Return the job document for cells that share environment and settings, as canonical JSON."""
     settings = cells[0].settings
     variables = dict(cells[0].environment.variables) | dict(settings.variables)
     document = {
         "format": 1,
         "settings": {"name": settings.name, "threads": settings.threads, "isa": settings.isa, "env": variables},
-        "cells": [job_entry(cell) for cell in cells],
+        "cells": [job_entry(cell, trace=trace) for cell in cells],
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 

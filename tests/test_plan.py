@@ -2,14 +2,16 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import ExitCode, MatrixError, NothingSelectedError, UsageError
+from runner.floats import nearest, ordinal
 from runner.matrix import Matrix, load
-from runner.plan import Plan, find, job, plan, universe
+from runner.plan import Cell, Plan, find, job, plan, universe
 
 PARALLEL_1 = "tiny/numpy-1.0-cpu/parallel"
 PARALLEL_1_SINGLE = "tiny/numpy-1.0-cpu/parallel-float32"
@@ -89,6 +91,21 @@ def test_the_environments_of_a_plan_come_once_and_in_order(small_matrix) -> None
         "numpy-1.0-cpu",
         "numpy-2.0-cpu",
     ]
+
+
+def test_a_variant_may_be_for_some_kinds_of_device_only(small_matrix) -> None:
+    matrix = small_matrix(("    auto: {dtypes", "    auto: {devices: [cuda], dtypes"))
+    assert ids(plan(matrix, profile="both", select=["torch"])) == [AUTO_ON_GPU]
+
+
+def test_tf32_is_a_factor_of_gpus_and_of_float32_only(real: Matrix) -> None:
+    cells = [cell for cell in universe(real) if dict(cell.variant.options).get("tf32")]
+    assert {cell.environment.framework for cell in cells} == {"torch", "tensorflow", "jax"}
+    assert {(cell.device, cell.variant.dtype) for cell in cells} == {("cuda:0", "float32")}
+    for cell in cells:
+        options = dict(cell.variant.options)
+        other = {**options, "tf32": {"on": "off", "off": "on"}[options["tf32"]]}
+        assert any(each.environment == cell.environment and dict(each.variant.options) == other for each in cells)
 
 
 def test_a_variant_may_be_for_some_flavours_only(small_matrix) -> None:
@@ -304,7 +321,66 @@ def test_a_profile_spans_releases(real: Matrix, profile: str, framework: str, at
     assert len(found) >= at_least
 
 
+@pytest.mark.parametrize("profile", ["default", "nightly"])
+def test_a_profile_holds_one_version_on_two_pythons_older_and_newer_than_the_default(
+    real: Matrix, profile: str
+) -> None:
+    environments = plan(real, profile=profile).environments
+    pythons: dict[tuple[str, str, str], set[str]] = {}
+    for each in environments:
+        pythons.setdefault((each.framework, each.version, each.flavour), set()).add(each.python)
+    assert {"3.9", "3.11"} in pythons.values()
+    assert {"3.11", "3.13"} in pythons.values()
+
+
 def test_the_cuda_profile_has_three_frameworks_on_the_device(real: Matrix) -> None:
     cells = plan(real, profile="cuda").cells
     assert {cell.environment.framework for cell in cells} >= {"torch", "tensorflow", "jax"}
     assert {cell.device for cell in cells} == {"cuda:0"}
+
+
+def noisy(matrix: Matrix, members: int) -> Matrix:
+    return replace(matrix, noise_members=members)
+
+
+def test_each_workload_and_dtype_has_an_ensemble_of_its_first_full_length_cell(small_matrix) -> None:
+    found = plan(noisy(small_matrix(), 3), profile="default")
+    assert [each.reference.id for each in found.ensembles] == [PARALLEL_1, PARALLEL_1_SINGLE]
+    assert [len(each.members) for each in found.ensembles] == [3, 3]
+    assert [cell.id for cell in found.every_cell[len(found.cells) :]][:2] == [
+        "tiny+ulp01/numpy-1.0-cpu/parallel",
+        "tiny+ulp02/numpy-1.0-cpu/parallel",
+    ]
+
+
+def test_every_weight_of_a_member_is_the_next_value_of_the_cells_dtype(small_matrix) -> None:
+    (_, single) = plan(noisy(small_matrix(), 5), profile="default").ensembles
+    start = _weights(single.reference)
+    moves = [
+        tuple(_place(new) - _place(old) for old, new in zip(start, _weights(each), strict=True))
+        for each in single.members
+    ]
+    assert moves[0] == (1,) * len(start)
+    assert moves[1] == (-1,) * len(start)
+    assert {abs(move) for each in moves for move in each} == {1}
+    assert len(set(moves)) > 2, "the others differ from weight to weight"
+
+
+def _place(text: str) -> int:
+    return ordinal(nearest(text, "float32"), "float32")
+
+
+def _weights(cell: Cell) -> list[str]:
+    return [text for row in (*cell.workload.hidden_weights, *cell.workload.output_weights) for text in row]
+
+
+def test_a_member_is_made_alike_every_time_and_carries_no_published_table(small_matrix) -> None:
+    first, second = (plan(noisy(small_matrix(), 4), profile="default").ensembles for _ in range(2))
+    assert first == second
+    assert all(each.workload.published is None for ensemble in first for each in ensemble.members)
+
+
+def test_without_members_nothing_is_measured(small_matrix) -> None:
+    found = plan(small_matrix(), profile="default")
+    assert found.ensembles == ()
+    assert found.every_cell == found.cells

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from runner.compare import exact
-from runner.compare.difference import Tolerance, Verdict, absolute, judge, measure
+from runner.compare import arrays, exact
+from runner.compare.allowance import Allowances
+from runner.compare.difference import Verdict, judge
 from runner.compare.published import Check, ColumnCheck
 from runner.compare.table import Claim
+from runner.floats import FORMS, coarser
 from runner.results.record import Record
 
 
@@ -23,6 +25,7 @@ class Values:
     cell: str
     dtype: str
     options: tuple[tuple[str, str], ...]
+    factors: tuple[tuple[str, str], ...]
     losses: tuple[float, ...]
     rounded: tuple[str, ...]
 
@@ -32,15 +35,18 @@ class Pair:
     """Two columns over their common steps.
 
     Attributes:
+        judged_by: whose word tells rounding from more; None where nobody had to judge.
         last_abs: |a - b| at the last common step; None where it cannot be measured.
         last_ulp: likewise in ULP of `ulp_dtype`, the coarser of the two.
         same_digits: whether both round to the same printed digits at every common step.
-        factors: stated options that differ, as `name: a / b`; `-` where one side states none.
+        factors: options that differ, as `name: a / b`: those really used where both records tell them, else those
+            stated; `-` where one side states none.
     """
 
     a: str
     b: str
     verdict: Verdict
+    judged_by: str | None
     ulp_dtype: str
     steps: int
     first_difference: int | None
@@ -86,8 +92,8 @@ class Comparison:
     """The sections of the hand-made document, recomputed.
 
     Attributes:
-        cross_method: pairs with different stated options that stay within the tolerance, the largest first.
-        larger: pairs beyond the tolerance at some step, the largest first.
+        cross_method: pairs with different options that rounding alone may explain, the largest first.
+        larger: pairs further apart than that at some step, the largest first.
         exact: pairs with the same bits at every common step.
         same_digits: pairs that only look alike: the same printed digits, other bits.
     """
@@ -100,11 +106,11 @@ class Comparison:
     claims: tuple[ClaimCheck, ...]
 
 
-def compare_columns(found: Check, records: Sequence[Record], allowed: Mapping[str, Tolerance]) -> Comparison:
+def compare_columns(found: Check, records: Sequence[Record], allowed: Allowances) -> Comparison:
     """Compare the table's columns pair by pair over their common steps."""
     by_id = {each.cell.id: each for each in records}
     values = [_values(each, by_id[each.cell]) for each in found.newest if each.cell and each.reason is None]
-    pairs = [_pair(a, b, allowed) for a, b in combinations(values, 2)]
+    pairs = [_pair(a, b, allowed, found.workload) for a, b in combinations(values, 2)]
     last = max((len(each.losses) for each in values), default=0)
     return Comparison(
         closest=tuple(_closest(values, iteration) for iteration in sorted({1, 2, last}) if 0 < iteration <= last),
@@ -122,24 +128,28 @@ def _values(column: ColumnCheck, record: Record) -> Values:
         cell=record.cell.id,
         dtype=record.cell.dtype,
         options=record.cell.options,
+        factors=record.factors,
         losses=exact.decode(record.trajectories[0].losses),
         rounded=tuple(each.computed or "" for each in column.losses),
     )
 
 
-def _pair(a: Values, b: Values, allowed: Mapping[str, Tolerance]) -> Pair:
-    dtype = exact.coarser(a.dtype, b.dtype)
-    found = measure(a.losses, b.losses, dtype)
-    verdict, _ = judge(a.losses, b.losses, found, allowed.get(dtype), dtype)
+def _pair(a: Values, b: Values, allowed: Allowances, workload: str) -> Pair:
+    dtype = coarser(a.dtype, b.dtype)
+    common = min(len(a.losses), len(b.losses))
+    left, right = arrays.values(a.losses[:common]), arrays.values(b.losses[:common])
+    found = arrays.measure(left, right, dtype)
+    judgement = judge(left, right, found, allowed.of(workload, dtype, common), dtype)
     last_ulp = exact.ulps(a.losses[found.steps - 1], b.losses[found.steps - 1], dtype) if found.steps else None
     return Pair(
         a=a.title,
         b=b.title,
-        verdict=verdict,
+        verdict=judgement.verdict,
+        judged_by=judgement.judged_by,
         ulp_dtype=dtype,
         steps=found.steps,
         first_difference=found.first_difference,
-        last_abs=None if last_ulp is None else absolute(a.losses[found.steps - 1], b.losses[found.steps - 1]),
+        last_abs=None if last_ulp is None else _distance(a.losses[found.steps - 1], b.losses[found.steps - 1]),
         last_ulp=last_ulp,
         max_abs=found.max_abs,
         max_ulp=found.max_ulp,
@@ -149,7 +159,9 @@ def _pair(a: Values, b: Values, allowed: Mapping[str, Tolerance]) -> Pair:
 
 
 def _factors(a: Values, b: Values) -> tuple[str, ...]:
-    left, right = dict(a.options), dict(b.options)
+    # An option that one side leaves out has a value all the same, known only where both told what they used.
+    told = bool(a.factors and b.factors)
+    left, right = (dict(each.factors if told else each.options) for each in (a, b))
     return tuple(
         f"{name}: {left.get(name, '-')} / {right.get(name, '-')}"
         for name in sorted({*left, *right})
@@ -176,14 +188,14 @@ def _closest(values: Sequence[Values], iteration: int) -> Closest:
 
 def _near(a: Sequence[Values], b: Sequence[Values], iteration: int) -> Near | None:
     left, right = a[0].losses[iteration - 1], b[0].losses[iteration - 1]
-    dtype = min((each.dtype for each in (*a, *b)), key=lambda name: exact.FORMS[name].precision)
+    dtype = min((each.dtype for each in (*a, *b)), key=lambda name: FORMS[name].precision)
     ulps = exact.ulps(left, right, dtype)
     if ulps is None:
         return None
     return Near(
         a=tuple(each.title for each in a),
         b=tuple(each.title for each in b),
-        distance=absolute(left, right),
+        distance=_distance(left, right),
         ulps=ulps,
         ulp_dtype=dtype,
     )
@@ -194,8 +206,13 @@ def _claim(claim: Claim, values: Mapping[str, Values]) -> ClaimCheck:
     if len(sides) < 2 or any(len(each) < claim.iteration for each in sides):  # noqa: PLR2004 - a pair
         return ClaimCheck(claim=claim, computed=None, agrees=None)
     a, b = (each[claim.iteration - 1] for each in sides)
-    distance = absolute(a, b)
+    distance = _distance(a, b)
     # A claimed zero says "the same", which is a matter of bits and not of rounding.
     same = exact.same_bits(a, b) if float(claim.value) == 0 else exact.agrees(distance, claim.value)
     shown = claim.value if float(claim.value) else f"{distance:.2e}"
     return ClaimCheck(claim=claim, computed=exact.printed_like(distance, shown), agrees=same)
+
+
+def _distance(a: float, b: float) -> float:
+    """Return |a - b|; IEEE subtraction rounds the exact difference correctly. The same bits give 0, NaN too."""
+    return 0.0 if exact.same_bits(a, b) else abs(a - b)

@@ -3,17 +3,25 @@
 A failed or missing side is a verdict of its own, never a number. Pure.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Any
 
-from runner.compare import exact
-from runner.results.record import Record
-from runner.results.store import Manifest
+from runner.compare import arrays
+from runner.compare.allowance import Allowance, Allowances
+from runner.compare.arrays import Measure, Values
+from runner.floats import coarser
+from runner.results.record import Record, Trajectory
 
 
 class Verdict(StrEnum):
-    """What a pair of trajectories is to each other."""
+    """What a pair of trajectories is to each other.
+
+    `identical`: the same bits at every step. `rounding`: never further apart than the noise bound or tolerance.
+    `amplified`: so at first, and further apart later. `divergent`: further apart from their first difference on, or one
+    of them is no finite number. `incomparable`: other workloads, lengths, or nobody to judge. `missing`: a side has no
+    trajectory.
+    """
 
     IDENTICAL = "identical"
     ROUNDING = "rounding"
@@ -24,48 +32,17 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
-    """What counts as close: `|a - b| <= absolute + relative * max(|a|, |b|)`, and who says so."""
-
-    relative: float
-    absolute: float
-    source: str
-
-    def allows(self, a: float, b: float) -> bool:
-        """Whether two finite values are close."""
-        return abs(a - b) <= self.absolute + self.relative * max(abs(a), abs(b))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
-    """Distances of two trajectories over their common steps.
-
-    Attributes:
-        steps: how many steps both have.
-        first_difference: the first step, from 1, whose bits differ; None: the same bits everywhere.
-        max_abs: the largest |a - b| over all common steps, correctly rounded to float64.
-        max_rel: the largest |a - b| / max(|a|, |b|).
-        max_ulp: the largest ULP distance, in the coarser dtype.
-        unmeasured: the first step at which one side is not finite and the other differs; then no maximum is given.
-    """
-
-    steps: int
-    first_difference: int | None
-    max_abs: float | None
-    max_rel: float | None
-    max_ulp: int | None
-    unmeasured: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """What separates two cells.
 
     Attributes:
         a: a cell's id.
         b: the other's.
-        reason: why there is no measure, else None.
+        reason: why the verdict is no matter of distance, else None.
+        judged_by: whose word tells rounding from more; None where nobody had to judge.
         ulp_dtype: the dtype that ULPs are counted in; None without a measure.
+        measure: the distances of the losses; None without one.
+        same_state: whether the weights after the last update have the same bits; None where a side has none.
         same_cpu_class: False: the hosts' instruction sets differ too, so the pair does not isolate anything else.
         caveats: what else the numbers depend on, in words.
     """
@@ -74,116 +51,97 @@ class Difference:
     b: str
     verdict: Verdict
     reason: str | None
+    judged_by: str | None
     ulp_dtype: str | None
-    steps: int
-    first_difference: int | None
-    max_abs: float | None
-    max_rel: float | None
-    max_ulp: int | None
+    measure: Measure | None
+    same_state: bool | None
     same_cpu_class: bool | None
     caveats: tuple[str, ...]
 
-
-def tolerances(manifest: Manifest) -> dict[str, Tolerance]:
-    """Return the manifest's tolerances by dtype."""
-    return {
-        dtype: Tolerance(relative=relative, absolute=absolute, source=source)
-        for dtype, relative, absolute, source in manifest.tolerances
-    }
-
-
-def measure(a: Sequence[float], b: Sequence[float], dtype: str) -> Measure:
-    """Measure the common steps of two trajectories; ULPs in `dtype`."""
-    pairs = list(zip(a, b, strict=False))
-    distances = [exact.ulps(left, right, dtype) for left, right in pairs]
-    unmeasured = next((step for step, each in enumerate(distances, start=1) if each is None), None)
-    known = [each for each in distances if each is not None]
-    complete = bool(pairs) and unmeasured is None
-    return Measure(
-        steps=len(pairs),
-        first_difference=exact.first_difference(a, b),
-        max_abs=max(absolute(left, right) for left, right in pairs) if complete else None,
-        max_rel=max(_relative(left, right) for left, right in pairs) if complete else None,
-        max_ulp=max(known) if complete else None,
-        unmeasured=unmeasured,
-    )
+    def flat(self) -> dict[str, Any]:
+        """Return everything as JSON values without nesting; without a measure its figures are null and `steps` is 0."""
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "measure"}
+        measured = {each.name: getattr(self.measure, each.name, None) for each in fields(Measure)}
+        return (
+            own
+            | measured
+            | {
+                "verdict": self.verdict.value,
+                "steps": self.measure.steps if self.measure else 0,
+                "caveats": list(self.caveats),
+            }
+        )
 
 
-def absolute(a: float, b: float) -> float:
-    """Return |a - b|; IEEE subtraction rounds the exact difference correctly. The same bits give 0, NaN too."""
-    return 0.0 if exact.same_bits(a, b) else abs(a - b)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A verdict, why where it is no matter of distance, and by whose word."""
+
+    verdict: Verdict
+    reason: str | None = None
+    judged_by: str | None = None
 
 
-def _relative(a: float, b: float) -> float:
-    distance = absolute(a, b)
-    return distance / max(abs(a), abs(b)) if distance else 0.0
-
-
-def compare(a: Record, b: Record, allowed: Mapping[str, Tolerance]) -> Difference:
-    """Compare the first repeats of two cells; `allowed` is by dtype, the coarser one counts."""
-    caveats = _caveats(a, b)
+def compare(a: Record, b: Record, allowed: Allowances) -> Difference:
+    """Compare the first repeats of two cells; the noise floor of the coarser dtype counts."""
     if a.trajectory is None or b.trajectory is None:
         reason = "; ".join(f"{r.cell.id}: {_absence(r)}" for r in (a, b) if r.trajectory is None)
-        return _without_measure(a, b, Verdict.MISSING, reason, caveats)
-    left, right = exact.decode(a.trajectory.losses), exact.decode(b.trajectory.losses)
+        return _difference(a, b, Judgement(verdict=Verdict.MISSING, reason=reason))
     if a.cell.workload != b.cell.workload:
         reason = f"workload {a.cell.workload} against {b.cell.workload}"
-        return _without_measure(a, b, Verdict.INCOMPARABLE, reason, caveats)
-    if len(left) != len(right):
-        reason = f"{len(left)} steps against {len(right)}"
-        return _without_measure(a, b, Verdict.INCOMPARABLE, reason, caveats)
-    dtype = exact.coarser(a.cell.dtype, b.cell.dtype)
-    found = measure(left, right, dtype)
-    verdict, why = judge(left, right, found, allowed.get(dtype), dtype)
-    return Difference(
-        a=a.cell.id,
-        b=b.cell.id,
-        verdict=verdict,
-        reason=why,
-        ulp_dtype=dtype,
-        steps=found.steps,
-        first_difference=found.first_difference,
-        max_abs=found.max_abs,
-        max_rel=found.max_rel,
-        max_ulp=found.max_ulp,
-        same_cpu_class=_same_cpu_class(a, b),
-        caveats=caveats,
-    )
+        return _difference(a, b, Judgement(verdict=Verdict.INCOMPARABLE, reason=reason))
+    dtype = coarser(a.cell.dtype, b.cell.dtype)
+    left, right = arrays.decode(a.trajectory.losses), arrays.decode(b.trajectory.losses)
+    found = arrays.measure(left, right, dtype)
+    judgement = judge(left, right, found, allowed.of(a.cell.workload, dtype, found.steps), dtype)
+    return _difference(a, b, judgement, found, dtype)
 
 
-def judge(
-    a: Sequence[float], b: Sequence[float], found: Measure, allowed: Tolerance | None, dtype: str
-) -> tuple[Verdict, str | None]:
-    """Return the verdict over the common steps, and why where it is `incomparable`."""
+def judge(a: Values, b: Values, found: Measure, allowed: Allowance | None, dtype: str) -> Judgement:
+    """Return the verdict over the common steps; trajectories of two lengths are `incomparable`, though measured."""
+    if len(a) != len(b) or not found.steps:
+        return Judgement(verdict=Verdict.INCOMPARABLE, reason=_lengths(len(a), len(b), found))
     if found.first_difference is None:
-        return Verdict.IDENTICAL, None
+        return Judgement(verdict=Verdict.IDENTICAL)
     if found.unmeasured is not None:
-        step = found.unmeasured
-        return Verdict.INCOMPARABLE, f"step {step}: {a[step - 1]!r} against {b[step - 1]!r}"
+        at = found.unmeasured - 1
+        return Judgement(verdict=Verdict.DIVERGENT, reason=f"step {at + 1}: {float(a[at])!r} against {float(b[at])!r}")
     if allowed is None:
-        return Verdict.INCOMPARABLE, f"the matrix has no tolerance for {dtype}"
-    first = found.first_difference - 1
-    # Equal non-finite values are allowed by their bits; arithmetic on them would give NaN.
-    close = [exact.same_bits(x, y) or allowed.allows(x, y) for x, y in zip(a, b, strict=False)]
-    if all(close):
-        return Verdict.ROUNDING, None
-    return (Verdict.AMPLIFIED if close[first] else Verdict.DIVERGENT), None
+        return Judgement(verdict=Verdict.INCOMPARABLE, reason=f"no noise floor and no tolerance for {dtype}")
+    close = allowed.close(a, b)
+    if close.all():
+        return Judgement(verdict=Verdict.ROUNDING, judged_by=allowed.source)
+    verdict = Verdict.AMPLIFIED if close[found.first_difference - 1] else Verdict.DIVERGENT
+    return Judgement(verdict=verdict, judged_by=allowed.source)
 
 
-def _without_measure(a: Record, b: Record, verdict: Verdict, reason: str, caveats: tuple[str, ...]) -> Difference:
+def _lengths(a: int, b: int, found: Measure) -> str:
+    said = f"{a} step{'' if a == 1 else 's'} against {b}"
+    if not found.steps:
+        return said
+    parted = "no difference" if found.first_difference is None else f"they part at step {found.first_difference}"
+    return f"{said}; first {found.steps} step{'' if found.steps == 1 else 's'}: {parted}"
+
+
+def same_state(a: Trajectory, b: Trajectory) -> bool:
+    """Whether the weights after the last update have the same bits; a record has one spelling for each value."""
+    return (a.hidden_weights, a.output_weights) == (b.hidden_weights, b.output_weights)
+
+
+def _difference(
+    a: Record, b: Record, judgement: Judgement, found: Measure | None = None, dtype: str | None = None
+) -> Difference:
     return Difference(
         a=a.cell.id,
         b=b.cell.id,
-        verdict=verdict,
-        reason=reason,
-        ulp_dtype=None,
-        steps=0,
-        first_difference=None,
-        max_abs=None,
-        max_rel=None,
-        max_ulp=None,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        judged_by=judgement.judged_by,
+        ulp_dtype=dtype,
+        measure=found,
+        same_state=same_state(a.trajectory, b.trajectory) if a.trajectory and b.trajectory else None,
         same_cpu_class=_same_cpu_class(a, b),
-        caveats=caveats,
+        caveats=_caveats(a, b),
     )
 
 
@@ -201,8 +159,10 @@ def _caveats(a: Record, b: Record) -> tuple[str, ...]:
     found = []
     if _same_cpu_class(a, b) is False:
         found.append("the CPU classes differ too, so this is not a difference of the versions alone")
+    if a.pinned is False or b.pinned is False:
+        found.append("not pinned: other packages than the framework may differ as well")
     if a.cell.dtype != b.cell.dtype:
-        found.append(f"{a.cell.dtype} against {b.cell.dtype}: ULPs in {exact.coarser(a.cell.dtype, b.cell.dtype)}")
+        found.append(f"{a.cell.dtype} against {b.cell.dtype}: ULPs in {coarser(a.cell.dtype, b.cell.dtype)}")
     found += [
         f"{each.cell.id} is not deterministic: its first repeat is compared"
         for each in (a, b)

@@ -4,43 +4,11 @@ Every dtype here is exact in float64, so a Python float holds any of their value
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """A binary floating-point format (IEEE 754-2019, table 3.5; bfloat16 is the upper half of binary32).
-
-    Attributes:
-        precision: significant bits, the hidden one included.
-        exponent_bits: width of the exponent field.
-        digits: significant decimal digits that tell any two of its values apart.
-    """
-
-    precision: int
-    exponent_bits: int
-    digits: int
-
-    @property
-    def least(self) -> int:
-        """The exponent of the smallest subnormal: it is 2**least."""
-        return 3 - (1 << (self.exponent_bits - 1)) - self.precision
-
-    @property
-    def infinity(self) -> int:
-        """The place of infinity among the ordered bit patterns."""
-        return ((1 << self.exponent_bits) - 1) << (self.precision - 1)
-
-
-FORMS = {
-    "float64": Form(precision=53, exponent_bits=11, digits=17),
-    "float32": Form(precision=24, exponent_bits=8, digits=9),
-    "float16": Form(precision=11, exponent_bits=5, digits=5),
-    "bfloat16": Form(precision=8, exponent_bits=8, digits=4),
-}
+from runner.floats import FORMS, ordinal
 
 
 def decode(texts: Iterable[str]) -> tuple[float, ...]:
@@ -55,43 +23,6 @@ def same_bits(a: float, b: float) -> bool:
     return a != 0 or math.copysign(1, a) == math.copysign(1, b)
 
 
-def first_difference(a: Sequence[float], b: Sequence[float]) -> int | None:
-    """Return the first step, from 1, at which the bits differ over the common steps, or None."""
-    for step, (left, right) in enumerate(zip(a, b, strict=False), start=1):
-        if not same_bits(left, right):
-            return step
-    return None
-
-
-def coarser(a: str, b: str) -> str:
-    """Return the dtype with fewer significant bits; ULPs across dtypes are counted in it."""
-    return min(a, b, key=lambda name: FORMS[name].precision)
-
-
-def ordinal(value: float, dtype: str) -> int:
-    """Return the place of `value` among the values of `dtype`, negative below zero; both zeros are 0.
-
-    Neighbours differ by one, through the subnormals and up to infinity. A value that the dtype lacks is
-    first rounded to it, ties to even.
-
-    Raises:
-        ValueError: NaN has no place.
-    """
-    if math.isnan(value):
-        raise ValueError("NaN has no place among the ordered values")
-    form = FORMS[dtype]
-    if value == 0:
-        return 0
-    if math.isinf(value):
-        place = form.infinity
-    else:
-        unit = max(math.frexp(value)[1] - form.precision, form.least)
-        # ldexp is exact here: the result has no more bits than `value`, and round() ties to even.
-        significand = round(math.ldexp(abs(value), -unit))
-        place = min(significand + ((unit - form.least) << (form.precision - 1)), form.infinity)
-    return place if value > 0 else -place
-
-
 def ulps(a: float, b: float, dtype: str) -> int | None:
     """Return how many values of `dtype` lie between; None if one is not finite and the other differs."""
     if same_bits(a, b):
@@ -99,6 +30,15 @@ def ulps(a: float, b: float, dtype: str) -> int | None:
     if not (math.isfinite(a) and math.isfinite(b)):
         return None
     return abs(ordinal(a, dtype) - ordinal(b, dtype))
+
+
+def pattern(value: float, dtype: str) -> str:
+    """Return the bits of a value of `dtype` as hexadecimal text, sign first; the one NaN is the quiet one."""
+    form = FORMS[dtype]
+    size = form.infinity | 1 << (form.precision - 2) if math.isnan(value) else abs(ordinal(value, dtype))
+    width = form.exponent_bits + form.precision
+    sign = not math.isnan(value) and math.copysign(1, value) < 0
+    return f"0x{size | sign << (width - 1):0{width // 4}x}"
 
 
 def rounded(value: Fraction, like: str) -> str:

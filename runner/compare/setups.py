@@ -1,4 +1,4 @@
-"""Where a published column was run, and which setup answers for it: the newest version of its framework."""
+"""Where a published column was run, and which setup answers for it: the newest pinned version of its framework."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,11 @@ from runner.results.store import Column
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """Where a column was run: one environment on one device with one bundle of settings."""
+    """Where a column was run: one environment on one device with one bundle of settings.
+
+    Attributes:
+        pinned: False: no lock fixes the environment's packages, it was taken as it was found.
+    """
 
     environment: str
     framework: str
@@ -19,6 +23,7 @@ class Setup:
     flavour: str
     device: str
     settings: str
+    pinned: bool
 
 
 def version_key(version: str) -> tuple[int, Version, str]:
@@ -39,6 +44,7 @@ def setup_of(record: Record) -> Setup:
         flavour=cell.flavour,
         device=cell.device,
         settings=cell.settings,
+        pinned=record.pinned is not False,
     )
 
 
@@ -51,21 +57,22 @@ def setups(column: Column, records: Sequence[Record]) -> list[Setup]:
     """The setups that answer for a column: the newest of its framework first, then all others that ran the variant.
 
     The newest is taken over the whole framework, so that a variant missing there is seen and not papered over by
-    an older version. Plain settings on the CPU, as the document used them, come before any other.
+    an older version. Plain settings on the CPU, as the document used them, come before any other. What is not pinned
+    answers only where nothing of the framework is.
     """
     every = {setup_of(each): None for each in records if each.cell.framework == column.framework}
     # Stable sorts, the weightiest last: of equal versions the flavour `cpu` is the document's.
     ordered = sorted(every, key=lambda each: (each.flavour != "cpu", each.environment, each.device, each.settings))
     ordered.sort(key=lambda each: version_key(each.version), reverse=True)
-    ordered.sort(key=lambda each: (each.settings != "default", each.device != "cpu"))
+    ordered.sort(key=lambda each: (not each.pinned, each.settings != "default", each.device != "cpu"))
     ran = [each for each in ordered if find(records, each, column.variant)]
     peers = [each for each in ordered if _rank(each) == _rank(ordered[0])]
     newest = next((each for each in peers if each in ran), peers[0]) if peers else None
     return ([newest] if newest else []) + [each for each in ran if each != newest]
 
 
-def _rank(setup: Setup) -> tuple[str, str, str]:
-    return setup.settings, setup.device, setup.version
+def _rank(setup: Setup) -> tuple[bool, str, str, str]:
+    return setup.pinned, setup.settings, setup.device, setup.version
 
 
 def absence(record: Record | None, variant: str, setup: Setup) -> str:

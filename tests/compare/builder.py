@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner.results.record import Description, Outcome, Provenance, Record, Trajectory
 from runner.results.store import Column, Entry, Manifest, Published
+from runner.results.trace import TENSORS, Trace
 
 TABLE = Path(__file__).parents[2] / "docs" / "published" / "mazur.json"
 TOLERANCES = (
@@ -76,6 +77,30 @@ def trajectory(losses, predictions, weights):
     )
 
 
+def trace(found, changes=None, *, losses=None, missing=()):
+    """A trace of a record: its losses and last weights at every step, else 0.5; `changes`: (step from 1, tensor, place)
+    -> value; `losses`: those of the traced run, where tracing changes them."""
+    first = found.trajectory
+    ran = replace(first, losses=tuple(float(each).hex() for each in losses)) if losses else first
+    layers = {"hidden": first.hidden_weights, "output": first.output_weights}
+    values = {}
+    for name in TENSORS:
+        rows = layers["hidden" if "hidden" in name else "output"]
+        flat = [text for row in rows for text in row]
+        steady = [(0.5).hex()] * (len(flat) if name.endswith("weights") else len(rows))
+        steady = flat if name in ("hidden_weights", "output_weights") else steady
+        values[name] = [[text] if name == "loss" else list(steady) for text in ran.losses]
+    for (step, name, place), value in (changes or {}).items():
+        values[name][step - 1][place] = float(value).hex()
+    return Trace(
+        cell=found.cell,
+        key=hashlib.sha256(f"trace of {found.cell.id}".encode()).hexdigest(),
+        trajectory=ran,
+        tensors=tuple((name, tuple(map(tuple, values[name]))) for name in TENSORS if name not in missing),
+        untraced=tuple((name, f"no {name} here") for name in TENSORS if name in missing),
+    )
+
+
 def single(value):
     """The nearest float32."""
     return struct.unpack("<f", struct.pack("<f", float(value)))[0]
@@ -122,12 +147,22 @@ def run():
     return tuple(found)
 
 
-def manifest(records, *, tables=None, left_out=()):
-    """The manifest of a run."""
+def manifest(records, *, tables=None, left_out=(), traces=(), untraced=None):
+    """The manifest of a run; `untraced`: cell id -> why it has no trace though one was asked for."""
+    keys, why = {each.cell.id: each.key for each in traces}, untraced or {}
     return Manifest(
         profile="default",
         entries=(
-            *(Entry(id=each.cell.id, key=each.key, reason=None) for each in records),
+            *(
+                Entry(
+                    id=each.cell.id,
+                    key=each.key,
+                    reason=None,
+                    trace=keys.get(each.cell.id),
+                    untraced=why.get(each.cell.id),
+                )
+                for each in records
+            ),
             *(Entry(id=name, key=None, reason=reason) for name, reason in left_out),
         ),
         published=(published(),) if tables is None else tuple(tables),

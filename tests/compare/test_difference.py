@@ -3,39 +3,14 @@
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from runner.compare.difference import Tolerance, Verdict, compare, measure
+from runner.compare.allowance import Allowances, Tolerance
+from runner.compare.difference import Verdict, compare
 from runner.compare.versions import between_versions
 from runner.results.record import Outcome
 
-LOSSES = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=8)
-TOLERANCES = {"float64": Tolerance(relative=0.0, absolute=1e-6, source="test")}
-TOLERANCES["float32"] = TOLERANCES["float64"]
-
-
-@given(LOSSES)
-def test_a_trajectory_is_identical_to_itself(losses):
-    found = measure(losses, losses, "float64")
-    assert (found.first_difference, found.max_abs, found.max_rel, found.max_ulp) == (None, 0, 0, 0)
-
-
-@given(LOSSES, LOSSES)
-def test_a_measure_is_symmetric(a, b):
-    assert measure(a, b, "float32") == measure(b, a, "float32")
-
-
-@given(LOSSES, st.floats(1e-3, 1.0))
-def test_more_steps_never_lower_a_maximum(losses, shift):
-    other = [each + shift for each in losses]
-    parts = [measure(losses[:count], other[:count], "float64").max_abs for count in range(1, len(losses) + 1)]
-    assert parts == sorted(parts)
-
-
-def test_a_difference_that_vanishes_at_the_last_step_is_seen():
-    found = measure([1.0, 2.0, 3.0], [1.0, 2.5, 3.0], "float64")
-    assert (found.first_difference, found.max_abs, found.max_rel) == (2, 0.5, 0.2)
+TOLERANCE = Tolerance(relative=0.0, absolute=1e-6, source="test")
+TOLERANCES = Allowances(tolerances={"float64": TOLERANCE, "float32": TOLERANCE})
 
 
 @pytest.mark.parametrize(
@@ -45,14 +20,15 @@ def test_a_difference_that_vanishes_at_the_last_step_is_seen():
         ((1.0, 1.0 + 2**-30, 1.0), Verdict.ROUNDING, 2),
         ((1.0, 1.0 + 2**-30, 1.5), Verdict.AMPLIFIED, 2),
         ((1.5, 1.0, 1.0), Verdict.DIVERGENT, 1),
-        ((1.0, math.nan, 1.0), Verdict.INCOMPARABLE, 2),
-        ((1.0, 1.0, math.inf), Verdict.INCOMPARABLE, 3),
+        ((1.0, math.nan, 1.0), Verdict.DIVERGENT, 2),
+        ((1.0, 1.0, math.inf), Verdict.DIVERGENT, 3),
     ],
 )
 def test_verdicts(builder, other, verdict, first):
     found = compare(builder.record((1.0, 1.0, 1.0)), builder.record(other), TOLERANCES)
-    assert (found.verdict, found.first_difference) == (verdict, first)
-    assert (found.max_abs is None) == (verdict is Verdict.INCOMPARABLE)
+    assert (found.verdict, found.measure.first_difference) == (verdict, first)
+    assert (found.measure.max_abs is None) == (not all(map(math.isfinite, other)))
+    assert found.judged_by == (None if verdict is Verdict.IDENTICAL or found.measure.max_abs is None else "test")
 
 
 def test_equal_values_that_are_not_finite_are_the_same_bits(builder):
@@ -65,12 +41,13 @@ def test_equal_values_that_are_not_finite_are_the_same_bits(builder):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"losses": (1.0,)}, "2 steps against 1"),
+        ({"losses": (1.0,)}, "2 steps against 1; first 1 step: no difference"),
+        ({"losses": (3.0,)}, "2 steps against 1; first 1 step: they part at step 1"),
         ({"workload": "other"}, "workload mazur against other"),
-        ({"dtype": "float16"}, "the matrix has no tolerance for float16"),
+        ({"dtype": "float16"}, "no noise floor and no tolerance for float16"),
     ],
 )
-def test_what_cannot_be_compared_has_a_reason_and_no_number(builder, changes, reason):
+def test_what_cannot_be_compared_has_a_reason(builder, changes, reason):
     losses = changes.pop("losses", (1.0, 3.0))
     found = compare(builder.record((1.0, 2.0)), builder.record(losses, **changes), TOLERANCES)
     assert found.verdict is Verdict.INCOMPARABLE
@@ -82,7 +59,9 @@ def test_a_side_without_a_trajectory_is_missing_and_never_a_number(builder):
     found = compare(builder.record(), lost, TOLERANCES)
     assert found.verdict is Verdict.MISSING
     assert found.reason == "mazur/x/y: failed (SIGILL)"
-    assert (found.steps, found.max_abs, found.max_ulp, found.first_difference) == (0, None, None, None)
+    assert found.measure is None
+    flat = found.flat()
+    assert [flat[name] for name in ("steps", "max_abs", "max_ulp", "first_difference")] == [0, None, None, None]
 
 
 def test_other_cpu_classes_are_said_to_be_another_difference(builder):
@@ -95,7 +74,7 @@ def test_other_cpu_classes_are_said_to_be_another_difference(builder):
 
 def test_across_dtypes_the_coarser_one_counts_and_is_named(builder):
     found = compare(builder.record((1.0,)), builder.record((1.0 + 2**-23,), dtype="float32"), TOLERANCES)
-    assert (found.ulp_dtype, found.max_ulp) == ("float32", 1)
+    assert (found.ulp_dtype, found.measure.max_ulp) == ("float32", 1)
     assert found.caveats == ("float64 against float32: ULPs in float32",)
 
 
