@@ -9,10 +9,13 @@ import contextlib
 import os
 import re
 import shutil
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from job import Settings, Unavailable
+from job import Settings, Task, Unavailable
 from knobs import version
+
+FIRST_WITH_TF32 = (8, 0)  # compute capability
+TF32 = ("default", "on", "off")  # the factor `tf32`; default: as the library comes
 
 
 class Backend:
@@ -35,6 +38,10 @@ class Backend:
         """What a cell of this dtype runs in."""
         return contextlib.nullcontext()
 
+    def untraced(self, task: Task) -> Dict[str, str]:
+        """The tensors that a trace leaves out, since asking for them would change the computation, with the reasons."""
+        return {}
+
     def gpu_count(self) -> int:
         raise NotImplementedError
 
@@ -51,6 +58,31 @@ class Backend:
     def wants_gpu(self, devices: List[str]) -> bool:
         """Whether a cell wants a GPU and there is one to tell of."""
         return any(device != "cpu" for device in devices) and self.gpu_count() > 0
+
+    def capability(self, index: int) -> Tuple[int, ...]:
+        """The compute capability of a GPU, empty where the library does not tell."""
+        raise NotImplementedError
+
+    def allow_tf32(self, allowed: bool) -> Any:
+        """A context in which float32 products may use TF32, or may not; before and after it all is as it was."""
+        raise NotImplementedError
+
+    def float32(self, task: Task) -> Any:
+        """What a cell's option `tf32` runs in. Raises Unavailable where there is nothing to switch."""
+        wanted = task.options["tf32"]
+        if wanted == "default":
+            return contextlib.nullcontext()
+        if task.device == "cpu":
+            raise Unavailable(f"tf32={wanted} needs a GPU: a CPU has no TF32")
+        if task.dtype != "float32":
+            raise Unavailable(f"tf32={wanted} needs dtype float32, not {task.dtype}")
+        has = self.capability(self.gpu_index(task.device))
+        if wanted == "on" and has < FIRST_WITH_TF32:
+            told = ".".join(map(str, has)) or "unknown"
+            raise Unavailable(f"tf32=on needs compute capability 8.0, {task.device} has {told}")
+        if wanted == "on" and os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
+            raise Unavailable("tf32=on contradicts NVIDIA_TF32_OVERRIDE=0")
+        return self.allow_tf32(wanted == "on")
 
 
 class TensorFlow(Backend):
@@ -83,19 +115,44 @@ class TensorFlow(Backend):
 
         return len(tf.config.list_physical_devices("GPU"))
 
+    def untraced(self, task: Task) -> Dict[str, str]:
+        if task.options["compile"] != "graph" or task.dtype == "float64":
+            return {}
+        reason = "a graph computes product, bias and sigmoid in one kernel, unless what lies between is asked for"
+        return {"hidden_pre": reason, "output_pre": reason}
+
     def kernels(self, devices: List[str]) -> Dict[str, str]:
         import tensorflow as tf
         from tensorflow.python.util import _pywrap_util_port
 
         found = {"tf_onednn": str(_pywrap_util_port.IsMklEnabled())}
         if self.wants_gpu(devices):
-            details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
             build = tf.sysconfig.get_build_info()
-            found["gpu"] = str(details.get("device_name"))
-            found["gpu_capability"] = ".".join(str(part) for part in details.get("compute_capability", ()))
+            found["gpu"] = str(self.details(0).get("device_name"))
+            found["gpu_capability"] = ".".join(map(str, self.capability(0)))
             found["cuda"], found["cudnn"] = str(build.get("cuda_version")), str(build.get("cudnn_version"))
             found["tf_tf32"] = str(tf.config.experimental.tensor_float_32_execution_enabled())
         return found
+
+    def details(self, index: int) -> Dict[str, Any]:
+        import tensorflow as tf
+
+        found: Dict[str, Any] = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[index])
+        return found
+
+    def capability(self, index: int) -> Tuple[int, ...]:
+        return tuple(self.details(index).get("compute_capability", ()))
+
+    @contextlib.contextmanager
+    def allow_tf32(self, allowed: bool) -> Iterator[None]:
+        import tensorflow as tf
+
+        before = tf.config.experimental.tensor_float_32_execution_enabled()
+        tf.config.experimental.enable_tensor_float_32_execution(allowed)
+        try:
+            yield
+        finally:
+            tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 class Jax(Backend):
@@ -145,8 +202,9 @@ class Jax(Backend):
             gpu = self.gpus()[0]
             found.update(gpu=gpu.device_kind, cuda=gpu.client.platform_version)
             found["gpu_capability"] = str(getattr(gpu, "compute_capability", "not told by this version"))
+            found["cudnn"] = self.cudnn()
             found["jax_matmul_precision_requested"] = str(jax.config.jax_default_matmul_precision or "default")
-            found["jax_tf32"] = str(self.tf32(gpu))
+            found["jax_tf32"] = str(self.loses_bits(gpu))
         return {name: " ".join(value.split()) for name, value in found.items()}
 
     def cpu_target(self) -> str:
@@ -164,7 +222,27 @@ class Jax(Backend):
         found = {word.decode() for word in re.findall(rb"\+((?:avx|amx|fma|f16c|sse4)[a-z0-9_.-]*)", told)}
         return " ".join(sorted(found)) or "not told by this version"
 
-    def tf32(self, device: Any) -> bool:
+    def cudnn(self) -> str:
+        """The version of cuDNN that JAX has loaded, as cuDNN gives it."""
+        try:
+            from jax._src.lib import cuda_versions
+
+            return str(cuda_versions.cudnn_get_version())
+        except (ImportError, AttributeError, RuntimeError):
+            return "not told by this version"
+
+    def capability(self, index: int) -> Tuple[int, ...]:
+        told = str(getattr(self.gpus()[index], "compute_capability", ""))
+        return tuple(int(part) for part in told.split(".") if part.isdigit())
+
+    @contextlib.contextmanager
+    def allow_tf32(self, allowed: bool) -> Iterator[None]:
+        import jax
+
+        with jax.default_matmul_precision("tensorfloat32" if allowed else "float32"):
+            yield
+
+    def loses_bits(self, device: Any) -> bool:
         """Whether a float32 product on the device loses the bits that TF32 has not; no setting tells it alone."""
         import jax
         import jax.numpy as jnp
@@ -210,7 +288,30 @@ class Torch(Backend):
             found["cuda"] = str(torch.version.cuda)
             found["cudnn"] = str(torch.backends.cudnn.version())
             found["torch_tf32"] = str(torch.backends.cuda.matmul.allow_tf32)
+            found["torch_tf32_cudnn"] = str(torch.backends.cudnn.allow_tf32)
         return found
+
+    def capability(self, index: int) -> Tuple[int, ...]:
+        import torch
+
+        return tuple(torch.cuda.get_device_capability(index))
+
+    @contextlib.contextmanager
+    def allow_tf32(self, allowed: bool) -> Iterator[None]:
+        import torch
+
+        # Not the newer `fp32_precision`: once that is set, whoever still reads these (Inductor does) gets an error.
+        places = (torch.backends.cuda.matmul, torch.backends.cudnn)
+        if not all(hasattr(place, "allow_tf32") for place in places):
+            raise Unavailable(f"tf32 cannot be switched: PyTorch {torch.__version__} has no allow_tf32")
+        before = [place.allow_tf32 for place in places]
+        try:
+            for place in places:
+                place.allow_tf32 = allowed
+            yield
+        finally:
+            for place, value in zip(places, before):
+                place.allow_tf32 = value
 
 
 def need_compiler() -> None:

@@ -45,14 +45,12 @@ class Framework:
         return {}
 
     def train(self, task: Task) -> Dict[str, Any]:
-        """Run one cell whose options are complete and known; give `task.result(...)`."""
+        """Run one cell whose options are complete and known; give `task.result(...)`, with `Trace.told()` if traced."""
         raise NotImplementedError
 
 
 def complete(task: Task, framework: Framework) -> Task:
     """The task with every option filled in. Raises Unavailable for what the framework does not have."""
-    if task.trace:
-        raise Unavailable("this entrypoint does not trace")
     if task.dtype not in framework.dtypes:
         raise Unavailable(f"no dtype {task.dtype} here, only {', '.join(framework.dtypes)}")
     for key, value in sorted(task.options.items()):
@@ -111,7 +109,11 @@ def serve(framework: Framework, settings: Settings, tasks: List[Task], output: T
     def train(task: Task) -> Dict[str, Any]:
         if obstacle is not None:
             raise obstacle
-        return framework.train(complete(task, framework))
+        whole = complete(task, framework)
+        told = framework.train(whole)
+        if task.trace and "trace" not in told:
+            raise Unavailable("this entrypoint does not trace")
+        return {**told, "options": whole.options}
 
     emit({"line": "fingerprint", "fingerprint": fingerprint(framework, [task.device for task in tasks], seen)})
     for task in tasks:

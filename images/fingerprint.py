@@ -51,6 +51,11 @@ def packages() -> Dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def conda_packages() -> List[str]:
+    """What conda has installed, with builds: its libraries are no Python distributions. Empty outside of conda."""
+    return sorted(path.stem for path in Path(sys.prefix, "conda-meta").glob("*.json"))
+
+
 def loaded_libraries(part: str) -> List[str]:
     """Paths of the shared libraries in this process whose file name holds `part`."""
     try:
@@ -131,14 +136,19 @@ def libc() -> str:
         return " ".join(platform.libc_ver()).strip() or "unknown"
 
 
+def usable_cpus() -> Dict[str, int]:
+    """How many CPUs this process may run on, where the system tells."""
+    return {"usable_cpus": len(os.sched_getaffinity(0))} if hasattr(os, "sched_getaffinity") else {}
+
+
 def fingerprint(framework: Framework, devices: List[str], seen: Dict[str, str]) -> Dict[str, Any]:
     """The environment as seen from inside. A probe that breaks is named, not fatal."""
     kernels: Dict[str, str] = {}
-    threads: Dict[str, int] = {}
+    threads = usable_cpus()
     try:
         cores, counts = openblas()
         kernels = {**numpy_dispatch(), **cores}
-        threads = {**counts, **framework.threads()}
+        threads = {**threads, **counts, **framework.threads()}
         on_gpu = any(device != "cpu" for device in devices)
         if on_gpu:
             kernels["gpu_driver"] = nvidia_driver()
@@ -148,8 +158,10 @@ def fingerprint(framework: Framework, devices: List[str], seen: Dict[str, str]) 
     except Exception as error:  # an unknown version may lack what a probe asks for
         traceback.print_exc()
         kernels["probe_error"] = describe(error)
+    conda = conda_packages()
     return {
         "packages": packages(),
+        **({"conda": conda} if conda else {}),
         "python": platform.python_version(),
         "libc": libc(),
         "cpu": cpu(),

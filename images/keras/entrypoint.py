@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
-from backends import BACKENDS, need_compiler
+from backends import BACKENDS, TF32, need_compiler
 from cell import Framework, Settings, Task, Unavailable, main
+from probe import Probe
+from tracing import Trace
 
 keras: Any = None  # imported by load, after the process variables are set
 
@@ -30,6 +32,7 @@ def backend() -> str:
 OPTIONS = {
     "gradient": ("auto",),
     "update": ("parallel",),
+    "loop": ("rolled",),
     "layout": ("in_out", "in_out_untransposed"),
     "loss_form": ("half_sum", "mean"),
     "activation": ("native", "exp"),
@@ -37,6 +40,7 @@ OPTIONS = {
     "api": ("keras",),
     "optimizer": ("sgd",),
     "final_forward": ("model", "numpy"),
+    "tf32": TF32,
 }
 
 
@@ -73,9 +77,12 @@ class Keras(Framework):
             raise Unavailable("compile=xla cannot be capped: this TensorFlow does not know --xla_cpu_max_isa")
         if mode == "inductor":
             need_compiler()
+            if task.trace:
+                raise Unavailable("no trace of compile=inductor: nothing can be taken out of the step that it compiles")
         # Keras says "gpu" for what every backend calls otherwise.
         device = "cpu" if task.device == "cpu" else f"gpu:{self.library.gpu_index(task.device)}"
-        with keras.device(device), floatx(task.dtype), self.library.wide(task.dtype):
+        library = self.library
+        with keras.device(device), floatx(task.dtype), library.wide(task.dtype), library.float32(task):
             return train(task)
 
 
@@ -103,20 +110,25 @@ def mean(t: Any, o: Any) -> Any:
     return keras.ops.mean(keras.ops.square(t - o))
 
 
-def build(task: Task, objective: Any) -> Any:
+def build(task: Task, objective: Any, probe: Probe) -> Any:
     """The compiled model with the given kernels and fixed biases."""
     work = task.workload
     activation = "sigmoid" if task.options["activation"] == "native" else sigmoid
     units = [len(work.hidden_weights), len(work.target)]
-    dense = [keras.layers.Dense(count, activation=activation, dtype=task.dtype) for count in units]
+    seen = [probe.activation(keras.activations.get(activation), layer) for layer in ("hidden", "output")]
+    dense = [
+        keras.layers.Dense(count, activation=each if task.trace else activation, dtype=task.dtype)
+        for count, each in zip(units, seen)
+    ]
     model = keras.Sequential([keras.Input((len(work.input),), dtype=task.dtype), *dense])
     for layer, kernel, bias in zip(dense, task.weights(), (work.hidden_bias, work.output_bias)):
         layer.kernel.assign(kernel)
         layer.bias.assign([bias] * layer.units)
         layer.bias.trainable = False
+    optimizer = keras.optimizers.SGD(work.learning_rate)
     model.compile(
-        optimizer=keras.optimizers.SGD(work.learning_rate),
-        loss=objective,
+        optimizer=probe.optimizer(optimizer) if task.trace else optimizer,
+        loss=probe.objective(objective) if task.trace else objective,
         run_eagerly=task.options["compile"] == "eager",
         jit_compile=task.options["compile"] in ("xla", "jit", "inductor"),
     )
@@ -125,21 +137,25 @@ def build(task: Task, objective: Any) -> Any:
 
 def train(task: Task) -> Dict[str, Any]:
     objective = half_sum if task.options["loss_form"] == "half_sum" else mean
-    model = build(task, objective)
+    trace = Trace(task, BACKENDS[backend()].untraced(task))
+    probe = Probe(task, backend(), trace.untraced)
+    model = build(task, objective, probe)
     x, t = (array([row], task.dtype) for row in (task.workload.input, task.workload.target))
     losses, predictions = [], []
     for _ in range(task.workload.steps):
         predictions.append(model.predict_on_batch(x)[0].tolist())
         before = float(objective(keras.ops.convert_to_tensor(t), model(x))) if backend() == "torch" else None
-        reported = float(model.train_on_batch(x, t))
+        with probe.taking():
+            reported = float(model.train_on_batch(x, t))
         # On torch, the metric that Keras reports the loss through rounds float64 to float32.
         losses.append(reported if before is None else before)
+        trace.step(*probe.tensors(), *(layer.kernel for layer in reversed(model.layers)))
     hidden, output = (array(layer.kernel, task.dtype) for layer in model.layers)
     last = (
         numpy_forward(task, hidden, output) if task.options["final_forward"] == "numpy" else model.predict_on_batch(x)
     )
     predictions.append(last[0].tolist())
-    return task.result(losses, predictions, hidden.tolist(), output.tolist())
+    return {**task.result(losses, predictions, hidden.tolist(), output.tolist()), **trace.told()}
 
 
 def array(values: Any, dtype: str) -> Any:

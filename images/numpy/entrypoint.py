@@ -8,6 +8,7 @@ from typing import Any, Dict
 
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
 from cell import Framework, Settings, Task, Unavailable, main
+from tracing import Trace
 
 np: Any = None  # imported by load, after the process variables are set
 
@@ -22,7 +23,10 @@ OPTIONS = {
     "loss_form": ("half_sum", "mean"),
     "activation": ("exp",),
     "compile": ("eager",),
+    "api": ("core",),
     "optimizer": ("plain",),
+    "final_forward": ("model",),
+    "tf32": ("default",),
 }
 
 
@@ -65,8 +69,11 @@ class Net:
         return np.outer(d, v) if self.options["layout"] == "out_in" else np.outer(v, d)
 
     def forward(self, W1: Any, W2: Any) -> Any:
-        h = sigmoid(self.affine(W1, self.x, self.b1))
-        return h, sigmoid(self.affine(W2, h, self.b2))
+        """Both layers, each before and after its sigmoid."""
+        z1 = self.affine(W1, self.x, self.b1)
+        h = sigmoid(z1)
+        z2 = self.affine(W2, h, self.b2)
+        return z1, h, z2, sigmoid(z2)
 
     def loss(self, o: Any) -> Any:
         error = (self.t - o) ** 2
@@ -83,42 +90,50 @@ def sigmoid(z: Any) -> Any:
 
 def train_rolled(net: Net, task: Task) -> Dict[str, Any]:
     W1, W2, lr = net.W1, net.W2, net.learning_rate
-    losses, predictions = [], []
+    losses, predictions, trace = [], [], Trace(task)
     for _ in range(task.workload.steps):
-        h, o = net.forward(W1, W2)
-        losses.append(net.loss(o))
+        z1, h, z2, o = net.forward(W1, W2)
+        loss = net.loss(o)
+        losses.append(loss)
         predictions.append(o)
         d2 = net.output_delta(o)
-        new_W2 = W2 - lr * net.outer(d2, h)
+        g2 = net.outer(d2, h)
+        new_W2 = W2 - lr * g2
         # Sequential: the hidden gradient already sees the new output weights.
         d1 = net.back(new_W2 if task.options["update"] == "sequential" else W2, d2) * (h * (1 - h))
-        W1, W2 = W1 - lr * net.outer(d1, net.x), new_W2
-    predictions.append(net.forward(W1, W2)[1])
-    return task.result(losses, predictions, W1.tolist(), W2.tolist())
+        g1 = net.outer(d1, net.x)
+        W1, W2 = W1 - lr * g1, new_W2
+        trace.step(z1, h, z2, o, loss, g2, g1, W2, W1)
+    predictions.append(net.forward(W1, W2)[-1])
+    return {**task.result(losses, predictions, W1.tolist(), W2.tolist()), **trace.told()}
 
 
 def train_unrolled(net: Net, task: Task) -> Dict[str, Any]:
     """Two steps in a straight line, as the worked example is told."""
     if task.workload.steps != UNROLLED_STEPS or task.options["update"] != "parallel":
         raise Unavailable("loop=unrolled is written for two steps and update=parallel")
-    lr = net.learning_rate
+    lr, trace = net.learning_rate, Trace(task)
 
-    h, o = net.forward(net.W1, net.W2)
+    z1, h, z2, o = net.forward(net.W1, net.W2)
     loss = net.loss(o)
     d2 = net.output_delta(o)
     d1 = net.back(net.W2, d2) * (h * (1 - h))
-    W2 = net.W2 - lr * net.outer(d2, h)
-    W1 = net.W1 - lr * net.outer(d1, net.x)
+    g2, g1 = net.outer(d2, h), net.outer(d1, net.x)
+    W2 = net.W2 - lr * g2
+    W1 = net.W1 - lr * g1
+    trace.step(z1, h, z2, o, loss, g2, g1, W2, W1)
 
-    next_h, next_o = net.forward(W1, W2)
+    next_z1, next_h, next_z2, next_o = net.forward(W1, W2)
     next_loss = net.loss(next_o)
     next_d2 = net.output_delta(next_o)
     next_d1 = net.back(W2, next_d2) * (next_h * (1 - next_h))
-    last_W2 = W2 - lr * net.outer(next_d2, next_h)
-    last_W1 = W1 - lr * net.outer(next_d1, net.x)
+    next_g2, next_g1 = net.outer(next_d2, next_h), net.outer(next_d1, net.x)
+    last_W2 = W2 - lr * next_g2
+    last_W1 = W1 - lr * next_g1
+    trace.step(next_z1, next_h, next_z2, next_o, next_loss, next_g2, next_g1, last_W2, last_W1)
 
-    predictions = [o, next_o, net.forward(last_W1, last_W2)[1]]
-    return task.result([loss, next_loss], predictions, last_W1.tolist(), last_W2.tolist())
+    predictions = [o, next_o, net.forward(last_W1, last_W2)[-1]]
+    return {**task.result([loss, next_loss], predictions, last_W1.tolist(), last_W2.tolist()), **trace.told()}
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
 import backends
 from cell import Framework, Settings, Task, Unavailable, main
 from knobs import version
+from tracing import Trace
 
 tf: Any = None  # imported by load, after the process variables are set
 library = backends.TensorFlow()
@@ -19,6 +20,7 @@ library = backends.TensorFlow()
 OPTIONS = {
     "gradient": ("auto", "manual"),
     "update": ("parallel", "sequential"),
+    "loop": ("rolled",),
     "layout": ("in_out", "out_in", "in_out_untransposed"),
     "loss_form": ("half_sum", "mean"),
     "activation": ("native", "exp"),
@@ -26,6 +28,7 @@ OPTIONS = {
     "api": ("core", "keras"),
     "optimizer": ("plain", "sgd"),
     "final_forward": ("model", "numpy"),
+    "tf32": backends.TF32,
 }
 
 
@@ -62,8 +65,9 @@ class TensorFlow(Framework):
         if options["compile"] == "xla" and self.uncapped_xla:
             raise Unavailable("compile=xla cannot be capped: this TensorFlow does not know --xla_cpu_max_isa")
         device = "/CPU:0" if task.device == "cpu" else f"/GPU:{library.gpu_index(task.device)}"
-        with tf.device(device):
-            return train(KerasNet(task) if options["api"] == "keras" else CoreNet(task), task)
+        with tf.device(device), library.float32(task):
+            trace = Trace(task, library.untraced(task))
+            return train(KerasNet(task, trace) if options["api"] == "keras" else CoreNet(task), task, trace)
 
 
 def keras_version() -> str:
@@ -98,29 +102,35 @@ class CoreNet:
         return sigmoid(self.options["activation"])(z)
 
     def forward(self) -> Any:
-        h = self.sigmoid(self.affine(self.W1, self.x, self.b1))
-        return h, self.sigmoid(self.affine(self.W2, h, self.b2))
+        """Both layers, each before and after its sigmoid."""
+        z1 = self.affine(self.W1, self.x, self.b1)
+        h = self.sigmoid(z1)
+        z2 = self.affine(self.W2, h, self.b2)
+        return z1, h, z2, self.sigmoid(z2)
 
     def gradients(self) -> Any:
-        """Loss, output and both gradients, written out by hand."""
-        h, o = self.forward()
+        """Forward pass, loss and both gradients, written out by hand."""
+        z1, h, z2, o = self.forward()
         error = self.scale * (o - self.t) if self.options["loss_form"] == "mean" else o - self.t
         d2 = error * (o * (1 - o))
         g2 = self.outer(d2, h)
         # Sequential: the hidden gradient already sees the new output weights.
         W2 = self.W2 - self.learning_rate * g2 if self.options["update"] == "sequential" else self.W2
         d1 = self.back(W2, d2) * (h * (1 - h))
-        return loss_of(self, o), o, self.outer(d1, self.x), g2
+        return (z1, h, z2, o), loss_of(self, o), (self.outer(d1, self.x), g2)
 
 
 class KerasNet:
     """A Sequential of two Dense layers with the given kernels."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, trace: Trace) -> None:
         work, self.options = task.workload, task.options
+        self.seen: List[Any] = []
         self.x, self.t = tf.constant([work.input], task.dtype), tf.constant([work.target], task.dtype)
         self.learning_rate = tf.constant(work.learning_rate, task.dtype)
         activation = "sigmoid" if task.options["activation"] == "native" else sigmoid("exp")
+        if trace.on:
+            activation = seeing(tf.keras.activations.get(activation), self.seen)
         weights, biases = task.weights(), (work.hidden_bias, work.output_bias)
         units = [len(work.hidden_weights), len(work.target)]
         dense = [tf.keras.layers.Dense(count, activation=activation, dtype=task.dtype) for count in units]
@@ -131,7 +141,21 @@ class KerasNet:
         self.W1, self.W2 = (layer.kernel for layer in dense)
 
     def forward(self) -> Any:
-        return None, self.model(self.x)
+        """Both layers, each before and after its sigmoid, if that is traced; always the last."""
+        self.seen.clear()  # of what building the model has put there
+        o = self.model(self.x)
+        return (*self.seen[:-1], o)
+
+
+def seeing(activation: Any, seen: List[Any]) -> Any:
+    """The activation, which also shows what goes in and what comes out."""
+
+    def seen_through(z: Any) -> Any:
+        a = activation(z)
+        seen.extend((z, a))
+        return a
+
+    return seen_through
 
 
 def sigmoid(form: str) -> Any:
@@ -144,14 +168,14 @@ def loss_of(net: Any, o: Any) -> Any:
 
 
 def tape_gradients(net: Any) -> Any:
-    """Loss, output and both gradients, by automatic differentiation."""
+    """Forward pass, loss and both gradients, by automatic differentiation."""
     with tf.GradientTape() as tape:
-        o = net.forward()[1]
-        loss = loss_of(net, o)
-    return (loss, o, *tape.gradient(loss, [net.W1, net.W2]))
+        forward = net.forward()
+        loss = loss_of(net, forward[-1])
+    return forward, loss, tape.gradient(loss, [net.W1, net.W2])
 
 
-def train(net: Any, task: Task) -> Dict[str, Any]:
+def train(net: Any, task: Task, trace: Trace) -> Dict[str, Any]:
     kernels = [net.W1, net.W2]
     optimizer = None
     if task.options["optimizer"] == "sgd":
@@ -159,27 +183,30 @@ def train(net: Any, task: Task) -> Dict[str, Any]:
         optimizer.build(kernels)  # inside a tf.function it could not make its variables
 
     def step() -> Any:
-        loss, o, *gradients = net.gradients() if task.options["gradient"] == "manual" else tape_gradients(net)
+        manual = task.options["gradient"] == "manual"
+        forward, loss, gradients = net.gradients() if manual else tape_gradients(net)
         if optimizer is not None:
             optimizer.apply_gradients(zip(gradients, kernels))
         else:
             for kernel, gradient in zip(kernels, gradients):
                 kernel.assign(kernel - net.learning_rate * gradient)
-        return loss, o
+        # A compiled step gives out nothing more than what is asked for: each output may change how it is fused.
+        return (loss, forward[-1], *(trace.only(*forward[:-1], None, None, *reversed(gradients)) if trace.on else ()))
 
     if task.options["compile"] != "eager":
         step = tf.function(step, jit_compile=task.options["compile"] == "xla")
     losses, predictions = [], []
     for _ in range(task.workload.steps):
-        loss, o = step()
+        loss, o, *more = step()
         losses.append(float(loss))
         predictions.append(o.numpy()[0].tolist())
+        trace.step(*more[:3], o, loss, *more[5:], net.W2, net.W1)
     hidden, output = (kernel.numpy().copy() for kernel in kernels)
     if task.options["final_forward"] == "numpy":
         predictions.append(numpy_forward(task, hidden, output))
     else:
         predictions.append(step()[1].numpy()[0].tolist())
-    return task.result(losses, predictions, hidden.tolist(), output.tolist())
+    return {**task.result(losses, predictions, hidden.tolist(), output.tolist()), **trace.told()}
 
 
 def numpy_forward(task: Task, hidden: Any, output: Any) -> List[float]:

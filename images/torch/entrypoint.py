@@ -11,6 +11,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
 import backends
 import compiler
 from cell import Framework, Settings, Task, Unavailable, main
+from tracing import Trace
 
 torch: Any = None  # imported by load, after the process variables are set
 library = backends.Torch()
@@ -19,11 +20,15 @@ library = backends.Torch()
 OPTIONS = {
     "gradient": ("auto", "manual"),
     "update": ("parallel", "sequential"),
+    "loop": ("rolled",),
     "layout": ("out_in", "in_out", "in_out_untransposed"),
     "loss_form": ("half_sum", "mean"),
     "activation": ("native", "exp"),
     "compile": ("eager", "inductor"),
+    "api": ("core",),
     "optimizer": ("plain", "sgd"),
+    "final_forward": ("model",),
+    "tf32": backends.TF32,
 }
 
 
@@ -56,8 +61,9 @@ class PyTorch(Framework):
             raise Unavailable("optimizer=sgd needs gradient=auto")
         if options["compile"] == "inductor":
             backends.need_compiler()
-        net = Net(task)
-        return train_auto(net, task) if options["gradient"] == "auto" else train_manual(net, task)
+        with library.float32(task):
+            net = Net(task)
+            return train_auto(net, task) if options["gradient"] == "auto" else train_manual(net, task)
 
 
 class Net:
@@ -86,8 +92,11 @@ class Net:
         return 1 / (1 + torch.exp(-z)) if self.options["activation"] == "exp" else torch.sigmoid(z)
 
     def forward(self, W1: Any, W2: Any) -> Any:
-        h = self.sigmoid(self.affine(W1, self.x, self.b1))
-        return h, self.sigmoid(self.affine(W2, h, self.b2))
+        """Both layers, each before and after its sigmoid."""
+        z1 = self.affine(W1, self.x, self.b1)
+        h = self.sigmoid(z1)
+        z2 = self.affine(W2, h, self.b2)
+        return z1, h, z2, self.sigmoid(z2)
 
     def loss(self, o: Any) -> Any:
         error = (self.t - o) ** 2
@@ -121,49 +130,57 @@ def train_auto(net: Net, task: Task) -> Dict[str, Any]:
     if task.options["optimizer"] == "sgd":
         optimizer = torch.optim.SGD([W1, W2], lr=task.workload.learning_rate)
 
+    trace = Trace(task)
+
     def forward(W1: Any, W2: Any) -> Any:
-        o = net.forward(W1, W2)[1]
-        return net.loss(o), o
+        *inner, o = net.forward(W1, W2)
+        # Nothing flows back through what is only looked at.
+        return (net.loss(o), o, *(each.detach() for each in inner if trace.on))
 
     forward = compiled(forward, task)  # its backward pass is compiled with it
     losses, predictions = [], []
     for _ in range(task.workload.steps):
-        loss, o = forward(W1, W2)
+        loss, o, *inner = forward(W1, W2)
         losses.append(loss.item())
         predictions.append(o.tolist())
         W1.grad = W2.grad = None
         loss.backward()
         if optimizer is not None:
             optimizer.step()
-            continue
-        with torch.no_grad():
-            W1 -= lr * W1.grad
-            W2 -= lr * W2.grad
+        else:
+            with torch.no_grad():
+                W1 -= lr * W1.grad
+                W2 -= lr * W2.grad
+        trace.step(*inner, o, loss, W2.grad, W1.grad, W2, W1)
     predictions.append(forward(W1, W2)[1].tolist())
     check_compiled(task)
-    return task.result(losses, predictions, W1.tolist(), W2.tolist())
+    return {**task.result(losses, predictions, W1.tolist(), W2.tolist()), **trace.told()}
 
 
 def train_manual(net: Net, task: Task) -> Dict[str, Any]:
-    W1, W2, lr = net.W1, net.W2, net.learning_rate
+    W1, W2, lr, trace = net.W1, net.W2, net.learning_rate, Trace(task)
 
     def step(W1: Any, W2: Any) -> Any:
-        h, o = net.forward(W1, W2)
+        z1, h, z2, o = net.forward(W1, W2)
         d2 = net.output_delta(o)
-        new_W2 = W2 - lr * net.outer(d2, h)
+        g2 = net.outer(d2, h)
+        new_W2 = W2 - lr * g2
         # Sequential: the hidden gradient already sees the new output weights.
         d1 = net.back(new_W2 if task.options["update"] == "sequential" else W2, d2) * (h * (1 - h))
-        return net.loss(o), o, W1 - lr * net.outer(d1, net.x), new_W2
+        g1 = net.outer(d1, net.x)
+        # A compiled step gives out nothing more than what is asked for: each output may change how it is fused.
+        return (net.loss(o), o, W1 - lr * g1, new_W2, *((z1, h, z2, g2, g1) if trace.on else ()))
 
     step = compiled(step, task)
     losses, predictions = [], []
     for _ in range(task.workload.steps):
-        loss, o, W1, W2 = step(W1, W2)
+        loss, o, W1, W2, *more = step(W1, W2)
         losses.append(loss.item())
         predictions.append(o.tolist())
+        trace.step(*more[:3], o, loss, *more[3:], W2, W1)
     predictions.append(step(W1, W2)[1].tolist())
     check_compiled(task)
-    return task.result(losses, predictions, W1.tolist(), W2.tolist())
+    return {**task.result(losses, predictions, W1.tolist(), W2.tolist()), **trace.told()}
 
 
 if __name__ == "__main__":

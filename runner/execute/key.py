@@ -9,15 +9,24 @@ from runner.results.record import Provenance
 
 
 def record_key(
-    cell: Cell, *, identity: Identity, engine: str, cpu_class: str, gpu: tuple[str, ...], repeats: int
+    cell: Cell,
+    *,
+    identity: Identity,
+    engine: str,
+    cpu_class: str,
+    cpus: int,
+    gpu: tuple[str, ...],
+    repeats: int,
+    trace: bool = False,
 ) -> str:
-    """Return the SHA-256 over everything that can change the numbers of a cell."""
+    """Return the SHA-256 over everything that can change the numbers of a cell; to trace it is another question."""
     question = {
         "base": [identity.base.kind, identity.base.digest],
         "cpu": cpu_class,
+        "cpus": cpus,
         "engine": engine,
         "gpu": gpu if cell.device != "cpu" else (),
-        "job": job([cell]).decode(),
+        "job": job([cell], trace=trace).decode(),
         "lock": identity.lock_digest,
         "repeats": repeats,
         "sources": identity.sources_digest,

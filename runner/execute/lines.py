@@ -7,6 +7,7 @@ from typing import Any
 from runner.plan import Cell
 from runner.results import document as documents
 from runner.results.record import Outcome, Trajectory, exact
+from runner.results.trace import Steps, tensors_of, untraced_of
 
 
 class BadLineError(Exception):
@@ -29,12 +30,21 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A cell ended: `ok` with a trajectory, or another outcome with a reason."""
+    """A cell ended: `ok` with a trajectory, or another outcome with a reason.
+
+    Attributes:
+        options: every option of the entrypoint with the value that it used, sorted.
+        tensors: what a traced cell computed on the way; None unless it was traced.
+        untraced: the tensors that it could not tell, with the reasons.
+    """
 
     id: str
     outcome: Outcome
     reason: str | None
     trajectory: Trajectory | None
+    options: tuple[tuple[str, str], ...] = ()
+    tensors: tuple[tuple[str, Steps], ...] | None = None
+    untraced: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +94,22 @@ def _finished(document: dict[str, Any], cell: Cell) -> Finished:
             document["weights"]["output"], len(cell.workload.output_weights), len(cell.workload.hidden_weights)
         ),
     )
-    return Finished(id=cell.id, outcome=outcome, reason=None, trajectory=trajectory)
+    tensors = tensors_of(document["trace"], trajectory) if "trace" in document else None
+    return Finished(
+        id=cell.id,
+        outcome=outcome,
+        reason=None,
+        trajectory=trajectory,
+        options=_options(document.get("options", {})),
+        tensors=tensors,
+        untraced=() if tensors is None else untraced_of(document.get("untraced", {}), tensors),
+    )
+
+
+def _options(entry: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    if not all(isinstance(value, str) for value in entry.values()):
+        raise BadLineError(f"options that are no texts: {entry!r}"[:200])
+    return tuple(sorted(entry.items()))
 
 
 def _floats(values: Sequence[str], count: int) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ def assemble(
         trajectories=trajectories,
         fingerprint=fingerprint,
         provenance=provenance,
+        factors=() if wrong else finished[0].options,
     )
 
 

@@ -6,20 +6,23 @@ fresh process. Environments are made and batches run side by side, at most `jobs
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 
 from runner.engines.base import Built, Engine, RunLimits
-from runner.errors import EnvironmentFailedError, NewerFormatError, ResultsError
+from runner.errors import AbsentError, EnvironmentFailedError, NewerFormatError, ResultsError
 from runner.execute import host
 from runner.execute.batch import BatchResult, run_batch
 from runner.execute.key import provenance, record_key
 from runner.execute.lines import Finished
 from runner.execute.records import assemble, unrun
-from runner.images import lock as locks
 from runner.images.build import Identity, Ready, ensure, identify, log_path
+from runner.images.build import weight as weigh
+from runner.images.disk import Wanted, require_space
+from runner.images.share import Share
+from runner.images.uses import using
 from runner.matrix import Environment, Limits, Matrix
 from runner.plan import Cell
 from runner.results.record import Outcome, Record
@@ -41,6 +44,9 @@ class Listener(Protocol):
     def failed(self, environment: str, error: EnvironmentFailedError) -> None:
         """An environment could not be made."""
 
+    def warned(self, text: str) -> None:
+        """Something could not be checked."""
+
     def repeat(self, cell_id: str, outcome: Outcome) -> None:
         """One repeat of a cell ended."""
 
@@ -48,7 +54,10 @@ class Listener(Protocol):
         """A cell's record is in the store."""
 
     def unreadable(self, cell_id: str, error: ResultsError) -> None:
-        """The record of an earlier run is damaged: the cell runs again and replaces it."""
+        """The record or the trace of an earlier run is damaged: the cell runs again and replaces it."""
+
+    def traced(self, cell_id: str, *, reason: str | None, changed: bool) -> None:
+        """A cell ran once more, traced; `reason` says why there is no trace, `changed` that its bits are others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +78,7 @@ class Summary:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Batch:
+class Batch:
     """Cells of one environment, device and settings, and what their repeats have given so far."""
 
     cells: list[Cell]
@@ -78,12 +87,13 @@ class _Batch:
 
     @property
     def environment(self) -> Environment:
+        """Return the environment that its cells share."""
         return self.cells[0].environment
 
-    def log(self, store: Store, repeat: int) -> Path:
+    def log(self, store: Store, name: str) -> Path:
+        """Return where the log of a repeat, or of another run of the batch, stands."""
         cell = self.cells[0]
-        name = f"{cell.settings.name}-{cell.device.replace(':', '')}-{repeat + 1}"
-        return store.log_path(cell.environment.name, name)
+        return store.log_path(cell.environment.name, f"{cell.settings.name}-{cell.device.replace(':', '')}-{name}")
 
 
 class Execution:
@@ -98,14 +108,16 @@ class Execution:
         listener: Listener,
         jobs: int,
         lock_folders: Mapping[str, Path] | None = None,
+        share: Share | None = None,
     ) -> None:
         self._repeats = matrix.repeats
         self._limits = _run_limits(matrix.limits)
-        self._engine = engine
-        self._store = store
-        self._listener = listener
-        self._jobs = jobs
+        self.engine = engine
+        self.store = store
+        self.listener = listener
+        self.jobs = jobs
         self._lock_folders = lock_folders or {}
+        self._share = share
         self._identities: dict[str, Identity] = {}
         self._broken: dict[str, EnvironmentFailedError] = {}
         self._records: dict[str, Record] = {}
@@ -115,14 +127,16 @@ class Execution:
     def run(self, cells: Sequence[Cell]) -> Summary:
         """Give every cell a record: from the store, or by running it."""
         todo = [cell for cell in cells if not self._answered(cell)]
-        batches = _batches(todo)
-        with ThreadPoolExecutor(max_workers=self._jobs, thread_name_prefix="repromatrix") as pool:
-            try:
-                self._work(pool, batches)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                self._engine.stop()
-                raise
+        batches = batches_of(todo)
+        with using(batch.environment.name for batch in batches):
+            self._require_space(batches)
+            with ThreadPoolExecutor(max_workers=self.jobs, thread_name_prefix="repromatrix") as pool:
+                try:
+                    self._work(pool, batches)
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    self.engine.stop()
+                    raise
         return Summary(
             records=tuple(self._records[cell.id] for cell in cells),
             ran=sum(1 for cell in todo if self._records[cell.id].repeats),
@@ -136,45 +150,70 @@ class Execution:
             self._keep(unrun(cell, Outcome.SKIPPED, "no NVIDIA device on this machine"), cached=False)
             return True
         try:
-            key = self._key(cell)
+            key = self.key(cell)
         except EnvironmentFailedError as error:
+            if isinstance(error, AbsentError) and cell.environment.suffix:
+                # Of another Python than the matrix's own: a machine may well lack it, as it may lack a GPU.
+                self._keep(unrun(cell, Outcome.SKIPPED, error.what), cached=False)
+                return True
             self._break(cell.environment, error)
             self._keep(unrun(cell, Outcome.FAILED, f"its environment could not be made: {error.what}"), cached=False)
             return True
         try:
-            found = self._store.read(cell.id, key)
+            found = self.store.read(cell.id, key)
         except NewerFormatError:
             raise
         except ResultsError as error:
-            self._listener.unreadable(cell.id, error)
+            self.listener.unreadable(cell.id, error)
             return False
         if found is None or found.outcome not in _ANSWERS:
             return False
         self._records[cell.id] = found
-        self._listener.record(found, cached=True)
+        self.listener.record(found, cached=True)
         return True
 
-    def _key(self, cell: Cell) -> str:
+    def key(self, cell: Cell, *, trace: bool = False) -> str:
+        """Return the key of a cell's record, or of its trace.
+
+        Raises:
+            EnvironmentFailedError: its environment cannot be made.
+        """
         environment = cell.environment
         if environment.name in self._broken:
             raise self._broken[environment.name]
         if environment.name not in self._identities:
             folder = self._lock_folders.get(environment.name)
-            self._identities[environment.name] = identify(environment, self._engine, folder)
+            self._identities[environment.name] = identify(environment, self.engine, folder, self._share)
         return record_key(
             cell,
             identity=self._identities[environment.name],
-            engine=self._engine.name,
+            engine=self.engine.name,
             cpu_class=host.cpu_class(),
+            cpus=self.limits_of(cell).cpus,
             gpu=host.nvidia_devices() if cell.device != "cpu" else (),
-            repeats=self._repeats,
+            repeats=1 if trace else self._repeats,
+            trace=trace,
         )
 
-    def _work(self, pool: ThreadPoolExecutor, batches: Sequence[_Batch]) -> None:
-        preparing: dict[Future[Ready], list[_Batch]] = {}
+    def limits_of(self, cell: Cell) -> RunLimits:
+        """Return the limits of a cell's process: at least a CPU for each thread that its settings ask for."""
+        return replace(self._limits, cpus=max(self._limits.cpus, cell.settings.threads or 0))
+
+    def _require_space(self, batches: Sequence[Batch]) -> None:
+        environments = {batch.environment.name: batch.environment for batch in batches}
+        wanted = [
+            Wanted(environment=each, base=self._identities[name].base, lock_folder=self._lock_folders.get(name))
+            for name, each in environments.items()
+        ]
+        unknown = require_space(wanted, self.engine, jobs=self.jobs, pulled=self._share is not None)
+        if unknown:
+            self.listener.warned(unknown)
+
+    def _work(self, pool: ThreadPoolExecutor, batches: Sequence[Batch]) -> None:
+        preparing: dict[Future[Ready], list[Batch]] = {}
         running: set[Future[None]] = set()
         for group in self._by_environment(batches):
-            preparing[pool.submit(self._prepare, group[0].environment)] = group
+            preparing[pool.submit(self.prepare, group[0].environment)] = group
         while preparing or running:
             under_way: list[Future[Any]] = [*preparing, *running]
             done = wait(under_way, return_when=FIRST_COMPLETED).done
@@ -185,7 +224,7 @@ class Execution:
                     running.remove(future)
                     future.result()
 
-    def _start(self, pool: ThreadPoolExecutor, group: Sequence[_Batch], future: Future[Ready]) -> set[Future[None]]:
+    def _start(self, pool: ThreadPoolExecutor, group: Sequence[Batch], future: Future[Ready]) -> set[Future[None]]:
         environment = group[0].environment
         try:
             ready = future.result()
@@ -196,27 +235,33 @@ class Execution:
                 self._keep(unrun(cell, Outcome.FAILED, reason), cached=False)
             return set()
         self._made += ready.made
-        self._listener.ready(environment.name, made=ready.made)
+        self.listener.ready(environment.name, made=ready.made)
         for batch in group:
             batch.built = ready.built
         return {pool.submit(self._run_repeat, batch, repeat) for batch in group for repeat in range(self._repeats)}
 
-    def _by_environment(self, batches: Sequence[_Batch]) -> list[list[_Batch]]:
+    def _by_environment(self, batches: Sequence[Batch]) -> list[list[Batch]]:
         """Group batches by environment, the largest lock first: the longest work must not start last."""
-        groups: dict[str, list[_Batch]] = {}
+        groups: dict[str, list[Batch]] = {}
         for batch in batches:
             groups.setdefault(batch.environment.name, []).append(batch)
 
-        def weight(group: list[_Batch]) -> int:
+        def weight(group: list[Batch]) -> int:
             environment = group[0].environment
-            return -len(locks.read(environment, self._lock_folders.get(environment.name)).pins)
+            return -weigh(environment, self.engine, self._lock_folders.get(environment.name))
 
         return sorted(groups.values(), key=weight)
 
-    def _prepare(self, environment: Environment) -> Ready:
-        self._listener.preparing(environment.name)
+    def prepare(self, environment: Environment) -> Ready:
+        """Make an environment unless it is there.
+
+        Raises:
+            EnvironmentFailedError: it cannot be made.
+        """
+        self.listener.preparing(environment.name)
         try:
-            return ensure(environment, self._engine, self._lock_folders.get(environment.name))
+            folder, base = self._lock_folders.get(environment.name), self._identities[environment.name].base
+            return ensure(environment, self.engine, folder, share=self._share, base=base)
         except OSError as error:
             raise EnvironmentFailedError(
                 f"{environment.name} cannot be made: {error}",
@@ -224,8 +269,8 @@ class Execution:
                 hint="check the disk: repromatrix doctor",
             ) from error
 
-    def _run_repeat(self, batch: _Batch, repeat: int) -> None:
-        log = batch.log(self._store, repeat)
+    def _run_repeat(self, batch: Batch, repeat: int) -> None:
+        log = batch.log(self.store, str(repeat + 1))
         log.unlink(missing_ok=True)
         assert batch.built is not None  # noqa: S101 - _start sets it before it submits this
         with self._keeping:
@@ -233,52 +278,52 @@ class Execution:
         cells = {cell.id: cell for cell in batch.cells}
 
         def done(finished: Finished) -> None:
-            self._listener.repeat(finished.id, finished.outcome)
+            self.listener.repeat(finished.id, finished.outcome)
             with self._keeping:
                 # Kept as soon as its last repeat ends: what comes after must not cost it.
                 ended = [each for each in batch.results.values() if finished.id in each.finished]
                 if len(ended) == self._repeats:
                     self._keep(self._assembled(cells[finished.id], batch), cached=False)
 
-        run_batch(
-            batch.cells, result=result, engine=self._engine, built=batch.built, limits=self._limits, log=log, done=done
-        )
+        limits = self.limits_of(batch.cells[0])  # equal settings, equal limits
+        run_batch(batch.cells, result=result, engine=self.engine, built=batch.built, limits=limits, log=log, done=done)
 
-    def _assembled(self, cell: Cell, batch: _Batch) -> Record:
+    def _assembled(self, cell: Cell, batch: Batch) -> Record:
         repeats = sorted(batch.results)
         results = [batch.results[repeat] for repeat in repeats]
         return assemble(
             cell,
-            key=self._key(cell),
+            key=self.key(cell),
             finished=[result.finished[cell.id] for result in results],
-            logs=[self._store.relative(batch.log(self._store, repeat)) for repeat in repeats],
+            logs=[self.store.relative(batch.log(self.store, str(repeat + 1))) for repeat in repeats],
             fingerprint=next((each.fingerprint for each in results if each.fingerprint), {}),
             provenance=provenance(
                 identity=self._identities[cell.environment.name],
-                engine=self._engine.name,
+                engine=self.engine.name,
                 cpu_class=host.cpu_class(),
                 image_digest=batch.built.digest if batch.built else None,
             ),
         )
 
     def _keep(self, record: Record, *, cached: bool) -> None:
-        self._store.write(record)
+        self.store.write(record)
         self._records[record.cell.id] = record
-        self._listener.record(record, cached=cached)
+        self.listener.record(record, cached=cached)
 
     def _break(self, environment: Environment, error: EnvironmentFailedError) -> None:
         if environment.name not in self._broken:
             self._broken[environment.name] = error
-            self._listener.failed(environment.name, error)
+            self.listener.failed(environment.name, error)
 
 
 def _run_limits(limits: Limits) -> RunLimits:
-    return RunLimits(silence=limits.seconds, memory_mib=limits.memory_mib, processes=limits.processes)
+    return RunLimits(silence=limits.seconds, memory_mib=limits.memory_mib, processes=limits.processes, cpus=limits.cpus)
 
 
-def _batches(cells: Sequence[Cell]) -> list[_Batch]:
-    groups: dict[tuple[str, str, str], _Batch] = {}
+def batches_of(cells: Sequence[Cell]) -> list[Batch]:
+    """Group cells that share environment, device and settings, in the order of the plan."""
+    groups: dict[tuple[str, str, str], Batch] = {}
     for cell in cells:
         key = (cell.environment.name, cell.device, cell.settings.name)
-        groups.setdefault(key, _Batch(cells=[])).cells.append(cell)
+        groups.setdefault(key, Batch(cells=[])).cells.append(cell)
     return list(groups.values())

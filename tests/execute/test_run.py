@@ -1,14 +1,16 @@
 """Cells -> records with an engine in memory: a failure is a value, never a lost cell."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runner.cli.run import exit_code
 from runner.engines.base import Exit, RunLimits
-from runner.errors import EnvironmentFailedError, ExitCode, NewerFormatError, NoEngineError
+from runner.errors import AbsentError, EnvironmentFailedError, ExitCode, NewerFormatError, NoEngineError
 from runner.execute import host
+from runner.execute import run as execution
 from runner.results.record import Outcome, Record, decode
 from tests import fakes as say
 
@@ -47,7 +49,22 @@ def test_every_record_is_in_the_store_under_its_key(bench) -> None:
 
 def test_a_process_gets_the_limits_of_the_matrix(bench) -> None:
     bench.run()
-    assert bench.engine.limits[0] == RunLimits(silence=5, memory_mib=512, processes=64)
+    assert bench.engine.limits[0] == RunLimits(silence=5, memory_mib=512, processes=64, cpus=1)
+
+
+def test_settings_with_more_threads_than_the_limits_have_cpus_get_one_for_each(bench) -> None:
+    threads = {"default": 1, "avx2": 3}
+    bench.matrix = replace(
+        bench.matrix,
+        limits=replace(bench.matrix.limits, cpus=2),
+        settings={name: replace(each, threads=threads[name]) for name, each in bench.matrix.settings.items()},
+    )
+    bench.run("numpy-2.0-cpu/parallel*", "*/numpy-2.0-cpu/parallel*")
+    asked = {
+        runs[0].endswith("+avx2"): limits.cpus
+        for runs, limits in zip(bench.engine.runs, bench.engine.limits, strict=True)
+    }
+    assert asked == {False: 2, True: 3}
 
 
 def test_a_crash_costs_only_the_cell_that_crashes(bench) -> None:
@@ -354,6 +371,19 @@ def test_skipped_cells_alone_build_nothing_and_succeed(bench) -> None:
     summary = bench.run("torch", profile="cuda")
     assert bench.engine.built == []
     assert exit_code(summary) is ExitCode.OK
+
+
+def test_a_python_that_this_machine_lacks_skips_its_cells_unless_it_is_the_matrixs_own(bench, monkeypatch) -> None:
+    def absent(environment, *_) -> None:
+        raise AbsentError(f"no Python {environment.python} on this machine")
+
+    monkeypatch.setattr(execution, "identify", absent)
+    (other,) = bench.cells("numpy-2.0-cpu", "parallel", "!*/*+avx2")[:1]
+    other = replace(other, environment=replace(other.environment, python="3.9", suffix="-py3.9"))
+    skipped = bench.execution().run([other])
+    assert (skipped.records[0].outcome, skipped.records[0].reason) == (Outcome.SKIPPED, "no Python 3.9 on this machine")
+    assert exit_code(skipped) is ExitCode.OK
+    assert exit_code(bench.run("numpy-2.0-cpu")) is ExitCode.ENVIRONMENT
 
 
 def test_with_a_device_its_cells_get_it_and_a_key_of_their_own(bench, monkeypatch) -> None:

@@ -1,10 +1,12 @@
 """Every folder of images/ keeps the same contract; NumPy's, which is at hand, reproduces its published columns."""
 
 import ast
+import contextlib
 import importlib.util
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,7 @@ FACTORS = {
     "api": {"core", "keras"},
     "optimizer": {"plain", "sgd"},
     "final_forward": {"model", "numpy"},
+    "tf32": {"default", "on", "off"},
 }
 BACKENDS = {"numpy", "torch", "tensorflow", "jax", "keras"}
 
@@ -99,7 +102,7 @@ class TestEveryFolder:
 
     def test_takes_its_options_from_the_common_words(self, folder, entrypoint):
         found = framework(entrypoint(folder))
-        assert {"gradient", "update", "layout", "loss_form", "activation", "compile", "optimizer"} <= set(found.options)
+        assert set(found.options) == set(FACTORS)  # each states them all: silence would look like another value
         for factor, values in found.options.items():
             assert values
             assert set(values) <= FACTORS[factor]
@@ -168,6 +171,150 @@ def test_a_gpu_that_is_not_there_is_unavailable(entrypoint, monkeypatch):
     assert library.gpu_index("cuda:0") == 0
     with pytest.raises(sys.modules["job"].Unavailable, match="no device cuda:1: this PyTorch sees 1 NVIDIA GPUs"):
         library.gpu_index("cuda:1")
+
+
+class Place:
+    """A part of torch.backends, as far as TF32 goes."""
+
+    def __init__(self, allow_tf32):
+        self.allow_tf32 = allow_tf32
+
+
+class FakeJax(types.ModuleType):
+    precision = None
+
+    @contextlib.contextmanager
+    def default_matmul_precision(self, precision):
+        before, self.precision = self.precision, precision
+        try:
+            yield
+        finally:
+            self.precision = before
+
+
+def fake_torch():
+    torch = types.ModuleType("torch")
+    torch.__version__ = "9.9"
+    torch.backends = types.SimpleNamespace(
+        cuda=types.SimpleNamespace(matmul=Place(allow_tf32=False)), cudnn=Place(allow_tf32=True)
+    )
+    return torch, lambda: (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+
+
+def fake_tensorflow():
+    tf, state = types.ModuleType("tensorflow"), [True]
+    experimental = types.SimpleNamespace(
+        tensor_float_32_execution_enabled=lambda: state[0],
+        enable_tensor_float_32_execution=lambda enabled: state.__setitem__(0, enabled),
+    )
+    tf.config = types.SimpleNamespace(experimental=experimental)
+    return tf, lambda: state[0]
+
+
+def fake_jax():
+    jax = FakeJax("jax")
+    return jax, lambda: jax.precision
+
+
+# a library, its fake, and its state while TF32 is on and off
+SWITCHES = [
+    ("torch", fake_torch, (True, True), (False, False)),
+    ("tensorflow", fake_tensorflow, True, False),
+    ("jax", fake_jax, "tensorfloat32", "float32"),
+]
+
+
+@pytest.fixture
+def gpu_task(entrypoint, monkeypatch):
+    """A library that sees one GPU of that compute capability, and a task for it."""
+
+    def make(name, capability=(8, 0), device="cuda:0", dtype="float32", **options):
+        library = entrypoint(IMAGES / name).library
+        monkeypatch.setattr(library, "gpu_count", lambda: 1)
+        monkeypatch.setattr(library, "capability", lambda _: capability)
+        return library, sys.modules["job"].Task("a", device, False, None, dtype, {"tf32": "default", **options})
+
+    return make
+
+
+@pytest.mark.parametrize(("name", "fake", "on", "off"), SWITCHES, ids=[each[0] for each in SWITCHES])
+def test_tf32_is_switched_for_one_cell_and_all_is_as_before_after_it_even_if_it_fails(
+    gpu_task, monkeypatch, name, fake, on, off
+):
+    module, state = fake()
+    monkeypatch.setitem(sys.modules, name, module)
+    before = state()
+    for wanted, meanwhile in (("on", on), ("off", off), ("default", before)):
+        library, task = gpu_task(name, tf32=wanted)
+        seen = []
+        with contextlib.suppress(ZeroDivisionError), library.float32(task):
+            seen.append(state())
+            raise ZeroDivisionError
+        assert seen == [meanwhile]
+        assert state() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"device": "cpu"}, "tf32=on needs a GPU: a CPU has no TF32"),
+        ({"dtype": "float64"}, "tf32=on needs dtype float32, not float64"),
+        ({"capability": (7, 5)}, "tf32=on needs compute capability 8.0, cuda:0 has 7.5"),
+        ({"capability": ()}, "cuda:0 has unknown"),
+        ({"device": "cuda:1"}, "no device cuda:1"),
+    ],
+)
+@pytest.mark.parametrize("name", ["torch", "tensorflow", "jax"])
+def test_tf32_where_there_is_none_is_unavailable(gpu_task, name, changes, reason):
+    library, task = gpu_task(name, tf32="on", **changes)
+    with pytest.raises(sys.modules["job"].Unavailable, match=reason):
+        library.float32(task)
+
+
+def test_tf32_that_the_driver_is_told_to_forbid_is_unavailable(gpu_task, monkeypatch):
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    library, task = gpu_task("torch", tf32="on")
+    with pytest.raises(sys.modules["job"].Unavailable, match="NVIDIA_TF32_OVERRIDE=0"):
+        library.float32(task)
+
+
+def test_tf32_off_is_no_question_of_the_gpu(gpu_task):
+    library, task = gpu_task("torch", capability=(7, 5), tf32="off")
+    library.float32(task)
+
+
+def test_a_pytorch_without_the_switch_is_unavailable(gpu_task, monkeypatch):
+    module, _ = fake_torch()
+    del module.backends.cudnn.allow_tf32
+    monkeypatch.setitem(sys.modules, "torch", module)
+    library, task = gpu_task("torch", tf32="off")
+    with pytest.raises(sys.modules["job"].Unavailable, match=r"PyTorch 9\.9 has no allow_tf32"), library.float32(task):
+        raise AssertionError
+
+
+def test_jax_tells_its_cudnn_where_it_has_one(entrypoint, monkeypatch):
+    library, lib = entrypoint(IMAGES / "jax").library, types.ModuleType("jax._src.lib")
+    for name in ("jax", "jax._src"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, "jax._src.lib", lib)
+    lib.cuda_versions = types.SimpleNamespace(cudnn_get_version=lambda: 91002)
+    assert library.cudnn() == "91002"
+    lib.cuda_versions = None  # as in an environment for CPUs
+    assert library.cudnn() == "not told by this version"
+
+
+def test_what_conda_installed_is_told_with_its_builds(entrypoint, monkeypatch, tmp_path):
+    entrypoint(IMAGES / "numpy")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert sys.modules["fingerprint"].conda_packages() == []
+    (tmp_path / "conda-meta").mkdir()
+    for name in ("mkl-2025.0.1-h1_2.json", "history"):
+        (tmp_path / "conda-meta" / name).touch()
+    assert sys.modules["fingerprint"].conda_packages() == ["mkl-2025.0.1-h1_2"]
+
+
+def test_keras_has_the_switch_of_its_backends(entrypoint):
+    assert entrypoint(IMAGES / "keras").OPTIONS["tf32"] == sys.modules["backends"].TF32
 
 
 def run(path, text=""):
