@@ -1,0 +1,150 @@
+"""What a report says of traces is recomputed by another way, from the files, whatever they hold."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.__main__ import main
+from runner.compare.classes import classes
+from runner.compare.trace import divergences
+from runner.floats import FORMS, at, ordinal
+from runner.report.claims.stated_traces import of_traces
+from runner.report.verify.cells import classes as classes_again
+from runner.report.verify.traces import traced
+from runner.results.store import Store
+
+VALUES = [0.0, -0.0, math.nan, math.inf, -math.inf, 1.0, 5e-324, -1e-300, 3e38, 65504.0, 1 / 3]
+PLACES = [("hidden_pre", 0), ("output", 0), ("loss", 0), ("grad_output_weights", 0), ("hidden_weights", 0)]
+
+
+def in_dtype(value, dtype):
+    """The nearest value of a dtype, its sign kept."""
+    return value if math.isnan(value) else math.copysign(at(ordinal(value, dtype), dtype), value)
+
+
+def both_ways(builder, records, traces):
+    """The claims about traces as the report makes them and as `verify` recomputes them, by id."""
+    found = {each.cell.id: each for each in traces}
+    manifest = builder.manifest(records, tables=(), traces=traces)
+    stated = of_traces(manifest.entries, records, found, divergences(classes(records), records, found))
+    again = traced(manifest, records, found, tuple(classes_again(records)))
+    return tuple({each.id: each.document() for each in way} for way in (stated, again))
+
+
+@given(data=st.data())
+def test_both_ways_agree_on_values_of_every_kind_in_every_dtype(builder, data):
+    records, traces = [], []
+    for number, loss in enumerate((0.5, 0.5, 0.25)):
+        dtype = data.draw(st.sampled_from(list(FORMS)))
+        record = builder.record((loss, 0.25), dtype=dtype, weights=1.0 + number, id=f"mazur/x/{number}")
+        changes = {
+            (step, *place): in_dtype(data.draw(st.sampled_from(VALUES) | st.floats()), dtype)
+            for step in (1, 2)
+            for place in data.draw(st.lists(st.sampled_from(PLACES), max_size=2))
+        }
+        missing = data.draw(st.lists(st.sampled_from([name for name, _ in PLACES if name != "loss"]), max_size=2))
+        records.append(record)
+        kept = {where: value for where, value in changes.items() if where[1] not in missing}
+        if data.draw(st.integers(0, 9)):
+            traces.append(builder.trace(record, kept, missing=tuple(missing)))
+    stated, again = both_ways(builder, records, traces)
+    assert stated == again
+
+
+def test_states_of_two_dtypes_are_compared_in_the_coarser_one_by_both_ways(builder):
+    fine = builder.record((0.5, 0.25), dtype="float64", id="mazur/x/fine")
+    coarse = builder.record((0.5, 0.25), dtype="bfloat16", weights=2.0, id="mazur/x/coarse")
+    traces = [builder.trace(fine, {(1, "output", 0): 0.1}), builder.trace(coarse)]
+    stated, again = both_ways(builder, [fine, coarse], traces)
+    assert stated == again
+    (claim,) = [each for each in stated.values() if each["kind"] == "first_divergence"]
+    assert (claim["values"]["ulp_dtype"], claim["values"]["a_bits"]) == ("bfloat16", "0x3fb999999999999a")
+
+
+@pytest.fixture
+def results(builder, tmp_path):
+    """A folder with two traced cells of two classes, and the codes of `report` and `verify` over it."""
+    store = Store(tmp_path / "results")
+    a, b = builder.record((0.5, 0.25)), builder.record((0.5, 0.125), id="mazur/numpy-2.4.6-cpu/b", variant="b")
+    traces = [builder.trace(a), builder.trace(b, {(1, "hidden", 0): 0.5 + 2.0**-53})]
+    for record, trace in zip((a, b), traces, strict=True):
+        store.write(record)
+        store.write_trace(trace)
+    store.write_manifest(builder.manifest([a, b], tables=(), traces=traces))
+    return store, traces
+
+
+def command(name, store):
+    report = store.folder.parent / "report"
+    words = ["--output", str(report)] if name == "report" else [str(report)]
+    return main([name, *words, "--results", str(store.folder)])
+
+
+def test_a_report_with_traces_says_where_they_part_and_holds(results, capsys):
+    store, _ = results
+    assert (command("report", store), command("verify", store)) == (0, 0)
+    assert "all hold" in capsys.readouterr().err
+    said = (store.folder.parent / "report" / "report.md").read_text("utf-8").replace("\\", "")
+    assert (
+        "mazur/numpy-2.4.6-cpu/parallel and mazur/numpy-2.4.6-cpu/b first part at step 1 in hidden[0]: "
+        "0x1.0000000000000p-1 (0x3fe0000000000000) against 0x1.0000000000001p-1 (0x3fe0000000000001), 1 ULP of float64"
+    ) in said
+    assert "2 cells traced; tracing changes the bits of none of them" in said
+
+
+def test_one_bit_of_a_trace_file_is_found(results, capsys):
+    store, (_, trace) = results
+    command("report", store)
+    path = store.trace_path(trace.cell.id, trace.key)
+    path.write_text(path.read_text("utf-8").replace("0x1.0000000000001p-1", "0x1.0000000000003p-1"), "utf-8")
+    assert command("verify", store) == 1
+    assert "3 ULP of float64" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_text("{", "utf-8"),
+        lambda path: path.write_text(path.read_text("utf-8").replace('"hidden_pre"', '"hidden_per"'), "utf-8"),
+    ],
+)
+def test_a_trace_file_that_is_gone_or_damaged_is_a_complaint(results, capsys, damage):
+    store, (trace, _) = results
+    command("report", store)
+    damage(store.trace_path(trace.cell.id, trace.key))
+    assert command("verify", store) == 1
+    assert f"traces/{trace.cell.id}" in capsys.readouterr().err
+
+
+def test_a_trace_of_a_newer_release_is_refused(results, capsys):
+    store, (trace, _) = results
+    command("report", store)
+    path = store.trace_path(trace.cell.id, trace.key)
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"format": 9}), "utf-8")
+    assert command("verify", store) == 2
+    assert "update repromatrix" in capsys.readouterr().err
+
+
+def test_a_report_that_was_made_without_the_trace_says_so_and_verify_names_the_file(results, capsys):
+    store, (trace, _) = results
+    store.trace_path(trace.cell.id, trace.key).unlink()
+    assert command("report", store) == 0
+    said = json.loads((store.folder.parent / "report" / "report.json").read_text("utf-8"))
+    assert f"{trace.cell.id} has no trace: its file is not there" in [each["text"] for each in said["claims"]]
+    assert command("verify", store) == 1
+    assert "traces/" in capsys.readouterr().err
+
+
+def test_tensors_of_a_cell_with_other_bits_do_not_speak_for_it(builder):
+    a, b = builder.record((0.5, 0.25)), builder.record((0.5, 0.125), id="mazur/x/b")
+    wrong = builder.trace(a, losses=(0.5, 0.75))
+    late = replace(wrong, trajectory=replace(a.trajectory, hidden_weights=(("0x1.8000000000000p+0",),)))
+    for trace, first in ((wrong, 2), (late, None)):
+        stated, again = both_ways(builder, [a, b], [trace, builder.trace(b)])
+        assert stated == again
+        assert stated[f"tracing-changes/{a.cell.id}"]["values"] == {"first_loss": first}
