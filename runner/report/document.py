@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from runner import __version__
 from runner.compare.predictions import Passes, PredictionCheck
 from runner.compare.published import Check, ColumnCheck
 from runner.compare.setups import Setup
+from runner.report.changes import Changes
 from runner.report.rows import EnvironmentRow
 from runner.report.view import PublishedView, View
+from runner.results.accepted import bits
 from runner.results.record import Record
 
 FORMAT = 1
@@ -22,6 +25,7 @@ def document(view: View) -> dict[str, Any]:
     tables = [_published(each) for each in view.published]
     return {
         "format": FORMAT,
+        "release": __version__,
         "profile": view.profile,
         "summary": _plain(view.summary) | {"outcomes": dict(view.summary.outcomes)},
         "cells": [_cell(each, names.get(each.cell.id)) for each in view.records],
@@ -30,10 +34,23 @@ def document(view: View) -> dict[str, Any]:
         "environments": [_environment(each) for each in view.environments],
         "published": tables[0] if tables else None,
         "other_published": tables[1:],
-        "classes": _plain(view.classes),
-        "pairs": [_plain(each.difference) | {"older": each.older, "newer": each.newer} for each in view.version_pairs],
+        "classes": [_plain(each) | {"same_state": each.same_state} for each in view.classes],
+        "pairs": [
+            _plain(each.difference.flat()) | {"older": each.older, "newer": each.newer} for each in view.version_pairs
+        ],
+        "lines": [_plain(each) | {"gaps": each.gaps} for each in view.lines],
+        "same_states": _plain(view.same_states),
+        "floors": _plain(view.floors),
+        "claims": [each.document() for each in view.claims],
+        "changes": _changes(view.changes) if view.changes else None,
         "tolerances": {dtype: _plain(each) for dtype, each in view.tolerances},
+        "divergences": [_plain(each) | {"same": each.same} for each in view.divergences],
     }
+
+
+def _changes(found: Changes) -> dict[str, Any]:
+    counts = {name: getattr(found, name) for name in ("new", "gone", "outcomes", "bits", "identities")}
+    return counts | {"accepted": found.accepted, "lines": list(found.lines), "digest": found.digest}
 
 
 def _cell(record: Record, class_name: str | None) -> dict[str, Any]:
@@ -43,7 +60,9 @@ def _cell(record: Record, class_name: str | None) -> dict[str, Any]:
         **{name: getattr(cell, name) for name in ("id", "workload", "framework", "version", "flavour", "python")},
         **{name: getattr(cell, name) for name in ("environment", "variant", "dtype", "device", "settings", "steps")},
         "options": dict(cell.options),
+        "factors": dict(record.factors),
         "engine": provenance.engine if provenance else None,
+        "pinned": record.pinned,
         "cpu_class": provenance.cpu_class if provenance else None,
         "key": record.key,
         "outcome": record.outcome.value,
@@ -54,6 +73,7 @@ def _cell(record: Record, class_name: str | None) -> dict[str, Any]:
         "class": class_name,
         "losses": list(first.losses) if first else [],
         "predictions": _plain(first.predictions) if first else [],
+        "bits": bits(record),
         "other_losses": [list(each.losses) for each in others if each],
     }
 
@@ -64,6 +84,7 @@ def _environment(row: EnvironmentRow) -> dict[str, Any]:
         **{name: getattr(cell, name) for name in ("environment", "framework", "version", "flavour", "python")},
         "settings": list(row.settings),
         "cells": row.cells,
+        "pinned": row.record.pinned,
         "provenance": _plain(provenance) if provenance else None,
         "fingerprint": row.record.fingerprint,
     }
@@ -99,6 +120,7 @@ def _losses(view: PublishedView) -> dict[str, Any]:
     return {
         "total": view.total,
         "reproduced": view.reproduced,
+        "not_pinned": view.not_pinned,
         "mismatches": [each for column in check.newest for each in _mismatches(column)],
         "not_computed": _not_computed(check),
         "by_environment": _by_environment(check),
@@ -196,7 +218,7 @@ def _passes(passes: Passes) -> dict[str, Any]:
     }
 
 
-def _setup(setup: Setup) -> dict[str, str]:
+def _setup(setup: Setup) -> dict[str, str | bool]:
     return {name: getattr(setup, name) for name in Setup.__dataclass_fields__}
 
 

@@ -10,31 +10,53 @@ import jinja2
 from markupsafe import Markup
 
 from runner import resources
+from runner.report import page
 from runner.report.document import document
 from runner.report.view import View
 
 MARKDOWN_BYTES = 60_000
+# In this order they are one script: each may use what stands before it.
+_SCRIPT = (
+    "numbers", "records", "copying", "published", "details", "selection", "cells", "filters",
+    "picture", "lines", "heat", "traced", "gallery", "main",
+)  # fmt: skip
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#|~!<>&])")
 
 
 def write(view: View, output: Path) -> tuple[Path, ...]:
     """Write the report's three files into `output`, each atomically, and return their paths."""
-    contents = {"index.html": html(view), "report.md": markdown(view), "report.json": json_text(view)}
-    for name, text in contents.items():
+    texts = contents(view)
+    for name, text in texts.items():
         resources.write_atomically(output / name, text.encode())
-    return tuple(output / name for name in contents)
+    return tuple(output / name for name in texts)
+
+
+def contents(view: View) -> dict[str, str]:
+    """Return the report's three files by name; the same view, the same texts."""
+    return {"index.html": html(view), "report.md": markdown(view), "report.json": json_text(view)}
 
 
 def html(view: View) -> str:
     """Return the page: one file that asks for nothing, its style and script allowed by their digests alone."""
     folder = resources.folder("templates")
-    style, script = (folder / "report.css").read_text("utf-8"), (folder / "report.js").read_text("utf-8")
-    policy = f"default-src 'none'; style-src {_source(style)}; script-src {_source(script)}; base-uri 'none'"
+    style, inserted = _read(folder, "report.css"), _read(folder, "vendor/plot-style.css")
+    own = "".join(_read(folder, f"script/{name}.js") for name in _SCRIPT)
+    scripts = [_read(folder, "vendor/d3.min.js"), _read(folder, "vendor/plot.umd.min.js"), own]
+    policy = (
+        f"default-src 'none'; style-src {_source(style)} {_source(inserted)}; "
+        f"script-src {' '.join(map(_source, scripts))}; base-uri 'none'; form-action 'none'"
+    )
     # The digests stand over exactly these texts, so no template engine may touch them.
     return (
         _environment(folder)
         .get_template("index.html")
-        .render(view=view, policy=policy, style=Markup(style), script=Markup(script))  # noqa: S704 - our own files
+        .render(
+            view=view,
+            policy=policy,
+            style=Markup(style),  # noqa: S704 - our own files
+            scripts=[Markup(each) for each in scripts],  # noqa: S704
+            data=Markup(page.embedded(view)),  # noqa: S704 - JSON without any `<`
+        )
     )
 
 
@@ -53,6 +75,10 @@ def markdown(view: View) -> str:
 def json_text(view: View) -> str:
     """Return the report for programs, canonical."""
     return json.dumps(document(view), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _read(folder: Path, name: str) -> str:
+    return (folder / name).read_text("utf-8")
 
 
 def _environment(folder: Path) -> jinja2.Environment:

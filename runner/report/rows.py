@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from runner.compare import exact
 from runner.compare.classes import Class
+from runner.compare.difference import Verdict
 from runner.compare.versions import VersionPair
+from runner.floats import FORMS
 from runner.report import wording
 from runner.results.record import Provenance, Record
 
@@ -34,6 +35,7 @@ class CellRow:
     device: str
     settings: str
     engine: str
+    pinned: bool
     outcome: str
     reason: str | None
     log: str | None
@@ -54,6 +56,8 @@ class ClassRow:
     steps: int
     last: Number
     state: str
+    rule: tuple[str, ...]
+    brief: str
     cells: tuple[str, ...]
 
 
@@ -89,12 +93,14 @@ class EnvironmentRow:
     settings: tuple[str, ...]
     cells: int
     engine: str
+    pinned: bool
     base_kind: str
     cpu_class: str
     digests: tuple[tuple[str, str, str], ...]
     kernels: str
     threads: str
     fingerprint: str
+    cell_ids: tuple[str, ...]
     record: Record
 
 
@@ -113,8 +119,10 @@ def classes(found: Iterable[Class]) -> tuple[ClassRow, ...]:
             size=len(each.cells),
             dtypes=wording.listed(each.dtypes),
             steps=each.steps,
-            last=_number(each.losses[-1], max(each.dtypes, key=lambda name: exact.FORMS[name].precision)),
-            state="same weights" if each.same_state else "weights differ",
+            last=_number(each.losses[-1], max(each.dtypes, key=lambda name: FORMS[name].precision)),
+            state="same weights" if each.same_state else f"{len(each.states)} states",
+            rule=wording.rule(each.rule),
+            brief=wording.brief([term.factors for term in each.rule.terms], len(each.rule.without)),
             cells=each.cells,
         )
         for each in found
@@ -148,6 +156,7 @@ def _cell(record: Record, class_name: str) -> CellRow:
         device=cell.device,
         settings=cell.settings,
         engine=provenance.engine if provenance else wording.NOTHING,
+        pinned=record.pinned is not False,
         outcome=record.outcome.value.replace("_", " "),
         reason=(record.reason or "no reason was recorded") if record.trajectory is None else None,
         log=record.log,
@@ -163,19 +172,22 @@ def _number(hexadecimal: str, dtype: str) -> Number:
 
 
 def _version(found: VersionPair) -> VersionRow:
-    difference = found.difference
-    device = "" if found.device == "cpu" else f" on {found.device}"
-    settings = "" if found.settings == "default" else f", settings {found.settings}"
-    notes = [*([difference.reason] if difference.reason else []), *difference.caveats]
+    difference, measure = found.difference, found.difference.measure
+    other = difference.verdict is Verdict.IDENTICAL and difference.same_state is False
+    notes = [
+        *([difference.reason] if difference.reason else []),
+        *(["other weights at the end"] if other else []),
+        *difference.caveats,
+    ]
     return VersionRow(
-        framework=f"{found.framework} ({found.flavour})",
-        line=f"{found.variant}{device}{settings}",
+        framework=f"{wording.framework(found.framework, found.flavour)}, Python {found.python}",
+        line=wording.place(found.variant, found.device, found.settings),
         older=found.older,
         newer=found.newer,
         verdict=difference.verdict.value,
-        first=wording.step(difference.first_difference) if difference.ulp_dtype else wording.NOTHING,
-        max_abs=wording.distance(difference.max_abs),
-        max_ulp=wording.count(difference.max_ulp),
+        first=wording.step(measure.first_difference) if measure else wording.NOTHING,
+        max_abs=wording.distance(measure.max_abs if measure else None),
+        max_ulp=wording.count(measure.max_ulp if measure else None),
         dtype=difference.ulp_dtype or wording.NOTHING,
         notes="; ".join(notes),
         newer_cell=difference.b,
@@ -202,11 +214,13 @@ def _environment(members: Sequence[Record], fingerprint: str) -> EnvironmentRow:
         settings=tuple(dict.fromkeys(each.cell.settings for each in members)),
         cells=len(members),
         engine=provenance.engine if provenance else wording.NOTHING,
+        pinned=first.pinned is not False,
         base_kind=provenance.base_kind if provenance else wording.NOTHING,
         cpu_class=provenance.cpu_class if provenance else wording.NOTHING,
         digests=tuple((name, wording.digest(value), value) for name, value in digests if value is not None),
         kernels=wording.mapping(seen.get("kernels")),
         threads=wording.mapping(seen.get("threads")),
         fingerprint=fingerprint,
+        cell_ids=tuple(each.cell.id for each in members),
         record=first,
     )

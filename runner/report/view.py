@@ -7,16 +7,30 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from runner.compare.classes import Class, classes
+from runner.compare.allowance import Allowances, Floor, Tolerance, allowances
+from runner.compare.classes import Class, SameState, classes, same_states
 from runner.compare.columns import Comparison, compare_columns
-from runner.compare.difference import Tolerance, Verdict, tolerances
+from runner.compare.difference import Verdict
 from runner.compare.published import Check, check
-from runner.compare.versions import VersionPair, between_versions
-from runner.report import pairs, predictions, rows, tables
+from runner.compare.trace import Divergence, Representative, divergences, representatives
+from runner.compare.versions import Line, VersionPair, between_versions, lines
+from runner.floats import FORMS
+from runner.report import divergences as partings
+from runner.report import pairs, predictions, rows, tables, wording
+from runner.report.changes import Changes, changes
+from runner.report.claims import pages, stated, stated_published, stated_traces
+from runner.report.claims.base import Claim
+from runner.report.divergences import DivergenceRow
+from runner.report.lines import LineTable
+from runner.report.lines import tables as tables_along
 from runner.report.predictions import PredictionRow
 from runner.report.rows import CellRow, ClassRow, EnvironmentRow, VersionRow
+from runner.results.accepted import Accepted
 from runner.results.record import Outcome, Record
 from runner.results.store import Entry, Manifest, Published
+from runner.results.trace import Trace
+
+_LARGEST = 3  # classes that the first screen puts into words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +41,7 @@ class Summary:
         cells: how many cells the run was asked for.
         outcomes: outcome -> how many records, `missing` included; only those that occur.
         health: `bad` where a cell failed, ran out of time or has no record; `note` where one was not run.
+        not_pinned: environments that were taken as they were found, with no lock.
         repeated: cells that ran more than once; `not_deterministic` of them gave different bits.
     """
 
@@ -42,6 +57,7 @@ class Summary:
     engines: tuple[str, ...]
     bases: tuple[str, ...]
     cpu_classes: tuple[str, ...]
+    not_pinned: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +67,7 @@ class PublishedView:
     Attributes:
         total: printed losses; `reproduced` by the newest version of each framework, `differing` not,
             `not_computed` for want of a trajectory.
+        not_pinned: those of the reproduced losses that no pinned environment answers for.
     """
 
     check: Check
@@ -59,6 +76,7 @@ class PublishedView:
     reproduced: int
     differing: int
     not_computed: int
+    not_pinned: int
     predictions_total: int
     predictions_reproduced: int
     predictions_differing: int
@@ -76,8 +94,9 @@ class PublishedView:
 
     @property
     def complete(self) -> bool:
-        """Whether there are printed losses, and each of them and every printed prediction is reproduced."""
-        return self.reproduced == self.total > 0 and self.predictions_reproduced == self.predictions_total
+        """Whether there are printed losses, and pinned environments reproduce each and every printed prediction."""
+        pinned = all(each.setup.pinned for each in self.check.newest)
+        return pinned and self.reproduced == self.total > 0 and self.predictions_reproduced == self.predictions_total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +107,14 @@ class View:
         records: those of the run, for the JSON.
         changed: lines whose trajectories differ, or cannot be compared, from one version to the next.
         troubles: cells without a trajectory, and those whose repeats differ.
+        failures: cells that failed or ran out of time.
+        dtypes: those of the cells, the finest first.
         steps: the largest number of losses of any cell.
+        claims: everything that the report says, typed, with the cells and values that it stands on.
+        changes: what changed since the accepted run; None: there is none.
+        divergences: where each class parts from the one of its dtype most like it, and the states of a class; empty
+            without traces.
+        traced: whose traces speak for the classes, for the picture; empty without traces.
     """
 
     profile: str
@@ -102,34 +128,95 @@ class View:
     records: tuple[Record, ...]
     cells: tuple[CellRow, ...]
     troubles: tuple[CellRow, ...]
+    failures: tuple[CellRow, ...]
+    dtypes: tuple[str, ...]
     steps: int
     environments: tuple[EnvironmentRow, ...]
     left_out: tuple[Entry, ...]
     missing: tuple[str, ...]
+    lines: tuple[Line, ...]
+    line_tables: tuple[LineTable, ...]
+    same_states: tuple[SameState, ...]
+    floors: tuple[Floor, ...]
     tolerances: tuple[tuple[str, Tolerance], ...]
+    claims: tuple[Claim, ...]
+    changes: Changes | None
+    divergences: tuple[Divergence, ...]
+    divergence_rows: tuple[DivergenceRow, ...]
+    traced: tuple[Representative, ...]
+
+    @property
+    def claims_by_kind(self) -> dict[str, tuple[Claim, ...]]:
+        """The claims by their kind's name, in order."""
+        found: dict[str, list[Claim]] = {}
+        for each in self.claims:
+            found.setdefault(each.kind, []).append(each)
+        return {kind: tuple(members) for kind, members in found.items()}
+
+    @property
+    def ran_on(self) -> tuple[str, ...]:
+        """What the cells ran on, in words."""
+        return tuple(map(wording.base, self.summary.bases))
+
+    @property
+    def largest(self) -> tuple[ClassRow, ...]:
+        """The largest classes of float32, or of the finest dtype where nothing ran in it."""
+        named = "float32" if "float32" in self.dtypes else "".join(self.dtypes[:1])
+        found = [each for each in self.class_rows if each.dtypes == named and each.size > 1]
+        return tuple(sorted(found, key=lambda each: -each.size)[:_LARGEST])
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentences of the claims that index.html prints."""
+        return pages.on_page(each.document() for each in self.claims)
+
+    @property
+    def digest(self) -> pages.Summary:
+        """The sentences that report.md begins with."""
+        return pages.in_summary([each.document() for each in self.claims])
 
 
-def build(manifest: Manifest, records: Sequence[Record], missing_ids: Sequence[str]) -> View:
+def build(
+    manifest: Manifest,
+    records: Sequence[Record],
+    missing_ids: Sequence[str],
+    accepted: Accepted | None = None,
+    earlier: Mapping[str, Record] | None = None,
+    *,
+    traces: Mapping[str, Trace] | None = None,
+) -> View:
     """Compute the report.
 
     Args:
         manifest: what was asked for.
         records: what is there, in the manifest's order.
         missing_ids: cells of the manifest without a record.
+        accepted: the accepted run, if there is one.
+        earlier: by cell id, accepted records that are still there.
+        traces: by cell id, what traced cells computed on the way.
 
     Raises:
         ResultsError: a published table in the manifest cannot be read.
     """
-    allowed = tolerances(manifest)
+    allowed = allowances(manifest, {each.cell.id: each for each in records})
+    members = {name for each in manifest.ensembles for name in each.members}
+    records = [each for each in records if each.cell.id not in members]
     found = classes(records)
     cells = rows.cells(records, found)
     version_pairs = between_versions(records, allowed)
+    along = lines(records, manifest.versions)
     versions = rows.versions(version_pairs)
     left_out = tuple(entry for entry in manifest.entries if entry.key is None)
+    published = tuple(_published(each, records, allowed) for each in manifest.published)
+    states, floors, ran_in = same_states(records, found), tuple(allowed.floors.values()), rows.environments(records)
+    own = {each.cell.id for each in records}
+    traces = {cell: trace for cell, trace in (traces or {}).items() if cell in own}
+    parted = divergences(found, records, traces)
+    since = changes(accepted, records, missing_ids, earlier or {}, allowed) if accepted else None
     return View(
         profile=manifest.profile,
         summary=_summary(records, missing_ids, left_out, found),
-        published=tuple(_published(each, records, allowed) for each in manifest.published),
+        published=published,
         version_pairs=version_pairs,
         changed=tuple(each for each in versions if each.verdict != Verdict.IDENTICAL),
         unchanged=tuple(each for each in versions if each.verdict == Verdict.IDENTICAL),
@@ -138,11 +225,32 @@ def build(manifest: Manifest, records: Sequence[Record], missing_ids: Sequence[s
         records=tuple(records),
         cells=cells,
         troubles=tuple(each for each in cells if not each.losses or each.deterministic == rows.DIFFER),
+        failures=tuple(
+            row for row, each in zip(cells, records, strict=True) if each.outcome in (Outcome.FAILED, Outcome.TIMED_OUT)
+        ),
+        dtypes=tuple(name for name in FORMS if any(each.cell.dtype == name for each in records)),
         steps=max((len(each.losses) for each in cells), default=0),
-        environments=rows.environments(records),
+        environments=ran_in,
         left_out=left_out,
         missing=tuple(missing_ids),
-        tolerances=tuple(sorted(allowed.items())),
+        lines=along,
+        line_tables=tables_along(along),
+        same_states=states,
+        floors=floors,
+        tolerances=tuple(sorted(allowed.tolerances.items())),
+        claims=(
+            *stated.of_cells(records, missing_ids, left_out),
+            *(each for table in published for each in stated_published.of_table(table.check, table.comparison)),
+            *stated.of_classes(found, states),
+            *stated.of_versions(along, version_pairs, floors),
+            *stated_traces.of_traces(manifest.entries, records, traces, parted),
+            *stated.of_environments(ran_in),
+            *(since.claims if since else ()),
+        ),
+        changes=since,
+        divergences=parted,
+        divergence_rows=partings.rows(parted, found),
+        traced=representatives(found, records, traces),
     )
 
 
@@ -166,29 +274,26 @@ def _summary(
         engines=tuple(sorted({each.engine for each in provenances})),
         bases=tuple(sorted({each.base_kind for each in provenances})),
         cpu_classes=tuple(sorted({each.cpu_class for each in provenances})),
+        not_pinned=tuple(sorted({each.cell.environment for each in records if each.pinned is False})),
     )
 
 
-def _published(table: Published, records: Sequence[Record], allowed: Mapping[str, Tolerance]) -> PublishedView:
+def _published(table: Published, records: Sequence[Record], allowed: Allowances) -> PublishedView:
     result = check(table, records)
     comparison = compare_columns(result, records, allowed)
-    losses = [each for column in result.newest for each in column.losses]
-    total = sum(map(len, result.table.losses.values()))
-    reproduced, differing = (sum(each.agrees is answer for each in losses) for answer in (True, False))
-    newest = [each for each in result.predictions if each.newest]
-    printed = sum(each.prediction is not None for each in result.table.predictions)
-    right, wrong = (sum(each.reproduced is answer for each in newest) for answer in (True, False))
+    totals = stated_published.totals(result)
     return PublishedView(
         check=result,
         comparison=comparison,
-        total=total,
-        reproduced=reproduced,
-        differing=differing,
-        not_computed=total - reproduced - differing,
-        predictions_total=printed,
-        predictions_reproduced=right,
-        predictions_differing=wrong,
-        predictions_not_computed=printed - right - wrong,
+        total=totals.losses,
+        reproduced=totals.reproduced,
+        differing=totals.differing,
+        not_computed=totals.not_computed,
+        not_pinned=totals.not_pinned,
+        predictions_total=totals.predictions,
+        predictions_reproduced=totals.predictions_reproduced,
+        predictions_differing=totals.predictions_differing,
+        predictions_not_computed=totals.predictions_not_computed,
         iterations=tables.iterations(result),
         setups=tables.setups(result),
         mismatches=tables.mismatches(result),

@@ -36,7 +36,9 @@ def test_a_loss_that_differs_is_told_and_refused(builder, report):
     data["losses"]["Keras"][9] = "0.2288087309"
     free, demanded, said = report(builder.run(), data)
     assert (free, demanded) == (0, 1)
-    assert said.endswith("101 of 102 losses and 10 of 10 predictions reproduced to every printed digit, 1 losses differ")
+    assert said.endswith(
+        "101 of 102 losses and 10 of 10 predictions reproduced to every printed digit, 1 losses differ"
+    )
 
 
 def test_a_prediction_that_differs_is_told_and_refused(builder, report):
@@ -44,7 +46,9 @@ def test_a_prediction_that_differs_is_told_and_refused(builder, report):
     data["final_predictions"]["Keras"]["prediction"][0] = "0.64517379"
     free, demanded, said = report(builder.run(), data)
     assert (free, demanded) == (0, 1)
-    assert said.endswith("102 of 102 losses and 9 of 10 predictions reproduced to every printed digit, 1 predictions differ")
+    assert said.endswith(
+        "102 of 102 losses and 9 of 10 predictions reproduced to every printed digit, 1 predictions differ"
+    )
 
 
 def test_a_prediction_that_nobody_computed_is_refused(builder, report):
@@ -56,5 +60,40 @@ def test_a_prediction_that_nobody_computed_is_refused(builder, report):
     ]
     free, demanded, said = report(records)
     assert (free, demanded) == (0, 1)
-    assert said.endswith("102 of 102 losses and 9 of 10 predictions reproduced to every printed digit, "
-        "1 predictions not computed in this run")
+    assert said.endswith(
+        "102 of 102 losses and 9 of 10 predictions reproduced to every printed digit, "
+        "1 predictions not computed in this run"
+    )
+
+
+def taken_as_found(record, **words):
+    """The record as `run --here` would have made it, in an environment of its own."""
+    cell = replace(record.cell, **words, environment=f"{record.cell.framework}-{words['version']}-here", flavour="here")
+    cell = replace(cell, id=f"{cell.workload}/{cell.environment}/{cell.variant}")
+    place = replace(record.provenance, engine="here", base_kind="here", lock_digest=None)
+    return replace(record, cell=cell, provenance=place)
+
+
+def test_what_is_not_pinned_answers_for_nothing_that_a_pinned_environment_could_answer_for(builder, report):
+    records = builder.run()
+    newer = [taken_as_found(each, version="9.9+cpu") for each in records if each.cell.framework == "torch"]
+    wrong = [builder.with_losses(each, {10: 0.5}) for each in newer]
+    free, demanded, said = report([*records, *wrong])
+    assert (free, demanded) == (0, 0)
+    assert said.endswith("102 of 102 losses and 10 of 10 predictions reproduced to every printed digit")
+    lacking = [each for each in records if (each.cell.framework, each.cell.variant) != ("torch", "auto")]
+    free, demanded, said = report([*lacking, *newer])
+    assert (free, demanded) == (0, 1)
+    assert said.endswith("92 of 102 losses and 9 of 10 predictions reproduced to every printed digit, "
+        "10 losses not computed in this run, 1 predictions not computed in this run")  # fmt: skip
+
+
+def test_what_is_not_pinned_alone_is_shown_and_told_and_refused_where_a_proof_is_demanded(builder, report):
+    records = [
+        taken_as_found(each, version=each.cell.version) if each.cell.framework == "torch" else each
+        for each in builder.run()
+    ]
+    free, demanded, said = report(records)
+    assert (free, demanded) == (0, 1)
+    assert said.endswith("102 of 102 losses and 10 of 10 predictions reproduced to every printed digit, "
+        "30 of these losses by no pinned environment")  # fmt: skip

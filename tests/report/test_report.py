@@ -34,7 +34,7 @@ def test_the_report_says_what_was_reproduced(view):
     assert (predictions["total"], predictions["reproduced"], predictions["mismatches"]) == (10, 10, [])
     assert [each["kind"] for each in document["published"]["contradictions"]] == ["error", "error", "convention"]
     assert "102 of 102 published losses reproduced" in " ".join(html(view).split())
-    assert "**102 of 102 published losses**" in markdown(view)
+    assert "102 of 102 published losses and 10 of 10 final predictions" in markdown(view)
 
 
 def test_a_mismatch_is_in_all_three_files(builder):
@@ -156,7 +156,7 @@ def test_without_a_published_table_there_is_a_report_all_the_same(builder, schem
     jsonschema.validate(document, schemas["report"])
     assert document["published"] is None
     assert "1 of 1 cells ran" in " ".join(html(view).split())
-    assert "1 in 1 environments" in markdown(view)
+    assert "1 cell in 1 environment" in markdown(view)
 
 
 def test_a_second_published_table_has_its_own_sections(builder, schemas):
@@ -205,3 +205,44 @@ def test_a_selection_reports_the_rest_as_not_computed_and_not_as_wrong(builder):
     table = view.published[0]
     assert (table.reproduced, table.differing, table.not_computed, table.predictions_differing) == (30, 0, 72, 0)
     assert 'class="tile bad"' not in html(view)
+
+
+def test_what_is_not_pinned_is_called_so_wherever_it_stands(builder, schemas):
+    found = [
+        replace(
+            each,
+            cell=replace(each.cell, environment="torch-2.13.0-here", id=f"mazur/torch-2.13.0-here/{each.cell.variant}"),
+            provenance=replace(each.provenance, engine="here", base_kind="here", lock_digest=None),
+            fingerprint={"packages": {"torch": "2.13.0+cpu", "numpy": "2.4.6"}},
+        )
+        for each in builder.run()
+        if each.cell.framework == "torch"
+    ]
+    records = [*builder.run(), *found]
+    view = build(builder.manifest(records), records, ())
+    document = json.loads(json_text(view))
+    jsonschema.validate(document, schemas["report"], cls=jsonschema.Draft202012Validator)
+    assert document["summary"]["not_pinned"] == ["torch-2.13.0-here"]
+    assert {each["environment"] for each in document["cells"] if not each["pinned"]} == {"torch-2.13.0-here"}
+    assert {each["environment"] for each in document["environments"] if not each["pinned"]} == {"torch-2.13.0-here"}
+    page, text = " ".join(html(view).split()), markdown(view)
+    assert 'mazur/torch-2.13.0-here/auto <span class="tag">not pinned</span></th>' in page
+    assert 'torch-2.13.0-here <span class="tag">not pinned</span></th>' in page
+    assert "Not pinned: torch-2.13.0-here." in page
+    assert "torch-2.13.0-here, not pinned" in page
+    assert "&#34;torch&#34;: &#34;2.13.0+cpu&#34;" in page
+    assert "| torch-2.13.0-here, not pinned | 30 of 30 |  |" in text
+    assert "| not pinned | torch-2.13.0-here: taken as found, with no lock |" in text
+    plain = builder.run()
+    assert "ot pinned" not in html(build(builder.manifest(plain), plain, ()))
+
+
+def test_a_difference_to_what_is_not_pinned_carries_that_as_its_caveat(builder):
+    older, newer = (
+        replace(each, provenance=replace(each.provenance, lock_digest=None))
+        for each in (builder.record(version="1.0"), builder.record(version="2.0"))
+    )
+    view = build(builder.manifest([older, newer]), [older, newer], ())
+    assert [each.notes for each in view.unchanged] == [
+        "not pinned: other packages than the framework may differ as well"
+    ]

@@ -1,0 +1,52 @@
+"""A browser for the tests of the page: one Chromium for a module, skipped where there is none."""
+
+import os
+
+import pytest
+
+from runner.report.render import write
+from runner.report.view import build
+from tests.report.browser.chromium import chromium, find
+
+REQUIRE = "REPROMATRIX_REQUIRE_DOCKER"  # set in CI, where a missing tool must not pass as a skipped test
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if find() is None:
+        (pytest.fail if os.environ.get(REQUIRE) else pytest.skip)("no Chromium: apt-get install chromium")
+    with chromium(tmp_path_factory.mktemp("chromium")) as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser):
+    """The tab, on a desktop's screen in light colours, with nothing noticed yet."""
+    browser.size(1400, 900)
+    browser.scheme("light")
+    browser.complaints.clear()
+    browser.requests.clear()
+    return browser
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Write the report of records and return the path of its page; other arguments are those of the manifest."""
+
+    def write_page(builder, records, *, missing=(), manifest=None, traces=(), **words):
+        folder = tmp_path_factory.mktemp("report")
+        found = {each.cell.id: each for each in traces}
+        manifest = manifest or builder.manifest(records, traces=traces, **words)
+        write(build(manifest, records, missing, traces=found), folder)
+        return folder / "index.html"
+
+    return write_page
+
+
+@pytest.fixture(scope="module")
+def report(builder, written):
+    """The page of a run that reproduces the published table, with a failed and a missing cell."""
+    lost = builder.record(outcome=builder.Outcome.FAILED, reason="it broke", id="mazur/numpy-2.4.6-cpu/broken")
+    run = builder.run()
+    other = builder.record([0.3] * 10, weights=2.0, id="mazur/numpy-2.4.6-cpu/other", variant="other")
+    return written(builder, (*run, other, lost), missing=("mazur/numpy-2.4.6-cpu/gone",))

@@ -1,0 +1,140 @@
+"""The sentences of the report say what was run and no more, and can be read."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from runner.compare.versions import lines
+from runner.report import wording
+from runner.report.claims.base import short
+from runner.report.claims.classes import ClassRule
+from runner.report.claims.pages import in_summary
+from runner.report.claims.versions import NoiseFloor, UpgradeTotals, VersionLine
+from runner.report.lines import tables
+from runner.report.render import html, markdown
+from runner.report.view import build
+from runner.results.record import Outcome
+
+
+def line(*stops, **changed):
+    values = {"workload": "w", "framework": "jax", "flavour": "cpu", "python": "3.9", "variant": "grad"}
+    values |= {"device": "cpu", "settings": "default", "cells": ()} | changed
+    return VersionLine(stops=stops, **values).text.partition(": ")
+
+
+def test_a_version_that_was_not_run_breaks_a_run_of_equal_ones():
+    gap = [(version, None, "not run") for version in ("0.4.38", "0.5.3")]
+    said = line(("0.4.30", "A", None), *gap, ("0.6.2", "A", None), ("0.7.2", "A", None), ("0.10.2", "B", None))
+    assert said[2] == "A 0.4.30; 0.4.38, 0.5.3 not run; A 0.6.2 to 0.7.2; B 0.10.2"
+
+
+def test_so_does_one_without_losses_and_it_says_why():
+    said = line(("1.0", "A", None), ("2.0", None, "failed: SIGILL"), ("3.0", "A", None))
+    assert said[2] == "A 1.0; 2.0: failed: SIGILL; A 3.0"
+
+
+def test_a_line_names_framework_and_python():
+    assert line(("1.0", "A", None))[0] == "w, grad, JAX, Python 3.9"
+    assert line(("1.0", "A", None), framework="keras", flavour="jax")[0] == "w, grad, Keras on JAX, Python 3.9"
+
+
+def test_an_upgrade_keeps_losses_and_perhaps_weights(builder):
+    records = [
+        builder.record((0.5,), version=version, variant=variant, weights=weights)
+        for variant, weights in (("a", 1.0), ("b", None))
+        for version, weights in (("1.0", 1.0), ("2.0", weights or 2.0))
+    ] + [
+        builder.record((0.5,), version="1.0", variant="c"),
+        builder.record((0.25,), version="2.0", variant="c"),
+        builder.record((0.5,), version="1.0", variant="d"),
+        builder.record(outcome=Outcome.FAILED, reason="x", version="2.0", variant="d"),
+    ]
+    view = build(builder.manifest(records, tables=()), records, ())
+    (claim,) = (each for each in view.claims if isinstance(each, UpgradeTotals))
+    assert (
+        claim.text
+        == "2 of 3 upgrades keep every bit of the losses (1 of the weights too); 1 more could not be compared"
+    )
+    assert [each.notes for each in view.unchanged] == ["", "other weights at the end"]
+    for page in (html(view), markdown(view).replace("\\", "")):
+        assert claim.text in page
+        assert "steps to a newer version" not in page
+
+
+@pytest.mark.parametrize(
+    ("versions", "said"),
+    [
+        (("1.0",), "One version ran"),
+        (("1.0", "2.0"), "0 of 1 line with losses of two versions or more change"),
+        ((), "No version ran"),
+    ],
+)
+def test_lines_of_one_version_are_not_counted_as_unchanging(builder, versions, said):
+    records = [
+        builder.record((0.5,), version=version)
+        if version in versions
+        else builder.record(outcome=Outcome.FAILED, reason="x", version=version)
+        for version in ("1.0", "2.0")
+    ]
+    page = html(build(builder.manifest(records, tables=()), records, ()))
+    assert said in page
+    (table,) = tables(lines(records))
+    assert (table.ran, table.compared) == (len(versions), int(len(versions) > 1))
+
+
+def test_a_noise_floor_is_a_bound_that_says_what_it_is_derived_from():
+    claim = NoiseFloor(
+        cells=("w/ref", "m1", "m2"), workload="w", dtype="float32", growth=(), bound=("0x1p-3", "0x1p-2")
+    )
+    assert claim.text.endswith("a bound derived from 2 one-ULP members of w/ref")
+    assert "may bring" not in claim.text
+
+
+def rule(terms):
+    found = ClassRule(cells=("a", "b"), workload="w", name="C1", terms=terms, without=(), among=9)
+    return found.document()
+
+
+def test_report_md_has_the_count_first_then_few_terms_and_cuts_no_word():
+    terms = tuple((("dtype", (f"float{number}",)), ("version", ("jax 1.0",))) for number in range(5))
+    (said,) = in_summary([rule(terms)]).classes.texts
+    assert said == "C1 of w, 2 cells: float0; JAX 1.0, or: float1; JAX 1.0, and 3 more terms"
+    long = tuple((f"factor{number}", tuple(f"value{each}" for each in range(9))) for number in range(9))
+    (said,) = in_summary([rule((long,))]).classes.texts
+    assert said.startswith("C1 of w, 2 cells: factor0 value0")
+    assert re.search(r"(^| )(factor\d|value\d,?;?|more;?|and|or|\d) …$", said)
+
+
+def test_a_cut_falls_between_words_and_is_announced():
+    said = short(" ".join(f"word{number:03}" for number in range(99)))
+    assert re.search(r" word\d{3} …$", said)
+    assert len(said) <= 240
+
+
+def test_frameworks_are_called_as_they_are_known():
+    assert wording.framework("torch", "cuda", "2.1") == "PyTorch 2.1 (cuda)"
+    assert wording.framework("keras", "torch", "3.1") == "Keras 3.1 on PyTorch"
+    assert wording.framework("other", "cpu") == "other"
+
+
+def test_the_first_screen_names_what_ran_and_who_agrees(builder):
+    records = [
+        builder.record((loss,), framework=name, version=version, dtype="float32", variant=f"v{loss}",
+                       options=(("loop", f"{loss}"),))
+        for name, version in (("numpy", "1.0"), ("numpy", "2.0"), ("torch", "2.0"))
+        for loss in (0.5, 0.25)
+    ]  # fmt: skip
+    first = html(build(builder.manifest(records, tables=()), records, ())).split('<div class="bar">')[0]
+    assert "Frameworks that ran: NumPy 1.0, 2.0; PyTorch 2.0" in first
+    assert first.count("cells share every loss") == 2
+    assert "float32" not in first or "loop 0.5; any framework and version that ran" in first
+    assert "base interpreter" not in first
+    assert "no container" in first
+    assert "One version ran" not in first
+
+
+def test_without_float32_the_finest_dtype_speaks(builder):
+    records = [builder.record((0.5,), version=version, dtype="float16") for version in ("1.0", "2.0")]
+    view = build(replace(builder.manifest(records, tables=())), records, ())
+    assert [each.size for each in view.largest] == [2]
