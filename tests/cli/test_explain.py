@@ -1,0 +1,229 @@
+"""`explain`: hybrids are run, the ledger tells what they show, and the exit code whether that is an explanation."""
+
+import json
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+
+from runner import resources
+from runner.compare.ledger import Finding
+from tests import fakes as say
+
+NUMPY, SINGLE = "tiny/numpy-2.0-cpu/parallel", "tiny/numpy-2.0-cpu/parallel-float32"
+TORCH = "tiny/torch-3.0-cuda/auto"
+CAPPED = f"{NUMPY}+avx2"
+ONE = ("--jobs", "1")
+
+
+def losses(by):
+    """Answer with the loss that `by` gives for each cell."""
+
+    def answer(cells, _number):
+        middle = [each for cell in cells for each in (say.start(cell), say.ok(cell, by(cell)))]
+        return [say.fingerprint(), *middle, say.end(cells)], say.CLEAN
+
+    return answer
+
+
+def by_dtype(cell) -> float:
+    return {"float64": 0.5, "float32": 0.75}[cell["variant"]["dtype"]]
+
+
+def capped(cell, name: str) -> bool:
+    """Whether a cell ran with a setting of the settings `avx2`, which its name tells."""
+    settings = cell["id"].partition("+")[2]
+    return f"{name}-unset" not in settings if settings.startswith("avx2") else f".{name}-" in settings
+
+
+def explained(command, *arguments: str):
+    said = command("explain", *arguments, *ONE, "--json")
+    document = json.loads(said.out)
+    schema = json.loads(resources.schema("explanation").read_text())
+    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+    return said, document
+
+
+def findings(document) -> dict[str, str]:
+    return {" + ".join(row["factors"]): row["finding"] for row in (*document["rows"], *document["sets"])}
+
+
+def test_what_differs_is_flipped_and_the_cause_is_told(command) -> None:
+    command.engine.answer = losses(by_dtype)
+    said, document = explained(command, NUMPY, TORCH)
+    assert said.code == 0
+    assert findings(document) == {
+        "framework": "refuted",
+        "dtype": "cause",
+        "gradient": "refuted",
+        "activation": "refuted",
+    }
+    assert document["sentence"].startswith("The difference is attributed to dtype, which flipped alone leaves the same")
+    framework = document["rows"][0]
+    assert framework["a"]["cell"] == "tiny/torch-3.0-cuda/auto.activation-exp.dtype-float64.gradient-manual"
+    assert (framework["a"]["changed"], framework["b"]["reason"]) == (
+        False,
+        "numpy has no activation=native, numpy has no gradient=auto",
+    )
+
+
+def test_the_table_has_a_row_for_each_factor_and_ends_in_one_plain_sentence(command) -> None:
+    command.engine.answer = losses(by_dtype)
+    said = command("explain", NUMPY, TORCH, *ONE)
+    lines = said.out.splitlines()
+    (row,) = (line for line in lines if line.startswith("dtype"))
+    assert row.split() == ["dtype", "float64", "float32", "identical", "identical", "100%", "|", "100%", "cause"]
+    assert lines[-1].startswith("The difference is attributed to dtype")
+    assert "note: framework at B's end: numpy has no activation=native" in said.out
+    assert "budget     10 cells for 4 factors" in said.err
+
+
+def test_factors_that_only_work_together_are_found_together(command) -> None:
+    command.engine.answer = losses(lambda cell: 0.75 if capped(cell, "isa") and capped(cell, "SOME_CAP") else 0.5)
+    said, document = explained(command, NUMPY, CAPPED)
+    assert said.code == 0
+    assert findings(document) == {
+        "threads": "not testable",  # nothing shows that it took effect
+        "isa": "contributes",
+        "SOME_CAP": "contributes",
+        "isa + SOME_CAP": "cause together",
+    }
+
+
+def test_what_no_experiment_explains_is_not_attributed(command) -> None:
+    ends = {NUMPY: 0.5, CAPPED: 0.75}
+    command.engine.answer = losses(lambda cell: ends.get(cell["id"], 4.0))
+    said, document = explained(command, NUMPY, CAPPED)
+    assert (said.code, document["attributed"]) == (1, False)
+    assert set(findings(document).values()) == {"refuted"}
+    assert document["sentence"].startswith("The difference is not attributed. Tried: threads, isa, SOME_CAP")
+
+
+def test_never_more_cells_than_the_budget_are_looked_at(command) -> None:
+    command.engine.answer = losses(by_dtype)
+    said, document = explained(command, NUMPY, TORCH, "--budget", "3")
+    assert said.code == 1
+    assert (document["budget"], document["spent"], document["exhausted"]) == (3, 3, True)
+    assert len({each for run in command.engine.runs for each in run}) == 3
+    assert document["rows"][1]["a"]["reason"] == "not run: the budget of 3 cells is spent"
+    assert document["sentence"].endswith("The budget of 3 cells is spent.")
+    told = command("explain", NUMPY, TORCH, "--budget", "3", *ONE).out
+    assert told.endswith(f"  next: repromatrix explain {NUMPY} {TORCH} --budget 6\n")
+
+
+def test_the_same_bits_need_no_experiment(command) -> None:
+    said, document = explained(command, NUMPY, TORCH)
+    assert (said.code, document["rows"], document["spent"]) == (0, [], 2)
+    assert document["sentence"] == "The two cells have the same bits: nothing is to be explained."
+
+
+def test_asked_again_nothing_runs_and_the_answer_is_the_same(command) -> None:
+    command.engine.answer = losses(by_dtype)
+    first = command("explain", NUMPY, TORCH, *ONE)
+    runs = len(command.engine.runs)
+    assert command("explain", NUMPY, TORCH, *ONE).out == first.out
+    assert len(command.engine.runs) == runs
+
+
+def test_the_manifest_of_an_earlier_run_stays_as_it_is(command) -> None:
+    command("run", "--select", "numpy-*", *ONE)
+    manifest = command.folder / "results" / "manifest.json"
+    before = manifest.read_bytes()
+    command.engine.answer = losses(by_dtype)
+    assert command("explain", NUMPY, TORCH, *ONE).code == 0
+    assert manifest.read_bytes() == before
+    hybrid = "tiny/torch-3.0-cuda/auto.activation-exp"
+    assert len(list((command.folder / "results" / "records" / hybrid).glob("*.json"))) == 1
+
+
+def test_a_measured_noise_floor_judges_rather_than_the_tolerance(command) -> None:
+    with (command.folder / "matrix.yaml").open("a") as matrix:
+        matrix.write("noise: {members: 2}\n")
+    command.engine.answer = losses(lambda cell: 0.5 + 1e-9 * (cell["id"] == CAPPED))
+    command("run", "--select", "numpy-*", *ONE)
+    _, document = explained(command, NUMPY, CAPPED)
+    assert document["before"]["judged_by"] == "noise floor of tiny in float64, 2 one-ULP members"
+    assert document["before"]["verdict"] == "divergent"
+
+
+def test_a_published_column_stands_for_its_newest_cell(command, write_matrix) -> None:
+    write_matrix()
+    command.engine.answer = losses(by_dtype)
+    said, document = explained(command, "published:numpy", TORCH)
+    assert (said.code, document["a"]) == (0, NUMPY)
+    missing = command("explain", "published:NumPi", TORCH)
+    assert missing.code == 2
+    assert "no published column 'NumPi'" in missing.err
+    assert "did you mean 'NumPy'?" in missing.err
+
+
+def test_a_cell_without_a_trajectory_is_told_and_not_explained(command) -> None:
+    def unavailable(cells, _number):
+        lines = [say.ok(cell, outcome="unavailable", reason="no such dtype") for cell in cells]
+        return [say.fingerprint(), *lines, say.end(cells)], say.CLEAN
+
+    command.engine.answer = unavailable
+    said = command("explain", NUMPY, SINGLE, *ONE)
+    assert (said.code, said.out) == (5, "")
+    assert f"{NUMPY} cannot be explained: unavailable: no such dtype" in said.err
+    assert f"next: look at it: repromatrix cell {NUMPY}" in said.err
+
+
+def test_cells_whose_repeats_differ_are_not_explained(command) -> None:
+    command.engine.answer = lambda cells, number: say.everything_ok(cells, 0.5 + 0.25 * (number % 2))
+    said = command("explain", NUMPY, SINGLE, *ONE)
+    assert said.code == 5
+    assert "its repeats differ" in said.err
+
+
+def test_an_environment_that_cannot_be_made_is_an_error_of_its_own(command) -> None:
+    command.engine.broken.add("torch-3.0-cuda")
+    said = command("explain", NUMPY, TORCH, *ONE)
+    assert said.code == 4
+    assert "torch-3.0-cuda does not build" in said.err
+
+
+WRONG = [
+    ((NUMPY, NUMPY), "both are"),
+    ((NUMPY, "tiny/numpy-2.0-cpu/paralel"), "no cell"),
+    ((NUMPY, "tiny/numpy-2.0-cpu/unrolled"), "not the same task"),
+    ((NUMPY, TORCH, "--budget", "1"), "the two cells alone are 2"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG)
+def test_what_cannot_be_asked_is_said_before_anything_runs(command, arguments, message) -> None:
+    said = command("explain", *arguments)
+    assert said.code == 2
+    assert message in said.err
+    assert "next:" in said.err
+    assert command.engine.runs == []
+
+
+def test_its_schema_is_printed_and_names_every_finding(command) -> None:
+    schema = json.loads(command("schema", "explanation").out)
+    assert set(schema["$defs"]["row"]["properties"]["finding"]["enum"]) == {each.value for each in Finding}
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_numpy_and_pytorch_differ_by_their_dtype_and_not_by_their_framework(checkout, tmp_path) -> None:
+    arguments = ["mazur/numpy-2.4.6-cpu/sequential", "mazur/torch-2.13.0-cpu/manual-sequential"]
+    places = ["--engine", "process", "--results", str(tmp_path / "results"), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", "explain", *arguments, *places],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=checkout,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert findings(document) == {"framework": "refuted", "dtype": "cause", "activation": "refuted"}
+    assert document["rows"][0]["a"]["changed"] is False  # in float64 both give the same bits
+    for path in (tmp_path / "results").glob("records/**/*.json"):
+        record = json.loads(path.read_text())
+        activation = "native" if record["cell"]["id"].startswith(arguments[1]) else "exp"
+        if "activation-exp" not in record["cell"]["variant"]:
+            assert record["factors"]["activation"] == activation  # as the source of the entrypoint says

@@ -1,0 +1,156 @@
+"""Two cells -> their factors and hybrids: what is flipped is all that changes, and a name says what it was."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from runner.errors import UsageError
+from runner.images.options import vocabulary
+from runner.interventions import Interventions, NotTestable
+from runner.matrix import Matrix, load
+from runner.plan import Cell, find, job, universe
+from runner.results.store import Store
+
+TORCH, NUMPY = "mazur/torch-2.13.0-cpu", "mazur/numpy-2.4.6-cpu"
+LEGAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*")
+
+
+@cache
+def matrix() -> Matrix:
+    return load(Path(__file__).parents[1] / "matrix.yaml")
+
+
+@cache
+def every() -> tuple[Cell, ...]:
+    return universe(matrix())
+
+
+@cache
+def words():
+    return vocabulary({each.framework for each in matrix().environments})
+
+
+def between(a: str, b: str) -> Interventions:
+    return Interventions(matrix(), words(), find(matrix(), a), find(matrix(), b))
+
+
+def names(hybrids: Interventions) -> list[str]:
+    return [each.name for each in hybrids.factors]
+
+
+def question(cell: Cell) -> bytes:
+    return job([cell])
+
+
+@given(data=st.data())
+def test_flipping_every_factor_of_a_cell_gives_the_other_cell(data) -> None:
+    a, b = data.draw(st.sampled_from(every())), data.draw(st.sampled_from(every()))
+    assume(a.workload == b.workload and a.steps == b.steps)
+    hybrids = Interventions(matrix(), words(), a, b)
+    if not hybrids.factors:  # a name of its own for the same question
+        return
+    assert hybrids.flipped("a", names(hybrids)) == b
+    assert hybrids.flipped("b", names(hybrids)) == a
+    assert (hybrids.flipped("a", ()), hybrids.flipped("b", ())) == (a, b)
+
+
+@given(data=st.data())
+def test_a_hybrid_differs_in_what_was_flipped_and_has_a_name_of_its_own(data) -> None:
+    a, b = data.draw(st.sampled_from(every())), data.draw(st.sampled_from(every()))
+    assume(a.workload == b.workload and a.steps == b.steps)
+    hybrids = Interventions(matrix(), words(), a, b)
+    assume(hybrids.factors)
+    flipped = data.draw(st.sets(st.sampled_from(names(hybrids)), min_size=1))
+    hybrid = hybrids.flipped("a", flipped)
+    if isinstance(hybrid, NotTestable):
+        assert hybrid.reason
+        return
+    assert set(names(Interventions(matrix(), words(), a, hybrid))) == flipped
+    rest = set(names(hybrids)) - flipped
+    assert set(names(Interventions(matrix(), words(), hybrid, b))) == rest
+    assert hybrids.flipped("b", rest) == hybrid  # the same experiment from the other side
+    assert all(LEGAL.fullmatch(part) for part in hybrid.id.split("/"))
+    same = {cell.id: cell for cell in every()}.get(hybrid.id)
+    assert same is None or question(same) == question(hybrid)
+
+
+def test_a_hybrid_that_the_matrix_has_is_the_cell_of_the_matrix() -> None:
+    hybrids = between(f"{NUMPY}/sequential", f"{TORCH}/manual-sequential")
+    assert names(hybrids) == ["framework", "dtype", "activation"]
+    assert hybrids.flipped("a", ["dtype"]) == find(matrix(), f"{NUMPY}/sequential-float32")
+    assert hybrids.flipped("b", ["dtype"]) == find(matrix(), f"{TORCH}/manual-sequential-float64")
+
+
+def test_a_name_tells_what_was_changed_of_the_nearest_variant() -> None:
+    hybrids = between(f"{NUMPY}/sequential", f"{TORCH}/manual-sequential")
+    hybrid = hybrids.flipped("a", ["framework"])
+    assert isinstance(hybrid, Cell)
+    assert hybrid.id == f"{TORCH}/manual-sequential-float64.activation-exp"
+    assert dict(hybrid.variant.options)["activation"] == "exp"
+
+
+def test_defaults_that_no_variant_writes_down_are_factors_too() -> None:
+    hybrids = between(f"{TORCH}/auto", "mazur/jax-0.10.2-cpu/grad")
+    assert [(each.name, each.a, each.b) for each in hybrids.factors] == [
+        ("framework", "torch 2.13.0 cpu", "jax 0.10.2 cpu"),
+        ("activation", "native", "exp"),
+    ]
+
+
+def test_what_a_framework_lacks_cannot_be_tested_alone_and_is_bundled_with_it() -> None:
+    hybrids = between("mazur/keras-3.15.1-torch/eager-float64", f"{NUMPY}/parallel")
+    found = hybrids.flipped("a", ["framework"])
+    assert isinstance(found, NotTestable)
+    assert "numpy has no api=keras" in found.reason
+    assert ("framework", "gradient", "activation", "api", "optimizer") in [
+        tuple(sorted(each, key=names(hybrids).index)) for each in hybrids.bundles
+    ]
+
+
+def test_an_environment_that_the_matrix_has_not_cannot_be_tested() -> None:
+    hybrids = between("mazur/numpy-1.26.4-cpu-py3.9/parallel", "mazur/numpy-2.4.6-cpu-py3.13/parallel")
+    assert names(hybrids) == ["version", "python"]
+    reason = "the matrix has no environment of numpy 2.4.6 (cpu) on Python 3.9"
+    assert hybrids.flipped("a", ["version"]) == NotTestable(reason=reason)
+
+
+def test_settings_are_flipped_one_by_one(small_matrix) -> None:
+    small = small_matrix()
+    plain, capped = (find(small, f"tiny/numpy-2.0-cpu/parallel{each}") for each in ("", "+avx2"))
+    hybrids = Interventions(small, words(), plain, capped)
+    assert [(each.name, each.a, each.b, each.silent) for each in hybrids.factors] == [
+        ("threads", "1", "none", True),
+        ("isa", "none", "avx2", True),
+        ("SOME_CAP", "none", "1", True),
+    ]
+    hybrid = hybrids.flipped("a", ["isa"])
+    assert isinstance(hybrid, Cell)
+    assert (hybrid.settings.threads, hybrid.settings.isa, hybrid.settings.variables) == (1, "avx2", ())
+    assert hybrid.id == "tiny/numpy-2.0-cpu/parallel+default.isa-avx2"
+    assert Store(Path()).record_path(hybrid.id, "0" * 64)
+
+
+def test_a_value_that_cannot_stand_in_a_path_is_told_by_its_digest(small_matrix) -> None:
+    small = small_matrix(('SOME_CAP: "1"', 'SOME_CAP: "--a=../b c"'))
+    plain, capped = (find(small, f"tiny/numpy-2.0-cpu/parallel{each}") for each in ("", "+avx2"))
+    hybrid = Interventions(small, words(), plain, capped).flipped("a", ["SOME_CAP"])
+    assert isinstance(hybrid, Cell)
+    assert re.fullmatch(r"tiny/numpy-2.0-cpu/parallel\+default\.SOME_CAP-abc-[0-9a-f]{8}", hybrid.id)
+    assert dict(hybrid.settings.variables) == {"SOME_CAP": "--a=../b c"}
+
+
+def test_a_name_never_collides_with_one_of_the_matrix(small_matrix) -> None:
+    small = small_matrix(("  avx2: {isa", "  default.isa-avx2: {threads: 2}\n  avx2: {isa"))
+    plain, capped = (find(small, f"tiny/numpy-2.0-cpu/parallel{each}") for each in ("", "+avx2"))
+    hybrid = Interventions(small, words(), plain, capped).flipped("a", ["isa"])
+    assert isinstance(hybrid, Cell)
+    assert hybrid.id == "tiny/numpy-2.0-cpu/parallel+default.isa-avx2-X"
+
+
+def test_cells_of_two_lengths_are_no_pair() -> None:
+    with pytest.raises(UsageError, match="not the same task: mazur of 10 steps against mazur of 2"):
+        between(f"{NUMPY}/parallel", f"{NUMPY}/unrolled")
