@@ -22,6 +22,12 @@ plan: $(VENV)/.installed ## print every cell  (PROFILE=)
 report: $(VENV)/.installed ## write the report again from the records
 	@$(RUN) report --results $(RESULTS) --output $(OUTPUT) $(ARGS)
 
+verify: $(VENV)/.installed ## recompute every claim of the report from the records
+	@$(RUN) verify $(OUTPUT) --results $(RESULTS) $(ARGS)
+
+accept: $(VENV)/.installed ## keep what this run gave as what is expected: accepted.json, to commit
+	@$(RUN) accept --results $(RESULTS) $(ARGS)
+
 impact: $(VENV)/.installed ## what changes between two versions  (FROM=torch==2.8.0 TO=torch==2.13.0)
 	@$(RUN) impact '$(FROM)' '$(TO)' --engine $(ENGINE) --results $(RESULTS) $(ARGS)
 
@@ -33,7 +39,7 @@ engine: ## install and start a Docker engine (Debian, Ubuntu; as root)
 
 base: $(VENV)/.installed ## build the base image from the distribution's packages (no registry needed)
 	@command -v mmdebstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends mmdebstrap; }
-	@$(RUN) base --profile $(PROFILE)
+	@$(RUN) base --profile $(PROFILE) $(ARGS)
 
 doctor: $(VENV)/.installed ## what works on this machine, what does not, what to type
 	@$(RUN) doctor
@@ -65,4 +71,4 @@ $(VENV)/.dev: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-.PHONY: help matrix plan report impact lock engine base doctor test lint bench clean
+.PHONY: help matrix plan report verify accept impact lock engine base doctor test lint bench clean

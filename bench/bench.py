@@ -4,6 +4,9 @@ Nothing here passes or fails: times on a shared machine are no test. Ratios comp
 
     python bench/bench.py                      the quick ones: help, nothing to do, harness overhead
     python bench/bench.py cold --engine docker  a cold matrix against the plain loop (minutes)
+    python bench/bench.py images                all images, wheels at hand, against plain Dockerfiles (minutes)
+    python bench/bench.py ready --profile P     `build` with nothing to do
+    python bench/bench.py compare page          a thousand cells compared, and in one report (minutes)
 """
 
 import argparse
@@ -26,7 +29,8 @@ REPROMATRIX = str(BIN / "repromatrix")
 def main() -> None:
     """Run the measurements that were asked for and print a line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", default=["help", "again", "overhead"], help="help again overhead cold")
+    parser.add_argument("what", nargs="*", default=["help", "again", "overhead"], help="which of them")
+    parser.add_argument("--profile", default="default")
     parser.add_argument("--engine", choices=("auto", "process", "docker"), default="auto")
     parser.add_argument("--select", action="append", default=[], help="only these cells, as with repromatrix run")
     parser.add_argument("--runs", type=int, default=5)
@@ -38,6 +42,10 @@ def main() -> None:
         "again": again,
         "overhead": overhead,
         "cold": cold,
+        "images": images,
+        "ready": ready,
+        "compare": lambda _: run([sys.executable, str(ROOT / "bench" / "compare.py")], quietly=False),
+        "page": lambda _: run([sys.executable, str(ROOT / "bench" / "report.py")], quietly=False),
     }
     print(f"engine {options.engine}, {os.cpu_count()} cores, medians of {options.runs} runs where repeated")
     for name in options.what:
@@ -101,21 +109,54 @@ def cold(options: argparse.Namespace) -> None:
     line(f"cold matrix, {options.engine}", told, "3 (docker: 2)")
 
 
+def images(options: argparse.Namespace) -> None:
+    """All images again, their wheels at hand; then the same from plain Dockerfiles with pip install -r."""
+    build = [REPROMATRIX, "build", "-q", "--engine", "docker", "--profile", options.profile, *selection(options)]
+    run(build)
+    forget_images()
+    run(build)  # so that the wheels are there even if the images were
+    forget_images()
+    ours = timed(lambda: run(build))
+    print(f"  ours: {ours:.0f} s", flush=True)
+    with tempfile.TemporaryDirectory(prefix="repromatrix-bench-", dir=os.environ.get("BENCH_DIR")) as name:
+        environments = planned(options)
+        plain = timed(lambda: [plain_source(each, Path(name), in_docker=True) for each in environments] and None)
+    told = f"{ours:.0f} s, plain Dockerfiles {plain:.0f} s: {plain / ours:.1f} times faster"
+    line(f"{len(environments)} images, warm wheel store", told, "3")
+
+
+def ready(options: argparse.Namespace) -> None:
+    """`build` of a profile whose environments are all there."""
+    build = [REPROMATRIX, "build", "-q", "--json", *engine(options), "--profile", options.profile, *selection(options)]
+    count = len(json.loads(output(build)))
+    seconds = repeated(options.runs, lambda: run(build))
+    line(f"build, nothing to do, {count} environments", f"{seconds:.2f} s", "at most 1 s for 30")
+
+
+def selection(options: argparse.Namespace) -> list[str]:
+    """Return the flags of --select."""
+    return [flag for each in options.select for flag in ("--select", each)]
+
+
 def plain_loop(options: argparse.Namespace, folder: Path) -> None:
     """What a person would write: per environment a venv (or an image) and pip install, then every cell by itself."""
     for environment, ids in planned(options).items():
-        lock = next((ROOT / "images").glob(f"*/locks/{environment}.txt"))
-        sources = folder / environment
-        sources.mkdir()
-        for path in (*(ROOT / "images").glob("*.py"), *lock.parent.parent.glob("*.py")):
-            shutil.copy(path, sources)
-        in_docker = options.engine == "docker"
-        command = plain_image(environment, lock, sources) if in_docker else plain_venv(lock, sources)
+        command = plain_source(environment, folder, in_docker=options.engine == "docker")
         for cell in ids:
             job = json.dumps(json.loads(job_of(cell)))
             subprocess.run(
                 command, input=job.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
             )
+
+
+def plain_source(environment: str, folder: Path, *, in_docker: bool) -> list[str]:
+    """Make an environment as a person would and return the command that runs a job in it."""
+    lock = next((ROOT / "images").glob(f"*/locks/{environment}.txt"))
+    sources = folder / environment
+    sources.mkdir()
+    for path in (*(ROOT / "images").glob("*.py"), *lock.parent.parent.glob("*.py")):
+        shutil.copy(path, sources)
+    return plain_image(environment, lock, sources) if in_docker else plain_venv(lock, sources)
 
 
 def plain_venv(lock: Path, sources: Path) -> list[str]:
@@ -133,14 +174,14 @@ def plain_image(environment: str, lock: Path, sources: Path) -> list[str]:
     """
     shutil.copy(lock, sources / "requirements.txt")
     shutil.copy(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"), sources / "ca.crt")
-    run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(sources), "pip"])
+    run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", *_for(environment), "-d", str(sources), "pip"])
     links = sources / "links"
     links.mkdir()
     if "torch==" in lock.read_text():
         for each in os.environ.get("PIP_FIND_LINKS", "").split():
             shutil.copytree(each, links, dirs_exist_ok=True)
     (sources / "Dockerfile").write_text(
-        f"FROM {base_image()}\nCOPY . /job\n"
+        f"FROM {base_image(environment)}\nCOPY . /job\n"
         "RUN python3 -m venv --without-pip /venv && "
         "PYTHONPATH=$(ls /job/pip-*.whl) /venv/bin/python -m pip install -q "
         "--no-cache-dir --cert /job/ca.crt --find-links /job/links -r /job/requirements.txt\n"
@@ -151,10 +192,16 @@ def plain_image(environment: str, lock: Path, sources: Path) -> list[str]:
     return ["docker", "run", "--rm", "-i", tag]
 
 
-def base_image() -> str:
-    """Return the local base."""
-    names = output(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "repromatrix/base"]).split()
-    return names[0]
+def _for(environment: str) -> list[str]:
+    """Return pip's flags for the newest wheel that the environment's Python takes."""
+    python = environment.rpartition("-py")[2] if "-py3" in environment else "3.11"
+    return ["--only-binary", ":all:", "--python-version", python]
+
+
+def base_image(environment: str) -> str:
+    """Return what our own image of an environment stands on."""
+    seen = json.loads(output([REPROMATRIX, "image", "-q", "--json", "--engine", "docker", environment]))
+    return str(seen["base"]["reference"])
 
 
 def forget_images() -> None:
@@ -168,7 +215,7 @@ def forget_images() -> None:
 
 def planned(options: argparse.Namespace) -> dict[str, list[str]]:
     """Return environment -> cell ids of the selection."""
-    flags = [flag for each in options.select for flag in ("--select", each)]
+    flags = ["--profile", options.profile, *selection(options)]
     cells = json.loads(output([REPROMATRIX, "plan", "--json", *flags]))["cells"]
     result: dict[str, list[str]] = {}
     for cell in cells:
@@ -190,7 +237,7 @@ def job_of(pattern: str) -> bytes:
 
 def matrix_command(options: argparse.Namespace, folder: Path) -> list[str]:
     """Return `repromatrix matrix` over the selection, writing below `folder`."""
-    flags = [flag for each in options.select for flag in ("--select", each)]
+    flags = selection(options)
     places = ["--results", str(folder / "results"), "--output", str(folder / "report")]
     return [REPROMATRIX, "matrix", "-q", *engine(options), *flags, *places]
 
@@ -200,9 +247,10 @@ def engine(options: argparse.Namespace) -> list[str]:
     return ["--engine", options.engine]
 
 
-def run(command: Sequence[str], **variables: str) -> None:
+def run(command: Sequence[str], *, quietly: bool = True, **variables: str) -> None:
     """Run a command from the checkout; its failure ends the benchmark."""
-    subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, stdout=subprocess.DEVNULL, check=True)
+    where = subprocess.DEVNULL if quietly else None
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, stdout=where, check=True)
 
 
 def output(command: Sequence[str]) -> str:

@@ -73,6 +73,10 @@ class EnvironmentFailedError(RepromatrixError):
     exit_code = ExitCode.ENVIRONMENT
 
 
+class AbsentError(EnvironmentFailedError):
+    """What an environment stands on is not on this machine, and nothing here can make it."""
+
+
 class NoEngineError(RepromatrixError):
     """The engine that was asked for does not answer."""
 

@@ -28,7 +28,7 @@ def folder(name: str) -> Path:
 
 
 def schema(name: str) -> Path:
-    """Return the path of the JSON Schema `name` (`matrix`, `record` or `report`)."""
+    """Return the path of the JSON Schema `name` (`matrix`, `record`, `report`, `comparison` or `accepted`)."""
     return _PACKAGE / "schemas" / f"{name}.json"
 
 

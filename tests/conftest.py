@@ -1,6 +1,7 @@
 """A matrix small enough to know by heart, and the functions to write and break it."""
 
 import os
+import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,11 +13,13 @@ from runner.engines.base import Base
 from runner.engines.choose import choose
 from runner.errors import RepromatrixError
 from runner.execute import host
-from runner.images import base as bases
-from runner.images import wheels
+from runner.images import interpreters, wheels
 from runner.matrix import Matrix, load
 from runner.results.store import Store
 from tests.fakes import Bench
+
+# A shell that starts the tests in the background has it ignored, also for every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples every time: a red build must not depend on luck.
 settings.register_profile("repromatrix", derandomize=True, deadline=None, database=None)
@@ -136,7 +139,7 @@ def bench(small_matrix, tmp_path: Path, monkeypatch) -> Bench:
     )
     monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(
-        bases, "interpreter", lambda python: Base(kind="interpreter", reference="python", digest=f"{python}.0")
+        interpreters, "find", lambda python: Base(kind="interpreter", reference="python", digest=f"{python}.0")
     )
     monkeypatch.setattr(wheels, "fetch", lambda *_: ())
     monkeypatch.setattr(host, "cpu_class", lambda: "x86-64-v3-01234567")
@@ -145,5 +148,6 @@ def bench(small_matrix, tmp_path: Path, monkeypatch) -> Bench:
         path = tmp_path / "images" / each.framework / "locks" / f"{each.name}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         request = " ".join([*each.packages, f"python=={each.python}", "x86_64-manylinux_2_28"])
-        path.write_text(f"# request: {request}\n{each.packages[0]} --hash=sha256:{'a' * 64}\n")
+        sizes = f"# wheel bytes: {each.framework}=1000\n"
+        path.write_text(f"# request: {request}\n{sizes}{each.packages[0]} --hash=sha256:{'a' * 64}\n")
     return Bench(matrix, Store(tmp_path / "results"), tmp_path / "images")

@@ -47,7 +47,19 @@ def ok(cell: Asked, loss: float = 0.5, **changes: Any) -> bytes:
         "predictions": rows(workload["steps"] + 1, len(workload["target"])),
         "weights": {"hidden": rows(hidden, width), "output": rows(len(workload["target"]), hidden)},
     }
+    if cell["trace"]:
+        content |= {"trace": tensors(workload, loss), "untraced": {}}
     return line(**(content | changes))
+
+
+def tensors(workload: dict[str, Any], loss: float = 0.5) -> dict[str, list[list[str]]]:
+    """Return what a traced cell tells, in the shape that its workload asks for."""
+    width, hidden, output = (len(workload[name]) for name in ("input", "hidden_weights", "target"))
+    sizes = dict.fromkeys(("hidden_pre", "hidden"), hidden) | dict.fromkeys(("output_pre", "output"), output)
+    sizes |= {"grad_output_weights": output * hidden, "grad_hidden_weights": hidden * width}
+    sizes |= {"output_weights": output * hidden, "hidden_weights": hidden * width}
+    found = {name: [[(0.25).hex()] * size] * workload["steps"] for name, size in sizes.items()}
+    return found | {"loss": [[loss.hex()]] * workload["steps"]}
 
 
 def start(cell: Asked) -> bytes:
@@ -144,6 +156,7 @@ class Ears:
 
     def __init__(self) -> None:
         self.heard: list[tuple] = []
+        self.warnings: list[str] = []
 
     def preparing(self, environment: str) -> None:
         self.heard.append(("preparing", environment))
@@ -160,8 +173,14 @@ class Ears:
     def record(self, record: Record, *, cached: bool) -> None:
         self.heard.append(("record", record.cell.id, cached))
 
+    def warned(self, text: str) -> None:
+        self.warnings.append(text)
+
     def unreadable(self, cell_id: str, error: ResultsError) -> None:
         self.heard.append(("unreadable", cell_id, error.what))
+
+    def traced(self, cell_id: str, *, reason: str | None, changed: bool) -> None:
+        self.heard.append(("traced", cell_id, reason, changed))
 
 
 class Bench:

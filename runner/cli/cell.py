@@ -3,6 +3,7 @@
 import sys
 from argparse import Namespace
 
+from runner.cli.registry import share_of
 from runner.cli.run import exit_code
 from runner.cli.select import engine as choose_engine
 from runner.cli.select import require_locks
@@ -21,7 +22,8 @@ def run(options: Namespace) -> int:
     require_locks(matrix.path, [cell.environment])
     story = Story.of(options)
     engine = choose_engine(options, story)
-    execution = Execution(matrix=matrix, engine=engine, store=Store(options.results), listener=story, jobs=options.jobs)
+    share, store = share_of(options, engine, story), Store(options.results)
+    execution = Execution(matrix=matrix, engine=engine, store=store, listener=story, jobs=options.jobs, share=share)
     summary = execution.run([cell])
     sys.stdout.write(encode(summary.records[0]).decode())
     return int(exit_code(summary))

@@ -78,7 +78,7 @@ def _engines(_: Namespace) -> list[Finding]:
 
 
 def _interpreters(options: Namespace) -> list[Finding]:
-    from runner.images.base import interpreter  # noqa: PLC0415
+    from runner.images.interpreters import find  # noqa: PLC0415
     from runner.matrix import load  # noqa: PLC0415
 
     try:
@@ -88,9 +88,7 @@ def _interpreters(options: Namespace) -> list[Finding]:
     findings = []
     for python in sorted({each.python for each in matrix.environments}):
         try:
-            findings.append(
-                Finding(name=f"Python {python}", ok=True, needed=False, found=interpreter(python).reference)
-            )
+            findings.append(Finding(name=f"Python {python}", ok=True, needed=False, found=find(python).reference))
         except RepromatrixError as error:
             findings.append(Finding(name=f"Python {python}", ok=False, needed=False, found=error.what, hint=error.hint))
     return findings

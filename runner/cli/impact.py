@@ -1,7 +1,8 @@
 """`repromatrix impact A B`: what changes numerically between two versions of a framework.
 
 Makes both environments, locking on the fly what the matrix does not hold, runs every variant on both,
-and prints a verdict per variant. Exit 0: all identical; 1: something changed, or is not deterministic.
+and prints a verdict per variant. Exit 0: the losses of all are identical; 1: something changed, or is not
+deterministic. --state asks for the same weights after the last update too.
 """
 
 import json
@@ -13,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from runner import resources
+from runner.cli.registry import share_of
 from runner.cli.select import engine as choose_engine
 from runner.cli.story import Story
-from runner.compare.difference import Difference, Tolerance, Verdict, compare
+from runner.compare.allowance import Allowances, Tolerance, floor
+from runner.compare.difference import Difference, Verdict, compare
 from runner.engines.base import Engine
 from runner.errors import EnvironmentFailedError, ExitCode, NothingSelectedError, UsageError
 from runner.execute.run import Execution, Summary
 from runner.images import lock as locks
 from runner.matrix import Environment, Matrix, load
 from runner.matrix.candidates import candidates, pairs
-from runner.plan import Cell, cells_of, selected
+from runner.plan import Cell, Ensemble, cells_of, ensembles, selected
 from runner.results.store import Store
 
 Sides = tuple[Environment, Environment]
@@ -43,17 +46,17 @@ def run(options: Namespace) -> int:
     for caveat in caveats:
         print(f"{'caveat':<10} {caveat}", file=sys.stderr, flush=True)
     engine = choose_engine(options, story)
-    summary = _execute(
-        cells[chosen], options=options, matrix=matrix, engine=engine, folders=made.places(chosen), story=story
-    )
-    differences = _differences(matrix, before, after, summary)
+    noise = ensembles(cells[chosen], matrix.noise_members)
+    every = [*cells[chosen], *(member for each in noise for member in each.members)]
+    summary = _execute(every, options=options, matrix=matrix, engine=engine, folders=made.places(chosen), story=story)
+    differences = _differences(matrix, before, after, summary, noise)
     unstable = {each.cell.id for each in summary.records if each.deterministic is False}
     lines = [_Line(difference=each, unstable=bool({each.a, each.b} & unstable)) for each in differences]
     if options.json:
         print(json.dumps(_document(before, after, caveats, lines), indent=1))
     else:
-        _print(before, after, lines)
-    return int(_exit_code(summary, lines))
+        _print(before, after, lines, state=options.state)
+    return int(_exit_code(summary, lines, state=options.state))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,11 @@ class _Line:
         if not self.unstable:
             return verdict.value
         return "not deterministic" if verdict is Verdict.IDENTICAL else f"{verdict.value}, not deterministic"
+
+    @property
+    def state(self) -> str:
+        same = self.difference.same_state
+        return "\N{EN DASH}" if same is None else "same" if same else "other"
 
 
 class _Locks:
@@ -161,6 +169,7 @@ def _execute(
         listener=story,
         jobs=options.jobs,
         lock_folders=folders,
+        share=share_of(options, engine, story),
     )
     with story.progress(len(cells) * matrix.repeats):
         summary = execution.run(cells)
@@ -169,48 +178,54 @@ def _execute(
     return summary
 
 
-def _differences(matrix: Matrix, before: Environment, after: Environment, summary: Summary) -> list[Difference]:
-    allowed = {
-        dtype: Tolerance(relative=each.relative, absolute=each.absolute, source=each.source)
-        for dtype, each in matrix.tolerances.items()
-    }
+def _differences(
+    matrix: Matrix, before: Environment, after: Environment, summary: Summary, noise: Sequence[Ensemble]
+) -> list[Difference]:
+    by_id = {record.cell.id: record for record in summary.records}
+    floors = (
+        floor(
+            each.reference.workload.name,
+            each.reference.variant.dtype,
+            by_id[each.reference.id],
+            [by_id[member.id] for member in each.members],
+        )
+        for each in noise
+    )
+    allowed = Allowances(
+        floors={(each.workload, each.dtype): each for each in floors if each},
+        tolerances={
+            dtype: Tolerance(relative=each.relative, absolute=each.absolute, source=each.source)
+            for dtype, each in matrix.tolerances.items()
+        },
+    )
     sides: dict[str, dict[tuple[str, str], Any]] = {before.name: {}, after.name: {}}
+    cells = {member.id for each in noise for member in each.members}
     for record in summary.records:
+        if record.cell.id in cells:
+            continue
         sides[record.cell.environment][(record.cell.workload, record.cell.variant)] = record
     shared = [key for key in sides[before.name] if key in sides[after.name]]
     return [compare(sides[before.name][key], sides[after.name][key], allowed) for key in shared]
 
 
 def _document(before: Environment, after: Environment, caveats: tuple[str, ...], lines: list[_Line]) -> dict[str, Any]:
-    pairs_found = [
-        {
-            "a": each.difference.a,
-            "b": each.difference.b,
-            "verdict": each.difference.verdict.value,
-            "not_deterministic": each.unstable,
-            "reason": each.difference.reason,
-            "first_difference": each.difference.first_difference,
-            "max_abs": each.difference.max_abs,
-            "max_rel": each.difference.max_rel,
-            "max_ulp": each.difference.max_ulp,
-            "ulp_dtype": each.difference.ulp_dtype,
-            "steps": each.difference.steps,
-            "same_cpu_class": each.difference.same_cpu_class,
-            "caveats": list(each.difference.caveats),
-        }
-        for each in lines
-    ]
+    pairs_found = [each.difference.flat() | {"not_deterministic": each.unstable} for each in lines]
     return {"before": before.name, "after": after.name, "caveats": list(caveats), "pairs": pairs_found}
 
 
-def _print(before: Environment, after: Environment, lines: list[_Line]) -> None:
+def _print(before: Environment, after: Environment, lines: list[_Line], *, state: bool) -> None:
     print(f"{before.name} -> {after.name}\n")
     width = max(len(_variant(each.difference)) for each in lines)
     wide = max(12, *(len(each.verdict) for each in lines))
-    print(f"{'variant':<{width}}  {'verdict':<{wide}}  {'first step':>10}  {'largest ULP':>11}  largest difference")
+    heads = f"{'state':<5}  {'first step':>10}  {'largest ULP':>11}  largest difference"
+    print(f"{'variant':<{width}}  {'verdict':<{wide}}  {heads}")
     for each in lines:
-        print(f"{_variant(each.difference):<{width}}  {each.verdict:<{wide}}  {_numbers(each.difference)}")
+        figures = f"{each.state:<5}  {_numbers(each.difference)}"
+        print(f"{_variant(each.difference):<{width}}  {each.verdict:<{wide}}  {figures}")
+    kept = sum(each.state == "same" for each in lines)
     print(f"\n{sum(each.identical for each in lines)} of {len(lines)} variants keep every bit of their losses")
+    more = "" if state else "; the exit code does not go by these, unless with --state"
+    print(f"{kept} of {len(lines)} keep every bit of their weights after the last update (state){more}")
     for caveat in dict.fromkeys(caveat for each in lines for caveat in each.difference.caveats):
         print(f"caveat: {caveat}")
 
@@ -222,16 +237,18 @@ def _variant(difference: Difference) -> str:
 def _numbers(difference: Difference) -> str:
     if difference.verdict is Verdict.IDENTICAL:
         return f"{'-':>10}  {0:>11}  0"
-    if difference.max_abs is None:
+    found = difference.measure
+    if found is None or found.max_abs is None or found.first_difference is None:
         return f"{'-':>10}  {'-':>11}  {(difference.reason or '').splitlines()[0][:100]}"
-    first, ulp = difference.first_difference, difference.max_ulp
-    return f"{first:>10}  {ulp:>11}  {difference.max_abs:.3g} ({difference.ulp_dtype})"
+    return f"{found.first_difference:>10}  {found.max_ulp:>11}  {found.max_abs:.3g} ({difference.ulp_dtype})"
 
 
-def _exit_code(summary: Summary, lines: list[_Line]) -> ExitCode:
+def _exit_code(summary: Summary, lines: list[_Line], *, state: bool) -> ExitCode:
     if any(record.outcome.value in ("failed", "timed_out") for record in summary.records):
         return ExitCode.CELL_FAILED
     same = all(each.identical or _absent_on_both(each.difference, summary) for each in lines)
+    if state and any(each.state == "other" for each in lines):
+        same = False
     return ExitCode.OK if same else ExitCode.DIFFERENCE
 
 

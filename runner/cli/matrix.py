@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from runner.cli.report import produce, published_code
+from runner.cli.report import demanded, produce
 from runner.cli.run import execute, exit_code
 from runner.cli.story import Story
 from runner.errors import ExitCode
@@ -14,4 +14,4 @@ def run(options: Namespace) -> int:
     summary = execute(options, story)
     view = produce(options, story)
     code = exit_code(summary)
-    return int(code if code is not ExitCode.OK else published_code(options, view))
+    return int(code if code is not ExitCode.OK else demanded(options, view))

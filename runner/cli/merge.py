@@ -19,7 +19,9 @@ def run(options: Namespace) -> int:
         story.say(f"{'unfinished':<10} {source}: its run wrote no manifest")
     for cell_id in merged.missing:
         story.say(f"{'missing':<10} {cell_id}")
-    count = sum(each.key is not None and each.id not in merged.missing for each in merged.manifest.entries)
+    members = {name for each in merged.manifest.ensembles for name in each.members}
+    gone = members | set(merged.missing)
+    count = sum(each.key is not None and each.id not in gone for each in merged.manifest.entries)
     story.say(f"{count} cells from {len(options.sources)} folders, {len(merged.missing)} missing ({options.results})")
     if options.json:
         unfinished = [str(source) for source in merged.unfinished]

@@ -43,6 +43,9 @@ def document(plan: Plan) -> dict[str, Any]:
         "profile": plan.profile,
         "cells": [_cell(cell) for cell in plan.cells],
         "left_out": [{"id": each.cell.id, "reason": each.reason} for each in plan.left_out],
+        "noise": [
+            {"reference": each.reference.id, "members": [cell.id for cell in each.members]} for each in plan.ensembles
+        ],
     }
 
 
@@ -70,7 +73,9 @@ def _table(plan: Plan) -> None:
         print(f"{cell.id:<{width}}  {cell.variant.dtype:<8}  {options}")
     for each in plan.left_out:
         print(f"{each.cell.id:<{width}}  left out: {each.reason}")
+    noise = len(plan.every_cell) - len(plan.cells)
+    more = f", and {noise} more that measure the noise floor" if noise else ""
     print(
         f"\n{len(plan.cells)} cells in {len(plan.environments)} environments, {len(plan.left_out)} left out "
-        f"(profile {plan.profile})"
+        f"(profile {plan.profile}){more}"
     )

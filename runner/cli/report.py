@@ -2,12 +2,20 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
 
+from runner import resources
 from runner.cli.story import Story
-from runner.errors import ExitCode
+from runner.errors import ExitCode, UsageError
+from runner.report.junit import junit
 from runner.report.render import write
 from runner.report.view import View, build
+from runner.results.accepted import Accepted, bits, read
+from runner.results.record import Record
 from runner.results.store import Store
+
+ACCEPTED = "accepted.json"
 
 
 def run(options: Namespace) -> int:
@@ -15,7 +23,7 @@ def run(options: Namespace) -> int:
     view = produce(options, Story.of(options))
     if view.missing:
         return int(ExitCode.CELL_FAILED)
-    return int(published_code(options, view))
+    return int(demanded(options, view))
 
 
 def produce(options: Namespace, story: Story) -> View:
@@ -23,28 +31,83 @@ def produce(options: Namespace, story: Story) -> View:
     store = Store(options.results)
     manifest = store.read_manifest()
     records, missing = store.records(manifest)
-    view = build(manifest, records, missing)
+    accepted = accepted_run(options.accepted)
+    if options.require_accepted and accepted is None:
+        raise UsageError(
+            "--require-accepted, and there is no accepted run", where=ACCEPTED, hint="accept one: repromatrix accept"
+        )
+    earlier = earlier_records(store, accepted, records)
+    view = build(manifest, records, missing, accepted, earlier, traces=store.traces(manifest))
     files = write(view, options.output)
+    if options.junit:
+        resources.write_atomically(options.junit, junit(view).encode())
+        files = (*files, options.junit)
     for cell_id in missing:
         story.say(f"{'missing':<10} {cell_id}")
     story.say(f"{'wrote':<10} {', '.join(str(path) for path in files)}")
     if options.json:
         print(json.dumps({"files": [str(path) for path in files], "missing": list(missing)}))
     _tell_published(view, story)
+    _tell_changes(view, story)
     return view
 
 
-def published_code(options: Namespace, view: View) -> ExitCode:
-    """Return 1 if --require-published is given and not every published loss and prediction is reproduced."""
-    if not options.require_published:
-        return ExitCode.OK
+def demanded(options: Namespace, view: View) -> ExitCode:
+    """Return 1 if a demand is not met.
+
+    `--require-published`: pinned environments reproduce the whole published tables. `--require-accepted`: every cell of
+    the accepted run is there, and no bits and no outcomes changed.
+
+    Raises:
+        UsageError: `--require-accepted`, and the accepted run has no cell of this one.
+    """
     whole = bool(view.published) and all(each.complete for each in view.published)
-    return ExitCode.OK if whole else ExitCode.DIFFERENCE
+    found = view.changes
+    if options.require_accepted and found and not found.claims[0].cells:
+        raise UsageError(
+            "--require-accepted, and no cell of this run is in the accepted one: nothing was compared",
+            where=str(options.accepted or ACCEPTED),
+            hint="run the same profile, or accept this run: repromatrix accept",
+        )
+    changed = found is not None and (found.broken or found.gone > 0)
+    unmet = (options.require_published and not whole) or (options.require_accepted and changed)
+    return ExitCode.DIFFERENCE if unmet else ExitCode.OK
+
+
+def accepted_run(path: Path | None) -> Accepted | None:
+    """Return the accepted run: that file, or accepted.json of the current folder if it is there, else None.
+
+    Raises:
+        UsageError: a file that was named is not there, or one cannot be read.
+    """
+    if path is None and not Path(ACCEPTED).is_file():
+        return None
+    return read(path or Path(ACCEPTED))
+
+
+def earlier_records(store: Store, accepted: Accepted | None, records: Sequence[Record]) -> dict[str, Record]:
+    """Return, by cell id, the accepted records of the cells whose bits changed, as far as they are still there."""
+    now = {each.cell.id: each for each in records}
+    found = {}
+    for each in accepted.cells if accepted else ():
+        if each.id in now and each.bits is not None and bits(now[each.id]) not in (None, each.bits):
+            record = store.read(each.id, each.key)
+            if record is not None:
+                found[each.id] = record
+    return found
+
+
+def _tell_changes(view: View, story: Story) -> None:
+    if view.changes:
+        story.say(f"{'accepted':<10} {view.changes.claims[0].text}")
+        for line in view.changes.lines:
+            story.say(f"{'changed':<10} {line}")
 
 
 def _tell_published(view: View, story: Story) -> None:
     for each in view.published:
         rest = [
+            (each.not_pinned, "of these losses by no pinned environment"),
             (each.differing, "losses differ"),
             (each.not_computed, "losses not computed in this run"),
             (each.predictions_differing, "predictions differ"),

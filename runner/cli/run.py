@@ -3,18 +3,26 @@
 import json
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from runner.cli import here
+from runner.cli.registry import share_of
 from runner.cli.select import engine as choose_engine
 from runner.cli.select import read
 from runner.cli.story import Story
+from runner.engines.base import Engine
 from runner.errors import ExitCode, MatrixError
 from runner.execute.run import Execution, Summary
+from runner.execute.trace import Traced, Tracing
 from runner.matrix import Matrix
-from runner.plan import Plan
+from runner.plan import Ensemble, Plan
+from runner.results import store
 from runner.results.record import Outcome
 from runner.results.store import Column, Entry, Manifest, Published, Store
+
+_FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT})
 
 
 def run(options: Namespace) -> int:
@@ -27,27 +35,53 @@ def run(options: Namespace) -> int:
 
 def execute(options: Namespace, story: Story) -> Summary:
     """Run the plan of the options and leave records and manifest in the results folder."""
-    matrix, plan = read(options)
-    engine = choose_engine(options, story)
-    store = Store(options.results)
-    execution = Execution(matrix=matrix, engine=engine, store=store, listener=story, jobs=options.jobs)
-    with story.progress(len(plan.cells) * matrix.repeats):
-        summary = execution.run(plan.cells)
-    store.write_manifest(manifest(matrix, plan, summary))
-    story.say(tell(summary, options.results))
+    matrix, plan, engine = here.prepare(options, story) if options.here else _pinned(options, story)
+    target = Store(options.results)
+    share = share_of(options, engine, story)
+    execution = Execution(matrix=matrix, engine=engine, store=target, listener=story, jobs=options.jobs, share=share)
+    cells = plan.every_cell
+    with story.progress(len(cells) * matrix.repeats + len(plan.cells) * options.trace):
+        summary = execution.run(cells)
+        target.write_manifest(manifest(matrix, plan, summary))
+        if options.trace:
+            traced = Tracing(execution).run(plan.cells, summary.records)
+            target.write_manifest(manifest(matrix, plan, summary, traced))
+            story.say(f"{'traced':<10} {sum(each.key is not None for each in traced)} of {len(plan.cells)} cells")
+    story.say(tell(summary, options.results, frozenset(each.id for each in cells[len(plan.cells) :])))
     return summary
 
 
-def manifest(matrix: Matrix, plan: Plan, summary: Summary) -> Manifest:
+def _pinned(options: Namespace, story: Story) -> tuple[Matrix, Plan, Engine]:
+    here.refuse_without(options)
+    return *read(options), choose_engine(options, story)
+
+
+def manifest(matrix: Matrix, plan: Plan, summary: Summary, traced: Sequence[Traced] = ()) -> Manifest:
     """Return the list of what the report must show."""
     keys = {record.cell.id: record.key for record in summary.records}
-    entries = [Entry(id=cell.id, key=keys[cell.id], reason=None) for cell in plan.cells]
+    traces = {each.id: (each.key, each.reason) for each in traced}
+    entries = []
+    for cell in plan.every_cell:
+        trace, untraced = traces.get(cell.id, (None, None))
+        entries.append(Entry(id=cell.id, key=keys[cell.id], reason=None, trace=trace, untraced=untraced))
     entries += [Entry(id=each.cell.id, key=None, reason=each.reason) for each in plan.left_out]
     return Manifest(
         profile=plan.profile,
         entries=tuple(entries),
         published=tuple(_published(matrix, {cell.workload.name for cell in plan.cells})),
         tolerances=tuple((d, each.relative, each.absolute, each.source) for d, each in matrix.tolerances.items()),
+        ensembles=tuple(map(_ensemble, plan.ensembles)),
+        versions=tuple((each.framework, each.flavour, each.python, each.version) for each in matrix.environments),
+    )
+
+
+def _ensemble(found: Ensemble) -> store.Ensemble:
+    cell = found.reference
+    return store.Ensemble(
+        workload=cell.workload.name,
+        dtype=cell.variant.dtype,
+        reference=cell.id,
+        members=tuple(each.id for each in found.members),
     )
 
 
@@ -75,18 +109,21 @@ def _figures(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def tell(summary: Summary, results: Path) -> str:
-    """Return the run in one line."""
-    outcomes = Counter(record.outcome for record in summary.records)
+def tell(summary: Summary, results: Path, members: frozenset[str]) -> str:
+    """Return the run in one line; members of ensembles are told apart, unless they fail."""
+    told = [r for r in summary.records if r.cell.id not in members or r.outcome in _FAILURES]
+    noise = len(summary.records) - len(told)
+    outcomes = Counter(record.outcome for record in told)
     parts = [f"{outcomes[each]} {each.value.replace('_', ' ')}" for each in Outcome if outcomes[each]]
     now = f"{summary.ran} ran now, {summary.made} environments built"
-    return f"{len(summary.records)} cells: {', '.join(parts)}; {now} ({results})"
+    more = f", {noise} more for the noise floor" if noise else ""
+    return f"{len(told)} cells: {', '.join(parts)}{more}; {now} ({results})"
 
 
 def exit_code(summary: Summary) -> ExitCode:
     """Return what the process should say of a run."""
     if summary.broken:
         return ExitCode.ENVIRONMENT
-    if any(record.outcome in (Outcome.FAILED, Outcome.TIMED_OUT) for record in summary.records):
+    if any(record.outcome in _FAILURES for record in summary.records):
         return ExitCode.CELL_FAILED
     return ExitCode.OK

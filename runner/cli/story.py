@@ -6,6 +6,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
+from runner.cli.printable import printable
 from runner.errors import EnvironmentFailedError, ResultsError
 from runner.results.record import Outcome, Record
 
@@ -71,6 +72,10 @@ class Story:
         """An environment could not be made."""
         self._print(f"{'failed':<10} {environment}\n{error}")
 
+    def warned(self, text: str) -> None:
+        """Something could not be checked."""
+        self.say(f"{'warning':<10} {text}")
+
     def repeat(self, cell_id: str, outcome: Outcome) -> None:
         """One repeat of a cell ended."""
         if self._bar:
@@ -92,7 +97,17 @@ class Story:
         """The record of an earlier run is damaged."""
         self.say(f"{'damaged':<10} {cell_id}: {error.where}: {error.what}; it runs again")
 
+    def traced(self, cell_id: str, *, reason: str | None, changed: bool) -> None:
+        """A cell ran once more to be traced."""
+        if reason is not None:
+            self.say(f"{'untraced':<10} {cell_id}: {reason}")
+        elif changed:
+            self.say(f"{'altered':<10} {cell_id}: tracing changes this cell, so its trace explains nothing")
+        else:
+            self.detail(f"{'traced':<10} {cell_id}")
+
     def _print(self, text: str) -> None:
+        text = printable(text)
         with self._lock:
             if self._bar:
                 self._bar.console.print(text, markup=False, highlight=False)

@@ -37,6 +37,7 @@ class BuildSpec:
         variables: environment variables that every process of the environment gets.
         labels: OCI labels.
         module: imported as the last step of the build; a failure fails the build.
+        epoch: the time of everything that a build writes into an image, in seconds since 1970.
     """
 
     name: str
@@ -49,6 +50,7 @@ class BuildSpec:
     variables: tuple[tuple[str, str], ...]
     labels: tuple[tuple[str, str], ...]
     module: str
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +74,14 @@ class RunLimits:
         silence: seconds without a line on standard output after which the run is ended.
         memory_mib: memory in MiB.
         processes: processes and threads together.
+        cpus: the run sees exactly so many, no more and no fewer.
         output_bytes: bytes of standard output after which the run is ended.
     """
 
     silence: float
     memory_mib: int
     processes: int
+    cpus: int = 1
     output_bytes: int = 64 << 20
 
 

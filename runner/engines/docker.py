@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -18,7 +18,9 @@ from runner.engines.attached import AttachedRun
 from runner.engines.base import BuildSpec, Built, RunCommand, RunLimits
 from runner.engines.connection import connect, engine_host, while_it_answers
 from runner.engines.context import build_context
+from runner.engines.cpus import SHARED, usable_in_engine
 from runner.engines.failure import build_failure
+from runner.engines.remote import Remote
 from runner.engines.stream import Runs
 from runner.engines.supervised import Commands
 from runner.engines.tools import find_builder
@@ -47,8 +49,10 @@ class DockerEngine:
         self.client: APIClient = connect()
         self._commands = Commands()
         self._runs = Runs()
+        self.remote = Remote(self.client)
         self._swept = False
         self._sweeping = Lock()
+        self._seen_cpus: int | None = None
 
     def describe(self) -> str:
         """Return the engine and its version in one line."""
@@ -85,6 +89,7 @@ class DockerEngine:
         with build_context(spec) as folder:
             command = [*builder.command, "--network=none", "--progress=plain", f"--tag={reference(spec)}"]
             command += [f"--build-arg=BASE={spec.base.reference}", f"--build-arg=MODULE={spec.module}"]
+            command += [f"--build-arg=SOURCE_DATE_EPOCH={spec.epoch}"]
             command += [f"--label={name}={value}" for name, value in sorted(labels.items())]
             environment = {**os.environ, **dict(builder.environment), "DOCKER_HOST": engine_host()}
             ended = self._commands.run([*command, str(folder)], environment=environment, folder=folder, log=log)
@@ -102,7 +107,7 @@ class DockerEngine:
         Leaving the context ends the process and removes the container, whatever happened.
 
         Raises:
-            EnvironmentFailedError: the engine cannot start a container of this image.
+            EnvironmentFailedError: the engine cannot start a container of this image, or has fewer CPUs than asked for.
             NoEngineError: the engine stopped answering.
         """
         self._sweep_once()
@@ -111,8 +116,9 @@ class DockerEngine:
         with contextlib.ExitStack() as stack:
             story = stack.enter_context(log.open("ab", buffering=0))
             stack.callback(self._remove, container)
+            mine = stack.enter_context(SHARED.taken(limits.cpus, self._usable_cpus()))
             with _container_errors(built):
-                self._create(container, built, limits=limits, variables=variables, gpu=gpu)
+                self._create(container, built, limits=limits, cpus=mine, variables=variables, gpu=gpu)
                 run = AttachedRun(self.client, container, stdin=stdin, limits=limits, log=story)
                 stack.callback(run.close)
                 stack.enter_context(self._runs.registered(run))
@@ -120,8 +126,9 @@ class DockerEngine:
             yield run
 
     def stop(self) -> None:
-        """End every build and run under way, and each one begun later."""
+        """End every build, transfer and run under way, and each one begun later."""
         self._commands.stop()
+        self.remote.stop()
         self._runs.stop()
 
     def sweep(self) -> list[str]:
@@ -143,8 +150,27 @@ class DockerEngine:
                     self.sweep()
                 self._swept = True
 
+    def _usable_cpus(self) -> frozenset[int]:
+        if self._seen_cpus is None:
+            with while_it_answers():
+                told = self.client.info()
+            if not told["CPUSet"]:  # it would leave the limit out with a mere warning
+                raise EnvironmentFailedError(
+                    "this Docker engine cannot give a container fixed CPUs: it has no cpuset controller",
+                    hint="delegate cpuset to the rootless engine, or --engine process",
+                )
+            self._seen_cpus = int(told["NCPU"])
+        return usable_in_engine(self._seen_cpus)
+
     def _create(
-        self, container: str, built: Built, *, limits: RunLimits, variables: Mapping[str, str], gpu: bool
+        self,
+        container: str,
+        built: Built,
+        *,
+        limits: RunLimits,
+        cpus: Sequence[int],
+        variables: Mapping[str, str],
+        gpu: bool,
     ) -> None:
         hidden = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
         self.client.create_container(
@@ -154,10 +180,10 @@ class DockerEngine:
             stdin_open=True,
             environment=hidden | dict(variables),
             labels={OWNER_LABEL: owner.ourselves()},
-            host_config=self._host_config(limits, gpu=gpu),
+            host_config=self._host_config(limits, cpus, gpu=gpu),
         )
 
-    def _host_config(self, limits: RunLimits, *, gpu: bool) -> dict[str, Any]:
+    def _host_config(self, limits: RunLimits, cpus: Sequence[int], *, gpu: bool) -> dict[str, Any]:
         from docker.types import DeviceRequest, LogConfig, Ulimit  # noqa: PLC0415
 
         wanted = [DeviceRequest(count=-1, capabilities=[["gpu", "compute", "utility"]])] if gpu else None
@@ -170,6 +196,7 @@ class DockerEngine:
             mem_limit=f"{limits.memory_mib}m",
             memswap_limit=f"{limits.memory_mib}m",
             pids_limit=limits.processes,
+            cpuset_cpus=",".join(map(str, cpus)),  # a share of all (`nano_cpus`) would still show them all
             ulimits=[Ulimit(name="core", soft=0, hard=0)],
             init=True,  # else the entrypoint is process 1, for which the kernel drops signals that it does not handle
             log_config=LogConfig(type="none"),  # the engine would keep a second copy of all output, without a limit

@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from runner import resources
 from runner.engines.base import BuildSpec, Built, Exit, RunCommand, RunLimits
+from runner.engines.cpus import SHARED, usable_here
 from runner.engines.failure import build_failure
 from runner.engines.homes import Homes
 from runner.engines.stream import Runs, Stream, StreamedRun
@@ -79,6 +80,10 @@ class ProcessRun(StreamedRun):
     def kill(self) -> None:
         """End the command with its whole tree."""
         self._command.close()
+
+    def silent(self) -> Exit:
+        """End the command and tell why it was silent: it may have ended already, and its processes be slow to go."""
+        return self.ending() if self._command.has_ended else super().silent()
 
     def ending(self) -> Exit:
         """Return what the supervisor saw."""
@@ -145,26 +150,37 @@ class ProcessEngine:
         """Start the environment's entrypoint with `stdin` as its standard input; standard error is appended to `log`.
 
         Leaving the context ends the process with all its children, whatever happened.
+
+        Raises:
+            EnvironmentFailedError: this machine has fewer CPUs than `limits` ask for.
         """
-        folder = Path(built.reference)
-        own = json.loads((folder / _MARKER).read_text())["variables"]
         log.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             story = stack.enter_context(log.open("ab", buffering=0))
             home = stack.enter_context(self._homes.home())
+            mine = stack.enter_context(SHARED.taken(limits.cpus, usable_here()))
+            words, own = self._launch(built, home, gpu=gpu)
             command = Supervised(
-                [str(folder / "bin" / "python"), str(folder / "repromatrix" / "entrypoint.py")],
-                environment=_environment(home, folder) | _gpu_variables(gpu=gpu) | own | dict(variables),
+                words,
+                environment=own | dict(variables),
                 folder=home,
                 stdin=subprocess.PIPE,
                 memory_mib=limits.memory_mib,
                 processes=limits.processes,
+                cpus=mine,
             )
             stack.callback(command.close)
             run = ProcessRun(command, stdin=stdin, limits=limits, log=story)
             stack.callback(run.close)
             stack.enter_context(self._runs.registered(run))
             yield run
+
+    def _launch(self, built: Built, home: Path, *, gpu: bool) -> tuple[list[str], dict[str, str]]:
+        """Return the command of a run and its variables."""
+        folder = Path(built.reference)
+        own: dict[str, str] = json.loads((folder / _MARKER).read_text())["variables"]
+        command = [str(folder / "bin" / "python"), str(folder / "repromatrix" / "entrypoint.py")]
+        return command, _environment(home, folder) | _gpu_variables(gpu=gpu) | own
 
     def stop(self) -> None:
         """End every build and run under way, and each one begun later."""

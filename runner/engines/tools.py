@@ -56,7 +56,8 @@ def find_builder() -> Builder:
             return Builder(command=(path, "build"), environment=(("DOCKER_BUILDKIT", "1"),))
         if match and _answer([path, "buildx", "version"]):
             # The default builder is the engine's own: another would neither see local bases nor keep the image.
-            return Builder(command=(path, "buildx", "build", "--builder", "default", "--load"))
+            # A statement of provenance has the time in it, and would be part of the image's digest.
+            return Builder(command=(path, "buildx", "build", "--builder", "default", "--load", "--provenance=false"))
         tried.append(f"{path} ({'no buildx plugin' if match else 'not Docker'})")
     raise NoEngineError(
         f"no Docker command line here builds with BuildKit; tried {', '.join(tried) or 'PATH: there is none'}",

@@ -8,9 +8,14 @@ from threading import Lock
 from runner import resources
 from runner.engines.base import Base, BuildSpec, Built, Engine
 from runner.engines.docker_images import DockerImages
+from runner.engines.here import HereEngine
+from runner.engines.remote import Remote
+from runner.errors import EnvironmentFailedError
 from runner.images import base as bases
+from runner.images import here as at_hand
+from runner.images import interpreters, wheels
 from runner.images import lock as locks
-from runner.images import wheels
+from runner.images.share import Share, base_of_images
 from runner.images.spec import build_spec, sources_digest
 from runner.matrix import Environment
 
@@ -20,7 +25,7 @@ class Identity:
     """What an environment is, known before anything is fetched or built; all of it goes into the keys."""
 
     base: Base
-    lock_digest: str
+    lock_digest: str | None  # None: no lock, the environment is taken as it is found
     sources_digest: str
 
 
@@ -38,15 +43,22 @@ def log_path(environment: Environment) -> Path:
     return resources.cache() / "logs" / f"{environment.name}.log"
 
 
-def identify(environment: Environment, engine: Engine, lock_folder: Path | None = None) -> Identity:
+def identify(
+    environment: Environment, engine: Engine, lock_folder: Path | None = None, share: Share | None = None
+) -> Identity:
     """Return the identity of an environment, resolving its base (which may pull or make it).
 
+    Where its image is here or in the registry of `share`, the base need not be on this machine.
+
     Raises:
-        EnvironmentFailedError: no lock, or no base.
+        EnvironmentFailedError: no lock, no base, or the registry does not answer.
     """
+    if isinstance(engine, HereEngine):
+        return Identity(base=engine.base, lock_digest=None, sources_digest=sources_digest(environment.framework))
+    lock = locks.read(environment, lock_folder)
     return Identity(
-        base=resolve_base(environment, engine),
-        lock_digest=locks.read(environment, lock_folder).digest,
+        base=_choose_base(environment, engine, lock, share),
+        lock_digest=lock.digest,
         sources_digest=sources_digest(environment.framework),
     )
 
@@ -56,10 +68,24 @@ def resolve_base(environment: Environment, engine: Engine) -> Base:
     if engine.name == "docker":
         with _base_lock:  # one build of a base, however many environments ask for it at once
             return bases.resolve_image(bases.entry(environment), _images(), log_path(environment), engine.command)
-    return bases.interpreter(environment.python)
+    return interpreters.find(environment.python)
+
+
+def _choose_base(environment: Environment, engine: Engine, lock: locks.Lock, share: Share | None) -> Base:
+    """Return the base of the image that is here or in the registry; else what the environment would be built on."""
+    if engine.name != "docker":
+        return resolve_base(environment, engine)
+    here = bases.find_image(bases.entry(environment), _images())
+    found = share.base(environment, lock, here) if share else here or base_of_images(environment, lock, Remote())
+    return found or resolve_base(environment, engine)
 
 
 _base_lock = Lock()
+
+
+def weight(environment: Environment, engine: Engine, lock_folder: Path | None = None) -> int:
+    """Return how many packages there are to fetch and to install, should the environment be absent."""
+    return 0 if isinstance(engine, HereEngine) else len(locks.read(environment, lock_folder).pins)
 
 
 @cache
@@ -67,19 +93,37 @@ def _images() -> DockerImages:
     return DockerImages()
 
 
-def ensure(environment: Environment, engine: Engine, lock_folder: Path | None = None) -> Ready:
-    """Return the environment, built if it is absent.
+def ensure(
+    environment: Environment,
+    engine: Engine,
+    lock_folder: Path | None = None,
+    *,
+    share: Share | None = None,
+    base: Base | None = None,
+) -> Ready:
+    """Return the environment, pulled where the registry of `share` has it, or built, if it is absent.
+
+    With `base`, as `identify` gave it, the environment stands on that one and no other.
 
     Raises:
-        EnvironmentFailedError: naming the log.
+        EnvironmentFailedError: naming the log, or the image in the registry.
     """
     log = log_path(environment)
     log.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(engine, HereEngine):
+        staged = at_hand.build_spec(environment, engine.base)
+        return Ready(spec=staged, built=engine.find(staged) or engine.build(staged, log), made=False)
     lock = locks.read(environment, lock_folder)
-    base = resolve_base(environment, engine)
+    base = base or _choose_base(environment, engine, lock, share)
     bare = build_spec(environment, base, lock, ())
     found = engine.find(bare)
     if found:
         return Ready(spec=bare, built=found, made=False)
+    if share and (pulled := share.fetch(bare)):
+        return Ready(spec=bare, built=pulled, made=False)
+    if resolve_base(environment, engine).digest != base.digest:
+        raise EnvironmentFailedError(
+            f"{environment.name}: its image went away while it was wanted", hint="run the same command again"
+        )
     spec = build_spec(environment, base, lock, wheels.fetch(environment, lock, log, engine.command))
     return Ready(spec=spec, built=engine.build(spec, log), made=True)

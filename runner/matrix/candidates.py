@@ -33,7 +33,7 @@ def candidates(matrix: Matrix, wanted: str) -> tuple[Environment, ...]:
         known = sorted({each.flavour for each in family})
         raise UsageError(f"{framework} has no flavour {flavour!r}", hint=suggest(str(flavour), known))
     exact = [each for each in chosen if Version(each.version) == Version(version)]
-    nearest = _nearest_per_flavour(chosen, Version(version))
+    nearest = _nearest(chosen, Version(version))
     derived = [replace(each, version=version) for each in nearest if Version(each.version) != Version(version)]
     return tuple({each.name: each for each in (*exact, *derived)}.values())
 
@@ -83,11 +83,16 @@ def _parse(wanted: str) -> tuple[str, str | None, str]:
     return requirement.name.lower(), next(iter(requirement.extras), None), versions[0]
 
 
-def _nearest_per_flavour(family: list[Environment], version: Version) -> list[Environment]:
-    """Return one environment per flavour, in the file's order: the newest not newer than `version`, else the oldest."""
-    result: dict[str, Environment] = {}
-    for flavour in dict.fromkeys(each.flavour for each in family):
-        same = sorted((each for each in family if each.flavour == flavour), key=lambda each: Version(each.version))
+def _nearest(family: list[Environment], version: Version) -> list[Environment]:
+    """Return one environment per flavour and Python, the default Python first and flavours in the file's order.
+
+    Each is the newest not newer than `version`, else the oldest.
+    """
+    result = []
+    kinds = dict.fromkeys((each.flavour, each.suffix) for each in family)
+    for flavour, suffix in sorted(kinds, key=lambda kind: kind[1]):
+        same = [each for each in family if (each.flavour, each.suffix) == (flavour, suffix)]
+        same.sort(key=lambda each: Version(each.version))
         older = [each for each in same if Version(each.version) <= version]
-        result[flavour] = older[-1] if older else same[0]
-    return list(result.values())
+        result.append(older[-1] if older else same[0])
+    return result

@@ -81,7 +81,7 @@ def _text(error: ValidationError, path: NodePath, document: Document) -> tuple[s
             given = written or _GIVEN.get(type(value).__name__) or repr(value)[:80]
             return f"{place} must be {_TYPES.get(str(rule), rule)}, not {given}", hint
         case "enum":
-            return f"{place} cannot be {value!r}", suggest(str(value), [str(each) for each in rule])
+            return _not_of(place, value, [str(each) for each in rule], document.written.get(path))
         case "const":
             return (
                 f"{place} must be {rule!r}, not {value!r}",
@@ -90,6 +90,15 @@ def _text(error: ValidationError, path: NodePath, document: Document) -> tuple[s
         case _:
             wanted = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
             return f"{place}: {error.message[:200]}", wanted or "see docs/matrix.md"
+
+
+def _not_of(place: str, value: Any, known: list[str], written: str | None) -> tuple[str, str]:
+    if written in known:  # YAML reads a bare on or off as true or false
+        return (
+            f"{place} must be text, not {value!r}, which a bare {written} is in YAML",
+            f'write it in quotes: "{written}"',
+        )
+    return f"{place} cannot be {value!r}", suggest(str(value), known)
 
 
 def _unknown_keys(error: ValidationError) -> list[str]:

@@ -89,6 +89,7 @@ class _Reader:
             tolerances=MappingProxyType({k: Tolerance(**v) for k, v in self.data.get("tolerances", {}).items()}),
             repeats=self.defaults.get("repeats", 2),
             limits=Limits(**self.defaults.get("limits", {})),
+            noise_members=self.data.get("noise", {}).get("members", 0),
         )
 
     def _line(self, *path: str | int) -> int:
@@ -236,6 +237,7 @@ def _variant(framework: str, name: str, dtype: str, entry: Mapping[str, Any]) ->
         dtype=dtype,
         steps=entry.get("steps"),
         flavours=tuple(entry.get("flavours", ())),
+        devices=tuple(entry.get("devices", ())),
         options=_pairs(entry["options"]),
     )
 

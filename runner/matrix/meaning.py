@@ -22,7 +22,15 @@ def check_meaning(document: Document, path: Path) -> None:
         MatrixError: for the first problem found, with file, line and suggestion.
     """
     data = document.data
-    for problems in (_frameworks(data), _packages(data), _flavours(data), _tolerances(data), _titles(data, path)):
+    every = (
+        _frameworks(data),
+        _packages(data),
+        _flavours(data),
+        _devices(data),
+        _tolerances(data),
+        _titles(data, path),
+    )
+    for problems in every:
         for place, what, hint in problems:
             raise MatrixError(what, where=f"{path.name}:{document.line(place)}", hint=hint)
 
@@ -54,6 +62,18 @@ def _flavours(data: dict[str, Any]) -> Iterator[Problem]:
                 if known and flavour not in known:
                     place = ("variants", framework, name, "flavours", i)
                     yield place, f"no environment of {framework} has the flavour {flavour!r}", suggest(flavour, known)
+
+
+def _devices(data: dict[str, Any]) -> Iterator[Problem]:
+    for framework, variants in data["variants"].items():
+        entries = [each for each in data["environments"] if each["framework"] == framework]
+        known = sorted({device.partition(":")[0] for each in entries for device in each.get("devices", ["cpu"])})
+        for name, variant in variants.items():
+            for i, kind in enumerate(variant.get("devices", [])):
+                if known and kind not in known:
+                    place = ("variants", framework, name, "devices", i)
+                    hint = f'add devices: ["{kind}:0"] to an environment of {framework}, or leave the variant out'
+                    yield place, f"no environment of {framework} has a device of the kind {kind!r}", hint
 
 
 def _tolerances(data: dict[str, Any]) -> Iterator[Problem]:

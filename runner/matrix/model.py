@@ -15,11 +15,13 @@ class Limits:
         seconds: longest silence between two finished cells, the framework's import included.
         memory_mib: memory in MiB.
         processes: processes and threads together.
+        cpus: how many it sees; settings with more threads get as many as those.
     """
 
     seconds: int = 300
     memory_mib: int = 6144
     processes: int = 512
+    cpus: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +94,20 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One way to write a workload in a framework: a named bundle of options, in one dtype."""
+    """One way to write a workload in a framework: a named bundle of options, in one dtype.
+
+    Attributes:
+        steps: instead of the workload's, or None.
+        flavours: of the environments that have it; empty: all.
+        devices: kinds of device that it runs on (`cuda` is `cuda:0` and its like); empty: all.
+    """
 
     framework: str
     name: str
     dtype: str
     steps: int | None
     flavours: tuple[str, ...]
+    devices: tuple[str, ...]
     options: tuple[tuple[str, str], ...]
 
 
@@ -166,6 +175,7 @@ class Matrix:
     tolerances: Mapping[str, Tolerance]
     repeats: int
     limits: Limits
+    noise_members: int
 
     def environment(self, name: str) -> Environment | None:
         """Return the environment of that name, or None."""

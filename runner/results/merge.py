@@ -33,10 +33,12 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
     Of a cell in several folders the one that ran is taken.
 
     Raises:
-        ResultsError: a source is damaged, none has a finished run, or two give different numbers for one cell.
+        ResultsError: a source is damaged, none has a finished run, two give different numbers for one cell, or two
+            mean different things by the name of an environment that is not pinned.
     """
     manifests, unfinished = [], []
     found: dict[str, _Delivery] = {}
+    names: dict[str, _Delivery] = {}
     sources = tuple(sources)
     for source in sources:
         store = Store(source)
@@ -45,6 +47,7 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
             continue
         manifests.append(store.read_manifest())
         for delivery in _deliveries(store, manifests[-1]):
+            _check_name(names, delivery)
             known = found.get(delivery.entry.id)
             found[delivery.entry.id] = _chosen(known, delivery, sources) if known else delivery
     if not manifests:
@@ -55,7 +58,7 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
         )
     for delivery in found.values():
         if delivery.record is not None:
-            target.adopt(delivery.record, delivery.store)
+            target.adopt(delivery.record, delivery.store, delivery.entry.trace)
     absent = {cell_id: Entry(id=cell_id, key=_NO_RECORD, reason=None) for cell_id in expected if cell_id not in found}
     entries = {cell_id: each.entry for cell_id, each in found.items()} | absent
     merged = Manifest(
@@ -63,6 +66,9 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
         entries=tuple(entries[cell_id] for cell_id in dict.fromkeys((*expected, *found))),
         published=tuple({each.workload: each for manifest in manifests for each in manifest.published}.values()),
         tolerances=manifests[0].tolerances,
+        # A job of a split run measures for its own cells; of several floors of one workload and dtype the first counts.
+        ensembles=tuple({(e.workload, e.dtype, e.reference): e for m in manifests for e in m.ensembles}.values()),
+        versions=tuple(dict.fromkeys(each for manifest in manifests for each in manifest.versions)),
     )
     target.write_manifest(merged)
     there = {record.cell.id for record in target.records(merged)[0]}
@@ -93,6 +99,33 @@ def _deliveries(store: Store, manifest: Manifest) -> Iterable[_Delivery]:
         yield _Delivery(store=store, entry=entry, record=record)
 
 
+def _check_name(names: dict[str, _Delivery], delivery: _Delivery) -> None:
+    """Hold an environment against that of the same name before it; a lock answers for a name, without one nobody does.
+
+    Raises:
+        ResultsError: they are not the same and one of them is not pinned.
+    """
+    record = delivery.record
+    if record is None or record.provenance is None:
+        return
+    environment = record.cell.environment
+    known = names.setdefault(environment, delivery)
+    other = known.record
+    if other is None or other.provenance is None or known.store.folder == delivery.store.folder:
+        return
+    if False not in (record.pinned, other.pinned):
+        return
+    if (record.provenance.lock_digest, record.provenance.base_digest) != (
+        other.provenance.lock_digest,
+        other.provenance.base_digest,
+    ):
+        raise ResultsError(
+            f"two different environments are named {environment}: one in {known.store.folder}, one in "
+            f"{delivery.store.folder}",
+            hint=f"give one of them a name of its own: repromatrix run --here {record.cell.framework} --label NAME",
+        )
+
+
 def _chosen(known: _Delivery, other: _Delivery, sources: Sequence[Path]) -> _Delivery:
     """Return which of two folders' results of one cell is taken: one that ran before one that did not.
 
@@ -107,4 +140,4 @@ def _chosen(known: _Delivery, other: _Delivery, sources: Sequence[Path]) -> _Del
             f"{b.key[:KEY_CHARACTERS]}): one in {known.store.folder}, one in {other.store.folder}",
             hint=f"leave one of the two out, and report it on its own: repromatrix merge {rest}",
         )
-    return min(known, other, key=lambda each: each.rank)
+    return min(known, other, key=lambda each: (each.rank, each.entry.trace is None))

@@ -3,15 +3,30 @@
 A float is C99 hexadecimal text of the exact value; a failed cell has no trajectory, never a number.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 from runner.errors import NewerFormatError, ResultsError
 from runner.results import document as documents
 
 FORMAT = 1
+# Exactly what float.hex() writes: each value has one spelling. A line each, so that one match reads a whole list.
+_EXACT = re.compile(
+    r"""(?:
+      -?0x1\.[0-9a-f]{13}p(?:-(?:[1-9][0-9]{0,2}|10[01][0-9]|102[0-2])|\+(?:0|[1-9][0-9]{0,2}|10[01][0-9]|102[0-3]))\n
+    | -?0x0\.(?!0{13})[0-9a-f]{13}p-1022\n
+    | -?0x0\.0p\+0\n
+    | nan\n
+    | -?inf\n
+    )*+""",
+    re.VERBOSE,
+)
+# Where the predictions stand in what `encode` writes. A line of this indent is nowhere else: text has no line breaks.
+_TRAJECTORIES, _PREDICTIONS, _END = b'\n "trajectories": [\n', b'\n   "predictions": [\n', b"\n   ]"
 
 
 class Outcome(StrEnum):
@@ -65,11 +80,12 @@ class Provenance:
     """What the cell ran in.
 
     Attributes:
-        engine: `docker` or `process`.
-        base_kind: `registry`, `local` (built from the distribution's packages) or `interpreter`.
+        engine: `docker`, `process` or `here`.
+        base_kind: `registry`, `local` (built from the distribution's packages), `interpreter`, or `here` (an
+            interpreter with all that was installed in it).
         base_digest: digest of the base, or the interpreter's identity.
-        image_digest: digest of the image; None for the process engine.
-        lock_digest: SHA-256 of the environment's lock.
+        image_digest: digest of the image; None where there is none.
+        lock_digest: SHA-256 of the environment's lock; None: no lock, the environment was taken as it was found.
         entrypoint_digest: SHA-256 over the harness and the entrypoint.
         cpu_class: the host's instruction sets.
     """
@@ -78,7 +94,7 @@ class Provenance:
     base_kind: str
     base_digest: str
     image_digest: str | None
-    lock_digest: str
+    lock_digest: str | None
     entrypoint_digest: str
     cpu_class: str
 
@@ -93,6 +109,7 @@ class Record:
         log: the log's path inside the results folder, else None.
         repeats: fresh processes that ran the cell.
         trajectories: the distinct ones, first repeat first; more than one: not deterministic.
+        factors: every option of the entrypoint with the value that it really used, sorted; empty where none was told.
     """
 
     cell: Description
@@ -104,6 +121,7 @@ class Record:
     trajectories: tuple[Trajectory, ...]
     fingerprint: Mapping[str, Any]
     provenance: Provenance | None
+    factors: tuple[tuple[str, str], ...] = ()
 
     @property
     def deterministic(self) -> bool | None:
@@ -113,6 +131,11 @@ class Record:
         return len(self.trajectories) == 1
 
     @property
+    def pinned(self) -> bool | None:
+        """Whether a lock fixes every package of its environment; None where nothing ran."""
+        return None if self.provenance is None else self.provenance.lock_digest is not None
+
+    @property
     def trajectory(self) -> Trajectory | None:
         """The first repeat's trajectory, None unless the outcome is `ok`."""
         return self.trajectories[0] if self.trajectories else None
@@ -120,21 +143,18 @@ class Record:
 
 def encode(record: Record) -> bytes:
     """Return the record as canonical JSON: sorted keys, one trailing newline."""
-    cell = {name: getattr(record.cell, name) for name in Description.__dataclass_fields__}
-    cell["options"] = dict(record.cell.options)
     provenance = record.provenance
     document = {
         "format": FORMAT,
-        "cell": cell,
+        "cell": write_description(record.cell),
         "key": record.key,
         "outcome": record.outcome.value,
         "reason": record.reason,
         "log": record.log,
         "repeats": record.repeats,
         "deterministic": record.deterministic,
-        "trajectories": [
-            {name: getattr(each, name) for name in Trajectory.__dataclass_fields__} for each in record.trajectories
-        ],
+        "trajectories": [write_trajectory(each) for each in record.trajectories],
+        "factors": dict(record.factors),
         "fingerprint": record.fingerprint,
         "provenance": {name: getattr(provenance, name) for name in Provenance.__dataclass_fields__}
         if provenance
@@ -143,14 +163,19 @@ def encode(record: Record) -> bytes:
     return documents.write(document)
 
 
-def decode(data: bytes, where: str) -> Record:
-    """Read a record; `where` is its path in messages.
+def decode(data: bytes, where: str, *, predictions: bool = True) -> Record:
+    """Read a record.
+
+    Args:
+        data: the file's content.
+        where: its path in messages.
+        predictions: False: they are not looked at and may be left empty; they are two thirds of a long record.
 
     Raises:
         ResultsError: damaged, or written by a newer release.
     """
     try:
-        document = documents.read(data)
+        document = documents.read(data if predictions else _without_predictions(data))
         found = document["format"]
         if found != FORMAT:
             raise NewerFormatError(
@@ -160,7 +185,7 @@ def decode(data: bytes, where: str) -> Record:
             )
         provenance = document["provenance"]
         return Record(
-            cell=_description(document["cell"]),
+            cell=read_description(document["cell"]),
             key=_text(document["key"]),
             outcome=Outcome(document["outcome"]),
             reason=_text_or_none(document["reason"]),
@@ -169,6 +194,7 @@ def decode(data: bytes, where: str) -> Record:
             trajectories=_trajectories(document["outcome"], document["trajectories"]),
             fingerprint=dict(document["fingerprint"]),
             provenance=_provenance(provenance) if provenance else None,
+            factors=_pairs(document.get("factors", {})),  # earlier releases did not ask for them
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ResultsError(
@@ -187,36 +213,81 @@ def exact(values: Any) -> tuple[str, ...]:
     """
     if not isinstance(values, list):
         raise TypeError(f"not a list: {values!r}"[:80])
-    for text in values:
-        if float.fromhex(text).hex() != text:
-            raise ValueError(f"not an exact float: {text[:40]!r}")
-    return tuple(values)
+    lines = "\n".join(values) + "\n" if values else ""
+    if _EXACT.fullmatch(lines) and lines.count("\n") == len(values):
+        return tuple(values)
+    wrong = next(text for text in values if "\n" in text or not _EXACT.fullmatch(f"{text}\n"))
+    raise ValueError(f"not an exact float: {wrong[:40]!r}")
+
+
+def _rows(rows: Any) -> tuple[tuple[str, ...], ...]:
+    """Return rows of floats; all of them are looked at in one go."""
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise TypeError(f"not a list of lists: {rows!r}"[:80])
+    exact(list(chain.from_iterable(rows)))
+    return tuple(map(tuple, rows))
+
+
+def _without_predictions(data: bytes) -> bytes:
+    """Return a record as `encode` writes it without its predictions; what is written in another way, whole."""
+    parts, done = [], 0
+    last = data.rfind(_TRAJECTORIES)
+    start = data.find(_PREDICTIONS, last) if last >= 0 else -1
+    while start >= 0 and (end := data.find(_END, start + len(_PREDICTIONS))) >= 0:
+        parts += [data[done:start], _PREDICTIONS]
+        done = end
+        start = data.find(_PREDICTIONS, end)
+    return b"".join((*parts, data[done:]))
 
 
 def _trajectories(outcome: str, entries: list[Mapping[str, Any]]) -> tuple[Trajectory, ...]:
     if (outcome == Outcome.OK) != bool(entries):
         raise ValueError(f"the outcome {outcome!r} with {len(entries)} trajectories")
-    return tuple(_trajectory(each) for each in entries)
+    return tuple(read_trajectory(each) for each in entries)
 
 
-def _trajectory(entry: Mapping[str, Any]) -> Trajectory:
+def write_trajectory(trajectory: Trajectory) -> dict[str, Any]:
+    """Return a trajectory as JSON data."""
+    return {name: getattr(trajectory, name) for name in Trajectory.__dataclass_fields__}
+
+
+def read_trajectory(entry: Mapping[str, Any]) -> Trajectory:
+    """Return the trajectory that JSON data holds.
+
+    Raises:
+        ValueError: not exact floats; KeyError, TypeError: another shape.
+    """
     return Trajectory(
         losses=exact(entry["losses"]),
-        predictions=tuple(exact(row) for row in entry["predictions"]),
-        hidden_weights=tuple(exact(row) for row in entry["hidden_weights"]),
-        output_weights=tuple(exact(row) for row in entry["output_weights"]),
+        predictions=_rows(entry["predictions"]),
+        hidden_weights=_rows(entry["hidden_weights"]),
+        output_weights=_rows(entry["output_weights"]),
     )
 
 
-def _description(entry: Mapping[str, Any]) -> Description:
-    options = tuple(sorted((_text(key), _text(value)) for key, value in entry["options"].items()))
+def write_description(cell: Description) -> dict[str, Any]:
+    """Return a cell as JSON data."""
+    return {name: getattr(cell, name) for name in Description.__dataclass_fields__} | {"options": dict(cell.options)}
+
+
+def read_description(entry: Mapping[str, Any]) -> Description:
+    """Return the cell that JSON data describes.
+
+    Raises:
+        KeyError, TypeError: another shape.
+    """
     texts = {name: _text(value) for name, value in entry.items() if name not in ("options", "steps")}
-    return Description(**texts, options=options, steps=_whole(entry["steps"]))
+    return Description(**texts, options=_pairs(entry["options"]), steps=_whole(entry["steps"]))
+
+
+def _pairs(entry: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((_text(key), _text(value)) for key, value in entry.items()))
 
 
 def _provenance(entry: Mapping[str, Any]) -> Provenance:
-    texts = {name: _text(value) for name, value in entry.items() if name != "image_digest"}
-    return Provenance(**texts, image_digest=_text_or_none(entry["image_digest"]))
+    optional = {name: _text_or_none(entry[name]) for name in ("image_digest", "lock_digest")}
+    texts = {name: _text(value) for name, value in entry.items() if name not in optional}
+    return Provenance(**texts, image_digest=optional["image_digest"], lock_digest=optional["lock_digest"])
 
 
 def _text(value: Any) -> str:

@@ -370,9 +370,11 @@ def test_impact_of_what_does_not_change_is_0(command) -> None:
 
 def test_impact_locks_on_the_fly_what_the_matrix_does_not_hold(command, monkeypatch) -> None:
     from runner.images import lock as locks  # noqa: PLC0415 - the one test that replaces the resolver
+    from runner.images.resolve import Resolved  # noqa: PLC0415
 
     body = f"numpy==1.5 --hash=sha256:{'a' * 64}\n"
-    monkeypatch.setattr(locks, "_compile", lambda *_: (body, ""))
+    monkeypatch.setattr(locks, "resolve", lambda *_: Resolved(text=body))
+    monkeypatch.setattr(locks, "measure", lambda *_: {"numpy": 1000})
     said = command("impact", "numpy==1.5", "numpy==2.0")
     assert said.code == 0
     assert "locked     numpy-1.5-cpu on the fly" in said.err
@@ -381,9 +383,11 @@ def test_impact_locks_on_the_fly_what_the_matrix_does_not_hold(command, monkeypa
 
 def test_impact_with_an_outdated_lock_in_the_matrix_locks_on_the_fly_too(command, monkeypatch) -> None:
     from runner.images import lock as locks  # noqa: PLC0415
+    from runner.images.resolve import Resolved  # noqa: PLC0415
 
     (command.locks / "numpy" / "locks" / "numpy-1.0-cpu.txt").write_text("# request: numpy==0.9\n")
-    monkeypatch.setattr(locks, "_compile", lambda *_: (f"numpy==1.0 --hash=sha256:{'a' * 64}\n", ""))
+    monkeypatch.setattr(locks, "resolve", lambda *_: Resolved(text=f"numpy==1.0 --hash=sha256:{'a' * 64}\n"))
+    monkeypatch.setattr(locks, "measure", lambda *_: {"numpy": 1000})
     assert command("impact", "numpy==1.0", "numpy==2.0").code == 0
 
 
@@ -447,3 +451,14 @@ def test_a_defect_is_not_a_difference(command, monkeypatch) -> None:
     assert said.code == 70
     assert "nobody thought of this" in said.err
     assert "a defect of repromatrix itself" in said.err
+
+
+def test_adding_a_version_builds_exactly_its_environment(command) -> None:
+    assert command("build", "--profile", "both").code == 0
+    before = list(command.engine.built)
+    matrix = command.folder / "matrix.yaml"
+    matrix.write_text(matrix.read_text().replace('versions: ["1.0", "2.0"]', 'versions: ["1.0", "2.0", "2.1"]'))
+    old = command.locks / "numpy" / "locks" / "numpy-2.0-cpu.txt"
+    old.with_name("numpy-2.1-cpu.txt").write_text(old.read_text().replace("numpy==2.0", "numpy==2.1"))
+    assert command("build", "--profile", "both").code == 0
+    assert command.engine.built[len(before) :] == ["numpy-2.1-cpu"]

@@ -136,3 +136,19 @@ def test_without_two_versions_an_example_is_given(command, before: str, after: s
 def test_a_version_written_otherwise_is_the_same_environment(command) -> None:
     assert "the same environment" in command("impact", "numpy==2.0", "numpy==2.0.0").err
     assert "the same environment" in command("impact", "numpy==1.5", "numpy==1.5.0").err
+
+
+def test_other_weights_are_shown_and_fail_only_where_they_are_asked_for(command) -> None:
+    arguments = ("impact", "numpy==1.0", "numpy==2.0", "--select", "parallel")
+    said = command(*arguments)
+    assert said.code == 0
+    assert "1 of 1 keep every bit of their weights after the last update (state); the exit code does not" in said.out
+    (path,) = (command.folder / "results" / "records" / "tiny" / "numpy-2.0-cpu" / "parallel").iterdir()
+    document = json.loads(path.read_text())
+    for each in document["trajectories"]:
+        each["output_weights"][0][0] = "0x1.5000000000000p-3"
+    path.write_text(json.dumps(document))
+    said = command(*arguments)
+    assert said.code == 0
+    assert "  identical     other  " in said.out
+    assert command(*arguments, "--state").code == 1

@@ -130,7 +130,8 @@ def test_a_new_docker_with_buildx_is_taken_on_the_engines_own_builder(
 ) -> None:
     new = fake_docker(tmp_path / "new", "Docker version 28.2.2, build x", buildx=True)
     search(monkeypatch, new.parent)
-    assert tools.find_builder().command == (str(new), "buildx", "build", "--builder", "default", "--load")
+    flags = ("--builder", "default", "--load", "--provenance=false")
+    assert tools.find_builder().command == (str(new), "buildx", "build", *flags)
 
 
 def test_what_only_calls_itself_docker_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

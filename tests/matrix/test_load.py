@@ -57,6 +57,11 @@ def test_what_the_defaults_say_is_taken(small_matrix) -> None:
     assert matrix.environments[0].base == "bookworm"
 
 
+def test_a_process_sees_one_cpu_unless_the_limits_say_otherwise(small_matrix) -> None:
+    assert small_matrix().limits.cpus == 1
+    assert small_matrix(("processes: 64}", "processes: 64, cpus: 3}")).limits.cpus == 3
+
+
 def test_the_default_settings_exist_even_if_nobody_writes_them(small_matrix) -> None:
     assert small_matrix(("  default: {threads: 1}\n", "")).settings["default"] == Settings()
 

@@ -11,6 +11,12 @@ WRONG = [
     ('["torch=={version}"]', '["torch=={ver}"]', "not a requirement: 'torch=={ver}'", "{version}"),
     ("steps: 1, options: {loop", "steps: 1, flavours: [cpo], options: {loop", "has the flavour 'cpo'", "'cpu'"),
     (
+        "steps: 1, options: {loop",
+        "steps: 1, devices: [cuda], options: {loop",
+        "no environment of numpy has a",
+        '["cuda:0"]',
+    ),
+    (
         "dtypes: [float32], options: {gradient: auto}",
         "dtypes: [bfloat16], options: {}",
         "no tolerance for bfloat16",

@@ -40,10 +40,21 @@ BROKEN = {
         "  repeats: 2", "  repeats: [2] # HERE", r"defaults.repeats must be a whole number, not a list", r"docs/matrix.md",
     ),
     "number out of range": ("  repeats: 2", "  repeats: 0 # HERE", r"defaults.repeats: 0 is less than", r"Fresh processes"),
+    "no CPU at all": (
+        "processes: 64}", "processes: 64, cpus: 0} # HERE", r"defaults.limits.cpus: 0 is less than", r"CPUs that a process sees",
+    ),
     "not a number": ("{relative: 1.0e-7,", "{relative: .nan, # HERE\n   ", r"tolerances.float64.relative must be a number, not \.nan", r"."),
     "empty value": ("  repeats: 2", "  repeats: # HERE", r"defaults.repeats must be a whole number, not nothing", r"."),
     "unknown dtype": ("dtypes: [float32]", "dtypes: [float23] # HERE\n     ", r"cannot be 'float23'", r"did you mean 'float32'\?"),
     "unknown option": ("{loop: unrolled}}", "{loops: unrolled}} # HERE", r"unknown key 'loops'", r"did you mean 'loop'\?"),
+    "text that YAML reads as a truth value": (
+        "{gradient: auto}}", "{gradient: auto, tf32: on}} # HERE",
+        r"options.tf32 must be text, not True, which a bare on is in YAML", r'write it in quotes: "on"',
+    ),
+    "kind of device that is none": (
+        "steps: 1, options: {loop", "steps: 1, devices: [gpu], # HERE\n     options: {loop",
+        r"variants.numpy.unrolled.devices.0 cannot be 'gpu'", r"expected one of: cpu, cuda|did you mean",
+    ),
     "newer format": ("format: 1", "format: 2 # HERE", r"format must be 1, not 2", r"update repromatrix"),
     "name with a bad character": ("  tiny:", "  tiny/er: # HERE", r"'tiny/er' does not match", r"Lower-case letters"),
     "name that ends in a line break": ("flavour: cpu", 'flavour: "cpu\\n" # HERE', r"does not match", r"Lower-case letters"),

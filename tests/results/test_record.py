@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import jsonschema
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runner import resources
 from runner.errors import ExitCode, ResultsError
-from runner.results.record import Description, Outcome, Provenance, Record, Trajectory, decode, encode
+from runner.results.record import Description, Outcome, Provenance, Record, Trajectory, decode, encode, exact
 
 TEXT = st.text(max_size=12)
 FLOATS = st.floats().map(float.hex)
@@ -31,8 +31,9 @@ CELLS = st.builds(
 )
 PROVENANCES = st.builds(
     Provenance,
-    **{each.name: TEXT for each in fields(Provenance) if each.name != "image_digest"},
+    **{each.name: TEXT for each in fields(Provenance) if each.name not in ("image_digest", "lock_digest")},
     image_digest=st.none() | TEXT,
+    lock_digest=st.none() | TEXT,
 )
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | TEXT,
@@ -72,8 +73,15 @@ def test_a_record_is_what_its_published_schema_says(a_record: Callable[..., Reco
     rules = json.loads(resources.schema("record").read_text())
     failed = a_record(outcome=Outcome.FAILED, reason="killed by SIGSEGV", log="logs/a/b.log", trajectories=())
     skipped = a_record(outcome=Outcome.SKIPPED, reason="no device", trajectories=(), fingerprint={}, provenance=None)
-    for each in (a_record(), failed, skipped):
+    found = a_record(provenance=replace(a_record().provenance, engine="here", base_kind="here", lock_digest=None))
+    for each in (a_record(), failed, skipped, found):
         jsonschema.validate(json.loads(encode(each)), rules, cls=jsonschema.Draft202012Validator)
+
+
+def test_a_record_is_pinned_by_a_lock_and_nothing_else(a_record: Callable[..., Record]) -> None:
+    assert a_record().pinned is True
+    assert a_record(provenance=replace(a_record().provenance, lock_digest=None)).pinned is False
+    assert a_record(outcome=Outcome.SKIPPED, reason="no device", trajectories=(), provenance=None).pinned is None
 
 
 def test_a_record_is_text_that_a_person_can_compare_line_by_line(a_record: Callable[..., Record]) -> None:
@@ -167,3 +175,56 @@ def test_a_record_cut_anywhere_is_refused(data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(whole) - 3))
     with pytest.raises(ResultsError):
         decode(whole[:cut], "somewhere")
+
+
+@given(st.floats())
+def test_the_one_spelling_of_each_value_is_read(value: float) -> None:
+    assert exact([value.hex()]) == (value.hex(),)
+
+
+OTHER_SPELLINGS = [
+    "", "-nan", "+inf", " nan", "nan\n", "nan\nnan", "0x1p+0", "0x1.0p+0", "0x0.0p-1022", "0x0.0000000000000p-1022",
+    "0x1.0000000000000p-0", "0x1.0000000000000p+00", "0x1.0000000000000p+1024", "0x1.0000000000000p-1023",
+    "0x1.ABCDEF0000000p+0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", OTHER_SPELLINGS, ids=repr)
+def test_another_spelling_is_no_exact_float(text: str) -> None:
+    with pytest.raises(ValueError, match="not an exact float"):
+        exact(["0x1.8000000000000p-1", text])
+
+
+@given(records())
+def test_without_its_predictions_a_record_is_otherwise_the_same(record: Record) -> None:
+    read = decode(encode(record), "somewhere", predictions=False)
+    bare = tuple(replace(each, predictions=()) for each in record.trajectories)
+    assert replace(read, trajectories=tuple(replace(each, predictions=()) for each in read.trajectories)) == replace(
+        record, trajectories=bare
+    )
+
+
+def test_predictions_that_are_not_read_cost_nothing_and_what_is_written_otherwise_is_read_whole(a_record) -> None:
+    whole = encode(a_record())
+    assert decode(whole, "somewhere", predictions=False).trajectories[0].predictions == ()
+    other = json.dumps(json.loads(whole)).encode()
+    assert decode(other, "somewhere", predictions=False) == a_record()
+
+
+@given(data=st.data())
+def test_a_record_cut_anywhere_is_refused_without_its_predictions_too(data: st.DataObject) -> None:
+    whole = encode(data.draw(records()))
+    cut = data.draw(st.integers(0, len(whole) - 3))
+    with pytest.raises(ResultsError):
+        decode(whole[:cut], "somewhere", predictions=False)
+
+
+def test_the_options_that_were_used_are_kept_and_older_records_have_none(a_record: Callable[..., Record]) -> None:
+    record = a_record(factors=(("compile", "eager"), ("update", "parallel")))
+    assert decode(encode(record), "somewhere") == record
+    document = json.loads(encode(record))
+    del document["factors"]
+    assert decode(json.dumps(document).encode(), "somewhere").factors == ()
+    for factors in ([], {"steps": 2}):
+        with pytest.raises(ResultsError, match="not a readable record"):
+            decode(_with(a_record, ("factors",), factors), "somewhere")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import ResultsError
-from runner.results.record import Outcome, Record
 from runner.results.merge import merge
+from runner.results.record import Outcome, Record
 from runner.results.store import Column, Entry, Manifest, Published, Store
 
 ID = "tiny/numpy-2.0-cpu/parallel"
