@@ -52,8 +52,8 @@ class Keras(Framework):
         os.environ["KERAS_BACKEND"] = backend()
         if backend() not in BACKENDS:
             raise Unavailable(f"no Keras backend {backend()} here, only {', '.join(BACKENDS)}")
-        self.library = BACKENDS[backend()]
-        self.knobs = self.library.obeyed(settings) + NUMPY_KNOBS  # NumPy too: final_forward
+        self.backend = BACKENDS[backend()]
+        self.knobs = self.backend.obeyed(settings) + NUMPY_KNOBS  # NumPy too: final_forward
         self.uncapped_xla = settings.isa is not None and "XLA_FLAGS" not in self.knobs
 
     def load(self, settings: Settings) -> None:
@@ -61,13 +61,13 @@ class Keras(Framework):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import keras
 
-        self.library.set_threads(settings.threads)
+        self.backend.set_threads(settings.threads)
 
     def kernels(self, devices: List[str]) -> Dict[str, str]:
-        return {"keras_backend": keras.backend.backend(), **self.library.kernels(devices)}
+        return {"keras_backend": keras.backend.backend(), **self.backend.kernels(devices)}
 
     def threads(self) -> Dict[str, int]:
-        return self.library.threads()
+        return self.backend.threads()
 
     def train(self, task: Task) -> Dict[str, Any]:
         mode = task.options["compile"]
@@ -80,8 +80,8 @@ class Keras(Framework):
             if task.trace:
                 raise Unavailable("no trace of compile=inductor: nothing can be taken out of the step that it compiles")
         # Keras says "gpu" for what every backend calls otherwise.
-        device = "cpu" if task.device == "cpu" else f"gpu:{self.library.gpu_index(task.device)}"
-        library = self.library
+        device = "cpu" if task.device == "cpu" else f"gpu:{self.backend.gpu_index(task.device)}"
+        library = self.backend
         with keras.device(device), floatx(task.dtype), library.wide(task.dtype), library.float32(task):
             return train(task)
 
