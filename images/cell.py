@@ -1,4 +1,4 @@
-"""The harness inside every measured environment: a job in, one JSON line per finished cell out.
+"""The harness inside every measured environment: a job in, one JSON line per finished cell or operation out.
 
 Sets the process up before the framework is imported, has the framework train each cell and prints exact values.
 Standard library only, Python 3.8 or newer; what is particular to a framework lives in its entrypoint, and what
@@ -11,16 +11,20 @@ import json
 import os
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Callable, Dict, List, Mapping, Optional, TextIO, Tuple
+from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, TextIO, Tuple
 
+import operations
 from fingerprint import VARIABLES, fingerprint
-from job import MalformedJob, Settings, Task, Unavailable, describe, parse_job, read_job
+from job import MalformedJob, Settings, Task, Unavailable, describe, parse_document, parse_job, read_job
 from knobs import variables
+from operations import Primitives
+from samples import STEP, Operation, parse_operations
 
 # What an entrypoint needs.
-__all__ = ["Framework", "Settings", "Task", "Unavailable", "main"]
+__all__ = ["Framework", "Primitives", "Settings", "Task", "Unavailable", "main"]
 
 
 class Framework:
@@ -48,6 +52,10 @@ class Framework:
         """Run one cell whose options are complete and known; give `task.result(...)`, with `Trace.told()` if traced."""
         raise NotImplementedError
 
+    def primitives(self, task: Task) -> ContextManager[Primitives]:
+        """What the cell's step is made of, on the device and at the precision of the cell while the context lasts."""
+        raise Unavailable("this entrypoint has no operations")
+
 
 def complete(task: Task, framework: Framework) -> Task:
     """The task with every option filled in. Raises Unavailable for what the framework does not have."""
@@ -61,16 +69,39 @@ def complete(task: Task, framework: Framework) -> Task:
     return Task(task.id, task.device, task.trace, task.workload, task.dtype, filled)
 
 
-def run_cell(task: Task, train: Callable[[Task], Dict[str, Any]]) -> Dict[str, Any]:
-    """The cell's line. A failure is a value."""
-    line = {"line": "cell", "id": task.id, "outcome": "ok", "reason": None, "dtype": task.dtype}
+def stop_at(obstacle: Optional[Exception]) -> None:
+    if obstacle is not None:
+        raise obstacle
+
+
+def finished(line: Dict[str, Any], obstacle: Optional[Exception], work: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
+    """The line of a cell or an operation, with what `work` tells unless something hinders all. A failure is a value."""
+    line = {**line, "outcome": "ok", "reason": None}
     try:
-        return {**line, **train(task)}
+        stop_at(obstacle)
+        return {**line, **work()}
     except Unavailable as error:
         return {**line, "outcome": "unavailable", "reason": str(error)}
     except Exception as error:
         traceback.print_exc()
         return {**line, "outcome": "failed", "reason": describe(error)}
+
+
+def run_cell(task: Task, framework: Framework) -> Dict[str, Any]:
+    """What the cell's line tells of its run."""
+    whole = complete(task, framework)
+    told = framework.train(whole)
+    if task.trace and "trace" not in told:
+        raise Unavailable("this entrypoint does not trace")
+    return {**told, "options": whole.options}
+
+
+def run_operation(operation: Operation, framework: Framework) -> Dict[str, Any]:
+    """What the operation's line tells of its run."""
+    whole = complete(operation.task, framework)
+    with framework.primitives(whole) as primitives:
+        told = {} if operation.name == STEP else {"takes": operations.takes(operation, primitives)}
+        return {**told, "options": whole.options, "outputs": operations.run(operation, primitives)}
 
 
 def private_output() -> TextIO:
@@ -91,8 +122,9 @@ def set_up(framework: Framework, settings: Settings) -> Optional[Exception]:
     return None
 
 
-def serve(framework: Framework, settings: Settings, tasks: List[Task], output: TextIO) -> None:
-    """Print the fingerprint, then each cell as it finishes."""
+def serve(framework: Framework, settings: Settings, job: Tuple[List[Task], List[Operation]], output: TextIO) -> None:
+    """Print the fingerprint, then each cell and each operation as it finishes."""
+    tasks, asked = job
 
     def emit(line: Dict[str, Any]) -> None:
         output.write(json.dumps(line, allow_nan=False) + "\n")
@@ -106,33 +138,31 @@ def serve(framework: Framework, settings: Settings, tasks: List[Task], output: T
         traceback.print_exc()
         obstacle = obstacle or error
 
-    def train(task: Task) -> Dict[str, Any]:
-        if obstacle is not None:
-            raise obstacle
-        whole = complete(task, framework)
-        told = framework.train(whole)
-        if task.trace and "trace" not in told:
-            raise Unavailable("this entrypoint does not trace")
-        return {**told, "options": whole.options}
-
-    emit({"line": "fingerprint", "fingerprint": fingerprint(framework, [task.device for task in tasks], seen)})
+    devices = [task.device for task in (*tasks, *(each.task for each in asked))]
+    emit({"line": "fingerprint", "fingerprint": fingerprint(framework, devices, seen)})
     for task in tasks:
         emit({"line": "start", "id": task.id})
-        emit(run_cell(task, train))
-    emit({"line": "end", "cells": len(tasks)})
+        line = {"line": "cell", "id": task.id, "dtype": task.dtype}
+        emit(finished(line, obstacle, partial(run_cell, task, framework)))
+    for each in asked:
+        emit({"line": "start", "id": each.task.id})
+        line = {"line": "operation", "id": each.task.id, "operation": each.name, "dtype": each.task.dtype}
+        emit(finished(line, obstacle, partial(run_operation, each, framework)))
+    emit({"line": "end", "cells": len(tasks), **({"operations": len(asked)} if asked else {})})
 
 
 def main(framework: Framework) -> None:
     """Serve the job that this process was given."""
     output = private_output()
+    here, folder = Path(__file__).resolve().parent, Path(sys.argv[0]).resolve().parent
     # In a checkout this folder holds others named as frameworks, which Python would take for packages.
-    here = Path(__file__).resolve().parent
-    sys.path[:] = [path for path in sys.path if Path(path).resolve() != here]
-    folder = Path(sys.argv[0]).resolve().parent
+    if here != folder:
+        sys.path[:] = [path for path in sys.path if Path(path).resolve() != here]
     try:
-        settings, tasks = parse_job(read_job(folder, sys.argv[1:]))
+        document = parse_document(read_job(folder, sys.argv[1:]))
+        (settings, tasks), asked = parse_job(document), parse_operations(document)
     except (MalformedJob, OSError, UnicodeDecodeError) as error:
         print(f"malformed job: {error}", file=sys.stderr)
         print("the job's form is in docs/architecture.md, an example in default-job.json", file=sys.stderr)
         sys.exit(2)
-    serve(framework, settings, tasks, output)
+    serve(framework, settings, (tasks, asked), output)

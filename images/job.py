@@ -144,8 +144,7 @@ def parse_workload(where: str, document: Dict[str, Any]) -> Workload:
     return Workload(steps=steps, **values)
 
 
-def parse_task(index: int, document: Any) -> Task:
-    where = f"cells[{index}]"
+def parse_task(where: str, document: Any) -> Task:
     device = take(where, document, "device", str)
     if not DEVICE.fullmatch(device):
         raise MalformedJob(f"{where}.device is {device!r}, expected cpu or cuda:N")
@@ -159,8 +158,8 @@ def parse_task(index: int, document: Any) -> Task:
     return Task(take(where, document, "id", str), device, document.get("trace") is True, workload, dtype, options)
 
 
-def parse_job(text: str) -> Tuple[Settings, List[Task]]:
-    """The job as values. Raises MalformedJob, naming the place."""
+def parse_document(text: str) -> Dict[str, Any]:
+    """The job's document, of this format. Raises MalformedJob."""
     try:
         document = json.loads(text)
     except ValueError as error:
@@ -168,8 +167,13 @@ def parse_job(text: str) -> Tuple[Settings, List[Task]]:
     written = take("job", document, "format", int)
     if written != FORMAT:
         raise MalformedJob(f"the job has format {written}, this image reads format {FORMAT}")
+    return dict(document)
+
+
+def parse_job(document: Dict[str, Any]) -> Tuple[Settings, List[Task]]:
+    """The settings and the cells as values. Raises MalformedJob, naming the place."""
     cells = take("job", document, "cells", list)
-    return parse_settings(document), [parse_task(index, cell) for index, cell in enumerate(cells)]
+    return parse_settings(document), [parse_task(f"cells[{index}]", cell) for index, cell in enumerate(cells)]
 
 
 def read_job(folder: Path, arguments: List[str]) -> str:

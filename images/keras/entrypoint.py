@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List
 
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
 from backends import BACKENDS, TF32, need_compiler
-from cell import Framework, Settings, Task, Unavailable, main
+from cell import Framework, Primitives, Settings, Task, Unavailable, main
 from probe import Probe
 from tracing import Trace
 
@@ -69,7 +69,9 @@ class Keras(Framework):
     def threads(self) -> Dict[str, int]:
         return self.backend.threads()
 
-    def train(self, task: Task) -> Dict[str, Any]:
+    @contextlib.contextmanager
+    def at(self, task: Task) -> Iterator[None]:
+        """The device, the dtype and the precision of a task that this entrypoint can run."""
         mode = task.options["compile"]
         if mode not in COMPILE[backend()]:
             raise Unavailable(f"no compile={mode} on the {backend()} backend ({', '.join(COMPILE[backend()])})")
@@ -83,7 +85,19 @@ class Keras(Framework):
         device = "cpu" if task.device == "cpu" else f"gpu:{self.backend.gpu_index(task.device)}"
         library = self.backend
         with keras.device(device), floatx(task.dtype), library.wide(task.dtype), library.float32(task):
+            yield
+
+    def train(self, task: Task) -> Dict[str, Any]:
+        with self.at(task):
             return train(task)
+
+    @contextlib.contextmanager
+    def primitives(self, task: Task) -> Iterator[Primitives]:
+        from primitives import KerasPrimitives
+
+        with self.at(task):
+            model = build(task, OBJECTIVES[task.options["loss_form"]], Probe(task, backend(), ()))
+            yield KerasPrimitives(task, model, OBJECTIVES[task.options["loss_form"]])
 
 
 @contextlib.contextmanager
@@ -108,6 +122,9 @@ def half_sum(t: Any, o: Any) -> Any:
 
 def mean(t: Any, o: Any) -> Any:
     return keras.ops.mean(keras.ops.square(t - o))
+
+
+OBJECTIVES = {"half_sum": half_sum, "mean": mean}
 
 
 def build(task: Task, objective: Any, probe: Probe) -> Any:
@@ -136,7 +153,7 @@ def build(task: Task, objective: Any, probe: Probe) -> Any:
 
 
 def train(task: Task) -> Dict[str, Any]:
-    objective = half_sum if task.options["loss_form"] == "half_sum" else mean
+    objective = OBJECTIVES[task.options["loss_form"]]
     trace = Trace(task, BACKENDS[backend()].untraced(task))
     probe = Probe(task, backend(), trace.untraced)
     model = build(task, objective, probe)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from runner import resources
 from runner.matrix import Environment
 
 
@@ -28,3 +29,39 @@ def write_lock(tmp_path: Path) -> WriteLock:
         return tmp_path / "images"
 
     return write
+
+
+@pytest.fixture
+def interpreter() -> Callable[[str], Path]:
+    """Return the Python of an environment that this machine has, or skip."""
+
+    def find(name: str) -> Path:
+        folders = sorted((resources.cache() / "environments").glob(f"{name}-*"))
+        # A dash and the digest follow the name; what is longer is of another Python.
+        pythons = [each / "bin" / "python" for each in folders if len(each.name) == len(name) + 25]
+        there = [each for each in pythons if each.exists()]
+        if not there:
+            pytest.skip(f"this machine has no environment {name}: repromatrix build --engine process --select {name}")
+        return there[0]
+
+    return find
+
+
+# The newest of each framework in the default profile, in whose environment this machine may have it.
+ENVIRONMENTS = (
+    "numpy-2.4.6-cpu",
+    "torch-2.13.0-cpu",
+    "torch-2.13.0-inductor",
+    "tensorflow-2.15.1-cpu",
+    "tensorflow-2.21.0-cpu",
+    "jax-0.10.2-cpu",
+    "keras-3.15.1-tensorflow",
+    "keras-3.15.1-jax",
+    "keras-3.15.1-torch",
+)
+
+
+@pytest.fixture(params=ENVIRONMENTS)
+def environment_name(request: pytest.FixtureRequest) -> str:
+    """Each of them in turn."""
+    return str(request.param)

@@ -26,6 +26,7 @@ from runner.matrix import Environment, Matrix
 
 DEAD = "999999999 1 " + owner.machine()
 TAG = "0123456789abcdef01234567"
+RELEASE = "0123456789abcdef"
 DAY = 86400
 INTERPRETER = Base(kind="interpreter", reference="python", digest="3.11.0")
 
@@ -73,6 +74,8 @@ OURS = {
     Kind.BASE: "bases/bookworm-py3.11.json",
     Kind.UNPACKED: "uv/archive-v0/something",
     Kind.LEFT: "contexts/slot-0/uv",
+    Kind.JUDGEMENTS: f"judgements/{RELEASE}/{'a' * 64}.json",
+    Kind.FRESH: f"fresh/{RELEASE}/sigmoid_gradient-bfloat16-0",
 }
 
 
@@ -98,6 +101,12 @@ FOREIGN = [
     "bases/notes.txt",
     "locks/numpy/requirements.txt",
     "runs/0123456789ab-home/x",
+    f"judgements/{'a' * 64}.json",
+    f"judgements/{RELEASE}/notes.txt",
+    f"judgements/{RELEASE}/{'a' * 64}.json/x",
+    "judgements/mine/x",
+    f"fresh/{RELEASE}/notes.txt",
+    f"fresh/{RELEASE}",
 ]
 
 
@@ -189,7 +198,7 @@ Chosen = Callable[..., list[str]]
 def chosen(matrix: Matrix) -> Chosen:
     def choose(things: tuple[Thing, ...] = (), in_use: frozenset[str] = frozenset(), held=(), **wish) -> list[str]:
         found = things or inventory.in_cache().things
-        choice = clean.choose(found, clean.Wish(**wish), clean.used(matrix.environments, held), in_use)
+        choice = clean.choose(found, clean.Wish(**wish), clean.used(matrix.environments, held, RELEASE), in_use)
         return [each.name for each in choice.going]
 
     return choose
@@ -269,6 +278,23 @@ def test_an_environment_whose_interpreter_went_away_is_not_called_unused(cache: 
     _environment(cache, "numpy-1.0-cpu")
     monkeypatch.setattr(clean, "_interpreters", lambda _: ())
     assert chosen(unused=True) == []
+
+
+def test_judgements_and_fresh_inputs_of_another_release_are_unused(cache: Path, chosen: Chosen) -> None:
+    for release in (RELEASE, "f" * 16):
+        _write(cache / "judgements" / release / f"{_sha('one')}.json", "{}")
+        _write(cache / "judgements" / release / ".abcd1234.part", "{")
+        _write(cache / "fresh" / release / "bias-float32-0", _sha("two"))
+    assert sorted(chosen(unused=True)) == [f"fresh/{'f' * 16}", f"judgements/{'f' * 16}"]
+
+
+def test_judgements_go_by_age_and_not_with_environments(cache: Path, chosen: Chosen) -> None:
+    for release, days in (("a" * 16, 31), ("b" * 16, 1)):
+        folder = _write(cache / "judgements" / release / f"{_sha('one')}.json", "{}").parent
+        os.utime(folder, (time.time() - days * DAY,) * 2)
+    assert chosen(before=time.time() - 30 * DAY) == [f"judgements/{'a' * 16}"]
+    assert chosen(environments=frozenset({"numpy-1.0-cpu"})) == []
+    assert chosen(in_use=frozenset({"numpy-1.0-cpu"}), everything=True) == []
 
 
 def test_the_unpacked_wheels_go_with_an_environment_that_goes(cache: Path, chosen: Chosen) -> None:

@@ -114,7 +114,8 @@ class TestEveryFolder:
 
     def test_has_a_default_job_that_it_can_run(self, folder, entrypoint):
         found = framework(entrypoint(folder))
-        _, tasks = sys.modules["job"].parse_job((folder / "default-job.json").read_text())
+        job = sys.modules["job"]
+        _, tasks = job.parse_job(job.parse_document((folder / "default-job.json").read_text()))
         assert tasks
         for task in tasks:
             sys.modules["cell"].complete(task, found())

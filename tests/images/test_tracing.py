@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from runner import resources
 from runner.matrix import load
 from runner.plan import job, plan
 from runner.results.trace import TENSORS
@@ -17,18 +16,6 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "images"
 # Compiled steps whose fusion is known to change with what is asked of them; none other may.
 ALTERED = {"mazur/keras-3.15.1-jax/jit-float16"}
-# The newest of each framework in the default profile, in whose environment this machine may have it.
-ENVIRONMENTS = [
-    "numpy-2.4.6-cpu",
-    "torch-2.13.0-cpu",
-    "torch-2.13.0-inductor",
-    "tensorflow-2.15.1-cpu",
-    "tensorflow-2.21.0-cpu",
-    "jax-0.10.2-cpu",
-    "keras-3.15.1-tensorflow",
-    "keras-3.15.1-jax",
-    "keras-3.15.1-torch",
-]
 
 
 def run(python, entrypoint, document):
@@ -147,23 +134,8 @@ def test_every_option_that_was_used_is_told(numpy_told):
     assert numpy_told["sequential in_out mean rolled 0"]["options"]["activation"] == "exp"
 
 
-def interpreter(name):
-    """Return the Python of an environment that this machine has, or skip."""
-    found = [each for each in (resources.cache() / "environments").glob(f"{name}-*") if _is(each.name, name)]
-    pythons = [each / "bin" / "python" for each in sorted(found)]
-    there = [each for each in pythons if each.exists()]
-    if not there:
-        pytest.skip(f"this machine has no environment {name}: repromatrix build --engine process --select {name}")
-    return there[0]
-
-
-def _is(folder, name):
-    return len(folder) == len(name) + 25  # a dash and the digest; longer: another Python
-
-
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_traced_cells_keep_their_bits_in_every_framework(name):
-    python, matrix = interpreter(name), load(ROOT / "matrix.yaml")
+def test_traced_cells_keep_their_bits_in_every_framework(environment_name, interpreter):
+    name, python, matrix = environment_name, interpreter(environment_name), load(ROOT / "matrix.yaml")
     cells = plan(matrix, profile="nightly", select=(f"*/{name}/*", "!*+*")).cells
     told = run(python, IMAGES / cells[0].environment.framework / "entrypoint.py", both(json.loads(job(cells))))
     assert len(told) == 2 * len(cells)
