@@ -1,0 +1,164 @@
+"""From a trace to the operations of its steps: what each took gives what it gave."""
+
+import dataclasses
+
+import pytest
+
+from runner.operations import text, wiring
+from runner.operations.catalogue import GIVEN, NEW_OUTPUT_WEIGHTS, OWN_SIGMOID, PLACES, PRIMITIVES
+from runner.operations.form import Constants
+from runner.operations.forms import forms
+from runner.results.record import Description, Trajectory
+from runner.results.trace import TENSORS, Trace
+
+DTYPE = "float32"
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Three inputs, two hidden units, one output: no two shapes are the same."""
+
+    input: tuple[str, ...] = ("0.05", "0.10", "-0.7")
+    target: tuple[str, ...] = ("0.99",)
+    hidden_weights: tuple[tuple[str, ...], ...] = (("0.15", "0.20", "0.3"), ("0.25", "0.30", "-0.1"))
+    output_weights: tuple[tuple[str, ...], ...] = (("0.40", "0.45"),)
+    hidden_bias: str = "0.35"
+    output_bias: str = "0.60"
+    learning_rate: str = "0.3"
+
+
+WORK = Work()
+SETUP = wiring.Setup(workload=WORK, options={"update": "parallel"}, dtype=DTYPE)
+SEQUENTIAL = wiring.Setup(workload=WORK, options={"update": "sequential"}, dtype=DTYPE)
+
+
+def run(primitive, inputs):
+    """An operation as some environment computes it, laid flat."""
+    found = forms(primitive, DTYPE)[0].evaluate(text.stacked([inputs]), DTYPE, Constants(learning_rate=0.3))
+    return [float(each) for each in found.reshape(-1)]
+
+
+def step(sample, setup):
+    """What `step` gives for a sample; written out by hand, so that it shares no wiring with the code."""
+    x, t = (wiring._values(each, DTYPE) for each in (WORK.input, WORK.target))
+    b1, b2 = (wiring._values([each] * count, DTYPE) for each, count in ((WORK.hidden_bias, 2), (WORK.output_bias, 1)))
+    w1, w2 = sample["hidden_weights"], sample["output_weights"]
+    out = {}
+
+    def put(place, primitive, **inputs):
+        out[place] = run(primitive, inputs)
+        return sample.get(place, out[place]) if place in GIVEN else out[place]
+
+    def rows(flat, width):
+        return [flat[start : start + width] for start in range(0, len(flat), width)]
+
+    z1 = put("hidden_pre", "bias", p=put("hidden_product", "product", W=w1, v=x), b=b1)
+    h = put("hidden", "sigmoid", z=z1)
+    z2 = put("output_pre", "bias", p=put("output_product", "product", W=w2, v=h), b=b2)
+    o = put("output", "sigmoid", z=z2)
+    put("loss", "loss", o=o, t=t)
+    d2 = put("output_delta", "sigmoid_gradient", z=z2, a=o, e=put("output_error", "error", o=o, t=t))
+    g2 = put("grad_output_weights", "outer", d=d2, v=h)
+    new = put("output_weights", "update", W=w2, g=g2 if isinstance(g2[0], list) else rows(g2, 2))
+    seen = sample.get(NEW_OUTPUT_WEIGHTS, rows(new, 2)) if setup is SEQUENTIAL else w2
+    e1 = put("hidden_error", "back", W=seen, d=d2)
+    g1 = put("grad_hidden_weights", "outer", d=put("hidden_delta", "sigmoid_gradient", z=z1, a=h, e=e1), v=x)
+    put("hidden_weights", "update", W=w1, g=g1 if isinstance(g1[0], list) else rows(g1, 3))
+    return {place: [each.hex() for each in out[place]] for place in PLACES}
+
+
+def trained(setup, steps=3):
+    """A trace of a few steps."""
+    weights = [[wiring._values(row, DTYPE) for row in each] for each in (WORK.hidden_weights, WORK.output_weights)]
+    found = []
+    for _ in range(steps):
+        out = step({"hidden_weights": weights[0], "output_weights": weights[1]}, setup)
+        found.append(out)
+        weights = [text.rows(out["hidden_weights"], (2, 3)), text.rows(out["output_weights"], (1, 2))]
+    cell = Description(
+        id="c", workload="w", framework="f", version="1", flavour="cpu", python="3.11", environment="e", variant="v",
+        dtype=DTYPE, options=(), device="cpu", settings="default", steps=steps,
+    )  # fmt: skip
+    last = [tuple(tuple(each.hex() for each in row) for row in layer) for layer in weights]
+    trajectory = Trajectory(
+        losses=tuple(out["loss"][0] for out in found), predictions=(), hidden_weights=last[0], output_weights=last[1]
+    )
+    tensors = tuple((name, tuple(tuple(out[name]) for out in found)) for name in TENSORS)
+    return Trace(cell=cell, key="k", trajectory=trajectory, tensors=tensors, untraced=())
+
+
+def without(trace, *names):
+    return dataclasses.replace(trace, tensors=tuple(each for each in trace.tensors if each[0] not in names))
+
+
+@pytest.mark.parametrize("setup", [SETUP, SEQUENTIAL], ids=["parallel", "sequential"])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_step_of_a_trace_gives_that_step_again(setup, number):
+    trace = trained(setup)
+    out = step(wiring.step_sample(trace, number, WORK), setup)
+    assert {name: tuple(out[name]) for name in TENSORS} == {name: each[number - 1] for name, each in trace.tensors}
+
+
+@pytest.mark.parametrize("setup", [SETUP, SEQUENTIAL], ids=["parallel", "sequential"])
+@pytest.mark.parametrize("left_out", [(), ("hidden_pre", "output_pre"), ("output", "grad_output_weights")])
+@pytest.mark.parametrize("place", PLACES)
+def test_what_a_place_took_gives_what_it_gave(place, left_out, setup):
+    # A foreign trace: its tensors are not those that this environment would have computed.
+    other = wiring.Setup(workload=WORK, options={}, dtype=DTYPE)
+    sample = wiring.step_sample(without(trained(other), *left_out), 2, WORK)
+    sample = {name: _moved(tensor) if name in GIVEN else tensor for name, tensor in sample.items()}
+    out = step(sample, setup)
+    inputs = wiring.inputs_at(place, sample, out, setup)
+    assert inputs is not None
+    primitive = PLACES[place].primitive
+    assert set(inputs) - {OWN_SIGMOID} == set(PRIMITIVES[primitive])
+    assert [each.hex() for each in run(primitive, inputs)] == out[place]
+
+
+def _moved(tensor):
+    return [_moved(each) for each in tensor] if isinstance(tensor, list) else tensor * 1.25
+
+
+def test_the_hidden_gradient_sees_the_new_weights_only_in_a_sequential_update():
+    sample = wiring.step_sample(trained(SETUP), 2, WORK)
+    out = step(sample, SETUP)
+    assert wiring.inputs_at("hidden_error", sample, out, SETUP)["W"] == sample["output_weights"]
+    assert wiring.inputs_at("hidden_error", sample, out, SEQUENTIAL)["W"] == sample[NEW_OUTPUT_WEIGHTS]
+    assert sample["output_weights"] != sample[NEW_OUTPUT_WEIGHTS]
+    del sample[NEW_OUTPUT_WEIGHTS]
+    own = text.rows(out["output_weights"], (1, 2))
+    assert wiring.inputs_at("hidden_error", sample, out, SEQUENTIAL)["W"] == own
+
+
+def test_an_environments_own_sigmoid_comes_with_the_inputs_of_its_gradient():
+    sample = wiring.step_sample(trained(SETUP), 2, WORK)
+    sample["hidden"] = _moved(sample["hidden"])
+    out = step(sample, SETUP)
+    inputs = wiring.inputs_at("hidden_delta", sample, out, SETUP)
+    assert inputs["a"] == sample["hidden"]
+    assert inputs[OWN_SIGMOID] == text.flat(out["hidden"]) != inputs["a"]
+
+
+def test_inputs_that_nobody_knows_are_none():
+    sample = wiring.step_sample(without(trained(SETUP), "hidden_pre"), 2, WORK)
+    out = step(sample, SETUP)
+    del out["hidden_pre"], out["output_product"]
+    assert wiring.inputs_at("hidden", sample, out, SETUP) is None
+    assert wiring.inputs_at("output_pre", sample, out, SETUP) is None
+    assert wiring.inputs_at("output", sample, out, SETUP) is not None
+
+
+@pytest.mark.parametrize("number", [0, 4, -1])
+def test_a_step_that_the_trace_has_not_is_refused(number):
+    with pytest.raises(IndexError, match=f"no step {number}"):
+        wiring.step_sample(trained(SETUP), number, WORK)
+
+
+def test_the_first_step_starts_from_the_workload_as_entrypoints_read_it():
+    sample = wiring.step_sample(trained(SETUP), 1, WORK)
+    assert sample["output_weights"] == [[0.4000000059604645, 0.44999998807907104]]
+
+
+def test_every_place_computes_a_primitive_with_its_own_inputs():
+    for place in PLACES.values():
+        assert tuple(place.inputs) == PRIMITIVES[place.primitive]
