@@ -4,7 +4,7 @@ The only owner of the cell id's form: WORKLOAD/ENVIRONMENT/VARIANT[@DEVICE][+SET
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -38,6 +38,31 @@ class Cell:
     def steps(self) -> int:
         """Number of updates; the trajectory has as many losses."""
         return self.variant.steps or self.workload.steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One operation of a cell on inputs of its own: `step` on the tensors of a trace, or a primitive.
+
+    Attributes:
+        inputs: SHA-256 over the samples.
+        samples: an input's name -> its numbers as hexadecimal text in nested sequences, weights as `W[out][in]`.
+    """
+
+    cell: Cell
+    name: str
+    inputs: str
+    samples: Sequence[Mapping[str, Any]]
+
+    @property
+    def id(self) -> str:
+        """What it is called between the job and its answer."""
+        return f"{self.cell.id}:{self.name}:{self.inputs[:16]}"
+
+    @property
+    def device(self) -> str:
+        """The cell's device."""
+        return self.cell.device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,15 +249,22 @@ def job_entry(cell: Cell, *, trace: bool = False) -> dict[str, Any]:
     }
 
 
-def job(cells: Sequence[Cell], *, trace: bool = False) -> bytes:
-    """Return the job document for cells that share environment and settings, as canonical JSON."""
-    settings = cells[0].settings
-    variables = dict(cells[0].environment.variables) | dict(settings.variables)
-    document = {
+def job(asked: Sequence[Cell | Operation], *, trace: bool = False) -> bytes:
+    """Return the job document for what shares environment and settings, as canonical JSON."""
+    first = asked[0].cell if isinstance(asked[0], Operation) else asked[0]
+    settings = first.settings
+    variables = dict(first.environment.variables) | dict(settings.variables)
+    document: dict[str, Any] = {
         "format": 1,
         "settings": {"name": settings.name, "threads": settings.threads, "isa": settings.isa, "env": variables},
-        "cells": [job_entry(cell, trace=trace) for cell in cells],
+        "cells": [job_entry(each, trace=trace) for each in asked if isinstance(each, Cell)],
     }
+    operations = [each for each in asked if isinstance(each, Operation)]
+    if operations:
+        document["operations"] = [
+            job_entry(each.cell) | {"id": each.id, "operation": each.name, "samples": list(each.samples)}
+            for each in operations
+        ]
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -13,6 +13,7 @@ from runner.execute.run import Execution
 from runner.matrix import Matrix
 from runner.plan import Cell, plan
 from runner.results.record import Outcome, Record
+from runner.results.replay import PLACES
 from runner.results.store import Store
 
 CLEAN = Exit(code=0)
@@ -75,6 +76,52 @@ def everything_ok(cells: Sequence[Asked], loss: float = 0.5) -> Answer:
     return [fingerprint(), *middle, end(cells)], CLEAN
 
 
+def replayed(operation: Asked, changes: Mapping[tuple[str, int], str] | None = None, /, **more: Any) -> bytes:
+    """Return the line of an operation in the shape that its inputs ask for: quarters, and what a step was given.
+
+    `changes`: (place or primitive, sample) -> its first value.
+    """
+    work, name = operation["workload"], operation["operation"]
+    width, hidden, output = (len(work[each]) for each in ("input", "hidden_weights", "target"))
+    outputs: list[Any] = []
+    for sample in operation["samples"]:
+        if name == "step":
+            sizes = {place: hidden if "hidden" in place else output for place in PLACES} | {"loss": 1}
+            sizes |= {"grad_output_weights": output * hidden, "grad_hidden_weights": hidden * width}
+            sizes |= {"output_weights": output * hidden, "hidden_weights": hidden * width}
+            quarters = {place: [(0.25).hex()] * size for place, size in sizes.items()} | {"loss": [(0.5).hex()]}
+            outputs.append(quarters)
+        else:
+            rows = {"product": "W", "bias": "p", "sigmoid": "z", "error": "o", "sigmoid_gradient": "e"}
+            sizes = {"loss": 1} | {each: len(sample[key]) for each, key in rows.items() if key in sample}
+            if name == "outer":
+                sizes[name] = len(sample["d"]) * len(sample["v"])
+            if name in ("back", "update"):
+                sizes |= {"back": len(sample["W"][0]), "update": len(sample["W"]) * len(sample["W"][0])}
+            outputs.append([(0.25).hex()] * sizes[name])
+    for (changed, place), value in (changes or {}).items():
+        if name == "step" and changed in PLACES:
+            outputs[place][changed][0] = value
+        elif name == changed:
+            outputs[place][0] = value
+    content = {
+        "line": "operation",
+        "id": operation["id"],
+        "operation": name,
+        "outcome": "ok",
+        "reason": None,
+        "dtype": operation["variant"]["dtype"],
+        "options": {"update": "parallel"} | operation["variant"]["options"],
+        "outputs": outputs,
+    }
+    return line(**(content | more))
+
+
+def everything_replayed(operations: Sequence[Asked]) -> Answer:
+    middle = [each for operation in operations for each in (start(operation), replayed(operation))]
+    return [fingerprint(), *middle, line(line="end", cells=0, operations=len(operations))], CLEAN
+
+
 class FakeRun:
     def __init__(self, engine: "FakeEngine", answer: Answer) -> None:
         self._engine = engine
@@ -95,12 +142,17 @@ class FakeRun:
 
 
 class FakeEngine:
-    """The protocol of runner/engines/base.py. `answer(cells, number)` says what a run prints and how it ends."""
+    """The protocol of runner/engines/base.py. `answer(cells, number)` says what a run prints and how it ends.
+
+    `operate(operations)` says it of a run that is asked for operations.
+    """
 
     name = "process"
 
     def __init__(self) -> None:
         self.answer: Callable[[list[Asked], int], Answer] = lambda cells, _: everything_ok(cells)
+        self.operate: Callable[[list[Asked]], Answer] = everything_replayed
+        self.operations: list[list[Asked]] = []
         self.broken: set[str] = set()
         self.there: set[str] = set()
         self.built: list[str] = []
@@ -132,17 +184,22 @@ class FakeEngine:
         self, built: Built, *, stdin: bytes, limits: RunLimits, variables: Mapping[str, str], gpu: bool, log: Path
     ) -> Iterator[FakeRun]:
         assert not variables
-        cells = json.loads(stdin)["cells"]
+        job = json.loads(stdin)
+        cells, operations = job["cells"], job.get("operations", [])
+        assert not (cells and operations)
         with self._lock:
             number = len(self.runs)
-            self.runs.append([cell["id"] for cell in cells])
+            if operations:
+                self.operations.append(operations)
+            else:
+                self.runs.append([cell["id"] for cell in cells])
             self.limits.append(limits)
             self.gpus.append(gpu)
             self.open += 1
         with log.open("a") as stream:
             stream.write(f"{built.reference} says\n")
         try:
-            yield FakeRun(self, self.answer(cells, number))
+            yield FakeRun(self, self.operate(operations) if operations else self.answer(cells, number))
         finally:
             with self._lock:
                 self.open -= 1

@@ -12,7 +12,7 @@ from typing import Any
 from runner.engines.base import Built, Engine, Exit, Run, RunLimits
 from runner.errors import EnvironmentFailedError
 from runner.execute.lines import BadLineError, End, Fingerprint, Finished, Started, parse
-from runner.plan import Cell, job
+from runner.plan import Cell, Operation, job
 from runner.results.record import Outcome
 
 _TAIL = 4096
@@ -56,8 +56,11 @@ class _Place:
     trace: bool
 
 
+Asked = Cell | Operation
+
+
 def run_batch(
-    cells: Sequence[Cell],
+    cells: Sequence[Asked],
     *,
     result: BatchResult,
     engine: Engine,
@@ -69,7 +72,8 @@ def run_batch(
 ) -> None:
     """Run cells that share environment and settings, once each; `done` hears of every cell when it is in `result`.
 
-    Every cell ends up there: what no process finished is `failed` or `timed_out`, with the reason.
+    Operations of cells run as cells do. Each ends up there: what no process finished is `failed` or `timed_out`, with
+    the reason.
 
     Raises:
         NoEngineError: the engine itself is gone.
@@ -90,7 +94,7 @@ def run_batch(
             done(failed)
 
 
-def _attempt(cells: Sequence[Cell], result: BatchResult, place: _Place) -> _Failure | None:
+def _attempt(cells: Sequence[Asked], result: BatchResult, place: _Place) -> _Failure | None:
     """Run one process over the cells; None if each of them finished."""
     limits = place.limits
     begin = 0
@@ -115,7 +119,7 @@ def _attempt(cells: Sequence[Cell], result: BatchResult, place: _Place) -> _Fail
     return _Failure(outcome=outcome, reason=_explain(ending, limits, place.log, begin))
 
 
-def _read(run: Run, cells: Sequence[Cell], result: BatchResult, place: _Place) -> None:
+def _read(run: Run, cells: Sequence[Asked], result: BatchResult, place: _Place) -> None:
     """Keep what the process prints.
 
     Raises:

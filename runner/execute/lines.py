@@ -1,10 +1,11 @@
 """The lines that an entrypoint prints, parsed at the border: bytes in, frozen values out, or `BadLineError`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.plan import Cell
+from runner.execute.answers import outputs_of
+from runner.plan import Cell, Operation
 from runner.results import document as documents
 from runner.results.record import Outcome, Trajectory, exact
 from runner.results.trace import Steps, tensors_of, untraced_of
@@ -30,12 +31,13 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A cell ended: `ok` with a trajectory, or another outcome with a reason.
+    """A cell or an operation ended: `ok` with a trajectory or with outputs, or another outcome with a reason.
 
     Attributes:
         options: every option of the entrypoint with the value that it used, sorted.
         tensors: what a traced cell computed on the way; None unless it was traced.
         untraced: the tensors that it could not tell, with the reasons.
+        outputs: what an operation gave, name -> its values for each sample; None unless it is one.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Finished:
     options: tuple[tuple[str, str], ...] = ()
     tensors: tuple[tuple[str, Steps], ...] | None = None
     untraced: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[tuple[str, Steps], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +58,11 @@ class End:
 Line = Fingerprint | Started | Finished | End
 
 
-def parse(line: bytes, cells: dict[str, Cell]) -> Line:
-    """Read one line; `cells` are those of the job, by id.
+def parse(line: bytes, asked: Mapping[str, Cell | Operation]) -> Line:
+    """Read one line; `asked` are the cells and operations of the job, by id.
 
     Raises:
-        BadLineError: not JSON, an unknown kind, a cell that was not asked for, or a damaged result.
+        BadLineError: not JSON, an unknown kind, what was not asked for, or a damaged result.
     """
     try:
         document = documents.read(line)
@@ -67,15 +70,39 @@ def parse(line: bytes, cells: dict[str, Cell]) -> Line:
             case "fingerprint":
                 return Fingerprint(content=dict(document["fingerprint"]))
             case "start":
-                return Started(id=cells[document["id"]].id)
-            case "cell":
-                return _finished(document, cells[document["id"]])
+                return Started(id=asked[document["id"]].id)
+            case "cell" | "operation" as kind:
+                return _result(kind, document, asked[document["id"]])
             case "end":
                 return End()
             case other:
                 raise BadLineError(f"an unknown kind of line: {other!r}")
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BadLineError(f"not a line of the contract ({error}): {line[:80]!r}") from error
+
+
+def _result(kind: str, document: dict[str, Any], asked: Cell | Operation) -> Finished:
+    if isinstance(asked, Operation) != (kind == "operation"):
+        raise BadLineError(f"a line of the kind {kind} for {asked.id}")
+    return _answered(document, asked) if isinstance(asked, Operation) else _finished(document, asked)
+
+
+def _answered(document: dict[str, Any], asked: Operation) -> Finished:
+    outcome, dtype = Outcome(document["outcome"]), asked.cell.variant.dtype
+    if document["operation"] != asked.name:
+        raise BadLineError(f"{asked.id} answers as {document['operation']!r}")
+    if outcome is not Outcome.OK:
+        return Finished(id=asked.id, outcome=outcome, reason=str(document["reason"])[:2000], trajectory=None)
+    if document["dtype"] != dtype:
+        raise BadLineError(f"{asked.id} answers in {document['dtype']}, asked for {dtype}")
+    return Finished(
+        id=asked.id,
+        outcome=outcome,
+        reason=None,
+        trajectory=None,
+        options=_options(document.get("options", {})),
+        outputs=outputs_of(document["outputs"], asked),
+    )
 
 
 def _finished(document: dict[str, Any], cell: Cell) -> Finished:

@@ -124,9 +124,9 @@ class Execution:
         self._made = 0
         self._keeping = Lock()
 
-    def run(self, cells: Sequence[Cell]) -> Summary:
-        """Give every cell a record: from the store, or by running it."""
-        todo = [cell for cell in cells if not self._answered(cell)]
+    def run(self, cells: Sequence[Cell], *, retry: bool = True) -> Summary:
+        """Give every cell a record: from the store, or by running it; with `retry` also one that failed last time."""
+        todo = [cell for cell in cells if not self._answered(cell, retry=retry)]
         batches = batches_of(todo)
         with using(batch.environment.name for batch in batches):
             self._require_space(batches)
@@ -144,7 +144,7 @@ class Execution:
             broken=tuple(self._broken.items()),
         )
 
-    def _answered(self, cell: Cell) -> bool:
+    def _answered(self, cell: Cell, *, retry: bool) -> bool:
         """Whether the cell needs no process: it is in the store, cannot run here, or its environment is broken."""
         if cell.device != "cpu" and not host.nvidia_devices():
             self._keep(unrun(cell, Outcome.SKIPPED, "no NVIDIA device on this machine"), cached=False)
@@ -166,7 +166,7 @@ class Execution:
         except ResultsError as error:
             self.listener.unreadable(cell.id, error)
             return False
-        if found is None or found.outcome not in _ANSWERS:
+        if found is None or found.outcome not in (_ANSWERS if retry else {*_ANSWERS, Outcome.FAILED}):
             return False
         self._records[cell.id] = found
         self.listener.record(found, cached=True)

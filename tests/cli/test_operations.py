@@ -1,0 +1,224 @@
+"""`operations`: every primitive on fresh inputs, kept and told as a table; and what is replayed for a pair."""
+
+import json
+import math
+
+import jsonschema
+import pytest
+
+from runner import resources
+from runner.cli.anatomies import anatomies, to_replay
+from runner.cli.anatomy import document, plain
+from runner.cli.judgements import Judgements
+from runner.compare.arithmetic import Arithmetic
+from runner.execute.study import Pair
+from runner.hybrids import NotTestable
+from runner.images.options import vocabulary
+from runner.interventions import Interventions
+from runner.operations.catalogue import PRIMITIVES
+from runner.plan import universe
+from runner.results.store import Store
+from tests import fakes as say
+from tests.simulated import Environment, install, nudged
+
+NUMPY, SINGLE = "tiny/numpy-2.0-cpu/parallel", "tiny/numpy-2.0-cpu/parallel-float32"
+OLD = "tiny/numpy-1.0-cpu/parallel"
+TORCH = "tiny/torch-3.0-cuda/auto"
+B_NUDGED = {NUMPY: Environment(changes={"sigmoid": nudged})}
+
+
+def simulated(command, environment: Environment) -> None:
+    command.engine.operate = lambda asked: ([environment.operate(each) for each in asked], say.CLEAN)
+
+
+def entries(command, *arguments: str):
+    said = command("operations", *arguments, "--jobs", "1", "--json")
+    return said, json.loads(said.out)
+
+
+@pytest.fixture
+def double(command):
+    """The command in a matrix whose NumPy has one dtype, as the simulated environment."""
+    text = (command.folder / "matrix.yaml").read_text()
+    (command.folder / "matrix.yaml").write_text(text.replace("dtypes: [float64, float32]", "dtypes: [float64]"))
+    simulated(command, Environment())
+    return command
+
+
+def test_every_primitive_of_an_environment_is_judged_on_fresh_inputs(double) -> None:
+    said, found = entries(double, "numpy-2.0-cpu")
+    assert said.code == 0
+    assert [each["primitive"] for each in found] == list(PRIMITIVES)
+    hows = {each["primitive"]: each["how"] for each in found}
+    assert all(how["values"] >= 2048 and how["worst"] is not None for how in hows.values())
+    assert hows["bias"]["forms"] == ["sum"]
+    assert (hows["bias"]["correct"], hows["bias"]["worst"] <= 0.5) == (2048, True)
+
+
+def test_the_table_tells_forms_counts_and_distances(double) -> None:
+    simulated(double, Environment(changes={"sigmoid": nudged}))
+    said = double("operations", "numpy-2.0-cpu", "--jobs", "1")
+    rows = {line.split()[2]: line.split() for line in said.out.splitlines()}
+    told = ["numpy-2.0-cpu", "float64", "bias", "all", "2048/2048", "0.5", "sum", "(all", "2048", "values)"]
+    assert rows["bias"] == told
+    assert {"none", "nearest", "agrees"} <= set(rows["sigmoid"])
+
+
+def test_variants_that_compute_an_operation_in_the_same_way_share_a_row(command) -> None:
+    command.engine.operate = lambda asked: (
+        [Environment(changes={"sigmoid": nudged} if "manual" in each["id"] else {}).operate(each) for each in asked],
+        say.CLEAN,
+    )
+    matrix = command.folder / "matrix.yaml"
+    matrix.write_text(matrix.read_text().replace("auto: {dtypes: [float32]", "auto: {dtypes: [float64]"))
+    out = command("operations", "torch-3.0-cuda", "--jobs", "1").out
+    rows = [line.split()[2:5] for line in out.splitlines()]
+    assert [row[1] for row in rows if row[0] == "bias"] == ["all"]
+    assert len([row for row in rows if row[0] == "sigmoid"]) == 2
+
+
+def test_it_is_kept_and_not_run_again(double) -> None:
+    _, first = entries(double, "numpy-2.0-cpu")
+    assert len(double.engine.operations) == 1
+    assert entries(double, "numpy-2.0-cpu")[1] == first
+    assert len(double.engine.operations) == 1
+    (listing,) = Store(double.folder / "results").read_studies().catalogue
+    assert (listing.environment, len(listing.fresh)) == ("numpy-2.0-cpu", len(PRIMITIVES))
+
+
+def test_no_environment_named_means_those_of_the_profile(double) -> None:
+    _, found = entries(double)
+    assert {each["cell"]["environment"] for each in found} == {"numpy-1.0-cpu", "numpy-2.0-cpu"}
+
+
+def test_every_gradient_and_activation_of_a_framework_is_listed_in_every_dtype(command) -> None:
+    entries(command, "torch-3.0-cuda")
+    (asked,) = command.engine.operations
+    defaults = {"gradient": "auto", "activation": "native", "compile": "eager"}
+    options = [defaults | each["variant"]["options"] for each in asked]
+    found = {(each["gradient"], each["activation"], each["compile"]) for each in options}
+    assert found == {(g, a, "eager") for g in ("auto", "manual") for a in ("native", "exp")}
+    assert len(asked) == len(found) * len(PRIMITIVES)
+    assert {each["device"] for each in asked} == {"cpu"}
+
+
+def test_what_an_environment_cannot_do_is_told_and_is_an_exit_code(double) -> None:
+    simulated(double, Environment(unavailable=("back",)))
+    said = double("operations", "numpy-2.0-cpu", "--jobs", "1")
+    assert said.code == 5
+    assert "unavailable: not alone" in said.out
+
+
+def test_an_unknown_environment_is_named_with_the_nearest(double) -> None:
+    said = double("operations", "numpy-2.1-cpu")
+    assert said.code == 2
+    assert "no environment 'numpy-2.1-cpu'" in said.err
+    assert "numpy-2.0-cpu" in said.err
+
+
+def interventions(bench, a: str, b: str) -> Interventions:
+    cells = {each.id: each for each in universe(bench.matrix)}
+    return Interventions(bench.matrix, vocabulary(["numpy", "torch"]), cells[a], cells[b])
+
+
+def test_cells_that_differ_in_their_environment_alone_are_replayed_themselves(bench) -> None:
+    found = to_replay(interventions(bench, OLD, NUMPY))
+    assert isinstance(found, Pair)
+    assert (found.left.id, found.right.id) == (OLD, NUMPY)
+
+
+def test_of_two_frameworks_one_cell_takes_the_options_and_the_dtype_of_the_other(bench) -> None:
+    found = to_replay(interventions(bench, NUMPY, TORCH))
+    assert isinstance(found, Pair)
+    assert (found.a, found.b) == (NUMPY, TORCH)
+    assert found.left.id == NUMPY  # NumPy has no automatic gradient, so PyTorch takes what NumPy has
+    assert found.right.environment.framework == "torch"
+    assert found.right.variant.dtype == "float64"
+    assert dict(found.right.variant.options)["gradient"] == "manual"
+
+
+def test_two_dtypes_of_one_environment_have_no_inputs_in_common(bench) -> None:
+    found = to_replay(interventions(bench, NUMPY, SINGLE))
+    assert isinstance(found, NotTestable)
+    assert found.reason == "float64 against float32: no input of one is an input of the other"
+
+
+def test_anatomies_are_kept_as_studies_with_reasons_where_nothing_was_replayed(bench) -> None:
+    install(bench, {NUMPY: Environment(changes={"sigmoid": nudged})})
+    found = anatomies(bench.execution(), [interventions(bench, OLD, NUMPY), interventions(bench, NUMPY, SINGLE)])
+    assert [(each.a, each.b, each.reason is None) for each in found] == [(OLD, NUMPY, True), (NUMPY, SINGLE, False)]
+    assert document(found[0])["sentence"] == "sigmoid gives other bits (at hidden, output)"
+    assert [(each.a, each.b) for each in bench.store.read_studies().pairs] == [(OLD, NUMPY), (NUMPY, SINGLE)]
+    json.dumps([document(each) for each in found], allow_nan=False)
+
+
+def test_a_judgement_is_kept_for_the_next_process_and_made_again_where_it_is_damaged(tmp_path) -> None:
+    one = Arithmetic(primitive="bias", dtype="float64", values=2, forms=("sum",), tried=1, nearest=None, agreeing=2)
+    Judgements(tmp_path)["k"] = one
+    kept = Judgements(tmp_path)
+    assert (kept["k"], list(kept), len(kept)) == (one, ["k"], 1)
+    next(tmp_path.rglob("k.json")).write_text('{"values": 2')
+    assert "k" not in kept
+    kept["k"] = one
+    del kept["k"]
+    with pytest.raises(KeyError):
+        kept["k"]
+
+
+def explained(command, *arguments: str):
+    command.engine.answer = lambda cells, _: ([B_NUDGED.get(e["id"], Environment()).train(e) for e in cells], say.CLEAN)
+    command.engine.operate = lambda asked: (
+        [B_NUDGED.get(each["id"].split(":")[0], Environment()).operate(each) for each in asked],
+        say.CLEAN,
+    )
+    return command("explain", OLD, NUMPY, "--jobs", "1", *arguments)
+
+
+def test_explain_tells_the_operations_of_a_pair_below_its_ledger(command) -> None:
+    said = explained(command)
+    ledger, operations = said.out.split("operations on equal inputs (float64): ")
+    assert "The difference is" in ledger
+    assert operations.startswith("sigmoid gives other bits (at hidden, output)\n")
+
+
+def test_explain_as_json_holds_the_anatomy_and_is_what_the_schema_says(command) -> None:
+    schema = json.loads(resources.schema("explanation").read_text())
+    found = json.loads(explained(command, "--json").out)
+    jsonschema.validate(found, schema, cls=jsonschema.Draft202012Validator)
+    assert found["operations"]["places"][2]["example"]["a"]["ulps"] < 2
+
+
+def test_without_operations_none_are_asked_for(command) -> None:
+    found = json.loads(explained(command, "--json", "--no-operations").out)
+    assert found["operations"] is None
+    assert command.engine.operations == []
+
+
+def test_equal_cells_need_no_replay(command) -> None:
+    simulated(command, Environment())
+    command.engine.answer = lambda cells, _: ([Environment().train(each) for each in cells], say.CLEAN)
+    said = command("explain", OLD, NUMPY, "--jobs", "1", "--json")
+    assert json.loads(said.out)["operations"] is None
+    assert command.engine.operations == []
+
+
+def test_an_unchanged_pair_is_explained_from_what_is_kept(command) -> None:
+    first = explained(command).out
+    runs, operations = len(command.engine.runs), len(command.engine.operations)
+    assert explained(command).out == first
+    assert (len(command.engine.runs), len(command.engine.operations)) == (runs, operations)
+
+
+def test_a_distance_that_is_not_finite_is_text_in_json() -> None:
+    found = Arithmetic(
+        primitive="bias",
+        dtype="float16",
+        values=1,
+        forms=(),
+        tried=1,
+        nearest="sum",
+        agreeing=0,
+        correct=0,
+        worst=math.inf,
+    )
+    assert json.loads(json.dumps(plain(found), allow_nan=False))["worst"] == "inf"

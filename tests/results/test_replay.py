@@ -1,0 +1,186 @@
+"""Replays and studies survive being written and read; what is damaged or too new is refused by name."""
+
+import json
+import struct
+from dataclasses import replace
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner import resources
+from runner.errors import ResultsError
+from runner.operations import catalogue
+from runner.results import replay as replays
+from runner.results import studies
+from runner.results.packed import pack, unpack
+from runner.results.record import Outcome
+from runner.results.replay import PLACES, Origin, Replay, decode, digest, encode, sample
+from runner.results.store import Store
+from runner.results.studies import End, Listing, Studies, Study
+from tests.results.conftest import CELL
+
+HALF = (0.5).hex()
+PAIR = sample({"p": [0.5, 0.25], "b": [1.0, 1.0]})
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+
+
+def a_replay(**changes) -> Replay:
+    """The bias of the small cell on one recorded input."""
+    found = Replay(
+        cell=CELL,
+        key="d4" * 32,
+        operation="bias",
+        inputs=digest([PAIR]),
+        learning_rate="0.5",
+        trace=None,
+        origins=(Origin(cell=CELL.id, place="hidden_pre", step=1),),
+        samples=(PAIR,),
+        seed=None,
+        outcome=Outcome.OK,
+        reason=None,
+        options=(("gradient", "manual"),),
+        outputs=(("bias", ((HALF, "-0x0.0p+0"),)),),
+    )
+    return replace(found, **changes)
+
+
+FRESH = a_replay(origins=(), samples=(), seed=0, outputs=(("bias", ((HALF, "nan"), (HALF, "-inf"))),))
+STEP = a_replay(
+    operation="step",
+    origins=(),
+    samples=(),
+    trace=(CELL.id, "e5" * 32),
+    outputs=tuple((place, ((HALF,), ("inf",))) for place in PLACES),
+)
+FAILED = a_replay(outcome=Outcome.FAILED, reason="a crash", outputs=())
+EVERY = {"recorded": a_replay(), "fresh": FRESH, "step": STEP, "failed": FAILED}
+
+
+@pytest.mark.parametrize("each", EVERY.values(), ids=EVERY)
+def test_what_is_written_is_read_back_and_is_what_the_schema_says(each: Replay) -> None:
+    assert decode(encode(each), "somewhere") == each
+    jsonschema.validate(json.loads(encode(each)), json.loads(resources.schema("replay").read_text()))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(data=st.data())
+def test_packed_values_are_exact_in_every_dtype(dtype: str, data: st.DataObject) -> None:
+    width = {"float64": 64, "float32": 32}.get(dtype, 16)
+    patterns = data.draw(st.lists(st.integers(0, 2**width - 1), max_size=5))
+    codes = {"float64": ("<Q", "<d"), "float32": ("<I", "<f"), "float16": ("<H", "<e"), "bfloat16": ("<I", "<f")}
+    shift = 16 if dtype == "bfloat16" else 0
+    values = [struct.unpack(codes[dtype][1], struct.pack(codes[dtype][0], each << shift))[0] for each in patterns]
+    texts = tuple(float(each).hex() for each in values)
+    assert unpack(pack(texts, dtype), dtype) == texts
+
+
+@pytest.mark.parametrize(("text", "dtype"), [(2.0**-30 + 1, "float32"), (1e30, "float16"), (1.01, "bfloat16")])
+def test_a_value_that_the_dtype_lacks_is_not_packed(text: float, dtype: str) -> None:
+    with pytest.raises(ValueError, match=f"not all values are {dtype}"):
+        pack([text.hex()], dtype)
+
+
+def test_thousands_of_fresh_values_are_small() -> None:
+    many = replace(FRESH, outputs=(("bias", tuple(((1.0 + i / 1024).hex(),) * 2 for i in range(1024))),))
+    assert len(encode(many)) < 2048 * 8 * 4 / 3 + 1500
+    assert decode(encode(many), "x") == many
+
+
+def test_equal_inputs_have_equal_digests_whatever_wrote_the_numbers() -> None:
+    assert digest([sample({"b": (1.0, 1.0), "p": [HALF, (0.25).hex()]})]) == digest([PAIR])
+    assert digest([PAIR, PAIR]) != digest([PAIR])
+
+
+def test_the_places_are_those_of_the_catalogue_and_in_its_order() -> None:
+    assert tuple(catalogue.PLACES) == PLACES
+
+
+def changed(each: Replay, **entries) -> bytes:
+    return json.dumps(json.loads(encode(each)) | entries).encode()
+
+
+DAMAGE = {
+    "inputs that are not those of the digest": changed(a_replay(), inputs="0" * 64),
+    "no inputs of any kind": changed(a_replay(), samples=[], origins=[]),
+    "inputs of two kinds": changed(a_replay(), seed=0),
+    "an origin too many": changed(a_replay(), origins=[["x", "hidden_pre", 1]] * 2),
+    "ok without outputs": changed(a_replay(), outputs={}),
+    "failed without a reason": changed(FAILED, reason=None),
+    "outputs of another operation": changed(a_replay(), outputs={"update": [[HALF]]}),
+    "an output too many": changed(a_replay(), outputs={"bias": [[HALF], [HALF]]}),
+    "decimals": changed(a_replay(), outputs={"bias": [["0.5"]]}),
+    "packed values in rows of nothing": changed(FRESH, outputs={"bias": {"width": 0, "bits": ""}}),
+    "packed values that end early": changed(FRESH, outputs={"bias": {"width": 1, "bits": "AAAA"}}),
+    "a step of recorded inputs": changed(a_replay(), operation="step"),
+    "places of unequal length": changed(STEP, outputs={"loss": [[HALF]], "output": [[HALF], [HALF]]}),
+    "half a file": encode(a_replay())[:90],
+    "a list": b"[]",
+}
+
+
+@pytest.mark.parametrize("data", DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_told_with_the_path(data: bytes) -> None:
+    with pytest.raises(ResultsError, match="not a readable replay") as caught:
+        decode(data, "results/replays/x.json")
+    assert caught.value.where == "results/replays/x.json"
+    assert "delete that file" in caught.value.hint
+
+
+def test_newer_formats_are_refused() -> None:
+    with pytest.raises(ResultsError, match="a replay of format 2, this release reads format 1"):
+        decode(changed(a_replay(), format=2), "x")
+    with pytest.raises(ResultsError, match="studies of format 2, this release reads format 1"):
+        studies.decode(json.dumps({"format": 2}).encode(), "x")
+
+
+def test_the_store_finds_a_replay_by_its_cell_and_key_and_no_other(tmp_path) -> None:
+    store = Store(tmp_path)
+    assert store.read_replay(CELL.id, "d4" * 32) is None
+    store.write_replay(a_replay())
+    assert store.read_replay(CELL.id, "d4" * 32) == a_replay()
+    store.replay_path("tiny/other/cell", "d4" * 32).parent.mkdir(parents=True)
+    store.replay_path("tiny/other/cell", "d4" * 32).write_bytes(encode(a_replay()))
+    with pytest.raises(ResultsError, match=f"holds the replay of {CELL.id}, not of tiny/other/cell"):
+        store.read_replay("tiny/other/cell", "d4" * 32)
+
+
+END = End(cell=CELL.id, record="1", trace="2", own="3", other="4", recorded=(("bias", "5"),), fresh=(("loss", "6"),))
+STUDY = Study(a="a", b="b", left=END, right=replace(END, cell="other"), reason=None)
+SILENT = Study(a="c", b="d", left=None, right=None, reason="two dtypes")
+STUDIES = Studies(pairs=(STUDY, SILENT), catalogue=(Listing(cell="c", environment="e", fresh=(("bias", "7"),)),))
+
+
+def test_studies_are_read_back_and_are_what_the_schema_says(tmp_path) -> None:
+    store = Store(tmp_path)
+    assert store.read_studies() == Studies()
+    store.write_studies(STUDIES)
+    assert store.read_studies() == STUDIES
+    jsonschema.validate(json.loads(studies.encode(STUDIES)), json.loads(resources.schema("studies").read_text()))
+
+
+def test_a_pair_and_a_cell_stand_once_the_newest_last_word() -> None:
+    newer = replace(SILENT, reason="no trace")
+    listed = Listing(cell="c", environment="e", fresh=())
+    found = STUDIES.with_pairs([newer]).with_catalogue([listed])
+    assert found == Studies(pairs=(STUDY, newer), catalogue=(listed,))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"pairs": [{"a": "a", "b": "b", "left": None, "right": None, "reason": None}], "catalogue": []},
+        {"pairs": [], "catalogue": [{"cell": 1, "environment": "e", "fresh": {}}]},
+        {"pairs": []},
+    ],
+)
+def test_damaged_studies_are_told_with_the_path(entry) -> None:
+    with pytest.raises(ResultsError, match="not a readable list of studies") as caught:
+        studies.decode(json.dumps({"format": 1} | entry).encode(), "results/studies.json")
+    assert caught.value.where == "results/studies.json"
+
+
+def test_a_testimony_is_whole_or_not_there(tmp_path) -> None:
+    assert Store(tmp_path).testimony(END) is None
+    assert replays.STEP == "step"
