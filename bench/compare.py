@@ -17,8 +17,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.results.manifest import Entry, Manifest
 from runner.results.record import Description, Outcome, Provenance, Record, Trajectory, encode
-from runner.results.store import Entry, Manifest, Store
+from runner.results.store import Store
 
 REPROMATRIX = str(Path(sys.executable).parent / "repromatrix")
 CURVE = (

@@ -15,6 +15,7 @@ from runner.images import clean, uses
 from runner.images.disk import in_words
 from runner.images.inventory import BASE_LABEL, Kind, Thing, in_cache, of_engine
 from runner.matrix import load
+from runner.operations.release import release
 
 _SECONDS = {"d": 86400, "h": 3600}
 
@@ -79,7 +80,7 @@ def _used(options: Namespace, held: tuple[Held, ...]) -> clean.Used:
     """Return what the matrix uses; to clean all, or by age, none need be there."""
     needed = options.profile or options.select or options.unused
     environments = load(options.matrix).environments if needed or options.matrix.is_file() else ()
-    return clean.used(environments, held)
+    return clean.used(environments, held, release())
 
 
 def _images(story: Story) -> DockerImages | None:

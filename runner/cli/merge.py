@@ -17,6 +17,8 @@ def run(options: Namespace) -> int:
     merged = merge(options.sources, Store(options.results), expected)
     for source in merged.unfinished:
         story.say(f"{'unfinished':<10} {source}: its run wrote no manifest")
+    for remark in merged.remarks:
+        story.say(f"{'remark':<10} {remark}")
     for cell_id in merged.missing:
         story.say(f"{'missing':<10} {cell_id}")
     members = {name for each in merged.manifest.ensembles for name in each.members}
@@ -24,8 +26,10 @@ def run(options: Namespace) -> int:
     count = sum(each.key is not None and each.id not in gone for each in merged.manifest.entries)
     story.say(f"{count} cells from {len(options.sources)} folders, {len(merged.missing)} missing ({options.results})")
     if options.json:
-        unfinished = [str(source) for source in merged.unfinished]
-        print(json.dumps({"cells": count, "missing": list(merged.missing), "unfinished": unfinished}))
+        unfinished, remarks = [str(source) for source in merged.unfinished], list(merged.remarks)
+        print(
+            json.dumps({"cells": count, "missing": list(merged.missing), "unfinished": unfinished, "remarks": remarks})
+        )
     return int(ExitCode.CELL_FAILED if merged.missing or merged.unfinished else ExitCode.OK)
 
 

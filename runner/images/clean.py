@@ -28,7 +28,7 @@ class Wish:
         everything: bases and unpacked wheels too.
         before: made earlier than that, in seconds since 1970.
         environments: what belongs to these, None for all.
-        unused: only what the matrix as it stands does not use.
+        unused: only what the matrix as it stands, and this release, do not use.
     """
 
     everything: bool = False
@@ -47,6 +47,7 @@ class Used:
         folders: environment -> the same of its virtual environment; empty where they cannot be told.
         wheels: environment -> SHA-256 of all files that its lock allows.
         complete: whether every lock could be read; if not, no wheel is called unused.
+        release: that of the operations, whose judgements and fresh inputs are looked up.
     """
 
     environments: frozenset[str]
@@ -54,6 +55,7 @@ class Used:
     folders: Mapping[str, frozenset[str]]
     wheels: Mapping[str, frozenset[str]]
     complete: bool
+    release: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +66,14 @@ class Choice:
     skipped: tuple[tuple[Thing, str], ...]
 
 
-def used(environments: Iterable[Environment], held: Sequence[Held]) -> Used:
-    """Return what all environments of the matrix use, and those locked on the fly; `held` are the engine's images."""
+def used(environments: Iterable[Environment], held: Sequence[Held], release: str) -> Used:
+    """Return what all environments of the matrix use, and those locked on the fly.
+
+    Args:
+        environments: all of the matrix.
+        held: the engine's images.
+        release: that of the operations.
+    """
     every = tuple(environments)
     read: dict[str, locks.Lock] = {}
     for each in every:
@@ -81,6 +89,7 @@ def used(environments: Iterable[Environment], held: Sequence[Held]) -> Used:
         folders={each.name: _tags(each, lock, _interpreters(each)) for each, lock in locked},
         wheels=wheels,
         complete=len(locked) == len(every),
+        release=release,
     )
 
 
@@ -142,6 +151,8 @@ def _unused(thing: Thing, used: Used) -> bool:
         return _other(thing, used, used.images if thing.kind is Kind.IMAGE else used.folders)
     if thing.kind in (Kind.STAGED, Kind.LOG):
         return thing.environment not in used.environments and not thing.environment.startswith("base-")
+    if thing.kind in (Kind.JUDGEMENTS, Kind.FRESH):
+        return thing.identity != used.release
     return thing.kind is Kind.LEFT
 
 
@@ -157,7 +168,7 @@ def _in_use(thing: Thing, used: Used, in_use: Collection[str]) -> str:
     """Return who uses a thing, empty if nobody does."""
     if not in_use:
         return ""
-    if thing.kind in (Kind.UNPACKED, Kind.BASE, Kind.LOCK):
+    if thing.kind in (Kind.UNPACKED, Kind.BASE, Kind.LOCK, Kind.JUDGEMENTS, Kind.FRESH):
         return _at_work(in_use)
     if thing.kind is Kind.WHEEL:
         # An environment of another matrix, or locked on the fly: nobody here knows its wheels.

@@ -22,6 +22,7 @@ BASE_LABEL = "repromatrix.base-digest"
 STANDS_ON_LABEL = "org.opencontainers.image.base.digest"
 TITLE_LABEL = "org.opencontainers.image.title"
 ASIDE = ".removed-"
+_PART = r"\.[a-z0-9_]{8}\.part"
 _PART_SECONDS = 3600  # a file that is being written is younger
 
 
@@ -36,6 +37,8 @@ class Kind(StrEnum):
     LOCK = "lock"
     BASE = "base"
     UNPACKED = "unpacked wheels"
+    JUDGEMENTS = "judgements"
+    FRESH = "fresh inputs"
     LEFT = "left behind"
 
 
@@ -49,7 +52,8 @@ class Thing:
         size: bytes on disk, for an image those that it shares with no other.
         made: seconds since 1970.
         environment: whose it is, empty where it belongs to none or to many.
-        identity: content tag of an image or environment, SHA-256 of a wheel.
+        identity: content tag of an image or environment, SHA-256 of a wheel, the release of the operations that
+            judgements and fresh inputs belong to.
         paths: what goes with it.
         references: its names in the engine.
         busy: why it cannot go now.
@@ -176,6 +180,22 @@ def _lock(path: Path) -> _Found:
     return _thing(Kind.LOCK, path) if _is_folder(path) and files and ours else None
 
 
+def _judgements(path: Path) -> _Found:
+    return _of_release(Kind.JUDGEMENTS, path, r"[0-9a-f]{64}\.json")
+
+
+def _fresh(path: Path) -> _Found:
+    return _of_release(Kind.FRESH, path, r"[a-z_]+-b?float\d+-\d+")
+
+
+def _of_release(kind: Kind, path: Path, names: str) -> _Found:
+    """Return what belongs to one release of the operations as one thing: thousands of small files, made again."""
+    if not re.fullmatch(r"[0-9a-f]{16}", path.name) or not _is_folder(path):
+        return None
+    ours = all(_is_file(each) and re.fullmatch(rf"{names}|{_PART}", each.name) for each in path.iterdir())
+    return _thing(kind, path, identity=path.name) if ours else None
+
+
 _FOLDERS: dict[str, Callable[[Path], _Found]] = {
     "wheels": _wheel,
     "environments": _environment,
@@ -185,6 +205,8 @@ _FOLDERS: dict[str, Callable[[Path], _Found]] = {
     "logs": _log,
     "bases": _base,
     "locks": _lock,
+    "judgements": _judgements,
+    "fresh": _fresh,
 }
 
 
@@ -192,7 +214,7 @@ def _anywhere(path: Path) -> Thing | None:
     """Return what an interrupted removal or an interrupted write left."""
     if re.fullmatch(rf"{re.escape(ASIDE)}[0-9a-f]{{12}}", path.name):
         return _thing(Kind.LEFT, path)
-    if re.fullmatch(r"\.[a-z0-9_]{8}\.part", path.name) and _is_file(path):
+    if re.fullmatch(_PART, path.name) and _is_file(path):
         young = time.time() - path.lstat().st_mtime < _PART_SECONDS
         return _thing(Kind.LEFT, path, busy="it is being written" if young else "")
     return None

@@ -13,8 +13,8 @@ from typing import Any
 from runner import resources
 from runner.errors import NewerFormatError, UsageError
 from runner.results import document as documents
+from runner.results.manifest import Manifest
 from runner.results.record import Outcome, Record
-from runner.results.store import Manifest
 
 FORMAT = 1
 

@@ -1,12 +1,17 @@
 """Several results folders -> one, for a report over all of them. Loses no result unseen."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.errors import ResultsError
-from runner.results.record import Outcome, Record
-from runner.results.store import KEY_CHARACTERS, Entry, Manifest, Store
+from runner.results.experiments import Experiments
+from runner.results.gather import Gathered, gather
+from runner.results.manifest import Entry, Manifest
+from runner.results.pieces import Kind, Piece, Pieces, contradict, rank
+from runner.results.record import Record
+from runner.results.store import Store
+from runner.results.studies import Studies
 
 _NO_RECORD = "0" * 64
 
@@ -19,37 +24,39 @@ class Merged:
         manifest: the union, in the order of the expected cells where those were given.
         missing: cells without a record that were expected, or that a source's manifest names.
         unfinished: sources without a manifest: a run that ended before it wrote one.
+        remarks: in words which experiments and studies were not taken, and what is gone that they stand on.
     """
 
     manifest: Manifest
     missing: tuple[str, ...]
     unfinished: tuple[Path, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) -> Merged:
-    """Copy the latest runs of several results folders into one.
+    """Copy the latest runs of several results folders into one, with their experiments and studies.
 
     An expected cell that nobody delivers stands in the manifest without a record, so that the report names it.
-    Of a cell in several folders the one that ran is taken.
+    Of a cell in several folders the one that ran is taken, and of its experiments those that are of it.
 
     Raises:
-        ResultsError: a source is damaged, none has a finished run, two give different numbers for one cell, or two
-            mean different things by the name of an environment that is not pinned.
+        ResultsError: a source is damaged, none has a finished run, two give different numbers for one cell or stand on
+            such for one pair, or two mean different things by the name of an environment that is not pinned.
     """
     manifests, unfinished = [], []
     found: dict[str, _Delivery] = {}
-    names: dict[str, _Delivery] = {}
     sources = tuple(sources)
-    for source in sources:
-        store = Store(source)
+    pieces, stores = Pieces(sources), [Store(source) for source in sources]
+    for source, store in zip(sources, stores, strict=True):
         if not store.has_manifest:
             unfinished.append(source)
             continue
         manifests.append(store.read_manifest())
         for delivery in _deliveries(store, manifests[-1]):
-            _check_name(names, delivery)
+            if delivery.record is not None:
+                pieces.check_name(delivery.record, store)
             known = found.get(delivery.entry.id)
-            found[delivery.entry.id] = _chosen(known, delivery, sources) if known else delivery
+            found[delivery.entry.id] = _chosen(known, delivery, pieces) if known else delivery
     if not manifests:
         raise ResultsError(
             "none of the folders holds a finished run",
@@ -58,7 +65,13 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
         )
     for delivery in found.values():
         if delivery.record is not None:
-            target.adopt(delivery.record, delivery.store, delivery.entry.trace)
+            pieces.add(_piece(delivery.record), delivery.store)
+            if delivery.entry.trace is not None:
+                pieces.add(Piece(kind=Kind.TRACE, cell=delivery.entry.id, key=delivery.entry.trace), delivery.store)
+    gathered = gather(stores, {cell_id: each.entry.key for cell_id, each in found.items()}, pieces)
+    experiments, studies = target.read_experiments(), target.read_studies()
+    pieces.write(target)
+    _write(gathered, target, experiments, studies)
     absent = {cell_id: Entry(id=cell_id, key=_NO_RECORD, reason=None) for cell_id in expected if cell_id not in found}
     entries = {cell_id: each.entry for cell_id, each in found.items()} | absent
     merged = Manifest(
@@ -74,7 +87,8 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
     there = {record.cell.id for record in target.records(merged)[0]}
     due = {*expected, *(each.id for each in merged.entries if each.key is not None)}
     missing = tuple(each.id for each in merged.entries if each.id in due - there)
-    return Merged(manifest=merged, missing=missing, unfinished=tuple(unfinished))
+    remarks = (*gathered.remarks, *_replaced(target, experiments, studies))
+    return Merged(manifest=merged, missing=missing, unfinished=tuple(unfinished), remarks=remarks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +104,26 @@ class _Delivery:
         """The less the better: ran, failed, not run, no record, left out."""
         if self.record is None:
             return 3 if self.entry.key is not None else 4
-        return {Outcome.OK: 0, Outcome.FAILED: 1, Outcome.TIMED_OUT: 1}.get(self.record.outcome, 2)
+        return rank(self.record)
+
+
+def _write(gathered: Gathered, target: Store, experiments: Experiments, studies: Studies) -> None:
+    """Write what was gathered into a folder that had these before; those of other pairs and cells stay."""
+    if gathered.experiments.pairs:
+        target.write_experiments(experiments.merged(gathered.experiments.pairs))
+    together = studies.with_pairs(gathered.studies.pairs).with_catalogue(gathered.studies.catalogue)
+    if together != studies:
+        target.write_studies(together)
+
+
+def _replaced(target: Store, experiments: Experiments, studies: Studies) -> Iterator[str]:
+    """Yield in words what a folder had before, and has no more."""
+    kept = {replace(each, of=()) for each in target.read_experiments().pairs}
+    now = target.read_studies()
+    count = sum(replace(each, of=()) not in kept for each in experiments.pairs)
+    count += len({*studies.pairs, *studies.catalogue} - {*now.pairs, *now.catalogue})
+    if count:
+        yield f"{count} pairs or cells that {target.folder} had explained before: taken from the merged folders"
 
 
 def _deliveries(store: Store, manifest: Manifest) -> Iterable[_Delivery]:
@@ -99,45 +132,17 @@ def _deliveries(store: Store, manifest: Manifest) -> Iterable[_Delivery]:
         yield _Delivery(store=store, entry=entry, record=record)
 
 
-def _check_name(names: dict[str, _Delivery], delivery: _Delivery) -> None:
-    """Hold an environment against that of the same name before it; a lock answers for a name, without one nobody does.
-
-    Raises:
-        ResultsError: they are not the same and one of them is not pinned.
-    """
-    record = delivery.record
-    if record is None or record.provenance is None:
-        return
-    environment = record.cell.environment
-    known = names.setdefault(environment, delivery)
-    other = known.record
-    if other is None or other.provenance is None or known.store.folder == delivery.store.folder:
-        return
-    if False not in (record.pinned, other.pinned):
-        return
-    if (record.provenance.lock_digest, record.provenance.base_digest) != (
-        other.provenance.lock_digest,
-        other.provenance.base_digest,
-    ):
-        raise ResultsError(
-            f"two different environments are named {environment}: one in {known.store.folder}, one in "
-            f"{delivery.store.folder}",
-            hint=f"give one of them a name of its own: repromatrix run --here {record.cell.framework} --label NAME",
-        )
-
-
-def _chosen(known: _Delivery, other: _Delivery, sources: Sequence[Path]) -> _Delivery:
+def _chosen(known: _Delivery, other: _Delivery, pieces: Pieces) -> _Delivery:
     """Return which of two folders' results of one cell is taken: one that ran before one that did not.
 
     Raises:
-        ResultsError: both ran and gave different numbers; taking either would lose the other unseen.
+        ResultsError: both ran and gave different numbers.
     """
     a, b = known.record, other.record
-    if a and b and a.trajectories and b.trajectories and set(a.trajectories) != set(b.trajectories):
-        rest = " ".join(str(each) for each in sources if each != other.store.folder)
-        raise ResultsError(
-            f"two different results of {known.entry.id} (keys {a.key[:KEY_CHARACTERS]} and "
-            f"{b.key[:KEY_CHARACTERS]}): one in {known.store.folder}, one in {other.store.folder}",
-            hint=f"leave one of the two out, and report it on its own: repromatrix merge {rest}",
-        )
+    if a and b and contradict(a, b):
+        raise pieces.conflict((_piece(a), known.store), (_piece(b), other.store))
     return min(known, other, key=lambda each: (each.rank, each.entry.trace is None))
+
+
+def _piece(record: Record) -> Piece:
+    return Piece(kind=Kind.RECORD, cell=record.cell.id, key=record.key)

@@ -3,102 +3,57 @@
     results/manifest.json                 the cells of the latest run, in order, each with its key
     results/records/<cell id>/<key>.json  immutable
     results/traces/<cell id>/<key>.json   immutable; what a traced run computed on the way
+    results/replays/<cell id>/<key>.json  immutable; what an operation gave on inputs of its own
+    results/experiments.json              what was tried to explain pairs of cells
+    results/studies.json                  whose operations were replayed, and which replays tell of them
     results/logs/<environment>/*.log      standard error of the containers
 
 The only module that knows this layout. Writes are atomic; a newer release's files are refused.
 """
 
 import re
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from runner import resources
 from runner.errors import ResultsError
-from runner.results import document as documents
+from runner.results import experiments as tried
+from runner.results import files
+from runner.results import manifest as manifests
+from runner.results import replay as replays
+from runner.results import studies as replayed
 from runner.results import trace as traces
+from runner.results.experiments import Experiments
+from runner.results.files import Sort
+from runner.results.manifest import Manifest
 from runner.results.record import Record, decode, encode
+from runner.results.replay import Replay
+from runner.results.studies import End, Keys, Studies, Testimony
 from runner.results.trace import Trace
 
-FORMAT = 1
 KEY_CHARACTERS = 16
 # What a cell id, a key or a log may add to a path; a folder may come from anywhere, so none of it may lead out.
 _PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*(/[A-Za-z0-9_][A-Za-z0-9._+@-]*)*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """One column of a published table and the variants it stands for."""
-
-    title: str
-    framework: str
-    variant: str
-    predictions: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """A published table with the workload it belongs to; `data` is the file's JSON content."""
-
-    workload: str
-    columns: tuple[Column, ...]
-    data: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A cell of the run; key None: left out, and `reason` says why.
-
-    Attributes:
-        trace: the key of its trace; None without one.
-        untraced: why it has none though one was asked for, else None.
-    """
-
-    id: str
-    key: str | None
-    reason: str | None
-    trace: str | None = None
-    untraced: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ensemble:
-    """Cells that measure the noise floor of a workload in a dtype; all of them are entries of the manifest too.
-
-    Attributes:
-        reference: id of the cell whose initial weights were moved by one ULP each.
-        members: ids of the moved ones.
-    """
-
-    workload: str
-    dtype: str
-    reference: str
-    members: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What the latest run was asked for; the report's list of what must be there.
-
-    Attributes:
-        profile: the profile's name.
-        entries: cells in the order of the matrix, the members of ensembles last.
-        published: published tables to hold the results against.
-        tolerances: dtype -> (relative, absolute, source).
-        ensembles: which entries measure noise, and of what.
-        versions: (framework, flavour, Python, version) of every environment of the matrix, run or not.
-    """
-
-    profile: str
-    entries: tuple[Entry, ...]
-    published: tuple[Published, ...]
-    tolerances: tuple[tuple[str, float, float, str], ...]
-    ensembles: tuple[Ensemble, ...] = ()
-    versions: tuple[tuple[str, str, str, str], ...] = ()
+_RECORD = Sort(name="record", encode=encode, decode=decode, again="delete that file and run the cell again")
+_TRACE = Sort(
+    name="trace",
+    encode=traces.encode,
+    decode=traces.decode,
+    again="delete that file and run again: repromatrix run --trace",
+)
+_REPLAY = Sort(
+    name="replay",
+    encode=replays.encode,
+    decode=replays.decode,
+    again="delete that file and ask again: repromatrix explain or repromatrix operations",
+)
 
 
 class Store:
-    """Reads and writes one results folder."""
+    """Reads and writes one results folder.
+
+    Whatever it writes, it writes atomically, and raises `ResultsError` where the disk is full or the folder cannot be
+    written to.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -106,6 +61,14 @@ class Store:
     def record_path(self, cell_id: str, key: str) -> Path:
         """Return where the record of that cell and key stands."""
         return self._place("records", cell_id, f"{key[:KEY_CHARACTERS]}.json")
+
+    def trace_path(self, cell_id: str, key: str) -> Path:
+        """Return where the trace of that cell and key stands."""
+        return self._place("traces", cell_id, f"{key[:KEY_CHARACTERS]}.json")
+
+    def replay_path(self, cell_id: str, key: str) -> Path:
+        """Return where the replay of that cell and key stands."""
+        return self._place("replays", cell_id, f"{key[:KEY_CHARACTERS]}.json")
 
     def log_path(self, environment: str, name: str) -> Path:
         """Return where a log of an environment stands."""
@@ -120,18 +83,8 @@ class Store:
         return path.relative_to(self.folder).as_posix()
 
     def write(self, record: Record) -> None:
-        """Write a record atomically.
-
-        Raises:
-            ResultsError: the disk is full, or the folder cannot be written to.
-        """
-        path = self.record_path(record.cell.id, record.key)
-        try:
-            resources.write_atomically(path, encode(record))
-        except OSError as error:
-            raise ResultsError(
-                f"the record cannot be written: {error}", where=str(path), hint="check the disk: repromatrix doctor"
-            ) from error
+        """Write a record."""
+        _RECORD.write(self.record_path(record.cell.id, record.key), record)
 
     def read(self, cell_id: str, key: str, *, predictions: bool = True) -> Record | None:
         """Return the record of that cell and key, or None; without `predictions` they may be empty, and it is faster.
@@ -139,36 +92,12 @@ class Store:
         Raises:
             ResultsError: it is there and cannot be read.
         """
-        path = self.record_path(cell_id, key)
-        try:
-            record = decode(path.read_bytes(), str(path), predictions=predictions)
-        except FileNotFoundError:
-            return None
-        if record.key != key or record.cell.id != cell_id:
-            raise ResultsError(
-                f"holds the record of {record.cell.id}, not of {cell_id}",
-                where=str(path),
-                hint="delete that file and run the cell again",
-            )
-        return record
-
-    def trace_path(self, cell_id: str, key: str) -> Path:
-        """Return where the trace of that cell and key stands."""
-        return self._place("traces", cell_id, f"{key[:KEY_CHARACTERS]}.json")
+        reading = partial(decode, predictions=predictions)
+        return _RECORD.read(self.record_path(cell_id, key), cell_id, key, reading)
 
     def write_trace(self, trace: Trace) -> None:
-        """Write a trace atomically.
-
-        Raises:
-            ResultsError: the disk is full, or the folder cannot be written to.
-        """
-        path = self.trace_path(trace.cell.id, trace.key)
-        try:
-            resources.write_atomically(path, traces.encode(trace))
-        except OSError as error:
-            raise ResultsError(
-                f"the trace cannot be written: {error}", where=str(path), hint="check the disk: repromatrix doctor"
-            ) from error
+        """Write a trace."""
+        _TRACE.write(self.trace_path(trace.cell.id, trace.key), trace)
 
     def read_trace(self, cell_id: str, key: str) -> Trace | None:
         """Return the trace of that cell and key, or None.
@@ -176,18 +105,25 @@ class Store:
         Raises:
             ResultsError: it is there and cannot be read.
         """
-        path = self.trace_path(cell_id, key)
-        try:
-            trace = traces.decode(path.read_bytes(), str(path))
-        except FileNotFoundError:
-            return None
-        if trace.key != key or trace.cell.id != cell_id:
-            raise ResultsError(
-                f"holds the trace of {trace.cell.id}, not of {cell_id}",
-                where=str(path),
-                hint="delete that file and run again: repromatrix run --trace",
-            )
-        return trace
+        return _TRACE.read(self.trace_path(cell_id, key), cell_id, key)
+
+    def write_replay(self, replay: Replay) -> None:
+        """Write a replay."""
+        _REPLAY.write(self.replay_path(replay.cell.id, replay.key), replay)
+
+    def read_replay(self, cell_id: str, key: str) -> Replay | None:
+        """Return the replay of that cell and key, or None.
+
+        Raises:
+            ResultsError: it is there and cannot be read.
+        """
+        return _REPLAY.read(self.replay_path(cell_id, key), cell_id, key)
+
+    def adopt(self, record: Record, source: "Store") -> None:
+        """Write a record of another folder here, with its log where there is one."""
+        self.write(record)
+        if record.log and source.place_of_log(record.log).is_file():
+            files.write(self.place_of_log(record.log), source.place_of_log(record.log).read_bytes(), "the log")
 
     def traces(self, manifest: Manifest) -> dict[str, Trace]:
         """Return the traces that a manifest names and that are there, by cell id in its order.
@@ -197,72 +133,6 @@ class Store:
         """
         found = {each.id: self.read_trace(each.id, each.trace) for each in manifest.entries if each.trace is not None}
         return {cell_id: trace for cell_id, trace in found.items() if trace is not None}
-
-    def adopt(self, record: Record, source: "Store", trace: str | None = None) -> None:
-        """Write a record of another folder here, with its log and the trace of that key where there are such."""
-        self.write(record)
-        there = source.read_trace(record.cell.id, trace) if trace is not None else None
-        if there is not None:
-            self.write_trace(there)
-        if record.log and source.place_of_log(record.log).is_file():
-            resources.write_atomically(self.place_of_log(record.log), source.place_of_log(record.log).read_bytes())
-
-    def write_manifest(self, manifest: Manifest) -> None:
-        """Write the manifest of a run atomically."""
-        document = {
-            "format": FORMAT,
-            "profile": manifest.profile,
-            "entries": [{n: getattr(each, n) for n in Entry.__dataclass_fields__} for each in manifest.entries],
-            "published": [
-                {
-                    "workload": each.workload,
-                    "columns": [{name: getattr(c, name) for name in Column.__dataclass_fields__} for c in each.columns],
-                    "data": each.data,
-                }
-                for each in manifest.published
-            ],
-            "tolerances": [list(each) for each in manifest.tolerances],
-            "ensembles": [{n: getattr(each, n) for n in Ensemble.__dataclass_fields__} for each in manifest.ensembles],
-            "versions": [list(each) for each in manifest.versions],
-        }
-        resources.write_atomically(self._manifest_path, documents.write(document))
-
-    def read_manifest(self) -> Manifest:
-        """Return the manifest of the latest run.
-
-        Raises:
-            ResultsError: there is none, it is damaged, or a newer release wrote it.
-        """
-        where = str(self._manifest_path)
-        try:
-            document = documents.read(self._manifest_path.read_bytes())
-            if document["format"] != FORMAT:
-                raise ResultsError(
-                    f"format {document['format']}, this release reads format {FORMAT}",
-                    where=where,
-                    hint="update repromatrix, or use another --results folder",
-                )
-            return Manifest(
-                profile=document["profile"],
-                entries=tuple(_entry(each) for each in document["entries"]),
-                published=tuple(_published(each) for each in document["published"]),
-                tolerances=tuple((d, float(r), float(a), s) for d, r, a, s in document["tolerances"]),
-                ensembles=tuple(map(_ensemble, document.get("ensembles", []))),  # earlier releases measured no noise
-                versions=tuple((f, flavour, p, v) for f, flavour, p, v in document.get("versions", [])),
-            )
-        except FileNotFoundError as error:
-            raise ResultsError(
-                "holds no finished run", where=str(self.folder), hint="run first: make matrix"
-            ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise ResultsError(
-                f"not a readable manifest ({type(error).__name__}: {error})", where=where, hint="run again: make matrix"
-            ) from error
-
-    @property
-    def has_manifest(self) -> bool:
-        """Whether a run finished here."""
-        return self._manifest_path.is_file()
 
     def records(self, manifest: Manifest) -> tuple[tuple[Record, ...], tuple[str, ...]]:
         """Return the records of a manifest's cells in its order, and the ids of those that are missing."""
@@ -276,6 +146,87 @@ class Store:
             else:
                 found.append(record)
         return tuple(found), tuple(missing)
+
+    def write_studies(self, studies: Studies) -> None:
+        """Write whose operations were replayed."""
+        files.write(self._place("studies.json"), replayed.encode(studies), "the studies")
+
+    def read_studies(self) -> Studies:
+        """Return whose operations were replayed; nobody's where none were.
+
+        Raises:
+            ResultsError: the file is there and cannot be read.
+        """
+        path = self._place("studies.json")
+        data = files.read(path, "the studies")
+        return Studies() if data is None else replayed.decode(data, str(path))
+
+    def testimony(self, end: End) -> Testimony | None:
+        """Return what the files say that one end of a study names; None if one of them is not there.
+
+        Raises:
+            ResultsError: one of them cannot be read.
+        """
+        record, trace = self.read(end.cell, end.record), self.read_trace(end.cell, end.trace)
+        own, other = (self.read_replay(end.cell, key) for key in (end.own, end.other))
+        recorded, fresh = (self.replays(end.cell, keys) for keys in (end.recorded, end.fresh))
+        if record is None or trace is None or own is None or other is None or recorded is None or fresh is None:
+            return None
+        return Testimony(record=record, trace=trace, own=own, other=other, recorded=recorded, fresh=fresh)
+
+    def replays(self, cell_id: str, keys: Keys) -> dict[str, Replay] | None:
+        """Return the replays of a cell by the names that they are given here; None if one of them is not there.
+
+        Raises:
+            ResultsError: one of them cannot be read.
+        """
+        found = {name: self.read_replay(cell_id, key) for name, key in keys}
+        there = {name: each for name, each in found.items() if each is not None}
+        return there if len(there) == len(found) else None
+
+    def write_experiments(self, experiments: Experiments) -> None:
+        """Write the experiments."""
+        files.write(self._place("experiments.json"), tried.encode(experiments), "the experiments")
+
+    def read_experiments(self) -> Experiments:
+        """Return what was tried, nothing where no pair was explained.
+
+        Raises:
+            ResultsError: it is there and cannot be read.
+        """
+        path = self._place("experiments.json")
+        data = files.read(path, "the experiments")
+        return Experiments() if data is None else tried.decode(data, str(path))
+
+    def records_of(self, experiments: Experiments) -> dict[str, Record]:
+        """Return, by key, the records that experiments stand on, as far as they are there.
+
+        Raises:
+            ResultsError: one of them cannot be read.
+        """
+        runs = dict.fromkeys(run for pair in experiments.pairs for run in pair.runs)
+        found = ((run.key, self.read(run.id, run.key)) for run in runs)
+        return {key: record for key, record in found if record is not None}
+
+    @property
+    def has_manifest(self) -> bool:
+        """Whether a run finished here."""
+        return self._manifest_path.is_file()
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write the manifest of a run."""
+        files.write(self._manifest_path, manifests.encode(manifest), "the manifest")
+
+    def read_manifest(self) -> Manifest:
+        """Return the manifest of the latest run.
+
+        Raises:
+            ResultsError: there is none, it is damaged, or a newer release wrote it.
+        """
+        data = files.read(self._manifest_path, "the manifest")
+        if data is None:
+            raise ResultsError("holds no finished run", where=str(self.folder), hint="run first: make matrix")
+        return manifests.decode(data, str(self._manifest_path))
 
     def _place(self, *parts: str) -> Path:
         """Return a path of this folder.
@@ -307,20 +258,3 @@ def record_of(data: bytes, where: str) -> Record | None:
     if not (data.lstrip()[:1] == b"{" and b'"cell"' in data[:1000] and b'"trajectories"' in data):
         return None
     return decode(data, where, predictions=False)
-
-
-def _entry(entry: dict[str, Any]) -> Entry:
-    found = Entry(**entry)
-    if not isinstance(found.id, str) or not all(isinstance(each, str | None) for each in (found.key, found.trace)):
-        raise TypeError(f"{entry!r} is not a cell of a run")
-    return found
-
-
-def _ensemble(entry: dict[str, Any]) -> Ensemble:
-    return Ensemble(**(entry | {"members": tuple(entry["members"])}))
-
-
-def _published(entry: dict[str, Any]) -> Published:
-    return Published(
-        workload=entry["workload"], columns=tuple(Column(**each) for each in entry["columns"]), data=entry["data"]
-    )

@@ -11,9 +11,11 @@ from typing import ClassVar
 import pytest
 
 from runner.cli import clean as command_clean
+from runner.cli.judgements import Judgements
 from runner.engines.docker_images import Held
 from runner.errors import ExitCode, NoEngineError
 from runner.images import uses
+from runner.operations.release import release
 
 TAG = "0123456789abcdef01234567"
 
@@ -106,6 +108,19 @@ def test_a_dry_run_says_the_same_and_removes_nothing(command, cache, engine) -> 
     assert there.exists()
     assert engine.removed == []
     assert dry.out.replace("would go ", "removed  ") == command("clean", "--unused").out
+
+
+def test_judgements_of_other_releases_are_unused_and_a_dry_run_shows_them(command, cache) -> None:
+    now = Judgements(cache / "judgements")
+    for folder in (cache / "judgements" / ("f" * 16), cache / "judgements" / release()):
+        folder.mkdir(parents=True)
+        (folder / f"{'a' * 64}.json").write_text("{}")
+    said = command("clean", "--unused", "--dry-run")
+    assert re.search(rf"would go +judgements +[48]\.0 KiB +judgements/{'f' * 16}", said.out)
+    assert release() not in said.out
+    assert command("clean", "--unused").code == 0
+    assert not (cache / "judgements" / ("f" * 16)).exists()
+    assert list(now) == ["a" * 64]
 
 
 def test_by_age(command, cache) -> None:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import ResultsError
+from runner.results.manifest import Column, Entry, Manifest, Published
 from runner.results.merge import merge
 from runner.results.record import Outcome, Record
-from runner.results.store import Column, Entry, Manifest, Published, Store
+from runner.results.store import Store
 
 ID = "tiny/numpy-2.0-cpu/parallel"
 OTHER = "tiny/torch-3.0-cuda/auto@cuda0+avx2"

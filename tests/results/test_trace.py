@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from runner import resources
 from runner.errors import ResultsError
+from runner.results.manifest import Entry, Manifest
 from runner.results.merge import merge
 from runner.results.record import Description, Outcome, Record, Trajectory
-from runner.results.store import Entry, Manifest, Store
+from runner.results.store import Store
 from runner.results.trace import TENSORS, Trace, decode, encode
 
 ID = "tiny/numpy-2.0-cpu/parallel"
