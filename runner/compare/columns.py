@@ -1,10 +1,10 @@
 """The published columns against each other, with exact values instead of printed ones.
 
 Recomputes what a hand-made comparison lists: closest matches, cross-method and larger differences, exact
-matches, and the differences that it claims. Which list a pair is in follows from its numbers alone.
+matches. Which list a pair is in follows from its numbers alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,7 +12,6 @@ from runner.compare import arrays, exact
 from runner.compare.allowance import Allowances
 from runner.compare.difference import Verdict, judge
 from runner.compare.published import Check, ColumnCheck
-from runner.compare.table import Claim
 from runner.floats import FORMS, coarser
 from runner.results.record import Record
 
@@ -79,15 +78,6 @@ class Closest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimCheck:
-    """A claimed difference beside the exact one, at the claim's own digits; None: a side has no value."""
-
-    claim: Claim
-    computed: str | None
-    agrees: bool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """The sections of the hand-made document, recomputed.
 
@@ -103,7 +93,6 @@ class Comparison:
     larger: tuple[Pair, ...]
     exact: tuple[Pair, ...]
     same_digits: tuple[Pair, ...]
-    claims: tuple[ClaimCheck, ...]
 
 
 def compare_columns(found: Check, records: Sequence[Record], allowed: Allowances) -> Comparison:
@@ -118,7 +107,6 @@ def compare_columns(found: Check, records: Sequence[Record], allowed: Allowances
         larger=_largest(each for each in pairs if each.verdict in (Verdict.AMPLIFIED, Verdict.DIVERGENT)),
         exact=tuple(each for each in pairs if each.verdict is Verdict.IDENTICAL),
         same_digits=tuple(each for each in pairs if each.same_digits and each.verdict is not Verdict.IDENTICAL),
-        claims=tuple(_claim(each, {value.title: value for value in values}) for each in found.table.claims),
     )
 
 
@@ -199,18 +187,6 @@ def _near(a: Sequence[Values], b: Sequence[Values], iteration: int) -> Near | No
         ulps=ulps,
         ulp_dtype=dtype,
     )
-
-
-def _claim(claim: Claim, values: Mapping[str, Values]) -> ClaimCheck:
-    sides = [values[name].losses for name in (claim.a, claim.b) if name in values]
-    if len(sides) < 2 or any(len(each) < claim.iteration for each in sides):  # noqa: PLR2004 - a pair
-        return ClaimCheck(claim=claim, computed=None, agrees=None)
-    a, b = (each[claim.iteration - 1] for each in sides)
-    distance = _distance(a, b)
-    # A claimed zero says "the same", which is a matter of bits and not of rounding.
-    same = exact.same_bits(a, b) if float(claim.value) == 0 else exact.agrees(distance, claim.value)
-    shown = claim.value if float(claim.value) else f"{distance:.2e}"
-    return ClaimCheck(claim=claim, computed=exact.printed_like(distance, shown), agrees=same)
 
 
 def _distance(a: float, b: float) -> float:

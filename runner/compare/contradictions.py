@@ -10,8 +10,9 @@ from enum import StrEnum
 from fractions import Fraction
 
 from runner.compare import exact
+from runner.compare.assertions import Difference
 from runner.compare.interval import Interval, half_sum_of_squares
-from runner.compare.table import Claim, PrintedPrediction, Table
+from runner.compare.table import PrintedPrediction, Table
 
 
 class Kind(StrEnum):
@@ -122,7 +123,7 @@ def _claims(table: Table) -> Iterable[Contradiction]:
         )
 
 
-def claimed(claim: Claim) -> Interval:
+def claimed(claim: Difference) -> Interval:
     """Return what a claimed difference can stand for; a claimed zero says that there is none."""
     return Interval.exact(claim.value) if Decimal(claim.value) == 0 else Interval.printed(claim.value)
 

@@ -5,9 +5,11 @@ The form is that of docs/published/mazur.json: `losses` by column, `final_predic
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import InvalidOperation
 from typing import Any
 
+from runner.compare import assertions
+from runner.compare.assertions import Difference, Statement
 from runner.errors import ResultsError
 
 
@@ -22,32 +24,24 @@ class PrintedPrediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """The document's statement that two columns differ by `value` at an iteration (from 1)."""
-
-    id: str
-    a: str
-    b: str
-    iteration: int
-    value: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A published table.
 
     Attributes:
         source: the document's name.
         losses: column title -> printed losses, one an iteration.
-        claims: the claims that are figures.
-        worded_claims: how many claims are sentences; figures cannot contradict those.
+        statements: all that it claims beside them.
     """
 
     source: str
     losses: Mapping[str, tuple[str, ...]]
     predictions: tuple[PrintedPrediction, ...]
-    claims: tuple[Claim, ...]
-    worded_claims: int
+    statements: tuple[Statement, ...]
+
+    @property
+    def claims(self) -> tuple[Difference, ...]:
+        """The statements that are figures."""
+        return tuple(each.test for each in self.statements if isinstance(each.test, Difference))
 
 
 def parse(data: Mapping[str, Any], workload: str, titles: Sequence[str]) -> Table:
@@ -58,13 +52,11 @@ def parse(data: Mapping[str, Any], workload: str, titles: Sequence[str]) -> Tabl
     """
     try:
         rows = data.get("final_predictions", {})
-        figures = [each for each in data.get("claims", []) if each["kind"] == "difference"]
         return Table(
             source=str(data.get("source", workload)),
             losses={title: _decimals(data["losses"][title]) for title in _ordered(data["losses"], titles)},
             predictions=tuple(_prediction(title, rows[title]) for title in _ordered(rows, titles)),
-            claims=tuple(_claim(each, data["losses"]) for each in figures),
-            worded_claims=len(data.get("claims", [])) - len(figures),
+            statements=_statements(data.get("claims", []), data["losses"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
         raise ResultsError(
@@ -80,10 +72,7 @@ def _ordered(found: Mapping[str, Any], titles: Sequence[str]) -> list[str]:
 
 
 def _decimals(texts: list[str]) -> tuple[str, ...]:
-    for text in texts:
-        if not Decimal(text).is_finite():
-            raise ValueError(f"{text} is not a figure")
-    return tuple(texts)
+    return tuple(map(assertions.figure, texts))
 
 
 def _prediction(title: str, row: Mapping[str, Any]) -> PrintedPrediction:
@@ -99,14 +88,9 @@ def _prediction(title: str, row: Mapping[str, Any]) -> PrintedPrediction:
     return found
 
 
-def _claim(entry: Mapping[str, Any], losses: Mapping[str, list[str]]) -> Claim:
-    found = Claim(
-        id=entry["id"],
-        a=entry["a"],
-        b=entry["b"],
-        iteration=int(entry["iteration"]),
-        value=_decimals([entry["value"]])[0],
-    )
-    if not all(1 <= found.iteration <= len(losses[column]) for column in (found.a, found.b)):
-        raise ValueError(f"claim {found.id}: no iteration {found.iteration}")
+def _statements(claims: Sequence[Mapping[str, Any]], losses: Mapping[str, list[str]]) -> tuple[Statement, ...]:
+    found = tuple(assertions.read(each, losses) for each in claims)
+    names = [each.id for each in found]
+    if len(set(names)) < len(names):
+        raise ValueError(f"claim {next(name for name in names if names.count(name) > 1)} stands there twice")
     return found
