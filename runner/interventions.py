@@ -1,28 +1,20 @@
 """Two cells -> the factors in which they differ, and the cell that has some of them from the other side. Pure.
 
-Such a hybrid is the experiment that shows what a factor does. One that the matrix has is the matrix's own cell.
+Such a hybrid is the experiment that shows what a factor does. A condition is a change that neither cell has.
 """
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from runner.errors import UsageError
-from runner.matrix import Environment, Matrix, Settings, Variant
-from runner.plan import Cell, universe
+from runner.hybrids import ENVIRONMENT, SETTINGS, Hybrids, NotTestable, State, Vocabulary, only
+from runner.matrix import Matrix, Settings
+from runner.plan import Cell, selected
+
+__all__ = ["Condition", "Factor", "Hybrids", "Interventions", "NotTestable", "Side", "Vocabulary"]
 
 Side: TypeAlias = Literal["a", "b"]
-# framework -> option -> its values, the default first
-Vocabulary: TypeAlias = Mapping[str, Mapping[str, tuple[str, ...]]]
-# All that a cell can be asked for, by the factor's name; None, as a missing one: not set, or no such option there.
-State: TypeAlias = dict[str, str | None]
-
-_ENVIRONMENT = ("framework", "version", "flavour", "python")
-_SETTINGS = ("threads", "isa")
-_LEGAL = re.compile(r"[A-Za-z0-9._-]{1,40}")
-_LONGEST = 120  # characters of a name; with the cell id's other parts far from what a file system allows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +34,37 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotTestable:
-    """There is no such hybrid, and why."""
+class Condition:
+    """A named change that neither cell has: all of a settings of the matrix, or one option.
 
-    reason: str
+    Attributes:
+        settings: None: it is the option `option` with `value`.
+    """
+
+    settings: Settings | None = None
+    option: str = ""
+    value: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the settings' name, or `option=value`."""
+        return self.settings.name if self.settings else f"{self.option}={self.value}"
 
 
 class Interventions:
     """The factors in which cells A and B of a matrix differ, and their hybrids."""
 
-    def __init__(self, matrix: Matrix, vocabulary: Vocabulary, a: Cell, b: Cell) -> None:
+    def __init__(
+        self, matrix: Matrix, vocabulary: Vocabulary, a: Cell, b: Cell, *, hybrids: Hybrids | None = None
+    ) -> None:
         """Find the factors.
+
+        Args:
+            matrix: whose cells they are.
+            vocabulary: the options of every framework of the matrix, or at least of theirs.
+            a: a cell.
+            b: the other.
+            hybrids: of that matrix and vocabulary, to share what they remember between pairs.
 
         Raises:
             UsageError: the cells are of two workloads or lengths, which no flip can bring together.
@@ -63,11 +75,10 @@ class Interventions:
                 f"against {b.workload.name} of {b.steps}",
                 hint="name two cells of one workload and length: repromatrix plan",
             )
-        self._matrix = matrix
-        self._vocabulary = vocabulary
-        self._cells = {"a": a, "b": b}
-        self._states = {"a": self._state(a), "b": self._state(b)}
-        self._known = [cell for cell in (a, b, *universe(matrix)) if cell.workload == a.workload]
+        self.a, self.b = a, b
+        self._hybrids = hybrids or Hybrids(matrix, vocabulary)
+        self._states = {"a": self._hybrids.state(a), "b": self._hybrids.state(b)}
+        self._options = {name for each in (a, b) for name in self._hybrids.vocabulary[each.environment.framework]}
         self._parts = self._factors()
         self.factors = tuple(self._factor(name) for name in self._parts)
 
@@ -80,6 +91,22 @@ class Interventions:
         found = [("framework", *(n for n in self._parts if n in each)) for each in (needed[0] | needed[1], *needed)]
         return tuple(dict.fromkeys(each for each in found if 1 < len(each) < len(self._parts)))
 
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return, as conditions, the settings of the matrix that are neither cell's own and are for one of them."""
+        own = {self.a.settings.name, self.b.settings.name}
+        return tuple(
+            Condition(settings=each)
+            for name, each in self._hybrids.matrix.settings.items()
+            if name not in own and any(selected(cell, each.cells) for cell in (self.a, self.b))
+        )
+
+    def changes(self, condition: Condition) -> tuple[tuple[str, str], ...]:
+        """Return what a condition sets, sorted by name."""
+        if condition.settings is None:
+            return ((condition.option, condition.value),)
+        return tuple(sorted((n, v) for n, v in self._hybrids.set_by(condition.settings).items() if v is not None))
+
     def flipped(self, side: Side, names: Iterable[str]) -> Cell | NotTestable:
         """Return the cell of one side with these factors taken from the other side."""
         other = self._states["b" if side == "a" else "a"]
@@ -88,14 +115,24 @@ class Interventions:
             state |= {part: other.get(part) for part in self._parts[name]}
         return self._cell(state)
 
-    def _state(self, cell: Cell) -> State:
-        environment, settings = cell.environment, cell.settings
-        state: State = {name: getattr(environment, name) for name in _ENVIRONMENT}
-        state |= {"device": cell.device, "dtype": cell.variant.dtype}
-        options = self._vocabulary.get(environment.framework, {})
-        state |= {name: values[0] for name, values in options.items()} | dict(cell.variant.options)
-        state |= {"threads": None if settings.threads is None else str(settings.threads), "isa": settings.isa}
-        return state | dict(settings.variables)
+    def under(self, side: Side, condition: Condition) -> Cell | NotTestable:
+        """Return the cell of one side under a condition."""
+        state = dict(self._states[side])
+        if condition.settings is not None:
+            if not selected(self.a if side == "a" else self.b, condition.settings.cells):
+                return NotTestable(reason=only(condition.settings))
+            kept = (*ENVIRONMENT, "device", "dtype", *self._options)
+            state = {name: state.get(name) for name in kept} | dict.fromkeys(SETTINGS)
+            state |= self._hybrids.set_by(condition.settings)
+        else:
+            framework = str(state["framework"])
+            reason = self._hybrids.lacks(framework, condition.option, condition.value)
+            if reason is not None:
+                return NotTestable(reason=reason)
+            state[condition.option] = condition.value
+        if _set(state) == _set(self._states[side]):
+            return NotTestable(reason="it is so already")
+        return self._cell(state)
 
     def _factors(self) -> dict[str, tuple[str, ...]]:
         """Return the factors' names, each with the parts of the state that it takes along."""
@@ -114,130 +151,18 @@ class Interventions:
             value = state.get(name)
             return "none" if value is None else value
 
-        silent = name in _SETTINGS or name.isupper()
+        silent = name in SETTINGS or name.isupper()
         return Factor(name=name, a=text(self._states["a"]), b=text(self._states["b"]), silent=silent)
 
     def _bound(self, side: Side) -> list[str]:
         """Return the options whose value on that side the other side's framework does not have."""
         there = str(self._states["b" if side == "a" else "a"]["framework"])
-        options = [name for name in self._parts if name in self._options()]
-        return [name for name in options if self._lacks(there, name, self._states[side].get(name))]
-
-    def _options(self) -> set[str]:
-        return {name for cell in self._cells.values() for name in self._vocabulary[cell.environment.framework]}
-
-    def _lacks(self, framework: str, option: str, value: str | None) -> str | None:
-        """Return why a framework cannot have that value of an option, or None."""
-        values = self._vocabulary[framework].get(option, ())
-        if value is None:
-            return f"{framework} cannot do without {option}" if values else None
-        return None if value in values else f"{framework} has no {option}={value}"
+        options = [name for name in self._parts if name in self._options]
+        return [name for name in options if self._hybrids.lacks(there, name, self._states[side].get(name))]
 
     def _cell(self, state: State) -> Cell | NotTestable:
-        environment = self._environment(state)
-        if environment is None:
-            wanted = "{framework} {version} ({flavour}) on Python {python}".format(**state)
-            return NotTestable(reason=f"the matrix has no environment of {wanted}")
-        lacking = (self._lacks(environment.framework, name, state.get(name)) for name in sorted(self._options()))
-        reasons = [each for each in lacking if each]
-        if reasons:
-            return NotTestable(reason=", ".join(reasons))
-        device = str(state["device"])
-        if device not in environment.devices:
-            return NotTestable(reason=f"{environment.name} has no device {device}")
-        content, steps = _set(state), self._cells["a"].steps
-        for cell in self._known:
-            if cell.environment.name == environment.name and cell.steps == steps and _set(self._state(cell)) == content:
-                return cell
-        return Cell(
-            workload=self._cells["a"].workload,
-            environment=environment,
-            variant=self._variant(environment.framework, state),
-            device=device,
-            settings=self._settings(state),
-        )
-
-    def _environment(self, state: State) -> Environment | None:
-        ours = [cell.environment for cell in self._cells.values()]
-        wanted = [state[name] for name in _ENVIRONMENT]
-        every = (*ours, *self._matrix.environments)
-        return next((each for each in every if [getattr(each, name) for name in _ENVIRONMENT] == wanted), None)
-
-    def _variant(self, framework: str, state: State) -> Variant:
-        """Return the variant of the state, named after the nearest one of the matrix and how it differs from it."""
-        defaults = {name: values[0] for name, values in self._vocabulary[framework].items()}
-        a = self._cells["a"]
-        steps = None if a.steps == a.workload.steps else a.steps
-        own = {name: state[name] for name in ("dtype", *defaults)} | {"steps": str(a.steps)}
-        nearest: tuple[Variant, State] | None = None
-        for each in self._matrix.variants:
-            if each.framework != framework:
-                continue
-            theirs = defaults | dict(each.options) | {"dtype": each.dtype, "steps": str(each.steps or a.workload.steps)}
-            changes = {name: value for name, value in own.items() if theirs[name] != value}
-            if nearest is None or len(changes) < len(nearest[1]):
-                nearest = each, changes
-        if nearest is None:
-            nearest = (replace(a.variant, framework=framework, name=framework), dict(own))
-        base, changes = nearest
-        if not changes:
-            return base
-        names = {each.name for each in self._matrix.variants}
-        options = tuple(sorted((name, str(state[name])) for name in defaults))
-        return Variant(
-            framework=framework,
-            name=_name(base.name, changes, names),
-            dtype=str(state["dtype"]),
-            steps=steps,
-            flavours=(),
-            devices=(),
-            options=options,
-        )
-
-    def _settings(self, state: State) -> Settings:
-        """Return the settings of the state, named after the nearest ones of the matrix and how they differ."""
-        not_settings = {*_ENVIRONMENT, "device", "dtype", *self._options()}
-        own = {name: value for name, value in state.items() if name not in not_settings and value is not None}
-        nearest: tuple[Settings, State] | None = None
-        for each in self._matrix.settings.values():
-            theirs = _content(each)
-            changes = {n: own.get(n) for n in dict.fromkeys((*theirs, *own)) if theirs.get(n) != own.get(n)}
-            if nearest is None or len(changes) < len(nearest[1]):
-                nearest = each, changes
-        base, changes = nearest or (Settings(), dict(own))
-        if not changes:
-            return base
-        return Settings(
-            name=_name(base.name, changes, set(self._matrix.settings)),
-            threads=int(own["threads"]) if "threads" in own else None,
-            isa=own.get("isa"),
-            variables=tuple(sorted((n, value) for n, value in own.items() if n not in _SETTINGS)),
-        )
+        return self._hybrids.cell(state, self.a, own=(self.a, self.b), options=self._options)
 
 
 def _set(state: State) -> State:
     return {name: value for name, value in state.items() if value is not None}
-
-
-def _content(settings: Settings) -> dict[str, str]:
-    found = {"threads": settings.threads, "isa": settings.isa} | dict(settings.variables)
-    return {name: str(value) for name, value in found.items() if value is not None}
-
-
-def _name(base: str, changes: State, taken: set[str]) -> str:
-    """Return a name that says what was changed, may stand in a cell id and is none of the matrix."""
-    name = base + "".join(f".{key}-{_legal(value)}" for key, value in sorted(changes.items()))
-    if len(name) > _LONGEST:
-        digest = sha256(name.encode()).hexdigest()[:8]
-        name = f"{name[: _LONGEST - 9]}-{digest}"
-    # The matrix's names have no capital letters.
-    return f"{name}-X" if name in taken else name
-
-
-def _legal(value: str | None) -> str:
-    if value is None:
-        return "unset"
-    if _LEGAL.fullmatch(value):
-        return value
-    digest = sha256(value.encode()).hexdigest()[:8]
-    return f"{re.sub('[^A-Za-z0-9]+', '', value)[:20]}-{digest}"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runner.errors import UsageError
 from runner.images.options import vocabulary
-from runner.interventions import Interventions, NotTestable
+from runner.interventions import Condition, Interventions, NotTestable
 from runner.matrix import Matrix, load
 from runner.plan import Cell, find, job, universe
 from runner.results.store import Store
@@ -154,3 +154,55 @@ def test_a_name_never_collides_with_one_of_the_matrix(small_matrix) -> None:
 def test_cells_of_two_lengths_are_no_pair() -> None:
     with pytest.raises(UsageError, match="not the same task: mazur of 10 steps against mazur of 2"):
         between(f"{NUMPY}/parallel", f"{NUMPY}/unrolled")
+
+
+def under(hybrids: Interventions, side, name: str) -> Cell | NotTestable:
+    return hybrids.under(side, next(each for each in hybrids.conditions if each.name == name))
+
+
+def test_every_settings_that_is_for_one_of_the_cells_is_a_condition() -> None:
+    found = {each.name for each in between(f"{NUMPY}/parallel", f"{TORCH}/auto").conditions}
+    assert {"sse4.2", "avx2", "openblas-haswell", "mkl-compatible", "threads-2"} <= found
+    assert not {"default", "onednn-off", "xla-fast-math"} & found
+
+
+def test_a_condition_replaces_the_settings_of_a_cell_and_nothing_else() -> None:
+    hybrids = between(f"{NUMPY}/parallel", f"{TORCH}/auto")
+    found = under(hybrids, "a", "openblas-haswell")
+    assert isinstance(found, Cell)
+    assert found.id == f"{NUMPY}/parallel+openblas-haswell"
+    assert under(hybrids, "b", "openblas-haswell") == NotTestable(
+        reason="the settings openblas-haswell are not for this cell, only for *numpy*"
+    )
+
+
+def test_an_option_is_a_condition_where_the_framework_has_it_and_the_cell_has_another_value() -> None:
+    hybrids = between(f"{NUMPY}/parallel", f"{TORCH}/auto")
+    found = hybrids.under("a", Condition(option="layout", value="in_out"))
+    assert isinstance(found, Cell)
+    assert found.id == f"{NUMPY}/parallel.layout-in_out"
+    assert hybrids.under("a", Condition(option="layout", value="out_in")) == NotTestable(reason="it is so already")
+    assert hybrids.under("a", Condition(option="compile", value="xla")) == NotTestable(
+        reason="numpy has no compile=xla"
+    )
+
+
+def test_a_variable_is_not_flipped_where_its_settings_are_not_for_the_cell() -> None:
+    hybrids = between("mazur/tensorflow-2.21.0-cpu/tape-untransposed+onednn-off", "mazur/jax-0.10.2-cpu/grad")
+    found = hybrids.flipped("b", ["TF_ENABLE_ONEDNN_OPTS"])
+    assert isinstance(found, NotTestable)
+    assert found.reason.startswith("the settings onednn-off are not for this cell")
+
+
+def test_an_excluded_hybrid_is_not_run_and_says_why(small_matrix) -> None:
+    rule = '  - {cells: "*/numpy-1.0-cpu/parallel-float32", reason: "known to hang"}\nprofiles:\n'
+    small = small_matrix(("profiles:\n", rule))
+    a, b = (find(small, f"tiny/numpy-{each}") for each in ("1.0-cpu/parallel", "2.0-cpu/parallel-float32"))
+    hybrids = Interventions(small, words(), a, b)
+    assert hybrids.flipped("a", ["dtype"]) == NotTestable(reason="excluded: known to hang")
+    assert hybrids.flipped("a", ["version"]) == find(small, "tiny/numpy-2.0-cpu/parallel")
+
+
+def test_the_settings_to_try_add_no_cell_to_any_plan() -> None:
+    wanted = {each.settings for each in matrix().include} | {"default"}
+    assert {cell.settings.name for cell in every()} == wanted

@@ -1,58 +1,191 @@
-"""`repromatrix explain A B`: why two cells differ. A cause is told only with the experiment that shows it.
+"""`repromatrix explain [A B|A FILE]`: why cells differ. A cause is told only with the experiment that shows it.
 
-Exit 0: the cells have the same bits, or the difference is attributed; 1: it is not.
+Exit 0: all cells have the same bits, or each difference is attributed; 1: one is not.
 """
 
 import json
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
 
-from runner.cli.ledger import tell
+from runner.cli import anatomy
+from runner.cli.explain_pairs import Pairs
+from runner.cli.explain_rounds import Rounds
+from runner.cli.explain_search import OWN, Question, Search
+from runner.cli.ledger import tell, tell_many
 from runner.cli.registry import share_of
 from runner.cli.select import engine as choose_engine
 from runner.cli.select import require_locks
 from runner.cli.story import Story
 from runner.compare.allowance import Allowances, Tolerance, allowances
-from runner.compare.combinations import next_set
+from runner.compare.anatomy import Anatomy
+from runner.compare.attribution import sentences
 from runner.compare.difference import Verdict
-from runner.compare.experiments import Experiment, Judge
-from runner.compare.ledger import Factor, Finding, Ledger, Row
-from runner.compare.setups import version_key
-from runner.errors import ExitCode, RepromatrixError, UsageError
+from runner.compare.explanations import Explanation, explanations
+from runner.errors import ExitCode, UsageError
 from runner.execute.run import Execution
+from runner.hybrids import Hybrids
 from runner.images.options import vocabulary
-from runner.interventions import Interventions, NotTestable
 from runner.matrix import Matrix, load
-from runner.matrix.check import suggest
-from runner.plan import Cell, find, universe
-from runner.results.record import Record
+from runner.plan import Cell, find
+from runner.results.experiments import Experiments, Origin, Pair
 from runner.results.store import Store
 
-_PUBLISHED = "published:"
-Names = tuple[str, ...]
-
-
-class NoTrajectoryError(RepromatrixError):
-    """A cell that is to be explained gave nothing to compare."""
-
-    exit_code = ExitCode.CELL_FAILED
+_PARTS: dict[str | None, tuple[Origin, ...]] = {
+    None: ("classes", "published"),
+    "classes": ("classes",),
+    "published": ("published",),
+}
 
 
 def run(options: Namespace) -> int:
-    """Flip what differs between two cells, one factor at a time, then together, and print what that shows."""
-    if options.budget is not None and options.budget < 2:  # noqa: PLR2004 - a pair
+    """Flip what differs between cells, one factor at a time, then together, and print what that shows."""
+    if options.budget is not None and options.budget < OWN:
         raise UsageError("a budget of 1 cell: the two cells alone are 2", hint="repromatrix explain A B --budget 10")
-    matrix = load(options.matrix)
-    a, b = (_cell(matrix, each) for each in (options.a, options.b))
-    if a.id == b.id:
-        raise UsageError(f"both are {a.id}", hint="name two cells: repromatrix plan")
-    require_locks(matrix.path, [a.environment, b.environment])
-    frameworks = {a.environment.framework, b.environment.framework}
-    hybrids = Interventions(matrix, vocabulary(sorted(frameworks)), a, b)
-    budget = options.budget or 2 + 2 * len(hybrids.factors)
     story = Story.of(options)
+    if options.b is not None and options.b.endswith(".json"):
+        return _file(options, story)
+    if options.b is not None:
+        found, parts = _pair(options, story)
+        if options.json:
+            told = None if parts is None else anatomy.document(parts)
+            print(json.dumps({**found.ledger.document(), "operations": told}, indent=1))
+        else:
+            print("\n\n".join((tell(found.ledger), *(() if parts is None else (anatomy.tell(parts),)))))
+        return int(ExitCode.OK if found.ledger.attributed else ExitCode.DIFFERENCE)
+    if options.a not in _PARTS:
+        raise UsageError(
+            f"{options.a} and nothing to hold it against",
+            hint="name two cells, or `classes`, or `published`, or nothing: repromatrix explain",
+        )
+    every = everything(options, story, _PARTS[options.a])
+    if options.json:
+        documents = [{"of": list(each.of), "explanation": each.ledger.document()} for each in every]
+        print(json.dumps({"format": 1, "explanations": documents}, indent=1))
+    else:
+        print(tell_many(every))
+    return int(ExitCode.OK if all(each.ledger.attributed for each in every) else ExitCode.DIFFERENCE)
+
+
+def _file(options: Namespace, story: Story) -> int:
+    """Tell what makes somebody's own trace differ from a cell."""
+    from runner.cli.foreign_trace import ForeignTrace, document  # noqa: PLC0415 - only who asks for it pays
+
+    if options.budget is not None or options.no_operations:
+        raise UsageError("--budget and --no-operations are for two cells", where=options.b, hint="leave them out")
+    matrix = load(options.matrix)
+    cell = find(matrix, options.a)
+    hybrids = Hybrids(matrix, vocabulary(dict.fromkeys(each.framework for each in matrix.environments)))
+    execution = _execution(matrix, [cell], options, story)
+    found = ForeignTrace(execution, hybrids, cell, Path(options.b)).explain()
+    if options.json:
+        print(json.dumps(document(found, cell, options.b), indent=1))
+    else:
+        print("\n".join((f"{options.b} against {cell.id}", *(f"  {each}" for each in sentences(found)))))
+    return int(ExitCode.OK if found.attributed or not found.detected else ExitCode.DIFFERENCE)
+
+
+def everything(
+    options: Namespace, story: Story, origins: Sequence[Origin] = ("classes", "published")
+) -> tuple[Explanation, ...]:
+    """Explain every pair of classes and of published columns of the latest run, and keep what was tried.
+
+    Raises:
+        ResultsError: there is no run, or what was tried before cannot be read.
+    """
+    matrix, store = load(options.matrix), Store(options.results)
+    store.read_experiments()  # what cannot be read ends it before anything runs
+    pairs = Pairs(matrix, store)
+    questions = pairs.every(origins)
+    if not questions:
+        _keep(store, (), origins)
+        return ()
+    started = monotonic()
+    execution = _execution(matrix, _cells(questions), options, story)
+    rounds = Rounds(execution, matrix.repeats, story)
+    judges = allowed(matrix, store)
+    searches = [Search(each, judges, options.budget) for each in questions]
+    rounds.finish(searches)
+    for each in searches:
+        if each.unusable:
+            story.say(f"{'left out':<10} {each.unusable.cell.id}: nothing to compare")
+    tried = Experiments(pairs=tuple(each.pair for each in searches if not each.unusable))
+    _keep(store, tried.pairs, origins)
+    stale = len(tried.pairs) - len(tried.fitting(pairs.keys()).pairs)
+    if stale:
+        story.say(
+            f"{'outdated':<10} {stale} pairs have cells that changed since the latest run; run again: make matrix"
+        )
+    found = explanations(tried, rounds.records, allowed(matrix, store))
+    attributed = sum(each.ledger.attributed for each in found)
+    story.say(
+        f"{'explained':<10} {attributed} of {len(found)} pairs: {len(rounds.records)} cells, {rounds.ran} ran now, "
+        f"{monotonic() - started:.0f} s"
+    )
+    if not options.no_operations:
+        _replay(execution, searches, found, story)
+    return found
+
+
+def _replay(
+    execution: Execution, searches: Sequence[Search], found: Sequence[Explanation], story: Story
+) -> tuple[Anatomy, ...]:
+    """Replay the operations of published columns that differ; of hundreds of pairs of classes it would take long."""
+    apart = {
+        (each.ledger.a, each.ledger.b)
+        for each in found
+        if "published" in each.of and each.ledger.before.verdict is not Verdict.IDENTICAL
+    }
+    pairs = [each.question.hybrids for each in searches]
+    wanted = [each for each in pairs if (each.a.id, each.b.id) in apart]
+    if not wanted:
+        return ()
+    from runner.cli.anatomies import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
+
+    started = monotonic()
+    told = anatomies(execution, wanted)
+    known = sum(each.reason is None for each in told)
+    story.say(f"{'replayed':<10} the operations of {known} of {len(told)} pairs, {monotonic() - started:.0f} s")
+    return told
+
+
+def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None]:
+    matrix, store = load(options.matrix), Store(options.results)
+    store.read_experiments()  # what cannot be read ends it before anything runs
+    question = Pairs(matrix, store).named(options.a, options.b)
+    execution = _execution(matrix, _cells([question]), options, story)
+    search = Search(question, allowed(matrix, store), options.budget)
+    story.say(f"{'budget':<10} {search.told} (--budget N for another)")
+    rounds = Rounds(execution, matrix.repeats, story)
+    rounds.begin(search)
+    rounds.finish([search])
+    tried = Experiments(pairs=(search.pair,))
+    _keep(store, tried.pairs)
+    found = explanations(tried, rounds.records, allowed(matrix, store))[0]
+    if options.no_operations or found.ledger.before.verdict is Verdict.IDENTICAL:
+        return found, None
+    from runner.cli.anatomies import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
+
+    return found, anatomies(execution, [question.hybrids])[0]
+
+
+def _cells(questions: Sequence[Question]) -> list[Cell]:
+    return [cell for each in questions for cell in (each.hybrids.a, each.hybrids.b)]
+
+
+def _keep(store: Store, pairs: Sequence[Pair], whole: Sequence[Origin] = ()) -> None:
+    """Add pairs to what was tried; it is read only now, as another `explain` may have added its own meanwhile."""
+    earlier = store.read_experiments()
+    merged = earlier.merged(pairs, whole=whole)
+    if whole or merged != earlier:  # writing hundreds of pairs takes longer than all else that an unchanged one needs
+        store.write_experiments(merged)
+
+
+def _execution(matrix: Matrix, cells: Sequence[Cell], options: Namespace, story: Story) -> Execution:
+    require_locks(matrix.path, list({cell.environment.name: cell.environment for cell in cells}.values()))
     engine = choose_engine(options, story)
-    execution = Execution(
+    return Execution(
         matrix=matrix,
         engine=engine,
         store=Store(options.results),
@@ -60,103 +193,9 @@ def run(options: Namespace) -> int:
         jobs=options.jobs,
         share=share_of(options, engine, story),
     )
-    story.say(f"{'budget':<10} {budget} cells for {len(hybrids.factors)} factors (--budget N for another)")
-    laboratory = _Laboratory(execution, matrix.repeats, story, budget)
-    ledger = _explain(hybrids, a, b, laboratory, _allowed(matrix, execution.store))
-    print(json.dumps(ledger.document(), indent=1) if options.json else tell(ledger))
-    return int(ExitCode.OK if ledger.attributed else ExitCode.DIFFERENCE)
 
 
-class _Laboratory:
-    """Gives each cell a record, from the store or by running it; never more cells than the budget."""
-
-    def __init__(self, execution: Execution, repeats: int, story: Story, budget: int) -> None:
-        self._execution, self._repeats, self._story = execution, repeats, story
-        self._records: dict[str, Record] = {}
-        self.budget = budget
-        self.exhausted = False
-
-    @property
-    def spent(self) -> int:
-        """Return how many cells were looked at; what an earlier run left counts too, so that the answer is the same."""
-        return len(self._records)
-
-    def look(self, cells: Sequence[Cell]) -> None:
-        """Give the cells records, in order, as far as the budget goes."""
-        todo = list({cell.id: cell for cell in cells if cell.id not in self._records}.values())
-        affordable = todo[: max(0, self.budget - self.spent)]
-        self.exhausted |= len(affordable) < len(todo)
-        if affordable:
-            with self._story.progress(len(affordable) * self._repeats):
-                summary = self._execution.run(affordable)
-            self._records |= {record.cell.id: record for record in summary.records}
-
-    def both(self, a: Cell, b: Cell) -> tuple[Record, Record]:
-        """Return the records of the two cells themselves.
-
-        Raises:
-            RepromatrixError: one has no trajectory, or its repeats differ.
-        """
-        with self._story.progress(2 * self._repeats):
-            summary = self._execution.run((a, b))
-        if summary.broken:
-            raise summary.broken[0][1]
-        for record in summary.records:
-            if record.trajectory is None or record.deterministic is False:
-                why = f"{record.outcome.value}: {record.reason}" if record.trajectory is None else "its repeats differ"
-                raise NoTrajectoryError(
-                    f"{record.cell.id} cannot be explained: {why}",
-                    where=str(self._execution.store.folder / record.log) if record.log else "",
-                    hint=f"look at it: repromatrix cell {record.cell.id}",
-                )
-        self._records |= {record.cell.id: record for record in summary.records}
-        return summary.records[0], summary.records[1]
-
-    def experiment(self, cell: Cell | NotTestable) -> Experiment:
-        """Return what was seen of a hybrid."""
-        if isinstance(cell, NotTestable):
-            return Experiment(reason=cell.reason)
-        if cell.id not in self._records:
-            return Experiment(reason=f"not run: the budget of {self.budget} cells is spent", left=True)
-        return Experiment(record=self._records[cell.id])
-
-
-def _explain(hybrids: Interventions, a: Cell, b: Cell, laboratory: _Laboratory, allowed: Allowances) -> Ledger:
-    factors = [Factor(name=each.name, a=each.a, b=each.b, silent=each.silent) for each in hybrids.factors]
-    judge = Judge(*laboratory.both(a, b), factors, allowed)
-    rows: list[Row] = []
-    sets: list[Row] = []
-    if judge.before.verdict is not Verdict.IDENTICAL:
-        singles: list[Names] = [(each.name,) for each in factors]
-        laboratory.look([cell for names in singles for cell in _runnable(hybrids, names)])
-        rows = [_judged(hybrids, judge, laboratory, names) for names in singles]
-        while not laboratory.exhausted and (names := next_set(rows, sets, hybrids.bundles)):
-            laboratory.look(_runnable(hybrids, names))
-            sets.append(_judged(hybrids, judge, laboratory, names))
-    return Ledger(
-        a=a.id,
-        b=b.id,
-        before=judge.before,
-        factors=tuple(factors),
-        rows=tuple(rows),
-        sets=tuple(each for each in sets if each.finding is not Finding.NOT_TESTABLE),
-        budget=laboratory.budget,
-        spent=laboratory.spent,
-        exhausted=laboratory.exhausted,
-    )
-
-
-def _runnable(hybrids: Interventions, names: Names) -> list[Cell]:
-    ends = (hybrids.flipped("a", names), hybrids.flipped("b", names))
-    return [each for each in ends if isinstance(each, Cell)]
-
-
-def _judged(hybrids: Interventions, judge: Judge, laboratory: _Laboratory, names: Names) -> Row:
-    at_a, at_b = (laboratory.experiment(hybrids.flipped(side, names)) for side in ("a", "b"))
-    return judge.row(names, at_a, at_b)
-
-
-def _allowed(matrix: Matrix, store: Store) -> Allowances:
+def allowed(matrix: Matrix, store: Store) -> Allowances:
     """Return the noise floors that the latest run of the results measured, and the matrix's tolerances."""
     floors = {}
     if store.has_manifest:
@@ -170,27 +209,3 @@ def _allowed(matrix: Matrix, store: Store) -> Allowances:
         for dtype, each in matrix.tolerances.items()
     }
     return Allowances(floors=floors, tolerances=tolerances)
-
-
-def _cell(matrix: Matrix, text: str) -> Cell:
-    return _of_column(matrix, text) if text.startswith(_PUBLISHED) else find(matrix, text)
-
-
-def _of_column(matrix: Matrix, text: str) -> Cell:
-    """Return the cell that a published column is: its variant in the newest version of its framework."""
-    title = text.removeprefix(_PUBLISHED)
-    columns = [(each, c) for each in matrix.workloads if each.published for c in each.published.columns]
-    for workload, column in columns:
-        if column.title.casefold() == title.casefold():
-            cells = [
-                cell
-                for cell in universe(matrix)
-                if cell.id == f"{workload.name}/{cell.environment.name}/{column.variant}"
-                and cell.environment.framework == column.framework
-            ]
-            # Of equal versions the flavour `cpu` on the matrix's own Python is the document's.
-            cells.sort(key=lambda cell: (cell.environment.flavour == "cpu", not cell.environment.suffix))
-            cells.sort(key=lambda cell: version_key(cell.environment.version))
-            if cells:
-                return cells[-1]
-    raise UsageError(f"no published column {title!r}", hint=suggest(title, [c.title for _, c in columns])[:300])

@@ -1,9 +1,12 @@
-"""A ledger as a table that a person reads."""
+"""Ledgers as a person reads them: one as a table, many as a line each."""
 
 from collections.abc import Sequence
 
 from runner.compare.difference import Difference, Verdict
-from runner.compare.ledger import End, Factor, Ledger, Row
+from runner.compare.explanations import Explanation
+from runner.compare.findings import ConditionRow, End, Row
+from runner.compare.ledger import Ledger
+from runner.results.experiments import Factor
 
 _WIDEST = 28  # characters of a value
 
@@ -13,7 +16,9 @@ def tell(ledger: Ledger) -> str:
     lines = [f"A  {ledger.a}", f"B  {ledger.b}", f"difference: {_difference(ledger.before)}"]
     if ledger.rows:
         lines += ["", *_table(ledger)]
-    lines += [f"note: {each}" for each in _notes((*ledger.rows, *ledger.sets))]
+    if ledger.conditions:
+        lines += ["", *_conditions(ledger.conditions)]
+    lines += [f"note: {each}" for each in _notes(ledger)]
     lines += [f"caveat: {each}" for each in ledger.before.caveats]
     more = (
         [f"  next: repromatrix explain {ledger.a} {ledger.b} --budget {2 * ledger.budget}"] if ledger.exhausted else []
@@ -21,10 +26,36 @@ def tell(ledger: Ledger) -> str:
     return "\n".join([*lines, "", ledger.sentence, *more])
 
 
+def tell_many(found: Sequence[Explanation]) -> str:
+    """Return explanations in a line each, those of classes first."""
+    lines = []
+    for origin, title in (("classes", "Pairs of classes"), ("published", "Pairs of published columns")):
+        ledgers = [each.ledger for each in found if origin in each.of]
+        if ledgers:
+            rows = [(each.a, each.b, _size(each.before), _cause(each)) for each in ledgers]
+            done = sum(each.attributed for each in ledgers)
+            lines += [f"{title}: {done} of {len(ledgers)} attributed", *_aligned(rows), ""]
+    return "\n".join([*lines, "next: repromatrix explain A B for the experiments of a pair"])
+
+
+def _cause(ledger: Ledger) -> str:
+    least = [each for each in ledger.explained if len(each.factors) == len(ledger.explained[0].factors)]
+    found = [" + ".join(each.factors) for each in least] or [each.name for each in ledger.dissolved]
+    return " | ".join(found) if found else "nothing to explain" if ledger.attributed else "not attributed"
+
+
 def _table(ledger: Ledger) -> list[str]:
     values = {each.name: each for each in ledger.factors}
     head = ("factor", "A", "B", "flipped at A", "flipped at B", "share", "verdict")
-    rows = [head, *(_row(each, values) for each in (*ledger.rows, *ledger.sets))]
+    return _aligned([head, *(_row(each, values) for each in (*ledger.rows, *ledger.sets))])
+
+
+def _conditions(conditions: Sequence[ConditionRow]) -> list[str]:
+    head = ("condition", "at A", "at B", "at both", "verdict")
+    return _aligned([head, *((c.name, _end(c.a), _end(c.b), _end(c.both), c.finding.value) for c in conditions)])
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -64,10 +95,10 @@ def _difference(found: Difference) -> str:
     return f"{_size(found)}{by}"
 
 
-def _notes(rows: Sequence[Row]) -> list[str]:
-    found = []
-    for row in rows:
-        for side, end in (("A", row.a), ("B", row.b)):
-            if end.reason:
-                found.append(f"{' + '.join(row.factors)} at {side}'s end: {end.reason.splitlines()[0][:200]}")
-    return list(dict.fromkeys(found))
+def _notes(ledger: Ledger) -> list[str]:
+    found: list[tuple[str, Row | ConditionRow]] = [
+        (" + ".join(each.factors), each) for each in (*ledger.rows, *ledger.sets)
+    ]
+    found += [(each.name, each) for each in ledger.conditions]
+    ends = [(name, end, side) for name, row in found for side, end in (("A", row.a), ("B", row.b))]
+    return list(dict.fromkeys(f"{n} at {s}'s end: {e.reason.splitlines()[0][:200]}" for n, e, s in ends if e.reason))

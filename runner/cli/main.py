@@ -24,13 +24,14 @@ _COMMANDS = {
     "push": ("push", "make the environments and push their images to a registry"),
     "run": ("run", "run the cells and write their records"),
     "report": ("report", "write the report from the records"),
-    "matrix": ("matrix", "all in order: plan, build, run, report"),
+    "matrix": ("matrix", "all in order: plan, build, run, explain, report"),
     "cell": ("cell", "run one cell and print its record"),
     "impact": ("impact", "what changes numerically between two versions"),
     "accept": ("accept", "keep what this run gave as what is expected, in a file to commit"),
     "verify": ("verify", "recompute every claim of a report from the records"),
     "trace": ("trace", "where two cells part: the first step, tensor and element whose bits differ"),
     "explain": ("explain", "why two cells differ: what differs between them is flipped, one thing at a time"),
+    "operations": ("operations", "which form each operation of each environment is, and how far from the truth"),
     "compare": ("compare", "what separates runs, cells, published figures and loss logs"),
     "merge": ("merge", "bring several results folders together"),
     "image": ("image", "what an environment's image is made of, and why"),
@@ -274,6 +275,9 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 def _matrix_options(parser: argparse.ArgumentParser) -> None:
     _run_options(parser)
     _output(parser)
+    parser.add_argument("--no-explain", action="store_true", help="do not explain why cells differ")
+    parser.add_argument("--no-operations", action="store_true", help="explain without replaying operations")
+    parser.set_defaults(budget=None)
 
 
 def _cell_options(parser: argparse.ArgumentParser) -> None:
@@ -308,14 +312,34 @@ def _trace_options(parser: argparse.ArgumentParser) -> None:
 
 def _explain_options(parser: argparse.ArgumentParser) -> None:
     for name in ("a", "b"):
-        parser.add_argument(name, metavar=name.upper(), help="a cell's id, or published:COLUMN")
+        parser.add_argument(
+            name,
+            metavar=name.upper(),
+            nargs="?",
+            help="a cell's id, published:COLUMN or class:NAME; B may be FILE.json, a trace of your own code; without B "
+            "`classes`, `published` or nothing for every pair of classes and of published columns of the latest run",
+        )
     parser.add_argument("--matrix", type=Path, default=Path("matrix.yaml"), metavar="FILE")
     parser.add_argument(
         "--budget",
         type=_positive,
         metavar="N",
-        help="cells to look at, at most; default: 2, and 2 for each factor in which they differ",
+        help="cells to look at for a pair, at most; default: 2, and 2 for each factor and each condition",
     )
+    parser.add_argument(
+        "--no-operations", action="store_true", help="do not replay the operations of the two cells on equal inputs"
+    )
+    _engine(parser)
+    _results(parser)
+    _json(parser)
+
+
+def _operations_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "environments", nargs="*", metavar="ENV", help="for example numpy-2.4.6-cpu; default: those of the profile"
+    )
+    parser.add_argument("--matrix", type=Path, default=Path("matrix.yaml"), metavar="FILE", help="default: matrix.yaml")
+    parser.add_argument("--profile", default="default", metavar="NAME", help="default: default")
     _engine(parser)
     _results(parser)
     _json(parser)
@@ -429,7 +453,20 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
 
 def _schema_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "name", choices=("matrix", "record", "trace", "report", "comparison", "explanation", "accepted")
+        "name",
+        choices=(
+            "matrix",
+            "record",
+            "trace",
+            "replay",
+            "studies",
+            "report",
+            "comparison",
+            "explanation",
+            "experiments",
+            "published",
+            "accepted",
+        ),
     )
 
 
@@ -447,6 +484,7 @@ _OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "verify": _verify_options,
     "trace": _trace_options,
     "explain": _explain_options,
+    "operations": _operations_options,
     "compare": _compare_options,
     "merge": _merge_options,
     "image": _image_options,

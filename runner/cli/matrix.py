@@ -1,7 +1,8 @@
-"""`repromatrix matrix`: plan, build, run and report, in order."""
+"""`repromatrix matrix`: plan, build, run, explain and report, in order."""
 
 from argparse import Namespace
 
+from runner.cli.explain import everything
 from runner.cli.report import demanded, produce
 from runner.cli.run import execute, exit_code
 from runner.cli.story import Story
@@ -12,6 +13,8 @@ def run(options: Namespace) -> int:
     """Run what has no answer yet and write the report, even if cells failed."""
     story = Story.of(options)
     summary = execute(options, story)
+    if not (options.no_explain or options.here):  # hybrids need pinned environments
+        everything(options, story)
     view = produce(options, story)
     code = exit_code(summary)
     return int(code if code is not ExitCode.OK else demanded(options, view))

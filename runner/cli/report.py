@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner import resources
+from runner.cli.judgements import Judgements
 from runner.cli.story import Story
 from runner.errors import ExitCode, UsageError
 from runner.report.junit import junit
 from runner.report.render import write
+from runner.report.replayed import Replayed
 from runner.report.view import View, build
 from runner.results.accepted import Accepted, bits, read
 from runner.results.record import Record
@@ -37,7 +39,19 @@ def produce(options: Namespace, story: Story) -> View:
             "--require-accepted, and there is no accepted run", where=ACCEPTED, hint="accept one: repromatrix accept"
         )
     earlier = earlier_records(store, accepted, records)
-    view = build(manifest, records, missing, accepted, earlier, traces=store.traces(manifest))
+    experiments = store.read_experiments()
+    view = build(
+        manifest,
+        records,
+        missing,
+        accepted,
+        earlier,
+        traces=store.traces(manifest),
+        experiments=experiments,
+        tried=store.records_of(experiments),
+        replayed=replayed(store),
+        memo=Judgements(),
+    )
     files = write(view, options.output)
     if options.junit:
         resources.write_atomically(options.junit, junit(view).encode())
@@ -85,6 +99,22 @@ def accepted_run(path: Path | None) -> Accepted | None:
     return read(path or Path(ACCEPTED))
 
 
+def replayed(store: Store) -> Replayed:
+    """Return the operations that were computed again, as far as their files are there.
+
+    Raises:
+        ResultsError: one of them cannot be read.
+    """
+    studies = store.read_studies()
+    ends = dict.fromkeys(end for study in studies.pairs for end in (study.left, study.right) if end is not None)
+    listed = {each.cell: store.replays(each.cell, each.fresh) for each in studies.catalogue}
+    return Replayed(
+        studies=studies,
+        ends={end: store.testimony(end) for end in ends},
+        listed={cell: each for cell, each in listed.items() if each is not None},
+    )
+
+
 def earlier_records(store: Store, accepted: Accepted | None, records: Sequence[Record]) -> dict[str, Record]:
     """Return, by cell id, the accepted records of the cells whose bits changed, as far as they are still there."""
     now = {each.cell.id: each for each in records}
@@ -114,6 +144,8 @@ def _tell_published(view: View, story: Story) -> None:
             (each.predictions_not_computed, "predictions not computed in this run"),
         ]
         more = "".join(f", {count} {what}" for count, what in rest if count)
+        if each.verdict_line:
+            story.say(f"{'verdicts':<10} {each.verdict_line}")
         story.say(
             f"{'published':<10} {each.reproduced} of {each.total} losses and {each.predictions_reproduced} of "
             f"{each.predictions_total} predictions reproduced to every printed digit{more}"

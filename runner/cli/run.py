@@ -18,9 +18,10 @@ from runner.execute.run import Execution, Summary
 from runner.execute.trace import Traced, Tracing
 from runner.matrix import Matrix
 from runner.plan import Ensemble, Plan
-from runner.results import store
+from runner.results import manifest as manifests
+from runner.results.manifest import Column, Entry, Manifest, Published
 from runner.results.record import Outcome
-from runner.results.store import Column, Entry, Manifest, Published, Store
+from runner.results.store import Store
 
 _FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT})
 
@@ -75,9 +76,9 @@ def manifest(matrix: Matrix, plan: Plan, summary: Summary, traced: Sequence[Trac
     )
 
 
-def _ensemble(found: Ensemble) -> store.Ensemble:
+def _ensemble(found: Ensemble) -> manifests.Ensemble:
     cell = found.reference
-    return store.Ensemble(
+    return manifests.Ensemble(
         workload=cell.workload.name,
         dtype=cell.variant.dtype,
         reference=cell.id,

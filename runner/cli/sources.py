@@ -13,8 +13,9 @@ from runner.compare.series import Series
 from runner.compare.table import parse
 from runner.errors import NothingSelectedError
 from runner.results import foreign
+from runner.results.manifest import Entry, Manifest
 from runner.results.record import Description
-from runner.results.store import Entry, Manifest, Store, record_of
+from runner.results.store import Store, record_of
 
 _PUBLISHED = "published:"
 _SHOWN = 5  # names in a message

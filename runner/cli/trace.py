@@ -9,7 +9,8 @@ from runner.compare.classes import classes
 from runner.compare.trace import Divergence, Point, divergence, divergences
 from runner.errors import ExitCode, NothingSelectedError, UsageError
 from runner.matrix.check import suggest
-from runner.results.store import Manifest, Store
+from runner.results.manifest import Manifest
+from runner.results.store import Store
 from runner.results.trace import Trace
 
 

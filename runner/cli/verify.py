@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from runner.cli.judgements import Judgements
 from runner.cli.printable import printable
-from runner.cli.report import ACCEPTED, accepted_run, earlier_records
+from runner.cli.report import ACCEPTED, accepted_run, earlier_records, replayed
 from runner.cli.story import Story
 from runner.errors import ExitCode, NewerFormatError, ResultsError, UsageError
 from runner.report.verify.check import Evidence, Written, verify
@@ -16,7 +17,8 @@ from runner.report.verify.form import read_document
 from runner.report.verify.layout import same_files
 from runner.report.view import build
 from runner.results.accepted import Accepted
-from runner.results.store import Manifest, Store
+from runner.results.manifest import Manifest
+from runner.results.store import Store
 from runner.results.trace import Trace
 
 DOCUMENT = "report.json"
@@ -38,6 +40,9 @@ def run(options: Namespace) -> int:
     accepted = _accepted(written.document, options.accepted)
     earlier = earlier_records(store, accepted, records)
     traces, damaged = _traces(store, manifest)
+    experiments = store.read_experiments()
+    tried = store.records_of(experiments)
+    operations = replayed(store)
     claimed = verify(
         written,
         Evidence(
@@ -48,9 +53,23 @@ def run(options: Namespace) -> int:
             earlier=earlier,
             traces=traces,
             damaged=damaged,
+            experiments=experiments,
+            tried=tried,
+            replayed=operations,
         ),
     )
-    view = build(manifest, records, missing, accepted, earlier, traces=traces)
+    view = build(
+        manifest,
+        records,
+        missing,
+        accepted,
+        earlier,
+        traces=traces,
+        experiments=experiments,
+        tried=tried,
+        replayed=operations,
+        memo=Judgements(),
+    )
     complaints = (*claimed, *same_files(files, view))
     for each in complaints:
         claim, says, told = (printable(text, lines=False) for text in (each.claim, each.says, each.records))

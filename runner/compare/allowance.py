@@ -15,8 +15,8 @@ import numpy as np
 from runner.compare import arrays
 from runner.compare.arrays import Bools, Values
 from runner.floats import ulp
+from runner.results.manifest import Manifest
 from runner.results.record import Record
-from runner.results.store import Manifest
 
 _SIDES = 2
 

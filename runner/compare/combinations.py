@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import TypeAlias
 
-from runner.compare.ledger import Finding, Row
+from runner.compare.findings import Finding, Row
 
+Names: TypeAlias = tuple[str, ...]
 # The most promising first.
 _ORDER = (Finding.CAUSE, Finding.CONTRIBUTES, Finding.INCONCLUSIVE, Finding.NOT_TESTABLE, Finding.REFUTED)
 
 
-def next_set(rows: Sequence[Row], sets: Sequence[Row], bundles: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
-    """Return the set to flip next, or None: the difference is explained as simply as can be, or nothing is left.
+def next_sets(rows: Sequence[Row], sets: Sequence[Row], bundles: Sequence[Names]) -> tuple[Names, ...]:
+    """Return the sets to flip next, the most promising first; none: explained as simply as can be, or nothing left.
 
-    All factors at once are never proposed: that is the other cell. A set that explains the difference is followed by
-    itself with one factor less.
+    Sets that do not wait for each other's result come together, so that few rounds of runs answer many pairs. All
+    factors at once are never proposed: that is the other cell. Sets that explain the difference are followed by the
+    smallest of them with one factor less.
 
     Args:
         rows: of single factors.
@@ -21,23 +24,20 @@ def next_set(rows: Sequence[Row], sets: Sequence[Row], bundles: Sequence[tuple[s
         bundles: sets that only make sense together, tried first.
     """
     if any(row.explains for row in rows):
-        return None
+        return ()
     tried = {frozenset(row.factors) for row in sets}
     found = min((row.factors for row in sets if row.explains), key=len, default=None)
-    wanted = _smaller(found) if found else _wanted(rows, bundles)
     order = [row.factors[0] for row in rows]
-    for each in wanted:
-        members = frozenset(each)
-        if 1 < len(members) < len(rows) and members not in tried:
-            return tuple(name for name in order if name in members)
-    return None
+    members = dict.fromkeys(map(frozenset, _smaller(found) if found else _wanted(rows, bundles)))
+    new = [each for each in members if 1 < len(each) < len(rows) and each not in tried]
+    return tuple(tuple(name for name in order if name in each) for each in new)
 
 
-def _smaller(found: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _smaller(found: Names) -> Iterator[Names]:
     yield from combinations(found, len(found) - 1)
 
 
-def _wanted(rows: Sequence[Row], bundles: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+def _wanted(rows: Sequence[Row], bundles: Sequence[Names]) -> Iterator[Names]:
     yield from bundles
     grown = sorted((row for row in rows if row.finding is Finding.CONTRIBUTES), key=_share, reverse=True)
     names = [row.factors[0] for row in grown]

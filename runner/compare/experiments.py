@@ -9,10 +9,12 @@ from typing import Any
 
 from runner.compare import arrays
 from runner.compare.allowance import Allowances, Floor, Tolerance
-from runner.compare.difference import Difference, Verdict, compare
-from runner.compare.ledger import End, Factor, Finding, Row
+from runner.compare.difference import Difference, Verdict, compare, judge
+from runner.compare.findings import ConditionRow, End, Finding, Row
+from runner.results.experiments import ConditionTrial, Factor
 from runner.results.record import Record
 
+_SETTLED = (Verdict.IDENTICAL, Verdict.ROUNDING)
 # What may be said of an end alone while the other one could still be tested.
 _HALF = {
     Finding.CAUSE: Finding.CONTRIBUTES,
@@ -37,7 +39,7 @@ class Judge:
         self._a, self._b, self._allowed = a, b, allowed
         self._silent = {each.name for each in factors if each.silent}
         self.before = compare(a, b, allowed)
-        self._noise = _noise(self.before, a, b, allowed)
+        self._verdicts: dict[str, Verdict] = {}
 
     def row(self, factors: Sequence[str], at_a: Experiment, at_b: Experiment) -> Row:
         """Judge a flip at both ends."""
@@ -49,6 +51,46 @@ class Judge:
         if at_a.left or at_b.left:  # one end may show what the other contradicts
             finding = _HALF.get(finding, finding)
         return Row(factors=tuple(factors), a=ends[0], b=ends[1], finding=finding)
+
+    def condition(self, trial: ConditionTrial, at_a: Experiment, at_b: Experiment) -> ConditionRow:
+        """Judge a condition applied to A, to B and to both; `at_a`: A under it."""
+        silent = trial.kind == "settings"
+        signs = {"a": not silent or _sign(at_a, self._a), "b": not silent or _sign(at_b, self._b)}
+        a = self._end(at_a, self._a, self._b, ignored=not signs["a"])
+        b = self._end(at_b, self._b, self._a, ignored=not signs["b"])
+        both = self._both(at_a, at_b, ignored=not any(signs.values()))
+        finding = self._effect(a, b, both)
+        if at_a.left or at_b.left:
+            finding = _HALF.get(finding, finding)
+        return ConditionRow(
+            name=trial.name, kind=trial.kind, changes=trial.changes, a=a, b=b, both=both, finding=finding
+        )
+
+    def _both(self, at_a: Experiment, at_b: Experiment, *, ignored: bool) -> End:
+        """Judge A under a condition against B under it."""
+        found = [at_a.record, at_b.record]
+        reasons = [each.reason or (_unusable(each.record) if each.record else "not tried") for each in (at_a, at_b)]
+        reason = next((each for each in reasons if each), "no sign that it took effect" if ignored else None)
+        after = compare(found[0], found[1], self._allowed) if found[0] and found[1] and reason is None else None
+        return End(
+            cell=None,
+            changed=None,
+            after=after,
+            share=self._share(after) if after else None,
+            gain=_gain(self.before, after) if after else None,
+            reason=reason,
+        )
+
+    def _effect(self, a: End, b: End, both: End) -> Finding:
+        tested = [each for each in (a, b, both) if each.after is not None]
+        if not tested:
+            return Finding.NOT_TESTABLE
+        won = any(self._won(each.after) for each in tested if each.after)
+        if won and (both.after is None or self._won(both.after)):
+            return Finding.CAUSE
+        if won or any(map(self._shrinks, tested)):
+            return Finding.CONTRIBUTES
+        return Finding.REFUTED if all(map(_changes_nothing, tested)) else Finding.INCONCLUSIVE
 
     def _end(self, experiment: Experiment, own: Record, other: Record, *, ignored: bool) -> End:
         found = experiment.record
@@ -63,6 +105,7 @@ class Judge:
             share=self._share(after) if after else None,
             gain=_gain(self.before, after) if after else None,
             reason=None if after else reason,
+            left=experiment.left,
         )
 
     def _share(self, after: Difference) -> float | None:
@@ -80,12 +123,28 @@ class Judge:
         won = any(map(self._won, afters))
         if won and all(map(_settled, afters)):
             return Finding.TOGETHER if together else Finding.CAUSE
-        if won or any((each.gain or 0) > self._noise for each in ends):
+        if won or any(map(self._shrinks, ends)):
             return Finding.CONTRIBUTES
         return Finding.REFUTED if all(map(_changes_nothing, ends)) else Finding.INCONCLUSIVE
 
     def _won(self, after: Difference) -> bool:
-        return after.verdict is Verdict.IDENTICAL or (_settled(after) and not _settled(self.before))
+        return after.verdict is Verdict.IDENTICAL or (_settled(after) and not self._settled_before(after.ulp_dtype))
+
+    def _settled_before(self, dtype: str | None) -> bool:
+        """Whether the cells were as close before as whoever judges what is left demands; it may be of a finer dtype."""
+        if dtype is None or dtype == self.before.ulp_dtype or self.before.measure is None:
+            return _settled(self.before)
+        if dtype not in self._verdicts:
+            a, b = (arrays.decode(each.trajectory.losses) for each in (self._a, self._b) if each.trajectory)
+            found = arrays.measure(a, b, dtype)
+            allowed = self._allowed.of(self._a.cell.workload, dtype, found.steps)
+            self._verdicts[dtype] = judge(a, b, found, allowed, dtype).verdict
+        return self._verdicts[dtype] in _SETTLED
+
+    def _shrinks(self, end: End) -> bool:
+        """Whether the largest difference shrank by more than the noise floor of what is left."""
+        dtype = end.after.ulp_dtype if end.after else None
+        return (end.gain or 0) > _noise(self.before, dtype, self._a, self._b, self._allowed)
 
 
 def _changes_nothing(end: End) -> bool:
@@ -94,7 +153,7 @@ def _changes_nothing(end: End) -> bool:
 
 
 def _settled(found: Difference) -> bool:
-    return found.verdict in (Verdict.IDENTICAL, Verdict.ROUNDING)
+    return found.verdict in _SETTLED
 
 
 def _gain(before: Difference, after: Difference) -> float | None:
@@ -102,17 +161,22 @@ def _gain(before: Difference, after: Difference) -> float | None:
     return None if sizes[0] is None or sizes[1] is None else sizes[0] - sizes[1]
 
 
-def _noise(before: Difference, a: Record, b: Record, allowed: Allowances) -> float:
-    """Return the largest |loss difference| that rounding alone may make between the cells; 0: nobody can tell."""
-    if before.measure is None or before.ulp_dtype is None:
+def _noise(before: Difference, dtype: str | None, a: Record, b: Record, allowed: Allowances) -> float:
+    """Return the largest |loss difference| that rounding in a dtype may make between the cells; 0: nobody can tell."""
+    if before.measure is None or dtype is None:
         return 0.0
-    found = allowed.of(a.cell.workload, before.ulp_dtype, before.measure.steps)
+    found = allowed.of(a.cell.workload, dtype, before.measure.steps)
     if isinstance(found, Floor):
         return max(found.bound[: before.measure.steps], default=0.0)
     if isinstance(found, Tolerance):
         losses = arrays.decode([text for each in (a, b) if each.trajectory for text in each.trajectory.losses])
         return found.absolute + found.relative * float(abs(losses).max(initial=0.0))
     return 0.0
+
+
+def usable(record: Record) -> bool:
+    """Whether a record has one trajectory to compare."""
+    return _unusable(record) is None
 
 
 def _unusable(record: Record) -> str | None:

@@ -9,8 +9,8 @@ from runner.compare import exact, setups
 from runner.compare.contradictions import Convention
 from runner.compare.setups import Setup
 from runner.compare.table import PrintedPrediction
+from runner.results.manifest import Column
 from runner.results.record import Record
-from runner.results.store import Column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from runner.compare.contradictions import Contradiction, contradictions
 from runner.compare.predictions import PredictionCheck
 from runner.compare.setups import Setup
 from runner.compare.table import Table, parse
+from runner.results.manifest import Column, Published
 from runner.results.record import Record
-from runner.results.store import Column, Published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
+from runner.results.manifest import Column
 from runner.results.record import Record
-from runner.results.store import Column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

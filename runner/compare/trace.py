@@ -249,15 +249,15 @@ def _point(a: Trace, b: Trace, found: tuple[int, str], place: int) -> Point:
     return Point(
         step=step + 1,
         tensor=name,
-        index=_index(place, a.shape(name)),
-        a=_value(left[place], a.cell.dtype),
-        b=_value(right[place], b.cell.dtype),
+        index=index_of(place, a.shape(name)),
+        a=value_of(left[place], a.cell.dtype),
+        b=value_of(right[place], b.cell.dtype),
         ulps=exact.ulps(float.fromhex(left[place]), float.fromhex(right[place]), dtype),
         ulp_dtype=dtype,
     )
 
 
-def _index(place: int, shape: Sequence[int]) -> tuple[int, ...]:
+def index_of(place: int, shape: Sequence[int]) -> tuple[int, ...]:
     """Return the index of an element that stands at a place when the tensor is laid flat, row by row."""
     index = []
     for size in reversed(shape):
@@ -266,7 +266,8 @@ def _index(place: int, shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(index))
 
 
-def _value(text: str, dtype: str) -> Value:
+def value_of(text: str, dtype: str) -> Value:
+    """Return a float of `dtype` that stands as hexadecimal text in the three ways in which it is shown."""
     value = float.fromhex(text)
     return Value(hexadecimal=text, decimal=f"{value:.{FORMS[dtype].digits}g}", bits=exact.pattern(value, dtype))
 

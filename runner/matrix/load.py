@@ -244,7 +244,11 @@ def _variant(framework: str, name: str, dtype: str, entry: Mapping[str, Any]) ->
 
 def _settings(name: str, entry: Mapping[str, Any]) -> Settings:
     return Settings(
-        name=name, threads=entry.get("threads"), isa=entry.get("isa"), variables=_pairs(entry.get("variables", {}))
+        name=name,
+        threads=entry.get("threads"),
+        isa=entry.get("isa"),
+        variables=_pairs(entry.get("variables", {})),
+        cells=tuple(entry.get("cells", ())),
     )
 
 

@@ -9,6 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from runner import resources
 from runner.errors import MatrixError
+from runner.matrix import published as tables
 from runner.matrix.check import suggest
 from runner.matrix.document import Document, NodePath
 
@@ -94,7 +95,8 @@ def _titles(data: dict[str, Any], path: Path) -> Iterator[Problem]:
             continue
         place = ("workloads", name, "published")
         try:
-            titles = list(json.loads((path.parent / published["data"]).read_text(encoding="utf-8"))["losses"])
+            found = json.loads((path.parent / published["data"]).read_text(encoding="utf-8"))
+            titles = list(found["losses"])
         except FileNotFoundError:
             yield (*place, "data"), f"no such file: {published['data']}", f"the path is relative to {path.name}"
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -104,6 +106,8 @@ def _titles(data: dict[str, Any], path: Path) -> Iterator[Problem]:
                 "see docs/published/mazur.json",
             )
         else:
+            for what, hint in tables.problems(found):
+                yield (*place, "data"), f"{published['data']}: {what}", hint
             for title in published["columns"]:
                 if title not in titles:
                     yield (

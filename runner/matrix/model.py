@@ -113,12 +113,17 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Process-wide settings: threads, a cap on the instruction set, environment variables."""
+    """Process-wide settings: threads, a cap on the instruction set, environment variables.
+
+    Attributes:
+        cells: patterns as of `--select`; only on these cells does `explain` try the settings. Empty: on all.
+    """
 
     name: str = DEFAULT_SETTINGS
     threads: int | None = None
     isa: str | None = None
     variables: tuple[tuple[str, str], ...] = ()
+    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

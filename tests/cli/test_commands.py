@@ -195,6 +195,7 @@ JSON = [
     ("schema", "matrix"),
     ("schema", "record"),
     ("schema", "report"),
+    ("schema", "published"),
 ]
 
 

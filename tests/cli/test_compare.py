@@ -13,7 +13,8 @@ import jsonschema
 import pytest
 
 from runner import resources
-from runner.results.store import Ensemble, Store
+from runner.results.manifest import Ensemble
+from runner.results.store import Store
 from tests import fakes as say
 
 PARALLEL = "tiny/numpy-2.0-cpu/parallel"

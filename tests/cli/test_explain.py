@@ -8,13 +8,16 @@ import jsonschema
 import pytest
 
 from runner import resources
-from runner.compare.ledger import Finding
+from runner.compare.findings import Finding
+from runner.results.experiments import Experiments
+from runner.results.store import Store
 from tests import fakes as say
 
 NUMPY, SINGLE = "tiny/numpy-2.0-cpu/parallel", "tiny/numpy-2.0-cpu/parallel-float32"
 TORCH = "tiny/torch-3.0-cuda/auto"
 CAPPED = f"{NUMPY}+avx2"
 ONE = ("--jobs", "1")
+ALONE = (*ONE, "--no-operations")  # those are in test_operations.py
 
 
 def losses(by):
@@ -38,7 +41,7 @@ def capped(cell, name: str) -> bool:
 
 
 def explained(command, *arguments: str):
-    said = command("explain", *arguments, *ONE, "--json")
+    said = command("explain", *arguments, *ALONE, "--json")
     document = json.loads(said.out)
     schema = json.loads(resources.schema("explanation").read_text())
     jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
@@ -70,13 +73,13 @@ def test_what_differs_is_flipped_and_the_cause_is_told(command) -> None:
 
 def test_the_table_has_a_row_for_each_factor_and_ends_in_one_plain_sentence(command) -> None:
     command.engine.answer = losses(by_dtype)
-    said = command("explain", NUMPY, TORCH, *ONE)
+    said = command("explain", NUMPY, TORCH, *ALONE)
     lines = said.out.splitlines()
     (row,) = (line for line in lines if line.startswith("dtype"))
     assert row.split() == ["dtype", "float64", "float32", "identical", "identical", "100%", "|", "100%", "cause"]
     assert lines[-1].startswith("The difference is attributed to dtype")
     assert "note: framework at B's end: numpy has no activation=native" in said.out
-    assert "budget     10 cells for 4 factors" in said.err
+    assert "budget     12 cells for 4 factors and 1 condition" in said.err
 
 
 def test_factors_that_only_work_together_are_found_together(command) -> None:
@@ -100,6 +103,23 @@ def test_what_no_experiment_explains_is_not_attributed(command) -> None:
     assert document["sentence"].startswith("The difference is not attributed. Tried: threads, isa, SOME_CAP")
 
 
+def test_what_another_explain_adds_meanwhile_is_kept(command) -> None:
+    command.engine.answer = losses(by_dtype)
+    explained(command, NUMPY, TORCH)
+    store = Store(command.folder / "results")
+    other = store.read_experiments()
+    store.write_experiments(Experiments())
+    answer = command.engine.answer
+
+    def meanwhile(cells, number):
+        store.write_experiments(other)
+        return answer(cells, number)
+
+    command.engine.answer = meanwhile
+    explained(command, NUMPY, CAPPED)
+    assert [(each.a.id, each.b.id) for each in store.read_experiments().pairs] == [(NUMPY, TORCH), (NUMPY, CAPPED)]
+
+
 def test_never_more_cells_than_the_budget_are_looked_at(command) -> None:
     command.engine.answer = losses(by_dtype)
     said, document = explained(command, NUMPY, TORCH, "--budget", "3")
@@ -107,8 +127,8 @@ def test_never_more_cells_than_the_budget_are_looked_at(command) -> None:
     assert (document["budget"], document["spent"], document["exhausted"]) == (3, 3, True)
     assert len({each for run in command.engine.runs for each in run}) == 3
     assert document["rows"][1]["a"]["reason"] == "not run: the budget of 3 cells is spent"
-    assert document["sentence"].endswith("The budget of 3 cells is spent.")
-    told = command("explain", NUMPY, TORCH, "--budget", "3", *ONE).out
+    assert document["sentence"].endswith("The budget ended the search after 3 cells.")
+    told = command("explain", NUMPY, TORCH, "--budget", "3", *ALONE).out
     assert told.endswith(f"  next: repromatrix explain {NUMPY} {TORCH} --budget 6\n")
 
 
@@ -120,9 +140,9 @@ def test_the_same_bits_need_no_experiment(command) -> None:
 
 def test_asked_again_nothing_runs_and_the_answer_is_the_same(command) -> None:
     command.engine.answer = losses(by_dtype)
-    first = command("explain", NUMPY, TORCH, *ONE)
+    first = command("explain", NUMPY, TORCH, *ALONE)
     runs = len(command.engine.runs)
-    assert command("explain", NUMPY, TORCH, *ONE).out == first.out
+    assert command("explain", NUMPY, TORCH, *ALONE).out == first.out
     assert len(command.engine.runs) == runs
 
 
@@ -131,7 +151,7 @@ def test_the_manifest_of_an_earlier_run_stays_as_it_is(command) -> None:
     manifest = command.folder / "results" / "manifest.json"
     before = manifest.read_bytes()
     command.engine.answer = losses(by_dtype)
-    assert command("explain", NUMPY, TORCH, *ONE).code == 0
+    assert command("explain", NUMPY, TORCH, *ALONE).code == 0
     assert manifest.read_bytes() == before
     hybrid = "tiny/torch-3.0-cuda/auto.activation-exp"
     assert len(list((command.folder / "results" / "records" / hybrid).glob("*.json"))) == 1
@@ -164,7 +184,7 @@ def test_a_cell_without_a_trajectory_is_told_and_not_explained(command) -> None:
         return [say.fingerprint(), *lines, say.end(cells)], say.CLEAN
 
     command.engine.answer = unavailable
-    said = command("explain", NUMPY, SINGLE, *ONE)
+    said = command("explain", NUMPY, SINGLE, *ALONE)
     assert (said.code, said.out) == (5, "")
     assert f"{NUMPY} cannot be explained: unavailable: no such dtype" in said.err
     assert f"next: look at it: repromatrix cell {NUMPY}" in said.err
@@ -172,14 +192,14 @@ def test_a_cell_without_a_trajectory_is_told_and_not_explained(command) -> None:
 
 def test_cells_whose_repeats_differ_are_not_explained(command) -> None:
     command.engine.answer = lambda cells, number: say.everything_ok(cells, 0.5 + 0.25 * (number % 2))
-    said = command("explain", NUMPY, SINGLE, *ONE)
+    said = command("explain", NUMPY, SINGLE, *ALONE)
     assert said.code == 5
     assert "its repeats differ" in said.err
 
 
 def test_an_environment_that_cannot_be_made_is_an_error_of_its_own(command) -> None:
     command.engine.broken.add("torch-3.0-cuda")
-    said = command("explain", NUMPY, TORCH, *ONE)
+    said = command("explain", NUMPY, TORCH, *ALONE)
     assert said.code == 4
     assert "torch-3.0-cuda does not build" in said.err
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from runner.compare.allowance import Allowances, Tolerance
-from runner.compare.combinations import next_set
+from runner.compare.combinations import next_sets
 from runner.compare.difference import Verdict
 from runner.compare.experiments import Experiment, Judge
-from runner.compare.ledger import Factor, Finding, Ledger, Row
+from runner.compare.findings import Finding, Row
+from runner.compare.ledger import Ledger
+from runner.results.experiments import Factor
 from runner.results.record import Outcome
 from tests.compare import builder
 
@@ -144,10 +146,26 @@ def test_the_conclusion_names_the_smallest_cause_and_what_it_leaves() -> None:
     assert "the only factor" in ledger(flip(*CAUSE)).sentence
 
 
+def test_an_end_that_nobody_tested_is_told_beside_the_cause() -> None:
+    assert "leaves the same bits at A's end (not tested at B's end)." in ledger(flip(CAUSE[0], NONE)).sentence
+
+
+def test_a_set_says_which_smaller_ones_no_experiment_rules_out() -> None:
+    rows = singles(one=HALF, two=HALF, three=(NONE, NONE))
+    whole = flip(*CAUSE, factors=("one", "two", "three"))
+    untried = ledger(*rows, sets=(whole, flip(*NOTHING, factors=("one", "two"))))
+    assert untried.untested == (("one", "three"), ("two", "three"))
+    assert "Not tested without the rest: one + three, two + three." in untried.sentence
+    pair = ledger(*rows, sets=(flip(*CAUSE, factors=("two", "three")),))
+    assert pair.sentence.endswith("Not tested without the rest: three.")
+    alone = ledger(*singles(one=CAUSE, two=(NONE, NONE)))
+    assert alone.untested == ()
+
+
 def test_what_is_not_attributed_lists_what_was_tried() -> None:
     found = ledger(flip(*HALF), flip(NONE, NONE, factors=("two",)), exhausted=True)
     assert not found.attributed
-    assert found.sentence == "The difference is not attributed. Tried: one. The budget of 9 cells is spent."
+    assert found.sentence == "The difference is not attributed. Tried: one. The budget ended the search after 9 cells."
 
 
 def test_cells_with_the_same_bits_need_no_explanation() -> None:
@@ -159,33 +177,27 @@ def singles(**findings) -> list[Row]:
 
 
 def test_a_single_cause_needs_no_set() -> None:
-    assert next_set(singles(one=CAUSE, two=HALF, three=HALF), (), ()) is None
+    assert next_sets(singles(one=CAUSE, two=HALF, three=HALF), (), ()) == ()
 
 
 def test_bundles_come_first_then_sets_of_what_contributes_then_pairs() -> None:
     rows = singles(one=HALF, two=NOTHING, three=HALF, cap=(NONE, NONE))
-    sets: list[Row] = []
-    while names := next_set(rows, sets, [("two", "cap")]):
-        sets.append(flip(*NOTHING, factors=names))
-    assert [row.factors for row in sets[:4]] == [
-        ("two", "cap"),
-        ("one", "three"),
-        ("one", "three", "cap"),
-        ("one", "cap"),
-    ]
-    assert len({frozenset(row.factors) for row in sets}) == len(sets) == 7  # all six pairs and one more
+    wanted = next_sets(rows, (), [("two", "cap")])
+    assert wanted[:4] == (("two", "cap"), ("one", "three"), ("one", "three", "cap"), ("one", "cap"))
+    assert len({frozenset(each) for each in wanted}) == len(wanted) == 7  # all six pairs and one more
+    tried = [flip(*NOTHING, factors=names) for names in wanted]
+    assert next_sets(rows, tried, [("two", "cap")]) == ()
 
 
 def test_all_factors_at_once_are_no_experiment() -> None:
-    assert next_set(singles(one=HALF, two=HALF), (), [("one", "two")]) is None
+    assert next_sets(singles(one=HALF, two=HALF), (), [("one", "two")]) == ()
 
 
 def test_a_set_that_explains_the_difference_is_made_as_small_as_it_can_be() -> None:
     rows = singles(one=HALF, two=HALF, three=HALF, cap=HALF)
     sets = [flip(*CAUSE, factors=("one", "two", "three"))]
-    tried = []
-    while names := next_set(rows, sets, ()):
-        tried.append(names)
-        sets.append(flip(*(CAUSE if names == ("one", "three") else NOTHING), factors=names))
-    assert tried == [("one", "two"), ("one", "three")]
+    wanted = next_sets(rows, sets, ())
+    assert wanted == (("one", "two"), ("one", "three"), ("two", "three"))
+    sets += [flip(*(CAUSE if names == ("one", "three") else NOTHING), factors=names) for names in wanted]
+    assert next_sets(rows, sets, ()) == ()
     assert "one + three" in ledger(*rows, sets=tuple(sets)).sentence

@@ -1,5 +1,7 @@
 """What a schema cannot say: a name that exists nowhere is told with its line and what was meant."""
 
+import json
+
 import pytest
 
 from runner.errors import MatrixError
@@ -25,6 +27,32 @@ WRONG = [
     ("        NumPy: {framework", "        NumPi: {framework", "no column 'NumPi'", "'NumPy'"),
     ("data: published.json", "data: publisht.json", "no such file: publisht.json", "relative to matrix.yaml"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        ({"kind": "k", "says": "s"}, "claim number 1: 'id' is a required property"),
+        ({"id": "x", "kind": "difference", "a": "NumPy"}, "claim x: 'b' is a required property"),
+        ({"id": "x", "kind": "k", "says": "s", "test": {"type": "equl"}}, "claim x, test.type: 'equl' is not one of"),
+        (
+            {"id": "x", "kind": "k", "says": "s", "test": {"type": "equal", "columns": ["NumPy", "NumPi"]}},
+            "claim x: the table has no column 'NumPi'",
+        ),
+        (
+            {"id": "x", "kind": "k", "says": "s", "test": {"type": "ordering", "lower": "NumPi", "higher": "NumPy"}},
+            "claim x: the table has no column 'NumPi'",
+        ),
+    ],
+)
+def test_a_statement_of_a_published_table_that_cannot_be_read(write_matrix, claim, message) -> None:
+    path = write_matrix()
+    data = path.parent / "published.json"
+    table = json.loads(data.read_text()) | {"claims": [claim]}
+    data.write_text(json.dumps(table))
+    with pytest.raises(MatrixError) as caught:
+        load(path)
+    assert f"published.json: {message}" in caught.value.what
 
 
 @pytest.mark.parametrize(("old", "new", "message", "hint"), WRONG, ids=[each[2] for each in WRONG])
