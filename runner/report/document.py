@@ -10,7 +10,11 @@ from runner import __version__
 from runner.compare.predictions import Passes, PredictionCheck
 from runner.compare.published import Check, ColumnCheck
 from runner.compare.setups import Setup
+from runner.report import statements
 from runner.report.changes import Changes
+from runner.report.claims.base import of_kind
+from runner.report.claims.statements import PublishedVerdict
+from runner.report.explanations import PairRow
 from runner.report.rows import EnvironmentRow
 from runner.report.view import PublishedView, View
 from runner.results.accepted import bits
@@ -45,6 +49,17 @@ def document(view: View) -> dict[str, Any]:
         "changes": _changes(view.changes) if view.changes else None,
         "tolerances": {dtype: _plain(each) for dtype, each in view.tolerances},
         "divergences": [_plain(each) | {"same": each.same} for each in view.divergences],
+        "explanations": [_explanation(each) for each in view.explanations.pairs],
+    }
+
+
+def _explanation(row: PairRow) -> dict[str, Any]:
+    """Return a pair in brief; its ledger is the claims about its factors and conditions."""
+    return {
+        **{name: getattr(row, name) for name in ("difference", "cause", "attributed", "share")},
+        "a": row.a_cell,
+        "b": row.b_cell,
+        "names": list(row.names),
     }
 
 
@@ -104,10 +119,7 @@ def _published(view: PublishedView) -> dict[str, Any]:
             "rows": [_prediction(each) for each in check.predictions],
         },
         "contradictions": _plain(check.contradictions),
-        "claims": [
-            _plain(each.claim) | {"computed": each.computed, "agrees": each.agrees} for each in view.comparison.claims
-        ],
-        "worded_claims": check.table.worded_claims,
+        "claims": [statements.document(each) for each in of_kind(view.claims, PublishedVerdict)],
         "comparison": {
             name: _plain(getattr(view.comparison, name))
             for name in ("closest", "cross_method", "larger", "exact", "same_digits")

@@ -35,7 +35,8 @@ def data(view: View) -> dict[str, Any]:
 
     `tracks` holds every distinct trajectory once, `weights` every distinct state after the last update, laid flat;
     a cell names its own by their places (`track`, `repeats`, `state`; null where it has none). `traced` holds, for the
-    cells that speak for the classes, the weights after each step; the full traces stay in the results folder.
+    cells that speak for the classes, the weights after each step; the full traces stay in the results folder. `ledgers`
+    holds the experiments on each pair of the table of pairs, in its order (see `explanations`).
     """
     tracks: dict[tuple[str, ...], int] = {}
     weights: dict[tuple[str, ...], int] = {}
@@ -72,6 +73,7 @@ def data(view: View) -> dict[str, Any]:
             for dtype, each in view.tolerances
         },
         "traced": _traced(view.traced, numbers),
+        "ledgers": {"texts": list(view.explanations.texts), "pairs": list(view.explanations.ledgers)},
         "published": [
             {
                 "columns": [

@@ -17,7 +17,7 @@ from runner.report.view import View
 MARKDOWN_BYTES = 60_000
 # In this order they are one script: each may use what stands before it.
 _SCRIPT = (
-    "numbers", "records", "copying", "published", "details", "selection", "cells", "filters",
+    "numbers", "records", "copying", "published", "details", "selection", "cells", "filters", "ledgers", "operations",
     "picture", "lines", "heat", "traced", "gallery", "main",
 )  # fmt: skip
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#|~!<>&])")

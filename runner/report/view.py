@@ -8,26 +8,43 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.compare.allowance import Allowances, Floor, Tolerance, allowances
+from runner.compare.arithmetic import Memo
 from runner.compare.classes import Class, SameState, classes, same_states
 from runner.compare.columns import Comparison, compare_columns
 from runner.compare.difference import Verdict
+from runner.compare.ledger import Ledger
 from runner.compare.published import Check, check
+from runner.compare.statements import judge
 from runner.compare.trace import Divergence, Representative, divergences, representatives
 from runner.compare.versions import Line, VersionPair, between_versions, lines
 from runner.floats import FORMS
+from runner.report import anatomies, explanations, pairs, predictions, rows, statements, tables, wording
 from runner.report import divergences as partings
-from runner.report import pairs, predictions, rows, tables, wording
+from runner.report.anatomies import AnatomyRow, FormRow
 from runner.report.changes import Changes, changes
-from runner.report.claims import pages, stated, stated_published, stated_traces
-from runner.report.claims.base import Claim
+from runner.report.claims import (
+    pages,
+    stated,
+    stated_explanations,
+    stated_operations,
+    stated_published,
+    stated_statements,
+    stated_traces,
+)
+from runner.report.claims.base import Claim, of_kind
+from runner.report.claims.statements import PublishedVerdict, VerdictTotals
 from runner.report.divergences import DivergenceRow
+from runner.report.explanations import Explanations
 from runner.report.lines import LineTable
 from runner.report.lines import tables as tables_along
 from runner.report.predictions import PredictionRow
+from runner.report.replayed import Replayed
 from runner.report.rows import CellRow, ClassRow, EnvironmentRow, VersionRow
+from runner.report.statements import StatementRow
 from runner.results.accepted import Accepted
+from runner.results.experiments import Experiments
+from runner.results.manifest import Entry, Manifest, Published
 from runner.results.record import Outcome, Record
-from runner.results.store import Entry, Manifest, Published
 from runner.results.trace import Trace
 
 _LARGEST = 3  # classes that the first screen puts into words
@@ -68,6 +85,9 @@ class PublishedView:
         total: printed losses; `reproduced` by the newest version of each framework, `differing` not,
             `not_computed` for want of a trajectory.
         not_pinned: those of the reproduced losses that no pinned environment answers for.
+        verdict_line: how many of its statements hold; empty where it makes none.
+        verdicts: what became of each of them.
+        claims: all that the report says of it.
     """
 
     check: Check
@@ -91,6 +111,9 @@ class PublishedView:
     larger: tuple[pairs.PairRow, ...]
     exact: tuple[pairs.PairRow, ...]
     same_digits: tuple[pairs.PairRow, ...]
+    verdict_line: str
+    verdicts: tuple[StatementRow, ...]
+    claims: tuple[Claim, ...]
 
     @property
     def complete(self) -> bool:
@@ -115,6 +138,9 @@ class View:
         divergences: where each class parts from the one of its dtype most like it, and the states of a class; empty
             without traces.
         traced: whose traces speak for the classes, for the picture; empty without traces.
+        explanations: why pairs of cells differ, as far as that was tried.
+        anatomies: what the operations of pairs do on equal inputs, as far as they were replayed.
+        forms: the catalogue of operations.
     """
 
     profile: str
@@ -144,6 +170,9 @@ class View:
     divergences: tuple[Divergence, ...]
     divergence_rows: tuple[DivergenceRow, ...]
     traced: tuple[Representative, ...]
+    explanations: Explanations
+    anatomies: tuple[AnatomyRow, ...]
+    forms: tuple[FormRow, ...]
 
     @property
     def claims_by_kind(self) -> dict[str, tuple[Claim, ...]]:
@@ -184,6 +213,10 @@ def build(
     earlier: Mapping[str, Record] | None = None,
     *,
     traces: Mapping[str, Trace] | None = None,
+    experiments: Experiments | None = None,
+    tried: Mapping[str, Record] | None = None,
+    replayed: Replayed | None = None,
+    memo: Memo | None = None,
 ) -> View:
     """Compute the report.
 
@@ -194,9 +227,13 @@ def build(
         accepted: the accepted run, if there is one.
         earlier: by cell id, accepted records that are still there.
         traces: by cell id, what traced cells computed on the way.
+        experiments: what was tried to explain pairs of cells.
+        tried: by key, the records that the experiments stand on.
+        replayed: operations that were computed again.
+        memo: judgements of operations that were made before.
 
     Raises:
-        ResultsError: a published table in the manifest cannot be read.
+        ResultsError: a published table in the manifest cannot be read, or replays do not belong together.
     """
     allowed = allowances(manifest, {each.cell.id: each for each in records})
     members = {name for each in manifest.ensembles for name in each.members}
@@ -207,12 +244,16 @@ def build(
     along = lines(records, manifest.versions)
     versions = rows.versions(version_pairs)
     left_out = tuple(entry for entry in manifest.entries if entry.key is None)
-    published = tuple(_published(each, records, allowed) for each in manifest.published)
+    tale = stated_explanations.tale(experiments or Experiments(), manifest.entries, tried or {}, allowed)
+    ledgers = [each.ledger for each in tale.told]
+    published = tuple(_published(each, records, allowed, ledgers) for each in manifest.published)
     states, floors, ran_in = same_states(records, found), tuple(allowed.floors.values()), rows.environments(records)
     own = {each.cell.id for each in records}
     traces = {cell: trace for cell, trace in (traces or {}).items() if cell in own}
     parted = divergences(found, records, traces)
     since = changes(accepted, records, missing_ids, earlier or {}, allowed) if accepted else None
+    explained = stated_explanations.of_explanations(tale, found)
+    operated = stated_operations.of_operations(replayed or Replayed(), manifest.entries, {} if memo is None else memo)
     return View(
         profile=manifest.profile,
         summary=_summary(records, missing_ids, left_out, found),
@@ -240,10 +281,12 @@ def build(
         tolerances=tuple(sorted(allowed.tolerances.items())),
         claims=(
             *stated.of_cells(records, missing_ids, left_out),
-            *(each for table in published for each in stated_published.of_table(table.check, table.comparison)),
+            *(each for table in published for each in table.claims),
             *stated.of_classes(found, states),
             *stated.of_versions(along, version_pairs, floors),
             *stated_traces.of_traces(manifest.entries, records, traces, parted),
+            *explained,
+            *operated,
             *stated.of_environments(ran_in),
             *(since.claims if since else ()),
         ),
@@ -251,7 +294,20 @@ def build(
         divergences=parted,
         divergence_rows=partings.rows(parted, found),
         traced=representatives(found, records, traces),
+        explanations=explanations.explanations(explained, columns_of(published)),
+        anatomies=anatomies.anatomies(operated),
+        forms=anatomies.forms(operated),
     )
+
+
+def columns_of(published: Sequence[PublishedView]) -> dict[str, list[str]]:
+    """Return, by cell id, the published columns that it answers for."""
+    found: dict[str, list[str]] = {}
+    for table in published:
+        for column in table.check.newest:
+            if column.cell:
+                found.setdefault(column.cell, []).append(column.title)
+    return found
 
 
 def _summary(
@@ -278,9 +334,13 @@ def _summary(
     )
 
 
-def _published(table: Published, records: Sequence[Record], allowed: Allowances) -> PublishedView:
+def _published(
+    table: Published, records: Sequence[Record], allowed: Allowances, ledgers: Sequence[Ledger]
+) -> PublishedView:
     result = check(table, records)
     comparison = compare_columns(result, records, allowed)
+    judged = judge(result, records, ledgers)
+    told = stated_statements.of_statements(table.workload, result.table.source, judged)
     totals = stated_published.totals(result)
     return PublishedView(
         check=result,
@@ -304,4 +364,7 @@ def _published(table: Published, records: Sequence[Record], allowed: Allowances)
         larger=tuple(map(pairs.pair, comparison.larger)),
         exact=tuple(map(pairs.pair, comparison.exact)),
         same_digits=tuple(map(pairs.pair, comparison.same_digits)),
+        verdict_line="".join(each.text for each in of_kind(told, VerdictTotals)),
+        verdicts=statements.rows(of_kind(told, PublishedVerdict)),
+        claims=(*stated_published.of_table(result, comparison), *told),
     )

@@ -48,6 +48,14 @@ def count(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}"
 
 
+def share(hexadecimal: str | None) -> str:
+    """Return a share in percent; only all of it is 100%."""
+    if hexadecimal is None:
+        return NOTHING
+    value = float.fromhex(hexadecimal)
+    return ">99%" if 0.995 <= value < 1 else f"{value:.0%}"  # noqa: PLR2004 - what would be rounded to all of it
+
+
 def step(first: int | None) -> str:
     """Return the first differing step, or that there is none."""
     return "none" if first is None else str(first)
@@ -112,6 +120,11 @@ def mapping(value: Any) -> str:
 def cells(number: int) -> str:
     """Return so many cells in words."""
     return "1 cell" if number == 1 else f"{number} cells"
+
+
+def pairs(number: int) -> str:
+    """Return so many pairs in words."""
+    return "1 pair" if number == 1 else f"{number:,} pairs"
 
 
 def listed(names: Iterable[str]) -> str:

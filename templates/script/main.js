@@ -4,6 +4,8 @@ const parts = [
   () => document.querySelectorAll("[data-scripted]").forEach((each) => each.removeAttribute("hidden")),
   () => document.querySelectorAll("table.iterations").forEach(enhancePublished),
   cellsTable,
+  explanationsTable,
+  formsTable,
   gallery,
   () => {
     document.body.append(dialog);

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from runner.report.replayed import Replayed
 from runner.report.verify.check import Evidence
 from runner.report.view import View, build
 from runner.results.accepted import Accepted, accept
+from runner.results.experiments import Experiments
+from runner.results.manifest import Ensemble, Manifest
 from runner.results.record import Outcome, Record
-from runner.results.store import Ensemble, Manifest
 from runner.results.trace import Trace
+from tests.report import replays
+from tests.report import tried as explained
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +37,23 @@ class Run:
     accepted: Accepted
     earlier: dict[str, Record]
     traces: dict[str, Trace]
+    experiments: Experiments
+    tried: dict[str, Record]
+    replayed: Replayed
 
     @property
     def view(self) -> View:
-        return build(self.manifest, self.records, self.missing, self.accepted, self.earlier, traces=self.traces)
+        return build(
+            self.manifest,
+            self.records,
+            self.missing,
+            self.accepted,
+            self.earlier,
+            traces=self.traces,
+            experiments=self.experiments,
+            tried=self.tried,
+            replayed=self.replayed,
+        )
 
     @property
     def evidence(self) -> Evidence:
@@ -47,6 +64,9 @@ class Run:
             accepted=self.accepted,
             earlier=self.earlier,
             traces=self.traces,
+            experiments=self.experiments,
+            tried=self.tried,
+            replayed=self.replayed,
         )
 
 
@@ -125,6 +145,7 @@ def rich(builder) -> Run:
         builder.record((0.5,), variant="gone"),
         *[each for each in plain[1:] if each not in (jax, torch)],
     ]
+    experiments, tried = explained.experiments(builder, cells[0], cells[2], other_weights, plain[0], torch, jax)
     return Run(
         manifest=manifest,
         records=(*now, *members),
@@ -132,4 +153,7 @@ def rich(builder) -> Run:
         accepted=accept(manifest, before),
         earlier={changed.cell.id: before[0]},
         traces={each.cell.id: each for each in traces},
+        experiments=experiments,
+        tried=tried,
+        replayed=replays.replayed(builder, cells[0].cell.id, cells[2].cell.id, torch.cell.id, known=()),
     )

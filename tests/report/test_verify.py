@@ -15,7 +15,6 @@ from runner.report.claims import pages
 from runner.report.render import html, json_text, markdown
 from runner.report.verify.check import Written, compare, expected, verify
 from runner.report.verify.form import read_document
-from runner.report.view import build
 
 KINDS = json.loads(resources.schema("report").read_text("utf-8"))["$defs"]["claim"]["properties"]["kind"]["enum"]
 
@@ -260,7 +259,7 @@ def test_a_report_of_other_records_is_refused(rich, written, builder):
 
 
 def test_without_an_accepted_run_there_is_nothing_to_say_of_changes(rich):
-    view = build(rich.manifest, rich.records, rich.missing, traces=rich.traces)
+    view = replace(rich, accepted=None, earlier={}).view
     found = Written(document=json.loads(json_text(view)), html=html(view), markdown=markdown(view))
     assert verify(found, replace(rich.evidence, accepted=None)) == ()
     assert {each.claim for each in verify(found, rich.evidence)} >= {"changes", "since-accepted"}

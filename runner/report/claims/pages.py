@@ -16,15 +16,24 @@ from runner.report.claims.changes import (
     SinceAccepted,
 )
 from runner.report.claims.classes import ClassRule, OneClassTwoStates, SameStateOtherLosses
+from runner.report.claims.explanations import CauseTotals, ExplanationTotals, FactorTotals, NotAttributed
+from runner.report.claims.forms import NotListed, OperationForm
+from runner.report.claims.operations import AnatomyOf, OperationTotals, SourceTotals
 from runner.report.claims.published import Contradiction, PublishedTotals
+from runner.report.claims.statements import PublishedVerdict, VerdictTotals
 from runner.report.claims.traces import FirstDivergence, Traced, TracingChanges, UntracedTensors, WithoutTrace
 from runner.report.claims.versions import NoiseFloor, UpgradeTotals, VersionLine
 
 MOST = 12  # rules, lines, changes; a summary is read in seconds
-_COUNTS = (PublishedTotals, CellCount, OutcomeCount, FrameworksRan, Deterministic, UpgradeTotals, Traced)
+_COUNTS = (PublishedTotals, VerdictTotals, CellCount, OutcomeCount, FrameworksRan, Deterministic, UpgradeTotals, Traced)
 _TRACES = (FirstDivergence, TracingChanges, UntracedTensors, WithoutTrace)
 _CHANGES = (CpuClassChange, BitsChange, OutcomeChange, Membership, IdentityChange)
-_PAGE = (*_COUNTS, Contradiction, ClassRule, OneClassTwoStates, SameStateOtherLosses, VersionLine, NoiseFloor, *_TRACES)
+_WHY = (ExplanationTotals, CauseTotals, FactorTotals, NotAttributed)
+_OPERATIONS = (OperationTotals, SourceTotals, AnatomyOf, NotListed)
+_PAGE = (
+    *(*_COUNTS, Contradiction, ClassRule, OneClassTwoStates, SameStateOtherLosses, VersionLine, NoiseFloor, *_TRACES),
+    *(*_WHY, *_OPERATIONS, PublishedVerdict),
+)
 
 Document = Mapping[str, Any]
 
@@ -47,6 +56,11 @@ class Summary:
         lines: the ways to write the job whose trajectory changes along the versions.
         changes: what changed since the accepted run, its count first; empty without one.
         divergences: where the largest classes part, and what cannot be told of that; empty without traces.
+        totals: how many pairs are attributed and to what; empty without experiments.
+        factors: what flipping each factor showed over all pairs, refuted ones included.
+        not_attributed: pairs that nothing explains.
+        operations: which operations differ on equal inputs; empty where none was replayed.
+        forms: how operations are computed; empty without a catalogue.
     """
 
     counts: tuple[str, ...]
@@ -54,11 +68,18 @@ class Summary:
     lines: Sentences
     changes: Sentences
     divergences: Sentences
+    totals: Sentences
+    factors: Sentences
+    not_attributed: Sentences
+    operations: Sentences
+    forms: Sentences
 
     @property
     def texts(self) -> tuple[str, ...]:
         """All of its sentences."""
-        return (*self.counts, *self.classes.texts, *self.lines.texts, *self.changes.texts, *self.divergences.texts)
+        why = (self.totals, self.factors, self.not_attributed, self.operations, self.forms)
+        parts = (self.classes, self.lines, self.changes, self.divergences, *why)
+        return (*self.counts, *(text for part in parts for text in part.texts))
 
 
 def on_page(claims: Iterable[Document]) -> tuple[str, ...]:
@@ -79,6 +100,11 @@ def in_summary(claims: Sequence[Document]) -> Summary:
         lines=_sentences(lines),
         changes=_sentences(changes),
         divergences=_sentences([each for kind in _TRACES for each in _of(claims, kind.kind)]),
+        totals=_sentences([each for kind in (ExplanationTotals, CauseTotals) for each in _of(claims, kind.kind)]),
+        factors=_sentences(_of(claims, FactorTotals.kind)),
+        not_attributed=_sentences(_of(claims, NotAttributed.kind)),
+        operations=_sentences([each for kind in _OPERATIONS for each in _of(claims, kind.kind)]),
+        forms=_sentences(_of(claims, OperationForm.kind)),
     )
 
 

@@ -186,33 +186,6 @@ class Contradiction(Claim):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimedDifference(Claim):
-    """A difference that the document states, beside the exact one; None: a side has no value."""
-
-    kind: ClassVar[str] = "claimed_difference"
-
-    workload: str
-    name: str
-    a: str
-    b: str
-    iteration: int
-    printed: str
-    computed: str | None
-    agrees: bool | None
-
-    def _id(self) -> str:
-        return f"claimed/{self.workload}/{self.name}"
-
-    def _text(self) -> str:
-        answers = {True: "agrees", False: "does not agree", None: "a side was not computed"}
-        computed = f", computed {self.computed}" if self.computed is not None else ""
-        return (
-            f"{self.a} and {self.b} at iteration {self.iteration}: said to differ by {self.printed}{computed}: "
-            f"{answers[self.agrees]}"
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PairVerdict(Claim):
     """Two published columns over their common steps; `lists`: where the report shows the pair."""
 

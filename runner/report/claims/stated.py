@@ -22,8 +22,8 @@ from runner.report.claims.classes import ClassOf, ClassRule, OneClassTwoStates, 
 from runner.report.claims.versions import NoiseFloor, UpgradeTotals, VersionChange, VersionLine
 from runner.report.rows import EnvironmentRow
 from runner.results import document as documents
+from runner.results.manifest import Entry
 from runner.results.record import Outcome, Record
-from runner.results.store import Entry
 
 NO_REASON = "no reason was recorded"
 NO_RECORD = "no record"

@@ -8,7 +8,6 @@ from runner.compare.published import Check, ColumnCheck
 from runner.compare.setups import Setup
 from runner.report.claims.base import Claim
 from runner.report.claims.published import (
-    ClaimedDifference,
     Closest,
     Contradiction,
     PairVerdict,
@@ -68,20 +67,6 @@ def of_table(check: Check, comparison: Comparison) -> tuple[Claim, ...]:
                 sentence=each.sentence,
             )
             for each in check.contradictions
-        ),
-        *(
-            ClaimedDifference(
-                cells=between(each.claim.a, each.claim.b),
-                workload=check.workload,
-                name=each.claim.id,
-                a=each.claim.a,
-                b=each.claim.b,
-                iteration=each.claim.iteration,
-                printed=each.claim.value,
-                computed=each.computed,
-                agrees=each.agrees,
-            )
-            for each in comparison.claims
         ),
         *(
             Closest(

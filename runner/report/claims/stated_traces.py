@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from runner.compare.trace import Divergence
 from runner.report.claims.base import Claim
 from runner.report.claims.traces import FirstDivergence, Traced, TracingChanges, UntracedTensors, WithoutTrace
+from runner.results.manifest import Entry
 from runner.results.record import Record
-from runner.results.store import Entry
 from runner.results.trace import Trace
 
 NOT_THERE = "its file is not there"

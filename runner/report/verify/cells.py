@@ -7,8 +7,8 @@ from hashlib import sha256
 from runner.report.claims.base import Claim
 from runner.report.claims.cells import CellCount, Deterministic, LeftOut, OutcomeCount, RanIn, WithoutResult
 from runner.report.claims.classes import ClassOf, OneClassTwoStates, SameStateOtherLosses
+from runner.results.manifest import Manifest
 from runner.results.record import Outcome, Record
-from runner.results.store import Manifest
 
 
 def cells(manifest: Manifest, records: Sequence[Record], missing: Sequence[str]) -> Iterable[Claim]:

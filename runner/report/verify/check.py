@@ -5,21 +5,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.report import statements
 from runner.report.claims import pages
 from runner.report.claims.base import Claim, short
 from runner.report.claims.changes import SinceAccepted
 from runner.report.claims.classes import ClassOf, ClassRule
+from runner.report.claims.statements import PublishedVerdict
 from runner.report.claims.traces import FirstDivergence
+from runner.report.replayed import Replayed
 from runner.report.verify import measure, texts
 from runner.report.verify.changes import recompute_changes
 from runner.report.verify.complaint import Complaint, differing, shown
+from runner.report.verify.explanations import explained
+from runner.report.verify.hybrids import honest
+from runner.report.verify.ledgers import Ledger, ledger_of
+from runner.report.verify.operations import operated
 from runner.report.verify.published import recompute_published
 from runner.report.verify.recompute import own_records, recompute
 from runner.report.verify.rules import rules_held
 from runner.report.verify.traces import traced
 from runner.results.accepted import Accepted, bits
+from runner.results.experiments import Experiments
+from runner.results.manifest import Manifest
 from runner.results.record import Record
-from runner.results.store import Manifest
 from runner.results.trace import Trace
 
 
@@ -43,6 +51,9 @@ class Evidence:
         earlier: by cell id, accepted records that are still there.
         traces: by cell id, those that could be read.
         damaged: by cell id, what is wrong with the others that the manifest names.
+        experiments: what was tried to explain pairs of cells.
+        tried: by key, the records that the experiments stand on.
+        replayed: operations that were computed again.
     """
 
     manifest: Manifest
@@ -52,6 +63,9 @@ class Evidence:
     earlier: Mapping[str, Record]
     traces: Mapping[str, Trace] = field(default_factory=dict)
     damaged: Mapping[str, str] = field(default_factory=dict)
+    experiments: Experiments = field(default_factory=Experiments)
+    tried: Mapping[str, Record] = field(default_factory=dict)
+    replayed: Replayed = field(default_factory=Replayed)
 
 
 def verify(written: Written, evidence: Evidence) -> tuple[Complaint, ...]:
@@ -63,12 +77,33 @@ def expected(evidence: Evidence) -> tuple[Claim, ...]:
     """Return every claim that the report must make, the rules of classes excepted."""
     own = own_records(evidence.manifest, evidence.records)
     judges = measure.judges_of(evidence.manifest, evidence.records)
-    tables = [each for table in evidence.manifest.published for each in recompute_published(table, own, judges)]
+    ledgers = _ledgers(evidence, judges)
+    tables = [
+        each for table in evidence.manifest.published for each in recompute_published(table, own, judges, ledgers)
+    ]
     changes: Iterable[Claim] = ()
     if evidence.accepted is not None:
         changes = recompute_changes(evidence.accepted, own, evidence.missing, evidence.earlier, judges)
     plain = recompute(evidence.manifest, evidence.records, evidence.missing)
-    return (*plain, *tables, *traced(evidence.manifest, own, evidence.traces, plain), *changes)
+    why = explained(evidence.experiments, evidence.manifest, evidence.tried, judges, plain)
+    return (
+        *plain,
+        *tables,
+        *traced(evidence.manifest, own, evidence.traces, plain),
+        *why,
+        *operated(evidence.replayed, evidence.manifest),
+        *changes,
+    )
+
+
+def _ledgers(evidence: Evidence, judges: measure.Judges) -> list[Ledger]:
+    """Return what was tried on pairs of cells of this run, judged again."""
+    keys = {each.id: each.key for each in evidence.manifest.entries}
+    pairs = [
+        each for each in evidence.experiments.pairs if all(keys.get(run.id) == run.key for run in (each.a, each.b))
+    ]
+    found = [ledger_of(each, evidence.tried, judges) for each in pairs]
+    return [each for each in found if each is not None]
 
 
 def compare(written: Written, evidence: Evidence, due: Sequence[Claim]) -> tuple[Complaint, ...]:
@@ -86,8 +121,10 @@ def compare(written: Written, evidence: Evidence, due: Sequence[Claim]) -> tuple
         Complaint(claim=f"traces/{name}", says="a trace of that cell", records=why)
         for name, why in evidence.damaged.items()
     ]
+    complaints += honest(evidence.experiments, evidence.tried)
     complaints += _same_divergences(written.document.get("divergences"), due)
     complaints += _same_changes(written.document.get("changes"), due)
+    complaints += _same_verdicts(written.document, due)
     if written.html is not None:
         complaints += _printed("index.html", texts.of_html(written.html), pages.on_page(sound))
     if written.markdown is not None and not texts.is_cut(written.markdown):
@@ -95,6 +132,20 @@ def compare(written: Written, evidence: Evidence, due: Sequence[Claim]) -> tuple
             "report.md", texts.of_markdown(written.markdown), _summary(written.document["claims"], doubtful, due)
         )
     return tuple(complaints)
+
+
+def _same_verdicts(document: Mapping[str, Any], due: Sequence[Claim]) -> Iterable[Complaint]:
+    """Compare what stands beside each published table with the verdicts on its statements."""
+    verdicts = [each for each in due if isinstance(each, PublishedVerdict)]
+    for table in (document.get("published"), *(document.get("other_published") or ())):
+        if not isinstance(table, dict):
+            continue
+        said = {each.get("id"): each for each in table.get("claims", [])}
+        expected = {each.name: statements.document(each) for each in verdicts if each.workload == table.get("workload")}
+        for name in dict.fromkeys((*expected, *said)):
+            if said.get(name) != expected.get(name):
+                a, b = differing(said.get(name), expected.get(name))
+                yield Complaint(claim=f"published claims/{name}", says=a, records=b)
 
 
 def _same_changes(changes: Any, due: Sequence[Claim]) -> Iterable[Complaint]:

@@ -3,17 +3,15 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import combinations
 
 from runner.floats import FORMS, ordinal
 from runner.report.claims.base import Claim
-from runner.report.claims.published import ClaimedDifference, Closest, PairVerdict, PublishedLosses
+from runner.report.claims.published import Closest, PairVerdict, PublishedLosses
 from runner.report.verify import measure
-from runner.report.verify.figures import agrees, at_printed_digits
 from runner.report.verify.measure import Judges
+from runner.results.manifest import Published
 from runner.results.record import Record
-from runner.results.store import Published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,35 +29,6 @@ def computed(found: PublishedLosses, records: Sequence[Record]) -> Computed:
     record = next(each for each in records if each.cell.id == found.cells[0])
     rounded = tuple(computed or "" for _, computed, _, _ in found.losses)
     return Computed(title=found.column, record=record, losses=record.trajectories[0].losses, rounded=rounded)
-
-
-def claimed(table: Published, values: Sequence[Computed]) -> Iterable[Claim]:
-    """Return what must be said of the differences that the document states."""
-    by_title = {each.title: each for each in values}
-    for each in table.data.get("claims", []):
-        if each["kind"] != "difference":
-            continue
-        sides = [by_title[name] for name in (each["a"], each["b"]) if name in by_title]
-        iteration, printed = int(each["iteration"]), each["value"]
-        computed, right = None, None
-        if len(sides) == 2 and all(len(side.losses) >= iteration for side in sides):  # noqa: PLR2004 - a pair
-            texts = [side.losses[iteration - 1] for side in sides]
-            far = 0.0 if texts[0] == texts[1] else measure.distance(*map(float.fromhex, texts))
-            zero = Decimal(printed) == 0
-            # A claimed zero says "the same", which is a matter of bits.
-            right = texts[0] == texts[1] if zero else agrees(far, printed)
-            computed = at_printed_digits(far, f"{far:.2e}" if zero else printed)
-        yield ClaimedDifference(
-            cells=tuple(by_title[name].record.cell.id for name in (each["a"], each["b"]) if name in by_title),
-            workload=table.workload,
-            name=each["id"],
-            a=each["a"],
-            b=each["b"],
-            iteration=iteration,
-            printed=printed,
-            computed=computed,
-            agrees=right,
-        )
 
 
 def pairs(table: Published, values: Sequence[Computed], judges: Judges) -> Iterable[Claim]:

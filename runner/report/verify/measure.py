@@ -10,8 +10,8 @@ from fractions import Fraction
 
 from runner.floats import FORMS, ordinal, ulp
 from runner.report.claims.versions import NoiseFloor
+from runner.results.manifest import Manifest
 from runner.results.record import Record
-from runner.results.store import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

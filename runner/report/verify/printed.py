@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from runner.report.claims.published import Contradiction
-from runner.results.store import Published
+from runner.results.manifest import Published
 
 Range = tuple[Fraction, Fraction]
 

@@ -19,16 +19,20 @@ from runner.report.claims.published import (
 )
 from runner.report.verify import columns
 from runner.report.verify.figures import agrees, at_printed_digits
+from runner.report.verify.ledgers import Ledger
 from runner.report.verify.measure import Judges
 from runner.report.verify.printed import contradictions
+from runner.report.verify.statements import verdicts
+from runner.results.manifest import Column, Published
 from runner.results.record import Record
-from runner.results.store import Column, Published
 
 _AFTER, _BEFORE = "after the last update", "before the last update"
 
 
-def recompute_published(table: Published, records: Sequence[Record], judges: Judges) -> Iterable[Claim]:
-    """Return every claim about one published table."""
+def recompute_published(
+    table: Published, records: Sequence[Record], judges: Judges, ledgers: Sequence[Ledger] = ()
+) -> Iterable[Claim]:
+    """Return every claim about one published table; `ledgers`: what experiments on its cells show."""
     own = [each for each in records if each.cell.workload == table.workload]
     titles = _ordered(table.data["losses"], table)
     mapped = {each.title: each for each in table.columns}
@@ -48,9 +52,9 @@ def recompute_published(table: Published, records: Sequence[Record], judges: Jud
     yield from losses
     yield from finals
     yield from contradictions(table, titles)
-    yield from columns.claimed(table, values)
     yield from columns.pairs(table, values, judges)
     yield from columns.closest(table, values)
+    yield from verdicts(table, losses, own, ledgers)
 
 
 def _ordered(found: dict[str, Any], table: Published) -> list[str]:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from runner.report.claims.base import Claim
 from runner.report.verify import cells, measure, upgrades, versions
+from runner.results.manifest import Manifest
 from runner.results.record import Record
-from runner.results.store import Manifest
 
 
 def recompute(manifest: Manifest, records: Sequence[Record], missing: Sequence[str]) -> tuple[Claim, ...]:

@@ -1,25 +1,23 @@
 """Trace files -> what a report must say of them, by another way: texts, fractions and the processor's own formats."""
 
 import math
-import struct
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 from itertools import product
 
 from runner.floats import FORMS
 from runner.report.claims.base import Claim
 from runner.report.claims.classes import ClassOf, OneClassTwoStates
 from runner.report.claims.traces import FirstDivergence, Traced, TracingChanges, UntracedTensors, WithoutTrace
+from runner.report.verify.bits import stored
 from runner.report.verify.measure import coarser
+from runner.results.manifest import Manifest
 from runner.results.record import Record
-from runner.results.store import Manifest
 from runner.results.trace import Trace
 
 _FLOW = (
     "hidden_pre", "hidden", "output_pre", "output", "loss", "grad_output_weights", "grad_hidden_weights",
     "output_weights", "hidden_weights",
 )  # fmt: skip
-_STORED = {"float64": (">d", 8), "float32": (">f", 4), "float16": (">e", 2), "bfloat16": (">f", 4)}
 Texts = tuple[str, ...]
 
 
@@ -160,7 +158,7 @@ def _compared(workload: str, left: Trace, right: Trace) -> Claim:
     for step, name in product(range(steps), names):
         places = product(*map(range, _shape(left, name)))
         for index, x, y in zip(places, tensors[0][name][step], tensors[1][name][step], strict=True):
-            if x != y if dtypes[0] == dtypes[1] else _bits(x, form) != _bits(y, form):
+            if x != y if dtypes[0] == dtypes[1] else stored(x, form) != stored(y, form):
                 return FirstDivergence(
                     cells=(a, b),
                     workload=workload,
@@ -170,9 +168,9 @@ def _compared(workload: str, left: Trace, right: Trace) -> Claim:
                     tensor=name,
                     index=index,
                     a=x,
-                    a_bits=_bits(x, dtypes[0]),
+                    a_bits=stored(x, dtypes[0]),
                     b=y,
-                    b_bits=_bits(y, dtypes[1]),
+                    b_bits=stored(y, dtypes[1]),
                     ulps=_apart(x, y, form),
                     ulp_dtype=form,
                     reason=None,
@@ -203,14 +201,9 @@ def _shape(trace: Trace, name: str) -> tuple[int, ...]:
     return (len(rows), len(rows[0])) if name.endswith("weights") else (len(rows),)
 
 
-def _bits(text: str, form: str) -> str:
-    """Return the bits of the nearest value of a format."""
-    return _stored(_rounded(float.fromhex(text), form), form)
-
-
 def _place(text: str, form: str) -> int:
     """Return the place of a finite value among those of a format: its bits, counted from zero."""
-    bits = int(_bits(text, form), 16)
+    bits = int(stored(text, form), 16)
     half = 1 << (FORMS[form].exponent_bits + FORMS[form].precision - 1)
     return half - bits if bits >= half else bits
 
@@ -219,31 +212,6 @@ def _apart(x: str, y: str, form: str) -> int | None:
     if not all(math.isfinite(float.fromhex(each)) for each in (x, y)):
         return None
     return abs(_place(x, form) - _place(y, form))
-
-
-def _rounded(value: float, form: str) -> float:
-    """Return the nearest value of a format, ties to even, by fractions."""
-    if not math.isfinite(value) or value == 0:
-        return value
-    _, exponent = math.frexp(value)
-    shape = FORMS[form]
-    smallest = 3 - (1 << (shape.exponent_bits - 1)) - shape.precision
-    unit = Fraction(2) ** max(exponent - shape.precision, smallest)
-    nearest = round(Fraction(value) / unit) * unit
-    largest = (2 - Fraction(2) ** (1 - shape.precision)) * Fraction(2) ** ((1 << (shape.exponent_bits - 1)) - 1)
-    return math.copysign(math.inf if abs(nearest) > largest else float(nearest), value)
-
-
-def _stored(value: float, form: str) -> str:
-    """Return the bits that a processor stores for a value of a format; bfloat16 is the upper half of float32."""
-    if math.isnan(value):
-        shape = FORMS[form]  # the quiet one: all of the exponent and the first bit behind it
-        width = shape.exponent_bits + shape.precision
-        ones = (1 << (shape.exponent_bits + 1)) - 1
-        return f"0x{ones << (shape.precision - 2):0{width // 4}x}"
-    kind, size = _STORED[form]
-    data = struct.pack(kind, value)
-    return f"0x{data[: 2 if form == 'bfloat16' else size].hex()}"
 
 
 def _caveats(a: Trace, b: Trace, form: str) -> Texts:

@@ -8,8 +8,8 @@ from packaging.version import InvalidVersion, Version
 from runner.report.claims.base import Claim
 from runner.report.claims.versions import VersionChange, VersionLine
 from runner.report.verify.measure import Apart, Judges, apart, coarser, judged
+from runner.results.manifest import Manifest
 from runner.results.record import Record
-from runner.results.store import Manifest
 
 
 def newest_last(version: str) -> tuple[bool, Version, str]:

@@ -31,13 +31,15 @@ def page(browser):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """Write the report of records and return the path of its page; other arguments are those of the manifest."""
+    """Write the report of records and return its page's path; other arguments are the view's or the manifest's."""
 
     def write_page(builder, records, *, missing=(), manifest=None, traces=(), **words):
         folder = tmp_path_factory.mktemp("report")
         found = {each.cell.id: each for each in traces}
+        evidence = {name: words.pop(name) for name in ("experiments", "tried", "replayed") if name in words}
         manifest = manifest or builder.manifest(records, traces=traces, **words)
-        write(build(manifest, records, missing, traces=found), folder)
+        view = build(manifest, records, missing, traces=found, **evidence)
+        write(view, folder)
         return folder / "index.html"
 
     return write_page

@@ -9,8 +9,8 @@ from runner.compare.allowance import allowances
 from runner.compare.difference import compare
 from runner.compare.exact import ulps
 from runner.floats import coarser
+from runner.results.manifest import Ensemble
 from runner.results.record import Outcome
-from runner.results.store import Ensemble
 
 HOSTILE = (
     "</script></style><script>document.title='owned'</script>"

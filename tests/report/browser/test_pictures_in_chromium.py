@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.results.manifest import Ensemble
 from runner.results.record import Outcome
-from runner.results.store import Ensemble
 
 AXE = Path(__file__).parent / "axe.min.js"
 

@@ -1,0 +1,188 @@
+"""Replays of simulated cells as a results folder has them, for reports on operations."""
+
+import hashlib
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+from runner.operations import fresh
+from runner.operations.catalogue import OWN_SIGMOID, PLACES, PRIMITIVES
+from runner.operations.wiring import Setup, inputs_at, step_sample
+from runner.report.replayed import Replayed
+from runner.results.record import Outcome, Trajectory
+from runner.results.replay import Origin, Replay, digest, sample
+from runner.results.studies import End, Listing, Studies, Study, Testimony
+from runner.results.trace import TENSORS, Trace
+from tests.simulated import Environment, nudged
+
+WORKLOAD = {
+    "name": "mazur",
+    "steps": 3,
+    "input": ["0.05", "0.10"],
+    "target": ["0.01", "0.99"],
+    "hidden_weights": [["0.15", "0.20"], ["0.25", "0.30"]],
+    "output_weights": [["0.40", "0.45"], ["0.50", "0.55"]],
+    "hidden_bias": "0.35",
+    "output_bias": "0.60",
+    "learning_rate": "0.5",
+}
+
+
+def key(*words):
+    return hashlib.sha256(" ".join(map(str, words)).encode()).hexdigest()
+
+
+def trained(builder, name, environment, **options):
+    """The record and the trace of a simulated cell."""
+    asked = {"id": name, "workload": WORKLOAD, "trace": True, "device": "cpu"}
+    asked["variant"] = {"name": "v", "dtype": "float64", "options": options}
+    line = json.loads(environment.train(asked))
+    found = Trajectory(
+        losses=tuple(line["losses"]),
+        predictions=tuple(map(tuple, line["predictions"])),
+        hidden_weights=tuple(map(tuple, line["weights"]["hidden"])),
+        output_weights=tuple(map(tuple, line["weights"]["output"])),
+    )
+    plain = builder.record((0.5,) * 3, id=name, environment=name.split("/")[1], options=tuple(sorted(options.items())))
+    tensors = tuple((each, tuple(map(tuple, line["trace"][each]))) for each in TENSORS)
+    record = replace(plain, trajectories=(found,))
+    return record, Trace(cell=record.cell, key=key("trace", name), trajectory=found, tensors=tensors, untraced=())
+
+
+def replay(cell, environment, operation, given, **words):
+    """What a simulated cell gives for an operation on its inputs, floats in lists."""
+    asked = {
+        "id": cell.id,
+        "workload": WORKLOAD,
+        "variant": {"name": "v", "dtype": "float64", "options": dict(cell.options)},
+    }
+    asked |= {"operation": operation, "samples": [{name: _hex(each) for name, each in one.items()} for one in given]}
+    line = json.loads(environment.operate(asked))
+    ok = line["outcome"] == "ok"
+    outputs = line.get("outputs") or []
+    if not ok:
+        kept = ()
+    elif operation == "step":
+        kept = tuple((place, tuple(tuple(each[place]) for each in outputs)) for place in PLACES)
+    else:
+        kept = ((operation, tuple(map(tuple, outputs))),)
+    whole = {"trace": None, "origins": (), "samples": (), "seed": None} | words
+    return Replay(
+        cell=cell,
+        key=key(cell.id, operation, words, asked["samples"]),
+        operation=operation,
+        inputs=digest([sample(each) for each in given]),
+        learning_rate="0.5",
+        outcome=Outcome.OK if ok else Outcome.UNAVAILABLE,
+        reason=line.get("reason"),
+        options=cell.options,
+        outputs=kept,
+        **whole,
+    )
+
+
+def _hex(tensor):
+    return [_hex(each) for each in tensor] if isinstance(tensor, list) else tensor.hex()
+
+
+def study(builder, a, b, sides, known=tuple(PRIMITIVES)):
+    """The study of two cells that stand for a and b, and what its ends name; `sides`: (id, environment, options).
+
+    `known`: primitives that are replayed on fresh inputs too.
+    """
+    made = [(*trained(builder, name, environment, **options), environment) for name, environment, options in sides]
+    place = SimpleNamespace(**WORKLOAD)
+    given = [[step_sample(trace, step, place) for step in (1, 2, 3)] for _, trace, _ in made]
+    steps = {
+        (cell, of): replay(
+            made[cell][0].cell, made[cell][2], "step", given[of], trace=(made[of][1].cell.id, made[of][1].key)
+        )
+        for cell in (0, 1)
+        for of in (0, 1)
+    }
+    recorded = {name: {} for name in PRIMITIVES}
+    for number, (record, _, _) in enumerate(made):
+        setup = Setup(workload=place, options=dict(record.cell.options), dtype="float64")
+        for step, outputs in enumerate(steps[number, number].steps, start=1):
+            for at in PLACES:
+                taken = inputs_at(at, given[number][step - 1], outputs, setup)
+                if taken is not None:
+                    inputs = sample({name: each for name, each in taken.items() if name != OWN_SIGMOID})
+                    found = (inputs, Origin(cell=record.cell.id, place=at, step=step))
+                    recorded[PLACES[at].primitive].setdefault((at, inputs), found)
+    ends, testimonies = [], []
+    for number, (record, trace, environment) in enumerate(made):
+        of_steps = {
+            name: replay(
+                record.cell,
+                environment,
+                name,
+                [{key: _floats(each) for key, each in inputs} for inputs, _ in found.values()],
+                samples=tuple(inputs for inputs, _ in found.values()),
+                origins=tuple(origin for _, origin in found.values()),
+            )
+            for name, found in recorded.items()
+            if found
+        }
+        fresh_ones = freshly(record.cell, environment, known)
+        own, other = steps[number, number], steps[number, 1 - number]
+        ends.append(
+            End(
+                cell=record.cell.id,
+                record=record.key,
+                trace=trace.key,
+                own=own.key,
+                other=other.key,
+                recorded=tuple((name, each.key) for name, each in of_steps.items()),
+                fresh=tuple((name, each.key) for name, each in fresh_ones.items()),
+            )
+        )
+        testimonies.append(
+            Testimony(record=record, trace=trace, own=own, other=other, recorded=of_steps, fresh=fresh_ones)
+        )
+    found = Study(a=a, b=b, left=ends[0], right=ends[1], reason=None)
+    return found, dict(zip(ends, testimonies, strict=True))
+
+
+def _floats(entry):
+    return float.fromhex(entry) if isinstance(entry, str) else [_floats(each) for each in entry]
+
+
+def freshly(cell, environment, known=tuple(PRIMITIVES)):
+    """The replays of primitives on the fresh inputs of seed 0."""
+    return {name: replay(cell, environment, name, list(fresh.samples(name, "float64", 0)), seed=0) for name in known}
+
+
+def replayed(builder, a, b, c, known=tuple(PRIMITIVES)):
+    """Operations of which a report has something of every kind to say; a, b, c: ids of cells of the run.
+
+    `known`: primitives that are replayed on fresh inputs too; these take seconds to judge, so without them the
+    catalogue has an operation that cannot be done alone.
+    """
+    plain, other = Environment(), Environment(changes={"sigmoid": nudged})
+    lame = Environment(fused=("hidden_pre",), unavailable=("back",))
+    pairs = [
+        study(builder, a, b, (("mazur/x-1/v", plain, {}), ("mazur/x-2/v", other, {})), known),
+        study(builder, a, c, (("mazur/x-1/v", plain, {}), ("mazur/x-3/v", plain, {"update": "sequential"})), known),
+        study(builder, b, c, (("mazur/x-1/v", plain, {}), ("mazur/x-4/v", lame, {})), known),
+    ]
+    again = replace(pairs[0][0], a=c, b=b)
+    refused = Study(a=c, b=a, left=None, right=None, reason="float64 against float32")
+    outdated = replace(pairs[0][0], a="mazur/gone/v", b="mazur/gone/w")
+    cells = [builder.record(id=f"mazur/{env}/{v}", environment=env, options=(("gradient", v),)).cell
+             for env, v in (("x-1", "auto"), ("x-1", "manual"), ("x-2", "auto"))]  # fmt: skip
+    listed = {
+        cell.id: freshly(cell, other if cell.id == "mazur/x-1/manual" else plain, known)
+        if known
+        else {"back": replay(cell, lame, "back", [{"W": [[1.0]], "d": [1.0]}], seed=0)}
+        for cell in cells
+    }
+    gone = Listing(cell="mazur/x-5/v", environment="x-5", fresh=())
+    return Replayed(
+        studies=Studies(
+            pairs=(*(each for each, _ in pairs), again, refused, outdated),
+            catalogue=(*(Listing(cell=each.id, environment=each.environment, fresh=()) for each in cells), gone),
+        ),
+        ends={end: each for _, ends in pairs for end, each in ends.items()},
+        listed=listed,
+    )

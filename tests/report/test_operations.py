@@ -1,0 +1,175 @@
+"""What the three files have of operations, and that it is recomputed by another way."""
+
+import json
+from dataclasses import replace
+
+import jsonschema
+import pytest
+
+from runner import resources
+from runner.errors import ResultsError
+from runner.operations import fresh, truth
+from runner.operations.catalogue import PRIMITIVES
+from runner.operations.form import Constants
+from runner.report import wording
+from runner.report.claims.forms import How, distance_in_ulps
+from runner.report.claims.stated_operations import of_operations
+from runner.report.render import html, json_text, markdown
+from runner.report.verify.check import Evidence, Written, verify
+from runner.report.verify.operations import operated
+from runner.report.verify.truths import off, rounded, truths
+from runner.report.view import build
+from tests.report import replays
+
+
+@pytest.fixture(scope="module")
+def run(builder):
+    """Three cells, and all about their operations."""
+    records = [builder.record((0.5, 0.25), variant=name) for name in "abc"]
+    return records, builder.manifest(records, tables=()), replays.replayed(builder, *(e.cell.id for e in records))
+
+
+@pytest.fixture(scope="module")
+def view(run):
+    records, manifest, replayed = run
+    return build(manifest, records, (), replayed=replayed)
+
+
+def texts(view, kind):
+    return [each.text for each in view.claims_by_kind.get(kind, ())]
+
+
+def test_both_ways_agree_on_every_claim(run, view):
+    _, manifest, replayed = run
+    stated = {each.id: each.document() for each in of_operations(replayed, manifest.entries, {})}
+    again = {each.id: each.document() for each in operated(replayed, manifest)}
+    assert stated == again
+    assert stated.keys() <= {each.id for each in view.claims}
+
+
+def test_the_files_follow_the_schema_and_verify_finds_nothing(run, view):
+    records, manifest, replayed = run
+    document = json.loads(json_text(view))
+    schema = json.loads(resources.schema("report").read_text("utf-8"))
+    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+    evidence = Evidence(
+        manifest=manifest, records=tuple(records), missing=(), accepted=None, earlier={}, replayed=replayed
+    )
+    assert verify(Written(document=document, html=html(view), markdown=markdown(view)), evidence) == ()
+
+
+def test_the_totals_tell_what_differs_from_what_is_only_joined_otherwise(view):
+    (said,) = texts(view, "operation_totals")
+    assert said == (
+        "4 pairs replayed operation by operation on equal inputs: in 2 an operation gives other bits, in 1 only the "
+        "way in which the step joins them differs, in 0 neither; 1 with none seen, as far as they can be taken apart; "
+        "1 could not be replayed; 1 of an earlier run left out"
+    )
+    assert texts(view, "source_totals") == [
+        "sigmoid: other bits on equal inputs in 2 of 4 pairs, a difference only passed on in 2"
+    ]
+
+
+def test_a_source_is_told_with_inputs_bits_and_distances_from_the_truth(view):
+    first, _ = texts(view, "operation_source")
+    assert first == (
+        "sigmoid at hidden[0] of mazur/x-1/v and mazur/x-2/v: other bits on 5 of 5 equal inputs, first on those of "
+        "step 1 of mazur/x-1/v: 0x1.2fc1159b98db3p-1 (0x3fe2fc1159b98db3, 0.256 ULP off) against "
+        "0x1.2fc1159b9adb3p-1 (0x3fe2fc1159b9adb3, 8191.744 ULP off), correctly rounded 0x1.2fc1159b98db3p-1 "
+        "(0x3fe2fc1159b98db3), from z[0] = 0x1.828f5c28f5c29p-2"
+    )
+    assert first.replace("&", "&amp;") in html(view)
+
+
+def test_what_was_replayed_for_several_pairs_is_told_once_and_named_by_each(view):
+    assert [each.a_cell.rpartition("/")[2] for each in view.anatomies] == ["a", "a", "b", "c", "c"]
+    assert [bool(each.examples) for each in view.anatomies] == [True, False, False, False, False]
+    assert len(texts(view, "operation_pair")) == 1
+    assert view.anatomies[3].sources == view.anatomies[0].sources == "sigmoid (hidden, output)"
+
+
+def test_an_answer_that_cannot_be_had_has_its_reason(view):
+    third, refused = view.anatomies[2], view.anatomies[4]
+    assert third.notes == (
+        "not known of hidden_error: mazur/x-4/v: unavailable: not alone; the step of mazur/x-4/v cannot be taken apart"
+    )
+    assert (refused.notes, refused.sources) == ("float64 against float32", wording.NOTHING)
+    assert "mazur/x-5/v is not in the catalogue of operations" in html(view)
+
+
+def test_cells_that_compute_an_operation_alike_share_a_row_and_others_are_told_apart(view):
+    rows = [each for each in view.forms if each.primitive == "sigmoid"]
+    assert [(each.where, each.fits) for each in rows] == [
+        ("x-1 (gradient=auto), x-2", True),
+        ("x-1 (gradient=manual)", False),
+    ]
+    assert rows[1].forms.startswith("none of ")
+    assert rows[0].correct == "1,400 of 2,048"
+    assert [each.primitive for each in view.forms if each.where == "x-1, x-2"] == [
+        each for each in PRIMITIVES if each != "sigmoid"
+    ]
+
+
+def test_several_forms_are_each_sufficient_and_none_is_called_the_one():
+    how = How(values=9, forms=tuple("abcdef"), tried=9, nearest=None, agreeing=9, correct=None, worst=None, reason=None)
+    assert how.text == "a, b, c, d and 2 more (all 9 values, each of them sufficient)"
+    assert replace(how, forms=("a",)).text == "a (all 9 values)"
+    assert how.accuracy == ""
+
+
+def test_without_replays_the_page_says_what_to_type(builder):
+    records = builder.run()
+    found = build(builder.manifest(records), records, ())
+    assert not {"operation_totals", "anatomy", "operation_form"} & set(found.claims_by_kind)
+    assert "<code>repromatrix operations</code>" in html(found)
+    assert "**Operations**" not in markdown(found)
+
+
+def test_one_bit_of_a_replay_is_found(run, view):
+    records, manifest, replayed = run
+    written = Written(document=json.loads(json_text(view)), html=None, markdown=None)
+    evidence = Evidence(manifest=manifest, records=tuple(records), missing=(), accepted=None, earlier={})
+    end = replayed.studies.pairs[0].left
+    told = replayed.ends[end]
+    values = [list(each) for each in told.recorded["bias"].values]
+    values[0][0] = (float.fromhex(values[0][0]) + 2.0**-50).hex()
+    moved = replace(told.recorded["bias"], outputs=(("bias", tuple(map(tuple, values))),))
+    other = replace(told, recorded=dict(told.recorded) | {"bias": moved})
+    found = verify(written, replace(evidence, replayed=replace(replayed, ends=dict(replayed.ends) | {end: other})))
+    assert "operation/mazur/x-1/v/mazur/x-2/v/hidden_pre" in {each.claim for each in found}
+
+
+def test_replays_of_unequal_inputs_are_refused_with_what_to_type(run):
+    _, manifest, replayed = run
+    end = replayed.studies.pairs[0].left
+    told = replayed.ends[end]
+    odd = replace(told, recorded=dict(told.recorded) | {"bias": replace(told.recorded["bias"], inputs="0" * 64)})
+    with pytest.raises(ResultsError, match="unequal inputs") as caught:
+        of_operations(replace(replayed, ends=dict(replayed.ends) | {end: odd}), manifest.entries, {})
+    assert "repromatrix operations" in caught.value.hint
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_the_truth_by_fractions_and_decimals_is_the_truth_by_ball_arithmetic(builder, primitive, dtype):
+    cell = builder.record().cell
+    for loss_form in ("half_sum", "mean"):
+        constants = Constants(learning_rate=0.5, loss_form=loss_form)
+        made = replays.replay(cell, replays.Environment(), "bias", [], seed=0)
+        made = replace(made, options=(("loss_form", loss_form),))
+        for given in fresh.samples(primitive, dtype)[::64]:
+            right = truth.correct(primitive, given, dtype, constants)
+            true = truths(primitive, given, made)
+            assert tuple(rounded(each, dtype) for each in true) == right
+            moved = [value * (1 + 2.0**-20) for value in right]
+            ours = [distance_in_ulps(off(value, each, dtype)) for value, each in zip(moved, true, strict=True)]
+            theirs = truth.ulps(primitive, given, moved, dtype, constants)
+            assert ours == list(map(distance_in_ulps, theirs))
+
+
+@pytest.mark.parametrize("z", [0.0, -0.0, 1e-300, 745.2, -745.1, -2500.0, 2500.0, 1e300, -1e300])
+def test_the_truth_of_far_sigmoids_is_decided_too(builder, z):
+    made = replays.replay(builder.record().cell, replays.Environment(), "bias", [], seed=0)
+    (found,) = truths("sigmoid", {"z": [z]}, made)
+    assert rounded(found, "float64") == truth.sigmoid(z, "float64")
+    assert truths("sigmoid", {"z": [float("inf")]}, made) is None

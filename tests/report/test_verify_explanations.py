@@ -1,0 +1,238 @@
+"""What a report says of causes is recomputed by another way, from the losses, whatever was tried."""
+
+import json
+import math
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.__main__ import main
+from runner.compare.allowance import allowances
+from runner.compare.classes import classes
+from runner.floats import FORMS
+from runner.report.claims.stated_explanations import of_explanations, tale
+from runner.report.render import contents
+from runner.report.verify import measure
+from runner.report.verify.cells import classes as classes_again
+from runner.report.verify.check import Written, verify
+from runner.report.verify.explanations import explained
+from runner.report.verify.hybrids import honest
+from runner.results.experiments import Attempt, Experiments, Factor, Run
+from runner.results.record import Outcome
+from runner.results.store import Store
+from tests.report import tried
+
+LOSSES = [0.5, 0.25, 0.25 + 2.0**-54, 0.2500001, 0.2501, 0.0, -0.0, math.nan, math.inf, 1e300, -1e300]
+NAMES = ("update", "dtype", "threads", "isa", "layout")
+
+
+def both_ways(builder, records, experiments, known):
+    """The claims about experiments as the report makes them and as `verify` recomputes them, by id."""
+    manifest = builder.manifest(records, tables=())
+    allowed = allowances(manifest, {each.cell.id: each for each in records})
+    stated = of_explanations(tale(experiments, manifest.entries, known, allowed), classes(records))
+    plain = tuple(classes_again(records))
+    again = tuple(explained(experiments, manifest, known, measure.judges_of(manifest, records), plain))
+    assert len({each.id for each in again}) == len(again) == len(stated)
+    return tuple({each.id: each.document() for each in way} for way in (stated, again))
+
+
+@st.composite
+def tried_pairs(draw, builder):
+    """Records, experiments on their pairs, and the records that those stand on, with ends of every kind."""
+    losses = st.tuples(*[st.sampled_from(LOSSES)] * 2)
+    kinds = st.sampled_from(list(FORMS))
+    records = [builder.record(draw(losses), dtype=draw(kinds), id=f"mazur/x/{number}", steps=2) for number in range(3)]
+    hybrids = [
+        replace(
+            builder.record(
+                draw(losses),
+                dtype=draw(kinds),
+                id=f"mazur/x/h{number}",
+                outcome=draw(st.sampled_from([Outcome.OK, Outcome.OK, Outcome.OK, Outcome.FAILED])),
+                reason="it broke",
+                repeats=((0.5, 0.75),) if draw(st.integers(0, 9)) == 0 else (),
+            ),
+            fingerprint={"kernels": {"core": draw(st.sampled_from("ab")), "x_requested": draw(st.sampled_from("ab"))}},
+        )
+        for number in range(6)
+    ]
+    runs = [Attempt(run=tried.run(each)) for each in (*hybrids, *records)]
+    gone = Attempt(run=Run(id="mazur/x/gone", key="00"))
+    ends = st.sampled_from([*runs, *runs, tried.NONE, tried.LEFT, gone]).flatmap(
+        lambda end: st.booleans().map(lambda left: replace(end, left=left or end.left))
+    )
+    sets = [each for size in (1, 2, 3) for each in combinations(NAMES, size)]
+    pairs = []
+    for a, b in combinations(draw(st.permutations(records)), 2):
+        names = draw(st.lists(st.sampled_from(sets), unique=True, max_size=6))
+        conditions = [
+            tried.condition(f"c{number}", draw(st.sampled_from(["settings", "option"])), (), draw(ends), draw(ends))
+            for number in range(draw(st.integers(0, 2)))
+        ]
+        found = tried.pair(
+            a,
+            b,
+            tuple(sorted(draw(st.sets(st.sampled_from(["asked", "classes", "published"]), min_size=1)))),
+            tuple((name, "x", "y") for name in NAMES[: draw(st.sampled_from([1, 5, 5]))] or NAMES),
+            (),
+            tuple(conditions),
+            exhausted=draw(st.booleans()),
+        )
+        known = {each.name for each in found.factors}
+        trials = [tried.Trial(factors=each, a=draw(ends), b=draw(ends)) for each in names if known.issuperset(each)]
+        if draw(st.integers(0, 9)) == 0:
+            found = replace(found, a=Run(id=found.a.id, key="11"))
+        pairs.append(replace(found, trials=tuple(trials)))
+    return records, Experiments(pairs=tuple(pairs)), {each.key: each for each in (*records, *hybrids)}
+
+
+@given(data=st.data())
+def test_both_ways_agree_whatever_was_tried(builder, data):
+    records, experiments, known = data.draw(tried_pairs(builder))
+    stated, again = both_ways(builder, records, experiments, known)
+    assert stated == again
+
+
+def test_with_a_measured_noise_floor_both_ways_judge_by_it(rich):
+    stated = {each.id: each.document() for each in rich.view.claims if each.kind == "factor_verdict"}
+    assert stated
+    own = tuple(classes_again([each for each in rich.records if "+ulp" not in each.cell.id]))
+    judges = measure.judges_of(rich.manifest, rich.records)
+    again = explained(rich.experiments, rich.manifest, rich.tried, judges, own)
+    assert {each.id: each.document() for each in again if each.kind == "factor_verdict"} == stated
+
+
+def test_one_bit_of_an_experiments_record_is_found(rich):
+    files = contents(rich.view)
+    written = Written(document=json.loads(files["report.json"]), html=None, markdown=None)
+    (name,) = [key for key, each in rich.tried.items() if each.cell.id.endswith("a.update-sequential")]
+    moved = replace(rich.tried[name], trajectories=rich.tried[name].trajectories[:1])
+    moved = replace(
+        moved,
+        trajectories=(replace(moved.trajectories[0], losses=(moved.trajectories[0].losses[0], (0.1250001).hex())),),
+    )
+    found = verify(written, replace(rich.evidence, tried=rich.tried | {name: moved}))
+    assert "factor/mazur/numpy-2.4.6-cpu/a/mazur/numpy-2.4.6-cpu/c/update: values" in {each.claim for each in found}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"dtype": "float32"}, "dtype"),
+        ({"version": "9.9"}, "version"),
+        ({"device": "cuda:0"}, "device"),
+        ({"steps": 9}, "steps"),
+    ],
+)
+def test_an_experiment_that_changed_more_than_it_says_is_named(rich, change, told):
+    assert list(honest(rich.experiments, rich.tried)) == []
+    (name,) = [key for key, each in rich.tried.items() if each.cell.id.endswith("a.update-sequential")]
+    made = rich.tried[name]
+    sly = rich.tried | {name: replace(made, cell=replace(made.cell, **change))}
+    assert [each.claim.rpartition(": ")[2] for each in honest(rich.experiments, sly)] == [told]
+
+
+def test_an_option_that_was_not_flipped_as_it_says_is_named(rich):
+    (name,) = [key for key, each in rich.tried.items() if each.cell.id.endswith("a.update-sequential")]
+    first = rich.experiments.pairs[0]
+    a, b = (rich.tried[run.key] for run in (first.a, first.b))
+    known = rich.tried | {
+        a.key: replace(a, factors=(("layout", "io"), ("update", "parallel"))),
+        b.key: replace(b, factors=(("layout", "io"), ("update", "sequential"))),
+    }
+    for factors, told in [
+        ((("layout", "io"), ("update", "sequential")), []),
+        ((("layout", "io"), ("update", "parallel")), ["update"]),
+        ((("layout", "oi"), ("update", "sequential")), ["layout"]),
+    ]:
+        found = honest(rich.experiments, known | {name: replace(rich.tried[name], factors=factors)})
+        assert [each.claim.rpartition(": ")[2] for each in found] == told
+
+
+def test_a_pair_whose_factors_are_not_those_of_its_two_records_is_named(rich):
+    first = rich.experiments.pairs[0]
+    a, b = (rich.tried[run.key] for run in (first.a, first.b))
+    known = rich.tried | {
+        a.key: replace(a, factors=(("layout", "io"), ("update", "parallel"))),
+        b.key: replace(b, factors=(("layout", "oi"), ("update", "sequential"))),
+    }
+    update = Factor(name="update", a="parallel", b="sequential")
+    layout = Factor(name="layout", a="io", b="oi")
+    threads = Factor(name="threads", a="1", b="2", silent=True)
+    for factors, told in [
+        ((layout, update, threads), []),
+        ((update, threads), ["layout"]),
+        ((replace(layout, b="io"), update), ["layout"]),
+        ((layout, update, Factor(name="loss_form", a="half", b="mean")), ["loss_form"]),
+        ((layout, update, Factor(name="dtype", a="float64", b="float32")), ["dtype"]),
+        ((layout, update, replace(threads, silent=False)), ["threads"]),
+        ((layout, replace(update, silent=True)), ["update"]),
+    ]:
+        sly = replace(first, factors=factors, trials=(), conditions=())
+        found = honest(Experiments(pairs=(sly,)), known)
+        assert [each.claim.rpartition(": ")[2] for each in found] == told, factors
+
+
+def test_a_factor_whose_own_experiment_was_taken_away_is_named(rich):
+    first = rich.experiments.pairs[0]
+    sly = replace(first, trials=tuple(each for each in first.trials if each.factors != ("threads",)))
+    (found,) = honest(Experiments(pairs=(sly,)), rich.tried)
+    assert found.claim.endswith(": threads")
+    assert found.says == "never flipped alone, nor told why not"
+
+
+@pytest.fixture
+def results(builder, tmp_path):
+    """A folder with two cells and an experiment between them, and its hybrid."""
+    store = Store(tmp_path / "results")
+    a, b = builder.record((0.5, 0.25), variant="a"), builder.record((0.5, 0.125), variant="b")
+    made = tried.hybrid(builder, a, "update-sequential", like=b)
+    for record in (a, b, made):
+        store.write(record)
+    store.write_manifest(builder.manifest([a, b], tables=()))
+    trials = ((("update",), tried.ran(made), tried.NONE),)
+    found = tried.pair(a, b, ("classes",), (("update", "parallel", "sequential"),), trials)
+    store.write_experiments(Experiments(pairs=(found,)))
+    return store, made
+
+
+def command(name, store):
+    report = store.folder.parent / "report"
+    words = ["--output", str(report)] if name == "report" else [str(report)]
+    return main([name, *words, "--results", str(store.folder)])
+
+
+def test_a_report_with_experiments_says_the_cause_and_holds(results, capsys):
+    store, _ = results
+    assert (command("report", store), command("verify", store)) == (0, 0)
+    assert "all hold" in capsys.readouterr().err
+    said = (store.folder.parent / "report" / "report.md").read_text("utf-8")
+    assert "1 of 1 pair of classes with different bits is attributed by experiment, 0 are not" in said
+    assert "1 of 1 pair with different bits is attributed to update, flipped alone" in said
+
+
+def test_a_hybrid_that_was_changed_or_taken_away_is_found(results, capsys):
+    store, made = results
+    command("report", store)
+    path = store.record_path(made.cell.id, made.key)
+    whole = path.read_text("utf-8")
+    path.write_text(whole.replace((0.125).hex(), (0.1875).hex()), "utf-8")
+    assert command("verify", store) == 1
+    path.unlink()
+    assert command("verify", store) == 1
+    told = capsys.readouterr().err
+    assert "its record is not there" in told
+    assert "not-attributed/" in told
+
+
+def test_experiments_that_were_edited_are_found(results, capsys):
+    store, _ = results
+    command("report", store)
+    path = store.folder / "experiments.json"
+    path.write_text(path.read_text("utf-8").replace('"update"', '"layout"'), "utf-8")
+    assert command("verify", store) == 1
+    assert "cause/layout" in capsys.readouterr().err

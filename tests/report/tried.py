@@ -1,0 +1,116 @@
+"""Experiments of which a report has something of every kind to say, on records of the tests."""
+
+from dataclasses import replace
+
+from runner.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
+
+
+def run(record):
+    return Run(id=record.cell.id, key=record.key)
+
+
+def ran(record):
+    return Attempt(run=run(record))
+
+
+NONE = Attempt(run=None, reason="the matrix has no environment of that kind")
+LEFT = Attempt(run=None, reason="not run: the budget of 6 cells is spent", left=True)
+
+
+def hybrid(builder, record, name, *, like=None, losses=None, kernels=None, **cell):
+    """A record of an experiment: `record` under another name, with the losses of another one or its own."""
+    made = replace(
+        record,
+        cell=replace(record.cell, id=f"{record.cell.id}.{name}", variant=f"{record.cell.variant}.{name}", **cell),
+        key=builder.hashlib.sha256(f"{record.cell.id} {name}".encode()).hexdigest(),
+        trajectories=(like or record).trajectories,
+        fingerprint=record.fingerprint | ({"kernels": kernels} if kernels else {}),
+    )
+    return builder.with_losses(made, losses) if losses else made
+
+
+def pair(a, b, of, factors, trials, conditions=(), *, exhausted=False):
+    return Pair(
+        a=run(a),
+        b=run(b),
+        of=of,
+        factors=tuple(Factor(name=n, a=x, b=y, silent=n in ("threads", "isa")) for n, x, y in factors),
+        trials=tuple(Trial(factors=names, a=at_a, b=at_b) for names, at_a, at_b in trials),
+        conditions=conditions,
+        budget=2 + 2 * len(factors),
+        spent=4,
+        exhausted=exhausted,
+    )
+
+
+def condition(name, kind, changes, at_a, at_b):
+    return ConditionTrial(name=name, kind=kind, changes=changes, a=at_a, b=at_b)
+
+
+def experiments(builder, a, c, same, numpy, torch, jax):
+    """Return the experiments, and their records by key.
+
+    Args:
+        builder: of synthetic records.
+        a: a cell; c: one of its length with other losses; same: one with the same losses.
+        numpy, torch, jax: cells of one length, all different.
+    """
+    updated = hybrid(builder, a, "update-sequential", like=c)
+    threaded = hybrid(builder, a, "threads-2")
+    strict = hybrid(builder, a, "strict", like=c, kernels={"openblas_core": "Nehalem"})
+    loose = hybrid(builder, c, "strict")
+    coarse = hybrid(builder, numpy, "dtype-float32", like=torch, losses={10: 0.25}, dtype="float32")
+    moved = hybrid(builder, numpy, "layout-oi", losses={1: 0.2983711087600027})
+    both = hybrid(builder, torch, "framework-jax", like=jax, framework="jax", version=jax.cell.version)
+    no_bit = hybrid(builder, torch, "compile-default")
+    gone = hybrid(builder, torch, "api-keras")
+    foreign = hybrid(builder, torch, "asked", losses={2: 0.7})
+    off = [hybrid(builder, each, "fma-off", like=numpy) for each in (torch, foreign)]
+    old = replace(torch, key="0" * 64)
+    pairs = (
+        pair(
+            a,
+            c,
+            ("classes", "published"),
+            (("update", "parallel", "sequential"), ("threads", "1", "2")),
+            ((("update",), ran(updated), NONE), (("threads",), ran(threaded), NONE)),
+            (condition("strict", "settings", (("NPY_DISABLE_CPU_FEATURES", "AVX2"),), ran(strict), ran(loose)),),
+        ),
+        pair(
+            numpy,
+            torch,
+            ("classes",),
+            (
+                ("framework", f"numpy {numpy.cell.version} cpu", "torch 2.13.0 cpu"),
+                ("dtype", "float64", "float32"),
+                ("layout", "a", "b"),
+            ),
+            ((("framework",), NONE, LEFT), (("dtype",), ran(coarse), LEFT), (("layout",), ran(moved), NONE)),
+            exhausted=True,
+        ),
+        pair(
+            torch,
+            jax,
+            ("published",),
+            (("framework", "torch 2.13.0 cpu", "jax 0.10.2 cpu"), ("compile", "eager", "default"), ("api", "a", "b")),
+            (
+                (("framework",), NONE, NONE),
+                (("compile",), ran(no_bit), NONE),
+                (("api",), Attempt(run=run(gone)), NONE),
+                (("framework", "api"), ran(both), NONE),
+                (("compile", "api"), NONE, NONE),
+            ),
+        ),
+        pair(
+            torch,
+            foreign,
+            ("asked",),
+            (("compile", "eager", "default"),),
+            ((("compile",), ran(no_bit), NONE),),
+            (condition("fma=off", "option", (("fma", "off"),), *map(ran, off)),),
+        ),
+        pair(a, same, ("published",), (), ()),
+        pair(old, numpy, ("classes", "asked"), (), ()),
+    )
+    kept = (a, c, same, numpy, torch, jax, foreign, updated, threaded, strict, loose, coarse, moved, both, no_bit)
+    return Experiments(pairs=pairs), {each.key: each for each in (*kept, *off)}
