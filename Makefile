@@ -57,6 +57,9 @@ lint: $(VENV)/.dev ## ruff, mypy, the workflows' schema check and security audit
 bench: $(VENV)/.dev ## measure the numbers that the README quotes  (ENGINE=process|docker)
 	@$(BIN)/python bench/bench.py $(ARGS) --engine $(ENGINE)
 
+evaluate: $(VENV)/.dev ## put faults into runs and count those that the explainer names: docs/evaluation.md  (ARGS=)
+	@$(BIN)/python -m bench.faults $(ARGS)
+
 clean: ## remove what this checkout made; the cache of wheels and environments stays
 	@rm -rf $(VENV) results report build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
@@ -71,4 +74,4 @@ $(VENV)/.dev: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-.PHONY: help matrix plan report verify accept impact lock engine base doctor test lint bench clean
+.PHONY: help matrix plan report verify accept impact lock engine base doctor test lint bench evaluate clean

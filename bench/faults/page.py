@@ -1,0 +1,100 @@
+"""The measured part of docs/evaluation.md: the same text for the same verdicts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bench.faults.score import Name, Ratio, Score, Verdict
+from runner.resources import write_atomically
+
+BEGIN = "<!-- measured: written by make evaluate, do not edit -->\n"
+END = "<!-- end of what is measured -->\n"
+
+
+def write(path: Path, text: str) -> None:
+    """Put the text between the marks of a page.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
+    page = path.read_text(encoding="utf-8")
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path} lacks the marks between which the measured part stands")
+    write_atomically(path, f"{before}{BEGIN}\n{text}\n{END}{after}".encode())
+
+
+def measured(scores: Mapping[str, Score]) -> str:
+    """Return tables and failures; `scores` by the environment's name."""
+    every = together(scores)
+    rows = [_row(title, score) for title, score in scores.items()]
+    heads = "environment", "faults", "without effect", "clean pairs"
+    shares = "detection: precision", "recall", "attribution: precision", "recall", "whole runs", "losses alone"
+    text = [*_table((*heads, *shares), [*rows, _row("all", every)]), ""]
+    kinds = sorted({_kind(each) for each in every.faulty})
+    by_kind = [_kind_row(kind, [each for each in every.faulty if _kind(each) == kind]) for kind in kinds]
+    text += [*_table(("fault", "runs", "detected", "whole runs", "losses alone"), by_kind), ""]
+    failures = every.failures
+    text.append(f"Failures: {len(failures)}." if failures else "Failures: none.")
+    if failures:
+        lines = [(f"`{name_of(e)}`", e.kind, _names(e.due - e.told), _names(e.told - e.due)) for e in failures]
+        text += ["", *_table(("run", "fault", "due, but not told", "told, but not due"), lines)]
+    return "\n".join(text) + "\n"
+
+
+def together(scores: Mapping[str, Score]) -> Score:
+    """Return the score of all runs."""
+    return Score(verdicts=tuple(each for score in scores.values() for each in score.verdicts))
+
+
+def name_of(verdict: Verdict) -> str:
+    """Return how a run is asked for again."""
+    return f"{verdict.framework}/{'clean' if verdict.kind == 'clean' else 'faults'}/{verdict.seed}"
+
+
+def names(found: Iterable[Name]) -> str:
+    """Return names of causes as text."""
+    return _names(frozenset(found))
+
+
+def _row(title: str, score: Score) -> Sequence[str]:
+    detection, attribution = score.detection, score.attribution
+    ratios = [detection["precision"], detection["recall"]]
+    ratios += [attribution["precision"], attribution["recall"], attribution["runs"]]
+    shown = Ratio(right=sum(each.losses for each in score.faulty), all=len(score.faulty))
+    counts = len(score.faulty), sum(each.idle for each in score.faulty), len(score.clean)
+    return [title, *(f"{count:,}" for count in counts), *map(_share, ratios), _share(shown)]
+
+
+def _kind(verdict: Verdict) -> str:
+    return "pair" if " + " in verdict.kind else verdict.kind.replace("_", " ")
+
+
+def _kind_row(kind: str, verdicts: Sequence[Verdict]) -> Sequence[str]:
+    hits = [sum(e.detected for e in verdicts), sum(e.right for e in verdicts), sum(e.losses for e in verdicts)]
+    return [kind, f"{len(verdicts):,}", *(_share(Ratio(right=each, all=len(verdicts))) for each in hits)]
+
+
+def _share(ratio: Ratio) -> str:
+    """Return a percentage that is 100 only if it is all."""
+    exact = f"{100 * ratio.share:.2f}"
+    shown = "99.99" if exact == "100.00" and ratio.right < ratio.all else exact
+    return f"{shown} % ({ratio.right:,} of {ratio.all:,})"
+
+
+def _names(found: frozenset[Name]) -> str:
+    told = []
+    for name in sorted(found):
+        match name[0]:
+            case "factor":
+                told.append(f"{name[1]}={name[2]}")
+            case "start":
+                told.append(f"{name[1]} begin otherwise")
+            case _:
+                told.append(f"{name[1]} at {', '.join(map(str, name[2]))}")
+    return "; ".join(told) or "-"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(each)} |" for each in lines]
