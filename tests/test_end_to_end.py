@@ -64,7 +64,7 @@ class TestNumpyMatrix:
     def test_a_merge_keeps_every_cell_and_says_so_as_json(self, numpy_run: Path, tmp_path: Path) -> None:
         done = repromatrix("merge", str(numpy_run / "results"), "--results", str(tmp_path), "--json")
         assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout) == {"cells": 18, "missing": [], "unfinished": []}
+        assert json.loads(done.stdout) == {"cells": 18, "missing": [], "unfinished": [], "remarks": []}
 
     def test_the_published_columns_differ_where_the_document_says_so(self, numpy_run: Path) -> None:
         cells = {cell["id"]: cell for cell in json.loads((numpy_run / "report/report.json").read_text())["cells"]}

@@ -129,6 +129,17 @@ def test_produce_and_consume_do_not_know_each_other() -> None:
         assert not _reach(room) & CONSUME
 
 
+@pytest.mark.parametrize("command", ["cli/report", "cli/verify"])
+def test_a_command_that_only_reads_results_loads_nothing_that_produces(command: str) -> None:
+    found, todo = set(), [command]
+    while todo:
+        new = _own(ast.parse(MODULES[todo.pop()].read_text())) - found
+        found |= new
+        todo += new
+    assert "results/store" in found
+    assert not {each for each in found if each.split("/")[0] in PRODUCE}
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
     graph = {module: _own(ast.parse(path.read_text())) - {module} for module, path in MODULES.items()}
     state: dict[str, str] = {}
