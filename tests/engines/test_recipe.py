@@ -20,7 +20,8 @@ paths = [path for folder in folders for path in glob.glob(folder + "/*")]
 tool = "(.*-)?(cc|c\\+\\+|gcc|g\\+\\+|clang|cpp|ld|as)(-[0-9.]+)?|make|cmake|ninja|pip[0-9.]*|easy_install|wheel"
 pythons = [path for path in paths if re.fullmatch("python[0-9.]*", os.path.basename(path))]
 ask = "import importlib.util as u; print(*(n for n in ('pip', 'ensurepip') if u.find_spec(n)))"
-caches = ["/root/.cache", "/var/cache/apt", "/var/lib/apt/lists", "/tmp", "/usr/share/python-wheels"]
+home = os.path.expanduser("~root")
+caches = [home + "/.cache", "/var/cache/apt", "/var/lib/apt/lists", "/tmp", "/usr/share/python-wheels"]
 cached = [os.path.join(place, n) for cache in caches for place, _, files in os.walk(cache) for n in files]
 print(json.dumps({
     "tools": [path for path in paths if re.fullmatch(tool, os.path.basename(path))],
@@ -39,10 +40,10 @@ RUN for d in ensurepip $(for n in pip pip-24.0.dist-info setuptools setuptools-6
       _distutils_hack; do echo site-packages/$n; done); do \
       mkdir -p /usr/local/lib/python3.11/$d && echo "x = 1" > /usr/local/lib/python3.11/$d/__init__.py; done \
  && mkdir -p /usr/local/lib/python3.11/dist-packages/pip /usr/local/lib/python3.11/dist-packages/kept/pip \
-      /root/.cache/pip /var/cache/apt/archives \
+      ~root/.cache/pip /var/cache/apt/archives \
  && cp /usr/local/lib/python3.11/ensurepip/__init__.py /usr/local/lib/python3.11/dist-packages/pip/ \
  && echo "x = 1" > /usr/local/lib/python3.11/dist-packages/kept/pip/__init__.py \
- && echo cached > /root/.cache/pip/page && echo cached > /var/cache/apt/archives/x.deb \
+ && echo cached > ~root/.cache/pip/page && echo cached > /var/cache/apt/archives/x.deb \
  && for n in pip pip3 pip3.11 easy_install wheel pipeline; do printf '#!/bin/sh\\n' > /usr/local/bin/$n; done
 """
 

@@ -63,6 +63,12 @@ def entrypoint(monkeypatch):
         sys.modules.pop(name, None)
 
 
+@pytest.fixture
+def library_of(entrypoint):
+    """Load the backend that an entrypoint asks, by the folder's name."""
+    return lambda name: vars(entrypoint(IMAGES / name))["library"]
+
+
 def framework(module):
     (found,) = [
         value
@@ -166,8 +172,8 @@ def test_the_driver_is_read_from_the_words_of_the_kernel(entrypoint, text, versi
     assert sys.modules["fingerprint"].DRIVER.search(text).group(1) == version
 
 
-def test_a_gpu_that_is_not_there_is_unavailable(entrypoint, monkeypatch):
-    library = entrypoint(IMAGES / "torch").library
+def test_a_gpu_that_is_not_there_is_unavailable(library_of, monkeypatch):
+    library = library_of("torch")
     monkeypatch.setattr(library, "gpu_count", lambda: 1)
     assert library.gpu_index("cuda:0") == 0
     with pytest.raises(sys.modules["job"].Unavailable, match="no device cuda:1: this PyTorch sees 1 NVIDIA GPUs"):
@@ -226,11 +232,11 @@ SWITCHES = [
 
 
 @pytest.fixture
-def gpu_task(entrypoint, monkeypatch):
+def gpu_task(library_of, monkeypatch):
     """A library that sees one GPU of that compute capability, and a task for it."""
 
     def make(name, capability=(8, 0), device="cuda:0", dtype="float32", **options):
-        library = entrypoint(IMAGES / name).library
+        library = library_of(name)
         monkeypatch.setattr(library, "gpu_count", lambda: 1)
         monkeypatch.setattr(library, "capability", lambda _: capability)
         return library, sys.modules["job"].Task("a", device, False, None, dtype, {"tf32": "default", **options})
@@ -293,8 +299,8 @@ def test_a_pytorch_without_the_switch_is_unavailable(gpu_task, monkeypatch):
         raise AssertionError
 
 
-def test_jax_tells_its_cudnn_where_it_has_one(entrypoint, monkeypatch):
-    library, lib = entrypoint(IMAGES / "jax").library, types.ModuleType("jax._src.lib")
+def test_jax_tells_its_cudnn_where_it_has_one(library_of, monkeypatch):
+    library, lib = library_of("jax"), types.ModuleType("jax._src.lib")
     for name in ("jax", "jax._src"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.setitem(sys.modules, "jax._src.lib", lib)
