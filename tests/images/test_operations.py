@@ -12,7 +12,9 @@ import pytest
 
 from runner.images.spec import sources
 from runner.matrix import load
+from runner.operations import catalogue
 from runner.plan import job, plan
+from runner.results.replay import PLACES
 from runner.results.trace import TENSORS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,6 +138,10 @@ def places():
         for name in ("job", "samples", "tracing"):
             sys.modules.pop(name, None)
     return module.PLACES
+
+
+def test_images_results_and_the_catalogue_name_the_same_places_in_the_same_order():
+    assert tuple(places()) == PLACES == tuple(catalogue.PLACES)
 
 
 @pytest.fixture(scope="module")
