@@ -227,7 +227,7 @@ def job_of(pattern: str) -> bytes:
     """Return the job document of the cells that a pattern selects."""
     code = (
         "import sys; from pathlib import Path\n"
-        "from runner.matrix import load; from runner.plan import find, job, plan\n"
+        "from repromatrix.matrix import load; from repromatrix.plan import find, job, plan\n"
         "m = load(Path('matrix.yaml')); p = sys.argv[1]\n"
         "c = [find(m, p)] if '/' in p else plan(m, profile='default', select=[p]).cells\n"
         "sys.stdout.buffer.write(job([x for x in c if x.settings.name == c[0].settings.name]))"

@@ -17,9 +17,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.results.manifest import Entry, Manifest
-from runner.results.record import Description, Outcome, Provenance, Record, Trajectory, encode
-from runner.results.store import Store
+from repromatrix.results.manifest import Entry, Manifest
+from repromatrix.results.record import Description, Outcome, Provenance, Record, Trajectory, encode
+from repromatrix.results.store import Store
 
 REPROMATRIX = str(Path(sys.executable).parent / "repromatrix")
 CURVE = (

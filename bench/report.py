@@ -18,11 +18,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from runner.floats import at, ordinal  # noqa: E402
-from runner.report.render import write  # noqa: E402
-from runner.report.view import build  # noqa: E402
-from runner.results.manifest import Entry, Manifest  # noqa: E402
-from runner.results.record import Description, Outcome, Provenance, Record, Trajectory  # noqa: E402
+from repromatrix.floats import at, ordinal  # noqa: E402
+from repromatrix.report.render import write  # noqa: E402
+from repromatrix.report.view import build  # noqa: E402
+from repromatrix.results.manifest import Entry, Manifest  # noqa: E402
+from repromatrix.results.record import Description, Outcome, Provenance, Record, Trajectory  # noqa: E402
 from tests.report.browser.chromium import Page, chromium  # noqa: E402
 
 FRAMEWORKS = {"numpy": 10, "torch": 10, "tensorflow": 10, "jax": 10, "keras": 10}

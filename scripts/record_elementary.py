@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from runner.operations import soft
-from runner.operations.elementary_exp import EXPONENTIALS
+from repromatrix.operations import soft
+from repromatrix.operations.elementary_exp import EXPONENTIALS
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 COUNT, CANDIDATES, TELLING = 192, 50_000, 4

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from runner.engines.base import Base
-from runner.engines.choose import choose
-from runner.errors import RepromatrixError
-from runner.execute import host
-from runner.images import interpreters, wheels
-from runner.matrix import Matrix, load
-from runner.results.store import Store
+from repromatrix.engines.base import Base
+from repromatrix.engines.choose import choose
+from repromatrix.errors import RepromatrixError
+from repromatrix.execute import host
+from repromatrix.images import interpreters, wheels
+from repromatrix.matrix import Matrix, load
+from repromatrix.results.store import Store
 from tests.fakes import Bench
 
 # A shell that starts the tests in the background has it ignored, also for every process that they start.

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runner.engines.base import BuildSpec, Built, Exit, RunLimits
-from runner.errors import EnvironmentFailedError, ResultsError
-from runner.execute.run import Execution
-from runner.matrix import Matrix
-from runner.plan import Cell, plan
-from runner.results.record import Outcome, Record
-from runner.results.replay import PLACES
-from runner.results.store import Store
+from repromatrix.engines.base import BuildSpec, Built, Exit, RunLimits
+from repromatrix.errors import EnvironmentFailedError, ResultsError
+from repromatrix.execute.run import Execution
+from repromatrix.matrix import Matrix
+from repromatrix.plan import Cell, plan
+from repromatrix.results.record import Outcome, Record
+from repromatrix.results.replay import PLACES
+from repromatrix.results.store import Store
 
 CLEAN = Exit(code=0)
 FOUR = ("numpy-2.0-cpu", "!*/*+avx2")  # one batch of four cells
@@ -142,7 +142,7 @@ class FakeRun:
 
 
 class FakeEngine:
-    """The protocol of runner/engines/base.py. `answer(cells, number)` says what a run prints and how it ends.
+    """The protocol of repromatrix.engines.base. `answer(cells, number)` says what a run prints and how it ends.
 
     `operate(operations)` says it of a run that is asked for operations.
     """

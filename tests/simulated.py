@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.operations.catalogue import PRIMITIVES
+from repromatrix.operations.catalogue import PRIMITIVES
 from tests import fakes as say
 
 Vector = list[float]

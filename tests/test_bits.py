@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.results.record import Record
-from runner.results.store import Store
+from repromatrix.results.record import Record
+from repromatrix.results.store import Store
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "tests" / "data" / "mazur"

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def repromatrix(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "runner", *arguments]
+    command = [sys.executable, "-m", "repromatrix", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 

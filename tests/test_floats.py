@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import floats
+from repromatrix import floats
 
 DTYPES = st.sampled_from(sorted(floats.FORMS))
 NATIVE = {"float64": np.float64, "float32": np.float32, "float16": np.float16}

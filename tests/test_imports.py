@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[1]
-RUNNER = CHECKOUT / "runner"
+RUNNER = CHECKOUT / "runner" / "repromatrix"
 EVERYBODY_MAY = {"errors", "floats"}
 PRODUCE = {"matrix", "plan", "images", "engines", "execute"}
 CONSUME = {"compare", "report"}
@@ -34,7 +34,7 @@ FILES = sorted(RUNNER.rglob("*.py"))
 
 
 def _module(path: Path) -> str:
-    """Return `images/lock` for runner/images/lock.py, `images` for its __init__."""
+    """Return `images/lock` for runner/repromatrix/images/lock.py, `images` for its __init__."""
     return path.relative_to(RUNNER).with_suffix("").as_posix().removesuffix("/__init__")
 
 
@@ -52,10 +52,10 @@ def _imports(tree: ast.AST) -> Iterator[str]:
 
 
 def _own(tree: ast.AST) -> set[str]:
-    """Return the modules of runner that are imported, as `images/lock`."""
+    """Return the modules of repromatrix that are imported, as `images/lock`."""
     found = set()
     for name in _imports(tree):
-        parts = name.split(".")[1:] if name.startswith("runner.") else []
+        parts = name.split(".")[1:] if name.startswith("repromatrix.") else []
         while parts and "/".join(parts) not in MODULES:
             parts.pop()
         if parts:
@@ -64,7 +64,7 @@ def _own(tree: ast.AST) -> set[str]:
 
 
 def _wrong(module: str, source: str) -> list[str]:
-    """Return what a module of that name may not import of runner."""
+    """Return what a module of that name may not import of repromatrix."""
     room = module.split("/", maxsplit=1)[0]
     allowed = ALLOWED[room] | {room}
     return sorted(each for each in _own(ast.parse(source)) if each.split("/")[0] not in allowed)
@@ -77,7 +77,7 @@ def _foreign(module: str, source: str) -> list[str]:
     places = {"records", "manifest.json"}
     if any(isinstance(node, ast.BinOp) and getattr(node.right, "value", None) in places for node in ast.walk(tree)):
         used.add("files of a results folder")
-    if "runner.results.record.decode" in _imports(tree):
+    if "repromatrix.results.record.decode" in _imports(tree):
         used.add("files of a results folder")
     return sorted(each for each in used if not _owns(module, each))
 
@@ -159,13 +159,13 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 # The test itself would notice.
 
 WRONG = [
-    ("compare/new", "from runner.plan import Cell", ["plan"]),
-    ("compare/new", "def f():\n    from runner.engines import docker", ["engines/docker"]),
-    ("results/new", "import runner.matrix.load", ["matrix/load"]),
-    ("engines/new", "from runner.plan import Cell", ["plan"]),
-    ("errors", "from runner import resources", ["resources"]),
-    ("images/new", "from runner.images.lock import Lock", []),
-    ("cli/new", "from runner.execute.run import Execution", []),
+    ("compare/new", "from repromatrix.plan import Cell", ["plan"]),
+    ("compare/new", "def f():\n    from repromatrix.engines import docker", ["engines/docker"]),
+    ("results/new", "import repromatrix.matrix.load", ["matrix/load"]),
+    ("engines/new", "from repromatrix.plan import Cell", ["plan"]),
+    ("errors", "from repromatrix import resources", ["resources"]),
+    ("images/new", "from repromatrix.images.lock import Lock", []),
+    ("cli/new", "from repromatrix.execute.run import Execution", []),
 ]
 FOREIGN = [
     ("compare/new", "import subprocess", ["subprocess"]),
@@ -176,7 +176,7 @@ FOREIGN = [
     ("report/view", "import jinja2", ["jinja2"]),
     ("plan", "import yaml", ["yaml"]),
     ("cli/new", "path = folder / 'manifest.json'", ["files of a results folder"]),
-    ("report/new", "from runner.results.record import decode", ["files of a results folder"]),
+    ("report/new", "from repromatrix.results.record import decode", ["files of a results folder"]),
 ]
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from runner.errors import UsageError
-from runner.images.options import vocabulary
-from runner.interventions import Condition, Interventions, NotTestable
-from runner.matrix import Matrix, load
-from runner.plan import Cell, find, job, universe
-from runner.results.store import Store
+from repromatrix.errors import UsageError
+from repromatrix.images.options import vocabulary
+from repromatrix.interventions import Condition, Interventions, NotTestable
+from repromatrix.matrix import Matrix, load
+from repromatrix.plan import Cell, find, job, universe
+from repromatrix.results.store import Store
 
 TORCH, NUMPY = "mazur/torch-2.13.0-cpu", "mazur/numpy-2.4.6-cpu"
 LEGAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.errors import ExitCode, MatrixError, NothingSelectedError, UsageError
-from runner.floats import nearest, ordinal
-from runner.matrix import Matrix, load
-from runner.plan import Cell, Plan, find, job, plan, universe
+from repromatrix.errors import ExitCode, MatrixError, NothingSelectedError, UsageError
+from repromatrix.floats import nearest, ordinal
+from repromatrix.matrix import Matrix, load
+from repromatrix.plan import Cell, Plan, find, job, plan, universe
 
 PARALLEL_1 = "tiny/numpy-1.0-cpu/parallel"
 PARALLEL_1_SINGLE = "tiny/numpy-1.0-cpu/parallel-float32"

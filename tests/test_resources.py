@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from runner import resources
+from repromatrix import resources
 
 WRITER = """
 import sys
 from pathlib import Path
-from runner.resources import write_atomically
+from repromatrix.resources import write_atomically
 path = Path(sys.argv[1])
 write_atomically(path, b"a" * 300_000)
 print("begun", flush=True)

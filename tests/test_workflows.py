@@ -295,7 +295,7 @@ def give_virtual_environment(folder: Path) -> None:
     """Make a `.venv` that runs the copy's own code, newer than pyproject.toml so that make installs nothing."""
     command = folder / ".venv" / "bin" / "repromatrix"
     command.parent.mkdir(parents=True)
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m runner "$@"\n')
+    command.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}/runner" exec "{sys.executable}" -m repromatrix "$@"\n')
     command.chmod(0o755)
     (folder / ".venv" / ".installed").touch()
 

@@ -13,7 +13,7 @@ from bench.faults import page
 from bench.faults.campaign import PLACES, ROOT, Chunk, chunks, environment, measure, verdicts
 from bench.faults.explain import Environment
 from bench.faults.score import Score, Verdict
-from runner.compare.attribution import sentences
+from repromatrix.compare.attribution import sentences
 
 LEAST = 0.99
 PAGE = ROOT / "docs" / "evaluation.md"

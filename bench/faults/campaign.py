@@ -14,9 +14,9 @@ from typing import Any
 
 from bench.faults.explain import Environment, clean_lines, explain, read
 from bench.faults.score import Verdict, judge
-from runner import resources
-from runner.compare.attribution import Attribution
-from runner.images.options import vocabulary
+from repromatrix import resources
+from repromatrix.compare.attribution import Attribution
+from repromatrix.images.options import vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
 CHUNK = 250  # runs that share a process

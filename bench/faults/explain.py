@@ -1,4 +1,4 @@
-"""The explainer's side: clean entrypoints answer what `runner.compare.attribution` asks; no truth is read here.
+"""The explainer's side: clean entrypoints answer what `repromatrix.compare.attribution` asks; no truth is read here.
 
 Of every run it gets the job as it was asked for and the traced line that came back, nothing else.
 """
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner import resources
-from runner.compare.attribution import Attribution, Flips, Task, Tried, attribute, detected, samples, to_try, tried
-from runner.results.record import Description, Trajectory, exact
-from runner.results.trace import Trace, tensors_of, untraced_of
+from repromatrix import resources
+from repromatrix.compare.attribution import Attribution, Flips, Task, Tried, attribute, detected, samples, to_try, tried
+from repromatrix.results.record import Description, Trajectory, exact
+from repromatrix.results.trace import Trace, tensors_of, untraced_of
 
 OWN = "own"
 SEPARATOR = " "  # between a run's name and what is flipped in it

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.faults.score import Name, Ratio, Score, Verdict
-from runner.resources import write_atomically
+from repromatrix.resources import write_atomically
 
 BEGIN = "<!-- measured: written by make evaluate, do not edit -->\n"
 END = "<!-- end of what is measured -->\n"

@@ -1,5 +1,5 @@
 "use strict";
-// Floating-point numbers: the arithmetic of runner/floats.py and runner/report/wording.py again. A test holds each
+// Floating-point numbers: the arithmetic of runner/repromatrix/floats.py and runner/repromatrix/report/wording.py again. A test holds each
 // function against its Python twin.
 const data = JSON.parse(document.getElementById("data").textContent);
 const NOTHING = "\u2013";

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from runner import resources
-from runner.__main__ import main
-from runner.engines import choose as choosing
-from runner.engines.choose import Choice
+from repromatrix import resources
+from repromatrix.__main__ import main
+from repromatrix.engines import choose as choosing
+from repromatrix.engines.choose import Choice
 from tests.fakes import Bench, FakeEngine
 
 PUBLISHED = """\

@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 
-from runner import resources
+from repromatrix import resources
 from tests import fakes as say
 
 PARALLEL = "tiny/numpy-2.0-cpu/parallel"

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import pytest
 
-from runner.cli import clean as command_clean
-from runner.cli.judgements import Judgements
-from runner.engines.docker_images import Held
-from runner.errors import ExitCode, NoEngineError
-from runner.images import uses
-from runner.operations.release import release
+from repromatrix.cli import clean as command_clean
+from repromatrix.cli.judgements import Judgements
+from repromatrix.engines.docker_images import Held
+from repromatrix.errors import ExitCode, NoEngineError
+from repromatrix.images import uses
+from repromatrix.operations.release import release
 
 TAG = "0123456789abcdef01234567"
 

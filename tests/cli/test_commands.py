@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines import choose as choosing
-from runner.engines.base import BuildSpec, Built, Exit
-from runner.errors import ExitCode, NoEngineError
-from runner.results.record import Outcome, decode, encode
-from runner.results.store import Store
+from repromatrix.engines import choose as choosing
+from repromatrix.engines.base import BuildSpec, Built, Exit
+from repromatrix.errors import ExitCode, NoEngineError
+from repromatrix.results.record import Outcome, decode, encode
+from repromatrix.results.store import Store
 from tests import fakes as say
 
 PARALLEL = "tiny/numpy-2.0-cpu/parallel"
@@ -370,8 +370,8 @@ def test_impact_of_what_does_not_change_is_0(command) -> None:
 
 
 def test_impact_locks_on_the_fly_what_the_matrix_does_not_hold(command, monkeypatch) -> None:
-    from runner.images import lock as locks  # noqa: PLC0415 - the one test that replaces the resolver
-    from runner.images.resolve import Resolved  # noqa: PLC0415
+    from repromatrix.images import lock as locks  # noqa: PLC0415 - the one test that replaces the resolver
+    from repromatrix.images.resolve import Resolved  # noqa: PLC0415
 
     body = f"numpy==1.5 --hash=sha256:{'a' * 64}\n"
     monkeypatch.setattr(locks, "resolve", lambda *_: Resolved(text=body))
@@ -383,8 +383,8 @@ def test_impact_locks_on_the_fly_what_the_matrix_does_not_hold(command, monkeypa
 
 
 def test_impact_with_an_outdated_lock_in_the_matrix_locks_on_the_fly_too(command, monkeypatch) -> None:
-    from runner.images import lock as locks  # noqa: PLC0415
-    from runner.images.resolve import Resolved  # noqa: PLC0415
+    from repromatrix.images import lock as locks  # noqa: PLC0415
+    from repromatrix.images.resolve import Resolved  # noqa: PLC0415
 
     (command.locks / "numpy" / "locks" / "numpy-1.0-cpu.txt").write_text("# request: numpy==0.9\n")
     monkeypatch.setattr(locks, "resolve", lambda *_: Resolved(text=f"numpy==1.0 --hash=sha256:{'a' * 64}\n"))
@@ -407,8 +407,8 @@ class Registry:
 @pytest.fixture
 def doctor(command, monkeypatch):
     """Run doctor with the network played by the test: the answers of package index and registry."""
-    from runner.engines import docker_images  # noqa: PLC0415 - what doctor imports when it looks
-    from runner.images import sources  # noqa: PLC0415
+    from repromatrix.engines import docker_images  # noqa: PLC0415 - what doctor imports when it looks
+    from repromatrix.images import sources  # noqa: PLC0415
 
     def run(*arguments: str, index: str = "", registry: str = ""):
         monkeypatch.setattr(sources, "index_answers", lambda: index)

@@ -12,9 +12,9 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from runner import resources
-from runner.results.manifest import Ensemble
-from runner.results.store import Store
+from repromatrix import resources
+from repromatrix.results.manifest import Ensemble
+from repromatrix.results.store import Store
 from tests import fakes as say
 
 PARALLEL = "tiny/numpy-2.0-cpu/parallel"
@@ -96,7 +96,7 @@ def test_two_folders_pair_the_same_cells_and_say_so(command) -> None:
 
 
 def test_of_many_cells_those_that_changed_are_listed_and_the_others_counted(command, monkeypatch) -> None:
-    monkeypatch.setattr("runner.report.comparison._FEW", 1)
+    monkeypatch.setattr("repromatrix.report.comparison._FEW", 1)
     command("run", "--results", "one")
     said = command("compare", "one", "one")
     assert re.search(r"[0-9]+ identical pairs not listed here", said.out)
@@ -215,8 +215,8 @@ def test_a_pair_of_two_lengths_shows_no_figures_as_if_it_were_identical(command)
 
 
 def test_of_very_many_pairs_and_classes_the_text_lists_some_and_says_so(command, monkeypatch) -> None:
-    monkeypatch.setattr("runner.report.comparison_pages._ROWS", 5)
-    monkeypatch.setattr("runner.report.comparison_pages._GROUPS", 2)
+    monkeypatch.setattr("repromatrix.report.comparison_pages._ROWS", 5)
+    monkeypatch.setattr("repromatrix.report.comparison_pages._GROUPS", 2)
     (command.folder / "runs.json").write_text(json.dumps({f"run{number}": [1.5 + number] for number in range(6)}))
     said = command("compare", "runs.json", "--limit", "100")
     assert "10 pairs more not listed here; --format json has them" in said.out
@@ -227,7 +227,7 @@ def test_of_very_many_pairs_and_classes_the_text_lists_some_and_says_so(command,
 
 
 def test_of_two_folders_that_share_few_cells_some_of_the_missing_are_listed(command, monkeypatch) -> None:
-    monkeypatch.setattr("runner.report.comparison._FEW", 1)
+    monkeypatch.setattr("repromatrix.report.comparison._FEW", 1)
     command("run", "--results", "one", "--select", "parallel")
     command("run", "--results", "two", "--select", "!parallel")
     said = command("compare", "one", "two")
@@ -307,6 +307,6 @@ def test_its_schema_is_printed(command) -> None:
 
 
 def test_comparing_starts_without_what_it_does_not_need() -> None:
-    code = "import sys, runner.cli.compare; print(*sorted(sys.modules))"
+    code = "import sys, repromatrix.cli.compare; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"docker", "yaml", "jinja2", "jsonschema", "rich", "uv"} & set(loaded)

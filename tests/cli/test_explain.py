@@ -7,10 +7,10 @@ import sys
 import jsonschema
 import pytest
 
-from runner import resources
-from runner.compare.findings import Finding
-from runner.results.experiments import Experiments
-from runner.results.store import Store
+from repromatrix import resources
+from repromatrix.compare.findings import Finding
+from repromatrix.results.experiments import Experiments
+from repromatrix.results.store import Store
 from tests import fakes as say
 
 NUMPY, SINGLE = "tiny/numpy-2.0-cpu/parallel", "tiny/numpy-2.0-cpu/parallel-float32"
@@ -232,7 +232,7 @@ def test_numpy_and_pytorch_differ_by_their_dtype_and_not_by_their_framework(chec
     arguments = ["mazur/numpy-2.4.6-cpu/sequential", "mazur/torch-2.13.0-cpu/manual-sequential"]
     places = ["--engine", "process", "--results", str(tmp_path / "results"), "--json"]
     done = subprocess.run(
-        [sys.executable, "-m", "runner", "explain", *arguments, *places],
+        [sys.executable, "-m", "repromatrix", "explain", *arguments, *places],
         capture_output=True,
         text=True,
         check=False,

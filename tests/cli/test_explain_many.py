@@ -6,11 +6,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from runner import resources
-from runner.cli.explain import allowed
-from runner.compare.explanations import explanations
-from runner.matrix import load
-from runner.results.store import Store
+from repromatrix import resources
+from repromatrix.cli.explain import allowed
+from repromatrix.compare.explanations import explanations
+from repromatrix.matrix import load
+from repromatrix.results.store import Store
 from tests import fakes as say
 
 OLD, NEW = "tiny/numpy-1.0-cpu/parallel", "tiny/numpy-2.0-cpu/parallel"

@@ -8,18 +8,18 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from runner import resources
-from runner.cli.foreign_trace import ForeignTrace, document
-from runner.cli.here import prepare
-from runner.cli.story import Story
-from runner.compare.attribution import Operation
-from runner.errors import NewerFormatError, UsageError
-from runner.execute.run import Execution
-from runner.execute.trace import Tracing
-from runner.hybrids import Hybrids
-from runner.images.options import vocabulary
-from runner.results import trace as traces
-from runner.results.store import Store
+from repromatrix import resources
+from repromatrix.cli.foreign_trace import ForeignTrace, document
+from repromatrix.cli.here import prepare
+from repromatrix.cli.story import Story
+from repromatrix.compare.attribution import Operation
+from repromatrix.errors import NewerFormatError, UsageError
+from repromatrix.execute.run import Execution
+from repromatrix.execute.trace import Tracing
+from repromatrix.hybrids import Hybrids
+from repromatrix.images.options import vocabulary
+from repromatrix.results import trace as traces
+from repromatrix.results.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 SELECTED = ("*/parallel", "*/sequential", "*/sequential-float32")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.execute import host
-from runner.results.store import Store
+from repromatrix.execute import host
+from repromatrix.results.store import Store
 from tests.cli.conftest import Command, Said
 
 NUMPY = pytest.importorskip("numpy").__version__

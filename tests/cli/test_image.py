@@ -78,7 +78,7 @@ def test_an_environment_without_a_lock_names_the_command_that_makes_it(command: 
 
 
 def repromatrix(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "runner", *arguments]
+    command = [sys.executable, "-m", "repromatrix", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
 

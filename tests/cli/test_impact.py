@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from runner.errors import EnvironmentFailedError
-from runner.images import lock as locks
-from runner.matrix import load
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images import lock as locks
+from repromatrix.matrix import load
 from tests import fakes as say
 
 FLAVOURS = """\

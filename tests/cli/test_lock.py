@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from runner.errors import ExitCode
-from runner.images import lock as locks
+from repromatrix.errors import ExitCode
+from repromatrix.images import lock as locks
 
 PINS = f"helper==1.5 --hash=sha256:{'a' * 64}\nother==1.0 --hash=sha256:{'b' * 64}\n"
 MOVES = (

@@ -2,8 +2,8 @@
 
 import json
 
-from runner.results.experiments import Experiments, Pair, Run
-from runner.results.store import Store
+from repromatrix.results.experiments import Experiments, Pair, Run
+from repromatrix.results.store import Store
 from tests import fakes as say
 
 PARALLEL = "tiny/numpy-2.0-cpu/parallel"

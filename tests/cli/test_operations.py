@@ -6,18 +6,18 @@ import math
 import jsonschema
 import pytest
 
-from runner import resources
-from runner.cli.anatomies import anatomies, to_replay
-from runner.cli.anatomy import document, plain
-from runner.cli.judgements import Judgements
-from runner.compare.arithmetic import Arithmetic
-from runner.execute.study import Pair
-from runner.hybrids import NotTestable
-from runner.images.options import vocabulary
-from runner.interventions import Interventions
-from runner.operations.catalogue import PRIMITIVES
-from runner.plan import universe
-from runner.results.store import Store
+from repromatrix import resources
+from repromatrix.cli.anatomies import anatomies, to_replay
+from repromatrix.cli.anatomy import document, plain
+from repromatrix.cli.judgements import Judgements
+from repromatrix.compare.arithmetic import Arithmetic
+from repromatrix.execute.study import Pair
+from repromatrix.hybrids import NotTestable
+from repromatrix.images.options import vocabulary
+from repromatrix.interventions import Interventions
+from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.plan import universe
+from repromatrix.results.store import Store
 from tests import fakes as say
 from tests.simulated import Environment, install, nudged
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.cli.printable import printable
-from runner.cli.story import Story
+from repromatrix.cli.printable import printable
+from repromatrix.cli.story import Story
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from runner import __version__
-from runner.cli.story import Story
-from runner.results.record import Outcome
+from repromatrix import __version__
+from repromatrix.cli.story import Story
+from repromatrix.results.record import Outcome
 
 CHECKOUT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("repromatrix")
-HEAVY = ("docker", "yaml", "jinja2", "jsonschema", "rich", "requests", "packaging", "runner.execute", "runner.report")
+HEAVY = (
+    "docker",
+    "yaml",
+    "jinja2",
+    "jsonschema",
+    "rich",
+    "requests",
+    "packaging",
+    "repromatrix.execute",
+    "repromatrix.report",
+)
 
 
 def _python(*arguments: str, **options) -> subprocess.CompletedProcess:
@@ -31,7 +41,7 @@ def _python(*arguments: str, **options) -> subprocess.CompletedProcess:
 def test_help_imports_nothing_that_it_does_not_need(arguments: list[str]) -> None:
     source = f"""
 import sys
-from runner.__main__ import main
+from repromatrix.__main__ import main
 try:
     main({arguments!r})
 except SystemExit as ended:
@@ -46,7 +56,7 @@ except SystemExit as ended:
 def test_plan_needs_neither_docker_nor_templates() -> None:
     source = f"""
 import sys
-from runner.__main__ import main
+from repromatrix.__main__ import main
 main(["plan", "--format", "github"])
 print([name for name in {("docker", "jinja2", "rich", "requests")!r} if name in sys.modules])
 """
@@ -56,18 +66,18 @@ print([name for name in {("docker", "jinja2", "rich", "requests")!r} if name in 
 @pytest.mark.skipif(not COMMAND.exists(), reason="the package is not installed in this environment")
 @pytest.mark.parametrize("arguments", [["--version"], ["plan", "--json"], ["plan", "--select", "nobody"]], ids=" ".join)
 def test_the_module_and_the_command_are_the_same(arguments: list[str]) -> None:
-    one = _python("-m", "runner", *arguments)
+    one = _python("-m", "repromatrix", *arguments)
     two = subprocess.run([COMMAND, *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert (one.returncode, one.stdout, one.stderr) == (two.returncode, two.stdout, two.stderr)
     assert one.returncode == (3 if "nobody" in arguments else 0)
 
 
 def test_version() -> None:
-    assert _python("-m", "runner", "--version").stdout == f"repromatrix {__version__}\n"
+    assert _python("-m", "repromatrix", "--version").stdout == f"repromatrix {__version__}\n"
 
 
 def test_help_names_the_exit_codes() -> None:
-    text = " ".join(_python("-m", "runner", "--help").stdout.split())
+    text = " ".join(_python("-m", "repromatrix", "--help").stdout.split())
     for meaning in ("0 as expected", "1 an unexpected difference", "3 nothing selected", "6 no engine"):
         assert meaning in text
 
@@ -77,7 +87,11 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     os.close(reading)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "runner", "plan"], cwd=CHECKOUT, stdout=writing, stderr=subprocess.PIPE, check=False
+            [sys.executable, "-m", "repromatrix", "plan"],
+            cwd=CHECKOUT,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            check=False,
         )
     finally:
         os.close(writing)
@@ -88,8 +102,8 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 def test_what_asks_the_process_to_end_is_answered_as_ctrl_c(number: signal.Signals) -> None:
     source = """
 import sys, time
-from runner.__main__ import main
-from runner.cli import schema
+from repromatrix.__main__ import main
+from repromatrix.cli import schema
 
 def run(_):
     try:
@@ -116,7 +130,7 @@ sys.exit(main())
 def test_an_engine_that_does_not_answer_is_exit_6(tmp_path: Path) -> None:
     variables = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/no.sock"}
     select = ["--select", "numpy-2.4.6-cpu", "--results", str(tmp_path / "results")]
-    done = _python("-m", "runner", "run", "--engine", "docker", *select, env=variables)
+    done = _python("-m", "repromatrix", "run", "--engine", "docker", *select, env=variables)
     assert done.returncode == 6
     assert done.stdout == ""
     assert "no Docker engine answers" in done.stderr
@@ -127,7 +141,7 @@ def test_plan_is_the_same_whatever_the_locale_the_time_zone_and_the_hash_seed(tm
     outputs = set()
     for seed, locale in (("0", "C"), ("1", "C.UTF-8"), ("2", "POSIX")):
         variables = {**os.environ, "PYTHONHASHSEED": seed, "LC_ALL": locale, "TZ": f"UTC-{seed}", "HOME": str(tmp_path)}
-        outputs.add(_python("-m", "runner", "plan", "--json", env=variables).stdout)
+        outputs.add(_python("-m", "repromatrix", "plan", "--json", env=variables).stdout)
     assert len(outputs) == 1
     assert json.loads(outputs.pop())["cells"]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.registry import VARIABLE, place
-from runner.engines.docker import DockerEngine
-from runner.errors import UsageError
+from repromatrix.cli.registry import VARIABLE, place
+from repromatrix.engines.docker import DockerEngine
+from repromatrix.errors import UsageError
 from tests.cli.conftest import Command
 from tests.engines.conftest import LOCAL_BASES
 from tests.engines.scratch import hand_over, scratch_engine
@@ -120,7 +120,7 @@ class Machine:
         return os.environ | own | {"DOCKER_CONFIG": str(self.logins)}
 
     def start(self, command: str, *arguments: str, **more: str) -> subprocess.Popen[str]:
-        options = [sys.executable, "-m", "runner", command, "--select", NAME, *arguments]
+        options = [sys.executable, "-m", "repromatrix", command, "--select", NAME, *arguments]
         return subprocess.Popen(
             options, cwd=CHECKOUT, env=self.variables | more, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

@@ -6,9 +6,9 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
-from runner.results.manifest import Column, Entry, Manifest, Published
-from runner.results.record import Description, Outcome, Provenance, Record, Trajectory
-from runner.results.trace import TENSORS, Trace
+from repromatrix.results.manifest import Column, Entry, Manifest, Published
+from repromatrix.results.record import Description, Outcome, Provenance, Record, Trajectory
+from repromatrix.results.trace import TENSORS, Trace
 
 TABLE = Path(__file__).parents[2] / "docs" / "published" / "mazur.json"
 TOLERANCES = (

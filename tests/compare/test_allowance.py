@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from runner.compare.allowance import Allowances, Tolerance, floor
-from runner.compare.difference import Verdict, compare
-from runner.floats import ulp
-from runner.results.record import Outcome
+from repromatrix.compare.allowance import Allowances, Tolerance, floor
+from repromatrix.compare.difference import Verdict, compare
+from repromatrix.floats import ulp
+from repromatrix.results.record import Outcome
 
 STEPS = (1.0, 1.0, 1.0, 1.0)
 

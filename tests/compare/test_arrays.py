@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.compare import arrays, exact
-from runner.floats import FORMS
+from repromatrix.compare import arrays, exact
+from repromatrix.floats import FORMS
 
 ANY = st.lists(st.floats(), min_size=1, max_size=12)
 NEAR = st.lists(st.tuples(st.floats(-1e3, 1e3), st.integers(-3, 3)), min_size=1, max_size=12)

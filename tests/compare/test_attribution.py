@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.compare.attribution import (
+from repromatrix.compare.attribution import (
     Operation,
     Task,
     attribute,

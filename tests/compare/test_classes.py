@@ -1,7 +1,7 @@
 """Which cells share a whole trajectory."""
 
-from runner.compare.classes import classes
-from runner.results.record import Outcome
+from repromatrix.compare.classes import classes
+from repromatrix.results.record import Outcome
 
 
 def test_cells_with_the_same_bits_share_a_class_and_the_largest_comes_first(builder):

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from runner.compare.allowance import Allowances, Tolerance
-from runner.compare.experiments import Experiment, Judge
-from runner.compare.findings import ConditionRow, Finding
-from runner.compare.ledger import Ledger
-from runner.results.experiments import Attempt, ConditionTrial
+from repromatrix.compare.allowance import Allowances, Tolerance
+from repromatrix.compare.experiments import Experiment, Judge
+from repromatrix.compare.findings import ConditionRow, Finding
+from repromatrix.compare.ledger import Ledger
+from repromatrix.results.experiments import Attempt, ConditionTrial
 from tests.compare import builder
 
 ALLOWED = Allowances(tolerances={"float64": Tolerance(relative=0.0, absolute=1e-3, source="a test")})

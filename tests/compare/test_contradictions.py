@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.compare.contradictions import Convention, Kind, contradictions, convention
-from runner.compare.interval import Interval
-from runner.compare.table import parse
-from runner.errors import ResultsError
+from repromatrix.compare.contradictions import Convention, Kind, contradictions, convention
+from repromatrix.compare.interval import Interval
+from repromatrix.compare.table import parse
+from repromatrix.errors import ResultsError
 
 
 def found_in(data):

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from runner.compare.allowance import Allowances, Tolerance
-from runner.compare.difference import Verdict, compare
-from runner.compare.versions import between_versions
-from runner.results.record import Outcome
+from repromatrix.compare.allowance import Allowances, Tolerance
+from repromatrix.compare.difference import Verdict, compare
+from repromatrix.compare.versions import between_versions
+from repromatrix.results.record import Outcome
 
 TOLERANCE = Tolerance(relative=0.0, absolute=1e-6, source="test")
 TOLERANCES = Allowances(tolerances={"float64": TOLERANCE, "float32": TOLERANCE})

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import floats
-from runner.compare import exact
+from repromatrix import floats
+from repromatrix.compare import exact
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 ANY = st.floats()

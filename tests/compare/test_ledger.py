@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from runner.compare.allowance import Allowances, Tolerance
-from runner.compare.combinations import next_sets
-from runner.compare.difference import Verdict
-from runner.compare.experiments import Experiment, Judge
-from runner.compare.findings import Finding, Row
-from runner.compare.ledger import Ledger
-from runner.results.experiments import Factor
-from runner.results.record import Outcome
+from repromatrix.compare.allowance import Allowances, Tolerance
+from repromatrix.compare.combinations import next_sets
+from repromatrix.compare.difference import Verdict
+from repromatrix.compare.experiments import Experiment, Judge
+from repromatrix.compare.findings import Finding, Row
+from repromatrix.compare.ledger import Ledger
+from repromatrix.results.experiments import Factor
+from repromatrix.results.record import Outcome
 from tests.compare import builder
 
 ALLOWED = Allowances(tolerances={"float64": Tolerance(relative=0.0, absolute=1e-3, source="a test")})

@@ -1,7 +1,7 @@
 """Versions along a line: every one that there is, and nothing said over a gap."""
 
-from runner.compare.versions import lines
-from runner.results.record import Outcome
+from repromatrix.compare.versions import lines
+from repromatrix.results.record import Outcome
 
 
 def shown(line):

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from runner.cli.anatomies import judged
-from runner.cli.anatomy import conclusion, tell
-from runner.compare.anatomy import Anatomy
-from runner.compare.operations import anatomy
-from runner.execute.study import Pair, Studying
-from runner.operations import truth
-from runner.results.replay import PLACES
+from repromatrix.cli.anatomies import judged
+from repromatrix.cli.anatomy import conclusion, tell
+from repromatrix.compare.anatomy import Anatomy
+from repromatrix.compare.operations import anatomy
+from repromatrix.execute.study import Pair, Studying
+from repromatrix.operations import truth
+from repromatrix.results.replay import PLACES
 from tests.simulated import Environment, install, nudged, sigmoid
 
 A = "tiny/numpy-1.0-cpu/parallel"

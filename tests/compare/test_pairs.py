@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.compare import pairs, series
-from runner.compare.allowance import Allowances, Tolerance
-from runner.compare.difference import Verdict
-from runner.compare.difference import compare as compare_records
-from runner.compare.pair import Terms, pair, side
-from runner.compare.pairs import Mode, compare
-from runner.errors import UsageError
-from runner.results.log import Log
-from runner.results.record import Outcome
+from repromatrix.compare import pairs, series
+from repromatrix.compare.allowance import Allowances, Tolerance
+from repromatrix.compare.difference import Verdict
+from repromatrix.compare.difference import compare as compare_records
+from repromatrix.compare.pair import Terms, pair, side
+from repromatrix.compare.pairs import Mode, compare
+from repromatrix.errors import UsageError
+from repromatrix.results.log import Log
+from repromatrix.results.record import Outcome
 
 ALLOWED = Allowances(
     tolerances={

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from runner.compare.allowance import Allowances, tolerances
-from runner.compare.columns import compare_columns
-from runner.compare.contradictions import Convention
-from runner.compare.published import check
-from runner.results.record import Outcome
+from repromatrix.compare.allowance import Allowances, tolerances
+from repromatrix.compare.columns import compare_columns
+from repromatrix.compare.contradictions import Convention
+from repromatrix.compare.published import check
+from repromatrix.results.record import Outcome
 
 
 def reproduced(found):

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.compare.classes import classes, same_states
-from runner.compare.rules import Rules, holds
+from repromatrix.compare.classes import classes, same_states
+from repromatrix.compare.rules import Rules, holds
 
 
 def described(found):

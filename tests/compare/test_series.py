@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.compare import series
-from runner.compare.series import fits, half_units, read, significant, told_apart
-from runner.floats import FORMS, nearest
-from runner.results.log import Log
-from runner.results.record import Outcome
+from repromatrix.compare import series
+from repromatrix.compare.series import fits, half_units, read, significant, told_apart
+from repromatrix.floats import FORMS, nearest
+from repromatrix.results.log import Log
+from repromatrix.results.record import Outcome
 
 DTYPES = st.sampled_from(sorted(FORMS))
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.compare.sources import Source, firsts, sources
-from runner.results.trace import TENSORS
+from repromatrix.compare.sources import Source, firsts, sources
+from repromatrix.results.trace import TENSORS
 from tests.compare.test_trace import trace
 
 HALF, OTHER = (0.5).hex(), (0.75).hex()

@@ -6,16 +6,16 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
-from runner import resources
-from runner.compare.allowance import Allowances, Tolerance
-from runner.compare.explanations import explanations
-from runner.compare.published import check
-from runner.compare.statements import judge
-from runner.compare.verdicts import Kind, Word
-from runner.errors import ResultsError
-from runner.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
-from runner.results.manifest import Column, Published
-from runner.results.record import Outcome
+from repromatrix import resources
+from repromatrix.compare.allowance import Allowances, Tolerance
+from repromatrix.compare.explanations import explanations
+from repromatrix.compare.published import check
+from repromatrix.compare.statements import judge
+from repromatrix.compare.verdicts import Kind, Word
+from repromatrix.errors import ResultsError
+from repromatrix.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
+from repromatrix.results.manifest import Column, Published
+from repromatrix.results.record import Outcome
 
 ALLOWED = Allowances(
     tolerances={name: Tolerance(relative=0, absolute=1e-4, source="s") for name in ("float64", "float32")}

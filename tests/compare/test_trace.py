@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.compare import arrays, exact
-from runner.compare.classes import classes
-from runner.compare.rules import factors_of
-from runner.compare.trace import Divergence, divergence, divergences
-from runner.results.record import Description, Record, Trajectory
-from runner.results.trace import TENSORS, Trace
+from repromatrix.compare import arrays, exact
+from repromatrix.compare.classes import classes
+from repromatrix.compare.rules import factors_of
+from repromatrix.compare.trace import Divergence, divergence, divergences
+from repromatrix.results.record import Description, Record, Trajectory
+from repromatrix.results.trace import TENSORS, Trace
 from tests.compare import builder
 
 SIZES = {"hidden_pre": 2, "hidden": 2, "output_pre": 3, "output": 3, "loss": 1}

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines.base import Base, BuildSpec, Built, Engine, Exit, Run, RunLimits
-from runner.engines.docker import DockerEngine
-from runner.engines.process import ProcessEngine
-from runner.errors import NoEngineError
+from repromatrix.engines.base import Base, BuildSpec, Built, Engine, Exit, Run, RunLimits
+from repromatrix.engines.docker import DockerEngine
+from repromatrix.engines.process import ProcessEngine
+from repromatrix.errors import NoEngineError
 
 PACKAGE = "import tempfile\ntempfile.mkstemp()  # many a framework leaves something\ntiny = 42\n"
 ENTRYPOINT = """import sys

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines.docker import DockerEngine
-from runner.errors import NoEngineError
+from repromatrix.engines.docker import DockerEngine
+from repromatrix.errors import NoEngineError
 
 _STARTING = 60  # seconds
 _ENDING = 30

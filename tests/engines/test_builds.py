@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines.base import Base, BuildSpec
-from runner.errors import EnvironmentFailedError
+from repromatrix.engines.base import Base, BuildSpec
+from repromatrix.errors import EnvironmentFailedError
 from tests.engines.conftest import Bench, make_spec
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines import tools
-from runner.engines.choose import choose
-from runner.engines.connection import connect
-from runner.engines.process import ProcessEngine
-from runner.errors import ExitCode, NoEngineError, UsageError
+from repromatrix.engines import tools
+from repromatrix.engines.choose import choose
+from repromatrix.engines.connection import connect
+from repromatrix.engines.process import ProcessEngine
+from repromatrix.errors import ExitCode, NoEngineError, UsageError
 
 
 @pytest.fixture(autouse=True)

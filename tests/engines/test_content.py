@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines.content import ImageReader, content_digest
-from runner.engines.docker import OWNER_LABEL, DockerEngine
-from runner.engines.tools import find_builder
-from runner.errors import EnvironmentFailedError
+from repromatrix.engines.content import ImageReader, content_digest
+from repromatrix.engines.docker import OWNER_LABEL, DockerEngine
+from repromatrix.engines.tools import find_builder
+from repromatrix.errors import EnvironmentFailedError
 from tests.engines.conftest import Bench, docker_or_skip, make_spec
 from tests.engines.scratch import hand_over, needs_scratch_engines, scratch_engine
 
@@ -182,7 +182,7 @@ def test_two_builds_with_a_new_buildkit_have_the_same_layers(tmp_path: Path, mon
     if "buildx" not in builder.command:
         pytest.skip(f"{builder.command[0]} is no buildx: its BuildKit may leave the time in the layers")
     monkeypatch.setattr(
-        "runner.engines.docker.find_builder",
+        "repromatrix.engines.docker.find_builder",
         lambda: replace(builder, command=(*builder.command, "--no-cache")),
     )
     spec = make_spec(tmp_path / "spec", base)

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from runner.engines import cpus
-from runner.engines.cpus import Cpus
-from runner.engines.docker import DockerEngine
-from runner.errors import EnvironmentFailedError
+from repromatrix.engines import cpus
+from repromatrix.engines.cpus import Cpus
+from repromatrix.engines.docker import DockerEngine
+from repromatrix.errors import EnvironmentFailedError
 from tests.engines.conftest import LIMITS, Bench
 
 HERE = sorted(os.sched_getaffinity(0))
@@ -114,7 +114,7 @@ def test_a_run_that_asks_for_more_cpus_than_there_are_does_not_start(bench: Benc
 def test_a_process_cannot_start_without_the_cpus_that_it_was_given(
     process_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.engines.process.usable_here", lambda: frozenset({HERE[0], 4095}))
+    monkeypatch.setattr("repromatrix.engines.process.usable_here", lambda: frozenset({HERE[0], 4095}))
     before = process_bench.log.stat().st_size if process_bench.log.exists() else 0
     lines, end = process_bench.run("print('never')", replace(LIMITS, cpus=2))
     assert (lines, end.code) == ([], 127)

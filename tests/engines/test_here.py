@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines.base import Base, BuildSpec, RunLimits
-from runner.engines.choose import CHOICES
-from runner.engines.here import HereEngine
+from repromatrix.engines.base import Base, BuildSpec, RunLimits
+from repromatrix.engines.choose import CHOICES
+from repromatrix.engines.here import HereEngine
 
 LIMITS = RunLimits(silence=20, memory_mib=256, processes=64)
 ENTRYPOINT = "import sys\nimport beside\nexec(sys.stdin.read())\n"

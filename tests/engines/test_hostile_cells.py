@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner.engines import owner
-from runner.engines.base import Base, Built, Engine
-from runner.engines.docker import OWNER_LABEL
-from runner.engines.process import ProcessEngine
-from runner.execute.run import Summary
-from runner.images import build
-from runner.matrix import Matrix, load
-from runner.results.record import Outcome, Record
-from runner.results.store import Store
+from repromatrix.engines import owner
+from repromatrix.engines.base import Base, Built, Engine
+from repromatrix.engines.docker import OWNER_LABEL
+from repromatrix.engines.process import ProcessEngine
+from repromatrix.execute.run import Summary
+from repromatrix.images import build
+from repromatrix.matrix import Matrix, load
+from repromatrix.results.record import Outcome, Record
+from repromatrix.results.store import Store
 from tests import conftest as small
 from tests import fakes
 from tests.engines.conftest import docker_or_skip, make_spec

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines import owner
-from runner.engines.docker import OWNER_LABEL, DockerEngine
-from runner.engines.process import ProcessEngine
-from runner.engines.supervised import Commands
+from repromatrix.engines import owner
+from repromatrix.engines.docker import OWNER_LABEL, DockerEngine
+from repromatrix.engines.process import ProcessEngine
+from repromatrix.engines.supervised import Commands
 from tests.engines.conftest import LIMITS, Bench
 
 # A child in a session of its own, whose parent has gone: neither a process group nor a parent's death reaches it.
@@ -27,8 +27,8 @@ FAMILY = (
 RUNNER = """
 import sys
 from pathlib import Path
-from runner.engines.base import Built, RunLimits
-from runner.engines.{module} import {name}
+from repromatrix.engines.base import Built, RunLimits
+from repromatrix.engines.{module} import {name}
 limits = RunLimits(silence=600, memory_mib=256, processes=64)
 with {name}().run(Built(reference={reference!r}, digest=None), stdin={code!r}, limits=limits, variables={{}},
                   gpu=False, log=Path({log!r})) as run:

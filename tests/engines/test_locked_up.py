@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines.docker import DockerEngine
-from runner.errors import EnvironmentFailedError
+from repromatrix.engines.docker import DockerEngine
+from repromatrix.errors import EnvironmentFailedError
 from tests.engines.conftest import LIMITS, SESSION, Bench, make_spec
 
 pytestmark = pytest.mark.docker

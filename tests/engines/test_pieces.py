@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines.attached import Demultiplexer
-from runner.engines.base import Base, Exit, RunLimits
-from runner.engines.context import build_context, recipe
-from runner.engines.docker import reference
-from runner.engines.failure import telling
-from runner.engines.signals import signal_name, signal_of_code
-from runner.engines.stream import Stream, StreamedRun
+from repromatrix.engines.attached import Demultiplexer
+from repromatrix.engines.base import Base, Exit, RunLimits
+from repromatrix.engines.context import build_context, recipe
+from repromatrix.engines.docker import reference
+from repromatrix.engines.failure import telling
+from repromatrix.engines.signals import signal_name, signal_of_code
+from repromatrix.engines.stream import Stream, StreamedRun
 from tests.engines.conftest import make_spec
 
 BASE = Base(kind="local", reference="base:1", digest="x")
@@ -78,8 +78,8 @@ def test_a_line_of_just_the_limit_is_whole_and_one_byte_more_is_too_much() -> No
 def test_the_log_keeps_the_beginning_and_the_last_words_and_says_what_is_cut(
     monkeypatch: pytest.MonkeyPatch, said: bytes, kept: bytes, size: int
 ) -> None:
-    monkeypatch.setattr("runner.engines.stream._LOG_BYTES", 10)
-    monkeypatch.setattr("runner.engines.stream._TAIL_BYTES", 3)
+    monkeypatch.setattr("repromatrix.engines.stream._LOG_BYTES", 10)
+    monkeypatch.setattr("repromatrix.engines.stream._TAIL_BYTES", 3)
     log = io.BytesIO()
     run = Recorded([(Stream.STDERR, said[i : i + size]) for i in range(0, len(said), size)], log)
     assert list(run.lines()) == []

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from runner import resources
-from runner.engines.base import Base, BuildSpec, Engine, RunLimits
-from runner.engines.docker import reference
-from runner.engines.process import ProcessEngine
+from repromatrix import resources
+from repromatrix.engines.base import Base, BuildSpec, Engine, RunLimits
+from repromatrix.engines.docker import reference
+from repromatrix.engines.process import ProcessEngine
 from tests.engines.conftest import docker_or_skip
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]

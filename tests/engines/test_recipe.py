@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines.base import Base
-from runner.engines.content import ImageReader
-from runner.engines.docker import DockerEngine
+from repromatrix.engines.base import Base
+from repromatrix.engines.content import ImageReader
+from repromatrix.engines.docker import DockerEngine
 from tests.engines.conftest import SESSION, Bench, docker_or_skip, make_bench, make_spec
 
 LOOK_AROUND = """

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines.docker import DockerEngine
-from runner.engines.remote import LocalImage, Remote
-from runner.errors import EnvironmentFailedError
+from repromatrix.engines.docker import DockerEngine
+from repromatrix.engines.remote import LocalImage, Remote
+from repromatrix.errors import EnvironmentFailedError
 from tests.engines.scratch import scratch_engine
 from tests.proxy import proxy
 from tests.registry import RegistryServer, serving

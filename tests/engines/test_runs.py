@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.engines.base import Exit
+from repromatrix.engines.base import Exit
 from tests.engines.conftest import LIMITS, Bench
 
 FOREVER = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"

@@ -64,7 +64,7 @@ def imports(module: str) -> set[str]:
 
 
 def of_the_project(names: set[str]) -> set[str]:
-    return {".".join(each.split(".")[:3]) for each in names if each.split(".")[0] in ("bench", "runner")}
+    return {".".join(each.split(".")[:3]) for each in names if each.split(".")[0] in ("bench", "repromatrix")}
 
 
 @pytest.mark.parametrize("module", INJECTOR)
@@ -74,7 +74,7 @@ def test_the_injector_knows_nothing_of_the_product_nor_of_the_judge(module: str)
 
 def test_the_explainer_knows_nothing_of_the_injector_nor_of_the_judge() -> None:
     assert not {each for each in imports("explain") if each.startswith("bench")}
-    source = (ROOT / "runner" / "compare" / "attribution.py").read_text()
+    source = (ROOT / "runner" / "repromatrix" / "compare" / "attribution.py").read_text()
     assert "bench" not in source
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.execute import host
+from repromatrix.execute import host
 
 V3 = "sse4_1 sse4_2 avx avx2 fma f16c"
 V4 = f"{V3} avx512f avx512bw avx512cd avx512dq avx512vl"

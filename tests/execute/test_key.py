@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from runner.engines.base import Base
-from runner.execute.key import record_key
-from runner.images.build import Identity
-from runner.matrix import Settings
-from runner.plan import Cell, find
+from repromatrix.engines.base import Base
+from repromatrix.execute.key import record_key
+from repromatrix.images.build import Identity
+from repromatrix.matrix import Settings
+from repromatrix.plan import Cell, find
 
 IDENTITY = Identity(
     base=Base(kind="registry", reference="python@sha256:d", digest="sha256:d"),

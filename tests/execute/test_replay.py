@@ -2,12 +2,12 @@
 
 import pytest
 
-from runner.engines.base import Exit
-from runner.errors import EnvironmentFailedError
-from runner.execute.replay import Inputs, Replaying, Request
-from runner.plan import job
-from runner.results.record import Outcome
-from runner.results.replay import Origin, digest, sample
+from repromatrix.engines.base import Exit
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.execute.replay import Inputs, Replaying, Request
+from repromatrix.plan import job
+from repromatrix.results.record import Outcome
+from repromatrix.results.replay import Origin, digest, sample
 from tests import fakes as say
 
 A = "tiny/numpy-2.0-cpu/parallel"

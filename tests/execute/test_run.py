@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.run import exit_code
-from runner.engines.base import Exit, RunLimits
-from runner.errors import AbsentError, EnvironmentFailedError, ExitCode, NewerFormatError, NoEngineError
-from runner.execute import host
-from runner.execute import run as execution
-from runner.results.record import Outcome, Record, decode
+from repromatrix.cli.run import exit_code
+from repromatrix.engines.base import Exit, RunLimits
+from repromatrix.errors import AbsentError, EnvironmentFailedError, ExitCode, NewerFormatError, NoEngineError
+from repromatrix.execute import host
+from repromatrix.execute import run as execution
+from repromatrix.results.record import Outcome, Record, decode
 from tests import fakes as say
 
 A = "tiny/numpy-2.0-cpu/parallel"

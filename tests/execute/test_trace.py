@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from runner.cli.run import manifest
-from runner.engines.base import Exit
-from runner.errors import EnvironmentFailedError
-from runner.execute.trace import Tracing
-from runner.plan import job, plan
-from runner.results.record import Outcome
-from runner.results.trace import TENSORS
+from repromatrix.cli.run import manifest
+from repromatrix.engines.base import Exit
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.execute.trace import Tracing
+from repromatrix.plan import job, plan
+from repromatrix.results.record import Outcome
+from repromatrix.results.trace import TENSORS
 from tests import fakes as say
 
 A = "tiny/numpy-2.0-cpu/parallel"

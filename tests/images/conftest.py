@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import resources
-from runner.matrix import Environment
+from repromatrix import resources
+from repromatrix.matrix import Environment
 
 
 @pytest.fixture

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner import resources
-from runner.cli import base as base_command
-from runner.cli.main import run
-from runner.engines.base import Base, Exit, RunCommand
-from runner.engines.supervised import Commands
-from runner.errors import EnvironmentFailedError
-from runner.images import base as bases
-from runner.images import base_lock
-from runner.images.base_lock import Package
-from runner.matrix import Environment, load
+from repromatrix import resources
+from repromatrix.cli import base as base_command
+from repromatrix.cli.main import run
+from repromatrix.engines.base import Base, Exit, RunCommand
+from repromatrix.engines.supervised import Commands
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images import base as bases
+from repromatrix.images import base_lock
+from repromatrix.images.base_lock import Package
+from repromatrix.matrix import Environment, load
 
 WANTED = bases.BaseEntry(
     name="bookworm",

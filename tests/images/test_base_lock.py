@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import EnvironmentFailedError
-from runner.images import base_lock
-from runner.images.base_lock import Package
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images import base_lock
+from repromatrix.images.base_lock import Package
 
 NAME = "bookworm-py3.11"
 

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines import owner
-from runner.engines.base import Base
-from runner.engines.connection import connect
-from runner.engines.docker_images import DockerImages, Held
-from runner.images import base as bases
-from runner.images import clean, interpreters, inventory, uses
-from runner.images import lock as locks
-from runner.images.base import BaseEntry
-from runner.images.inventory import Kind, Thing
-from runner.images.spec import build_spec
-from runner.matrix import Environment, Matrix
+from repromatrix.engines import owner
+from repromatrix.engines.base import Base
+from repromatrix.engines.connection import connect
+from repromatrix.engines.docker_images import DockerImages, Held
+from repromatrix.images import base as bases
+from repromatrix.images import clean, interpreters, inventory, uses
+from repromatrix.images import lock as locks
+from repromatrix.images.base import BaseEntry
+from repromatrix.images.inventory import Kind, Thing
+from repromatrix.images.spec import build_spec
+from repromatrix.matrix import Environment, Matrix
 
 DEAD = "999999999 1 " + owner.machine()
 TAG = "0123456789abcdef01234567"

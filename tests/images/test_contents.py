@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import EnvironmentFailedError
-from runner.images import contents
-from runner.images.contents import Package
-from runner.images.lock import Lock, Pin
-from runner.matrix import Environment
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images import contents
+from repromatrix.images.contents import Package
+from repromatrix.images.lock import Lock, Pin
+from repromatrix.matrix import Environment
 
 Look = Callable[..., dict[str, Package]]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import UsageError
-from runner.images.digests import Digests, Pushed
+from repromatrix.errors import UsageError
+from repromatrix.images.digests import Digests, Pushed
 
 DIGEST = f"sha256:{'d' * 64}"
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import pytest
 
-from runner.engines.base import Base
-from runner.errors import EnvironmentFailedError, ExitCode
-from runner.images import disk, store
-from runner.images import lock as locks
-from runner.images.spec import build_spec
+from repromatrix.engines.base import Base
+from repromatrix.errors import EnvironmentFailedError, ExitCode
+from repromatrix.images import disk, store
+from repromatrix.images import lock as locks
+from repromatrix.images.spec import build_spec
 from tests.fakes import Bench
 
 BASE = Base(kind="interpreter", reference="python", digest="3.11.0")

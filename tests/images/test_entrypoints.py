@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.images.spec import sources
+from repromatrix.images.spec import sources
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "images"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import EnvironmentFailedError
-from runner.images.here import Found, probe
-from runner.results.store import Store
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images.here import Found, probe
+from repromatrix.results.store import Store
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import EnvironmentFailedError
-from runner.images import interpreters
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images import interpreters
 
 
 def test_the_running_interpreters_python_is_taken_without_a_search() -> None:

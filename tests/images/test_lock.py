@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import EnvironmentFailedError, ExitCode
-from runner.images import lock as locks
-from runner.images import resolve
-from runner.images.sources import PackageSources
-from runner.matrix import Environment, load
+from repromatrix.errors import EnvironmentFailedError, ExitCode
+from repromatrix.images import lock as locks
+from repromatrix.images import resolve
+from repromatrix.images.sources import PackageSources
+from repromatrix.matrix import Environment, load
 
 A, B = "a" * 64, "b" * 64
 BODY = f"""\
@@ -103,7 +103,7 @@ def test_a_lock_that_is_not_there_is_not_current(environment: Environment, tmp_p
 
 
 def test_every_environment_of_the_real_default_and_nightly_profile_has_a_lock_that_reads(checkout: Path) -> None:
-    from runner.plan import plan  # noqa: PLC0415 - this one test is about the real matrix
+    from repromatrix.plan import plan  # noqa: PLC0415 - this one test is about the real matrix
 
     matrix = load(checkout / "matrix.yaml")
     for profile in ("default", "nightly"):

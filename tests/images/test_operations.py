@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from runner.images.spec import sources
-from runner.matrix import load
-from runner.operations import catalogue
-from runner.plan import job, plan
-from runner.results.replay import PLACES
-from runner.results.trace import TENSORS
+from repromatrix.images.spec import sources
+from repromatrix.matrix import load
+from repromatrix.operations import catalogue
+from repromatrix.plan import job, plan
+from repromatrix.results.replay import PLACES
+from repromatrix.results.trace import TENSORS
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "images"

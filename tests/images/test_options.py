@@ -2,10 +2,10 @@
 
 import pytest
 
-from runner import resources
-from runner.errors import EnvironmentFailedError
-from runner.images.options import vocabulary
-from runner.matrix import load
+from repromatrix import resources
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images.options import vocabulary
+from repromatrix.matrix import load
 
 
 def test_the_options_of_every_framework_of_the_matrix_are_read_and_hold_those_of_its_variants(checkout) -> None:

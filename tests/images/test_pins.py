@@ -13,13 +13,13 @@ from threading import Thread
 import pytest
 import requests
 
-from runner.cli.main import run
-from runner.engines.credentials import Credentials, credentials
-from runner.errors import EnvironmentFailedError
-from runner.images import base as bases
-from runner.images import pins
-from runner.images.pins import State
-from runner.images.registry import Reference, Registry
+from repromatrix.cli.main import run
+from repromatrix.engines.credentials import Credentials, credentials
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images import base as bases
+from repromatrix.images import pins
+from repromatrix.images.pins import State
+from repromatrix.images.registry import Reference, Registry
 from tests.registry import RegistryServer, serving
 
 INDEX = "application/vnd.oci.image.index.v1+json"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runner import resources
-from runner.images.contents import Package
-from runner.images.sbom import Subject, SystemPackage, read_system, render
+from repromatrix import resources
+from repromatrix.images.contents import Package
+from repromatrix.images.sbom import Subject, SystemPackage, read_system, render
 from tests.images.bill import problems
 
 STATUS = b"""\

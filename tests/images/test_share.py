@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from runner.engines.base import Base, BuildSpec, Built
-from runner.engines.docker import TAG_LABEL, DockerEngine, reference
-from runner.errors import EnvironmentFailedError
-from runner.images import base as bases
-from runner.images import lock as locks
-from runner.images.digests import Digests, Pushed
-from runner.images.share import Share, base_of_images
-from runner.images.spec import build_spec
-from runner.matrix import Environment
+from repromatrix.engines.base import Base, BuildSpec, Built
+from repromatrix.engines.docker import TAG_LABEL, DockerEngine, reference
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images import base as bases
+from repromatrix.images import lock as locks
+from repromatrix.images.digests import Digests, Pushed
+from repromatrix.images.share import Share, base_of_images
+from repromatrix.images.spec import build_spec
+from repromatrix.matrix import Environment
 from tests.engines.scratch import scratch_engine
 from tests.registry import RegistryServer, serving
 

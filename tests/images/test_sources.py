@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.errors import EnvironmentFailedError
-from runner.images import sources
-from runner.images.sources import PackageSources, parse
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images import sources
+from repromatrix.images.sources import PackageSources, parse
 
 NOTHING = PackageSources(
     index=None, no_index=False, extra_indexes=(), find_links=(), trusted_hosts=(), certificates=None

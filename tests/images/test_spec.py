@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from runner import resources
-from runner.engines.base import Base
-from runner.images import labels, spec
-from runner.images.lock import Lock
-from runner.matrix import Environment
+from repromatrix import resources
+from repromatrix.engines.base import Base
+from repromatrix.images import labels, spec
+from repromatrix.images.lock import Lock
+from repromatrix.matrix import Environment
 
 BASE = Base(kind="interpreter", reference="/usr/bin/python3.11", digest="3.11.2")
 LOCK = Lock(path=Path("numpy.txt"), request=(), pins=(), digest="a" * 64)
@@ -106,7 +106,7 @@ def repository(tmp_path: Path) -> Path:
     if not shutil.which("git"):
         pytest.skip("no git on PATH")
     folder = tmp_path / "checkout"
-    for name in ("images/cell.py", "runner/plan.py", "docs/page.md"):
+    for name in ("images/cell.py", "runner/repromatrix/plan.py", "docs/page.md"):
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_text("first\n")
     git(folder, "init", "--quiet")
@@ -125,7 +125,9 @@ def test_the_revision_is_the_commit_of_the_checkout(repository: Path) -> None:
     assert revision(repository) == git(repository, "rev-parse", "HEAD")
 
 
-@pytest.mark.parametrize("name", ["images/cell.py", "images/new.py", "runner/plan.py", "runner/new.py"])
+@pytest.mark.parametrize(
+    "name", ["images/cell.py", "images/new.py", "runner/repromatrix/plan.py", "runner/repromatrix/new.py"]
+)
 def test_a_change_of_what_makes_images_makes_the_revision_dirty(repository: Path, name: str) -> None:
     (repository / name).write_text("second\n")
     assert revision(repository) == git(repository, "rev-parse", "HEAD") + "-dirty"

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from runner import resources
-from runner.engines import owner
-from runner.engines.supervised import Commands
-from runner.errors import EnvironmentFailedError
-from runner.images import lock as locks
-from runner.images import store, wheels
-from runner.matrix import Environment
+from repromatrix import resources
+from repromatrix.engines import owner
+from repromatrix.engines.supervised import Commands
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images import lock as locks
+from repromatrix.images import store, wheels
+from repromatrix.matrix import Environment
 
 FIRST, SECOND = "first-1.0-py3-none-any.whl", "second-1.0-py3-none-any.whl"
 PADDING = 3 << 20
@@ -168,9 +168,9 @@ def test_what_a_pip_that_fails_had_fetched_whole_stays(index, lock, environment,
 RUNNER = """
 import sys
 from pathlib import Path
-from runner.engines.supervised import Commands
-from runner.images import lock, wheels
-from runner.matrix import load
+from repromatrix.engines.supervised import Commands
+from repromatrix.images import lock, wheels
+from repromatrix.matrix import load
 environment = load(Path(sys.argv[1])).environment("numpy-2.0-cpu")
 wheels.fetch(environment, lock.read(environment, Path(sys.argv[2])), Path(sys.argv[3]), Commands().run)
 """

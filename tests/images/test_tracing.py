@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.matrix import load
-from runner.plan import job, plan
-from runner.results.trace import TENSORS
+from repromatrix.matrix import load
+from repromatrix.plan import job, plan
+from repromatrix.results.trace import TENSORS
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "images"

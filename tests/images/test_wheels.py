@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from packaging.tags import Tag
 
-from runner.engines.base import Exit
-from runner.engines.supervised import Commands
-from runner.errors import EnvironmentFailedError
-from runner.images import lock as locks
-from runner.images import store, tags, wheels
-from runner.matrix import Environment
+from repromatrix.engines.base import Exit
+from repromatrix.engines.supervised import Commands
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images import lock as locks
+from repromatrix.images import store, tags, wheels
+from repromatrix.matrix import Environment
 
 CONTENT = b"a wheel"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

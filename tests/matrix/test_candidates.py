@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.errors import UsageError
-from runner.matrix.candidates import candidates
+from repromatrix.errors import UsageError
+from repromatrix.matrix.candidates import candidates
 
 MORE = (
     '    devices: [cpu, "cuda:0"]\n',

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.errors import MatrixError
-from runner.matrix import load
-from runner.matrix.document import parse
+from repromatrix.errors import MatrixError
+from repromatrix.matrix import load
+from repromatrix.matrix.document import parse
 
 PIECES = [
     "!!int", "!!float", "!!bool", "!!null", "!!str", "!!timestamp", "!!binary", "!!set", "!!omap", "!!python/none",

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 import yaml
 
-from runner import resources
-from runner.matrix import Limits, Settings, load
+from repromatrix import resources
+from repromatrix.matrix import Limits, Settings, load
 
 
 def test_every_version_of_an_entry_is_an_environment(small_matrix) -> None:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from runner.errors import MatrixError
-from runner.matrix import load
+from repromatrix.errors import MatrixError
+from repromatrix.matrix import load
 
 # what stands in the small matrix, what replaces it, the message, the hint
 WRONG = [

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import ExitCode, MatrixError
-from runner.matrix import load
-from runner.matrix.document import MAX_BYTES, MAX_DEPTH, MAX_NODES, parse
+from repromatrix.errors import ExitCode, MatrixError
+from repromatrix.matrix import load
+from repromatrix.matrix.document import MAX_BYTES, MAX_DEPTH, MAX_NODES, parse
 
 # (what stands in the small matrix, what replaces it with HERE in the line that must be named, message, next step)
 BROKEN = {

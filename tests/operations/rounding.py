@@ -3,7 +3,7 @@
 import math
 from fractions import Fraction
 
-from runner import floats
+from repromatrix import floats
 
 
 def rounded(exact: Fraction, dtype: str) -> float:

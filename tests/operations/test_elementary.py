@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner import floats
-from runner.operations import elementary, elementary_tanh, soft
-from runner.operations.elementary_arithmetic import floor_product, powers
-from runner.operations.elementary_exp import CORRECT, EXPONENTIALS, exponentials
-from runner.operations.form import Constants
+from repromatrix import floats
+from repromatrix.operations import elementary, elementary_tanh, soft
+from repromatrix.operations.elementary_arithmetic import floor_product, powers
+from repromatrix.operations.elementary_exp import CORRECT, EXPONENTIALS, exponentials
+from repromatrix.operations.form import Constants
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 DOCUMENT = json.loads((Path(__file__).parent / "data" / "elementary.json").read_text())

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from runner import floats
-from runner.operations import fresh, gradients, linear
-from runner.operations.catalogue import OWN_SIGMOID, PRIMITIVES
-from runner.operations.fit import fit
-from runner.operations.form import Constants
-from runner.operations.forms import forms
-from runner.operations.text import stacked
+from repromatrix import floats
+from repromatrix.operations import fresh, gradients, linear
+from repromatrix.operations.catalogue import OWN_SIGMOID, PRIMITIVES
+from repromatrix.operations.fit import fit
+from repromatrix.operations.form import Constants
+from repromatrix.operations.forms import forms
+from repromatrix.operations.text import stacked
 
 DTYPES = sorted(floats.FORMS)
 CONSTANTS = Constants(learning_rate=0.1)

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import floats
-from runner.operations import gradients, linear, soft, truth
-from runner.operations.catalogue import OWN_SIGMOID, PRIMITIVES
-from runner.operations.form import Constants
-from runner.operations.forms import forms
-from runner.operations.text import stacked
+from repromatrix import floats
+from repromatrix.operations import gradients, linear, soft, truth
+from repromatrix.operations.catalogue import OWN_SIGMOID, PRIMITIVES
+from repromatrix.operations.form import Constants
+from repromatrix.operations.forms import forms
+from repromatrix.operations.text import stacked
 
 DTYPES = sorted(floats.FORMS)
 CONSTANTS = Constants(learning_rate=0.1)

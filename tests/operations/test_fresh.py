@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from runner import floats
-from runner.operations import fresh, truth
-from runner.operations.catalogue import PRIMITIVES
-from runner.operations.text import write
+from repromatrix import floats
+from repromatrix.operations import fresh, truth
+from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.text import write
 
 DTYPES = sorted(floats.FORMS)
 SHAPES = {"W": 4, "g": 4}

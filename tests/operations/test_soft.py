@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import floats
-from runner.operations import soft
+from repromatrix import floats
+from repromatrix.operations import soft
 from tests.operations.rounding import rounded
 
 DTYPES = sorted(floats.FORMS)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.operations import text
-from runner.operations.catalogue import OWN_SIGMOID
+from repromatrix.operations import text
+from repromatrix.operations.catalogue import OWN_SIGMOID
 
 SAMPLE = {"W": [[0.1, -0.0], [1e-310, 3.0]], "v": [float("inf"), -2.5]}
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import floats
-from runner.operations import fresh, truth
-from runner.operations.form import Constants
+from repromatrix import floats
+from repromatrix.operations import fresh, truth
+from repromatrix.operations.form import Constants
 from tests.operations.rounding import rounded
 
 DTYPES = st.sampled_from(sorted(floats.FORMS))

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
-from runner.operations import text, wiring
-from runner.operations.catalogue import GIVEN, NEW_OUTPUT_WEIGHTS, OWN_SIGMOID, PLACES, PRIMITIVES
-from runner.operations.form import Constants
-from runner.operations.forms import forms
-from runner.results.record import Description, Trajectory
-from runner.results.trace import TENSORS, Trace
+from repromatrix.operations import text, wiring
+from repromatrix.operations.catalogue import GIVEN, NEW_OUTPUT_WEIGHTS, OWN_SIGMOID, PLACES, PRIMITIVES
+from repromatrix.operations.form import Constants
+from repromatrix.operations.forms import forms
+from repromatrix.results.record import Description, Trajectory
+from repromatrix.results.trace import TENSORS, Trace
 
 DTYPE = "float32"
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from runner.report.replayed import Replayed
-from runner.report.verify.check import Evidence
-from runner.report.view import View, build
-from runner.results.accepted import Accepted, accept
-from runner.results.experiments import Experiments
-from runner.results.manifest import Ensemble, Manifest
-from runner.results.record import Outcome, Record
-from runner.results.trace import Trace
+from repromatrix.report.replayed import Replayed
+from repromatrix.report.verify.check import Evidence
+from repromatrix.report.view import View, build
+from repromatrix.results.accepted import Accepted, accept
+from repromatrix.results.experiments import Experiments
+from repromatrix.results.manifest import Ensemble, Manifest
+from repromatrix.results.record import Outcome, Record
+from repromatrix.results.trace import Trace
 from tests.report import replays
 from tests.report import tried as explained
 

@@ -5,14 +5,14 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
-from runner.operations import fresh
-from runner.operations.catalogue import OWN_SIGMOID, PLACES, PRIMITIVES
-from runner.operations.wiring import Setup, inputs_at, step_sample
-from runner.report.replayed import Replayed
-from runner.results.record import Outcome, Trajectory
-from runner.results.replay import Origin, Replay, digest, sample
-from runner.results.studies import End, Listing, Studies, Study, Testimony
-from runner.results.trace import TENSORS, Trace
+from repromatrix.operations import fresh
+from repromatrix.operations.catalogue import OWN_SIGMOID, PLACES, PRIMITIVES
+from repromatrix.operations.wiring import Setup, inputs_at, step_sample
+from repromatrix.report.replayed import Replayed
+from repromatrix.results.record import Outcome, Trajectory
+from repromatrix.results.replay import Origin, Replay, digest, sample
+from repromatrix.results.studies import End, Listing, Studies, Study, Testimony
+from repromatrix.results.trace import TENSORS, Trace
 from tests.simulated import Environment, nudged
 
 WORKLOAD = {

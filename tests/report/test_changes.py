@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import jsonschema
 
-from runner import resources
-from runner.report.render import html, json_text, markdown
-from runner.report.view import build
-from runner.results.accepted import accept
-from runner.results.record import Outcome
+from repromatrix import resources
+from repromatrix.report.render import html, json_text, markdown
+from repromatrix.report.view import build
+from repromatrix.results.accepted import accept
+from repromatrix.results.record import Outcome
 
 
 def made(record, **changes):

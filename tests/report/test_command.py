@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from runner.__main__ import main
-from runner.results.record import Outcome
-from runner.results.store import Store
+from repromatrix.__main__ import main
+from repromatrix.results.record import Outcome
+from repromatrix.results.store import Store
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from runner.report.junit import junit
-from runner.report.view import build
-from runner.results.record import Outcome
+from repromatrix.report.junit import junit
+from repromatrix.report.view import build
+from repromatrix.results.record import Outcome
 
 # The elements and attributes that CI systems read (Jenkins' junit-10.xsd), those of ours among them.
 ALLOWED = {

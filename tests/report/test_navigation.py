@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from runner.report.render import html
-from runner.report.view import build
+from repromatrix.report.render import html
+from repromatrix.report.view import build
 
 
 @pytest.fixture

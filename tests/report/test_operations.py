@@ -6,19 +6,19 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
-from runner import resources
-from runner.errors import ResultsError
-from runner.operations import fresh, truth
-from runner.operations.catalogue import PRIMITIVES
-from runner.operations.form import Constants
-from runner.report import wording
-from runner.report.claims.forms import How, distance_in_ulps
-from runner.report.claims.stated_operations import of_operations
-from runner.report.render import html, json_text, markdown
-from runner.report.verify.check import Evidence, Written, verify
-from runner.report.verify.operations import operated
-from runner.report.verify.truths import off, rounded, truths
-from runner.report.view import build
+from repromatrix import resources
+from repromatrix.errors import ResultsError
+from repromatrix.operations import fresh, truth
+from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.form import Constants
+from repromatrix.report import wording
+from repromatrix.report.claims.forms import How, distance_in_ulps
+from repromatrix.report.claims.stated_operations import of_operations
+from repromatrix.report.render import html, json_text, markdown
+from repromatrix.report.verify.check import Evidence, Written, verify
+from repromatrix.report.verify.operations import operated
+from repromatrix.report.verify.truths import off, rounded, truths
+from repromatrix.report.view import build
 from tests.report import replays
 
 

@@ -11,10 +11,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from runner.report.page import command, data, embedded
-from runner.report.render import html, markdown
-from runner.report.view import build
-from runner.results.record import Outcome
+from repromatrix.report.page import command, data, embedded
+from repromatrix.report.render import html, markdown
+from repromatrix.report.view import build
+from repromatrix.results.record import Outcome
 
 HOSTILE = "</style></script><script>document.title='owned'</script><img src=x onerror=alert(1)>\"'{{ 7*7 }}|`*_\n## x"
 

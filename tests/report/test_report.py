@@ -6,10 +6,10 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
-from runner import resources
-from runner.report.render import MARKDOWN_BYTES, html, json_text, markdown, write
-from runner.report.view import build
-from runner.results.record import Outcome, encode
+from repromatrix import resources
+from repromatrix.report.render import MARKDOWN_BYTES, html, json_text, markdown, write
+from repromatrix.report.view import build
+from repromatrix.results.record import Outcome, encode
 
 
 @pytest.fixture(scope="module")

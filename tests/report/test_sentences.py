@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from runner.compare.versions import lines
-from runner.report import wording
-from runner.report.claims.base import short
-from runner.report.claims.classes import ClassRule
-from runner.report.claims.pages import in_summary
-from runner.report.claims.versions import NoiseFloor, UpgradeTotals, VersionLine
-from runner.report.lines import tables
-from runner.report.render import html, markdown
-from runner.report.view import build
-from runner.results.record import Outcome
+from repromatrix.compare.versions import lines
+from repromatrix.report import wording
+from repromatrix.report.claims.base import short
+from repromatrix.report.claims.classes import ClassRule
+from repromatrix.report.claims.pages import in_summary
+from repromatrix.report.claims.versions import NoiseFloor, UpgradeTotals, VersionLine
+from repromatrix.report.lines import tables
+from repromatrix.report.render import html, markdown
+from repromatrix.report.view import build
+from repromatrix.results.record import Outcome
 
 
 def line(*stops, **changed):

@@ -6,22 +6,22 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.compare.allowance import Allowances, Tolerance
-from runner.compare.explanations import explanations
-from runner.compare.published import check
-from runner.compare.statements import judge
-from runner.compare.verdicts import Condition, Evidence, Kind, Left, Measured, Tried
-from runner.report.claims.stated_statements import of_statements
-from runner.report.claims.statements import PublishedVerdict
-from runner.report.render import html, json_text, markdown
-from runner.report.verify.check import Written, verify
-from runner.report.verify.ledgers import ledger_of
-from runner.report.verify.measure import Judges
-from runner.report.verify.published import recompute_published
-from runner.report.verify.texts import of_html, of_markdown
-from runner.report.view import build
-from runner.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
-from runner.results.manifest import Column, Published
+from repromatrix.compare.allowance import Allowances, Tolerance
+from repromatrix.compare.explanations import explanations
+from repromatrix.compare.published import check
+from repromatrix.compare.statements import judge
+from repromatrix.compare.verdicts import Condition, Evidence, Kind, Left, Measured, Tried
+from repromatrix.report.claims.stated_statements import of_statements
+from repromatrix.report.claims.statements import PublishedVerdict
+from repromatrix.report.render import html, json_text, markdown
+from repromatrix.report.verify.check import Written, verify
+from repromatrix.report.verify.ledgers import ledger_of
+from repromatrix.report.verify.measure import Judges
+from repromatrix.report.verify.published import recompute_published
+from repromatrix.report.verify.texts import of_html, of_markdown
+from repromatrix.report.view import build
+from repromatrix.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
+from repromatrix.results.manifest import Column, Published
 
 COUNTS = (
     "Of 33 statements of exact-comparison-results.md: "

@@ -6,10 +6,10 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
-from runner import resources
-from runner.report import page
-from runner.report.render import MARKDOWN_BYTES, html, json_text, markdown
-from runner.report.view import build
+from repromatrix import resources
+from repromatrix.report import page
+from repromatrix.report.render import MARKDOWN_BYTES, html, json_text, markdown
+from repromatrix.report.view import build
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import resources
-from runner.errors import UsageError
-from runner.report.claims import pages
-from runner.report.render import html, json_text, markdown
-from runner.report.verify.check import Written, compare, expected, verify
-from runner.report.verify.form import read_document
+from repromatrix import resources
+from repromatrix.errors import UsageError
+from repromatrix.report.claims import pages
+from repromatrix.report.render import html, json_text, markdown
+from repromatrix.report.verify.check import Written, compare, expected, verify
+from repromatrix.report.verify.form import read_document
 
 KINDS = json.loads(resources.schema("report").read_text("utf-8"))["$defs"]["claim"]["properties"]["kind"]["enum"]
 

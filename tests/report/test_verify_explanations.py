@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.__main__ import main
-from runner.compare.allowance import allowances
-from runner.compare.classes import classes
-from runner.floats import FORMS
-from runner.report.claims.stated_explanations import of_explanations, tale
-from runner.report.render import contents
-from runner.report.verify import measure
-from runner.report.verify.cells import classes as classes_again
-from runner.report.verify.check import Written, verify
-from runner.report.verify.explanations import explained
-from runner.report.verify.hybrids import honest
-from runner.results.experiments import Attempt, Experiments, Factor, Run
-from runner.results.record import Outcome
-from runner.results.store import Store
+from repromatrix.__main__ import main
+from repromatrix.compare.allowance import allowances
+from repromatrix.compare.classes import classes
+from repromatrix.floats import FORMS
+from repromatrix.report.claims.stated_explanations import of_explanations, tale
+from repromatrix.report.render import contents
+from repromatrix.report.verify import measure
+from repromatrix.report.verify.cells import classes as classes_again
+from repromatrix.report.verify.check import Written, verify
+from repromatrix.report.verify.explanations import explained
+from repromatrix.report.verify.hybrids import honest
+from repromatrix.results.experiments import Attempt, Experiments, Factor, Run
+from repromatrix.results.record import Outcome
+from repromatrix.results.store import Store
 from tests.report import tried
 
 LOSSES = [0.5, 0.25, 0.25 + 2.0**-54, 0.2500001, 0.2501, 0.0, -0.0, math.nan, math.inf, 1e300, -1e300]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.report.render import contents
-from runner.report.verify.layout import differing_place, same_files
+from repromatrix.report.render import contents
+from repromatrix.report.verify.layout import differing_place, same_files
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3),

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.__main__ import main
-from runner.compare.classes import classes
-from runner.compare.trace import divergences
-from runner.floats import FORMS, at, ordinal
-from runner.report.claims.stated_traces import of_traces
-from runner.report.verify.cells import classes as classes_again
-from runner.report.verify.traces import traced
-from runner.results.store import Store
+from repromatrix.__main__ import main
+from repromatrix.compare.classes import classes
+from repromatrix.compare.trace import divergences
+from repromatrix.floats import FORMS, at, ordinal
+from repromatrix.report.claims.stated_traces import of_traces
+from repromatrix.report.verify.cells import classes as classes_again
+from repromatrix.report.verify.traces import traced
+from repromatrix.results.store import Store
 
 VALUES = [0.0, -0.0, math.nan, math.inf, -math.inf, 1.0, 5e-324, -1e-300, 3e38, 65504.0, 1 / 3]
 PLACES = [("hidden_pre", 0), ("output", 0), ("loss", 0), ("grad_output_weights", 0), ("hidden_weights", 0)]

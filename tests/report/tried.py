@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from runner.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
+from repromatrix.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
 
 
 def run(record):

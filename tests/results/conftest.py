@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.results.record import Description, Outcome, Provenance, Record, Trajectory
+from repromatrix.results.record import Description, Outcome, Provenance, Record, Trajectory
 
 CELL = Description(
     id="tiny/numpy-2.0-cpu/parallel",

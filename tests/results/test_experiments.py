@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import resources
-from runner.errors import ResultsError
-from runner.results.experiments import (
+from repromatrix import resources
+from repromatrix.errors import ResultsError
+from repromatrix.results.experiments import (
     ORIGINS,
     Attempt,
     ConditionTrial,
@@ -23,7 +23,7 @@ from runner.results.experiments import (
     decode,
     encode,
 )
-from runner.results.store import Store
+from repromatrix.results.store import Store
 
 TEXT = st.text(max_size=5)
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.errors import ExitCode, UsageError
-from runner.results import foreign
-from runner.results.foreign import parse
-from runner.results.log import number
+from repromatrix.errors import ExitCode, UsageError
+from repromatrix.results import foreign
+from repromatrix.results.foreign import parse
+from repromatrix.results.log import number
 
 FORMS = {
     "one number a line": "0.5\n0.25\n0.125\n",

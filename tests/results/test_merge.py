@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import ResultsError
-from runner.results.experiments import Attempt, Experiments, Factor, Pair, Run, Trial
-from runner.results.manifest import Entry, Manifest
-from runner.results.merge import merge
-from runner.results.record import Outcome, Record
-from runner.results.replay import Replay
-from runner.results.store import Store
-from runner.results.studies import End, Listing, Studies, Study
-from runner.results.trace import TENSORS, Trace
+from repromatrix.errors import ResultsError
+from repromatrix.results.experiments import Attempt, Experiments, Factor, Pair, Run, Trial
+from repromatrix.results.manifest import Entry, Manifest
+from repromatrix.results.merge import merge
+from repromatrix.results.record import Outcome, Record
+from repromatrix.results.replay import Replay
+from repromatrix.results.store import Store
+from repromatrix.results.studies import End, Listing, Studies, Study
+from repromatrix.results.trace import TENSORS, Trace
 from tests.results.conftest import CELL, TRAJECTORY
 from tests.results.test_replay import FRESH, a_replay
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import resources
-from runner.errors import ExitCode, ResultsError
-from runner.results.record import Description, Outcome, Provenance, Record, Trajectory, decode, encode, exact
+from repromatrix import resources
+from repromatrix.errors import ExitCode, ResultsError
+from repromatrix.results.record import Description, Outcome, Provenance, Record, Trajectory, decode, encode, exact
 
 TEXT = st.text(max_size=12)
 FLOATS = st.floats().map(float.hex)

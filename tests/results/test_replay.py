@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import resources
-from runner.errors import ResultsError
-from runner.operations import catalogue
-from runner.results import replay as replays
-from runner.results import studies
-from runner.results.packed import pack, unpack
-from runner.results.record import Outcome
-from runner.results.replay import PLACES, Origin, Replay, decode, digest, encode, sample
-from runner.results.store import Store
-from runner.results.studies import End, Listing, Studies, Study
+from repromatrix import resources
+from repromatrix.errors import ResultsError
+from repromatrix.operations import catalogue
+from repromatrix.results import replay as replays
+from repromatrix.results import studies
+from repromatrix.results.packed import pack, unpack
+from repromatrix.results.record import Outcome
+from repromatrix.results.replay import PLACES, Origin, Replay, decode, digest, encode, sample
+from repromatrix.results.store import Store
+from repromatrix.results.studies import End, Listing, Studies, Study
 from tests.results.conftest import CELL
 
 HALF = (0.5).hex()

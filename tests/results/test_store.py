@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.errors import ResultsError
-from runner.results.manifest import Column, Entry, Manifest, Published
-from runner.results.merge import merge
-from runner.results.record import Outcome, Record
-from runner.results.store import Store
+from repromatrix.errors import ResultsError
+from repromatrix.results.manifest import Column, Entry, Manifest, Published
+from repromatrix.results.merge import merge
+from repromatrix.results.record import Outcome, Record
+from repromatrix.results.store import Store
 
 ID = "tiny/numpy-2.0-cpu/parallel"
 OTHER = "tiny/torch-3.0-cuda/auto@cuda0+avx2"

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import resources
-from runner.errors import ResultsError
-from runner.results.manifest import Entry, Manifest
-from runner.results.merge import merge
-from runner.results.record import Description, Outcome, Record, Trajectory
-from runner.results.store import Store
-from runner.results.trace import TENSORS, Trace, decode, encode
+from repromatrix import resources
+from repromatrix.errors import ResultsError
+from repromatrix.results.manifest import Entry, Manifest
+from repromatrix.results.merge import merge
+from repromatrix.results.record import Description, Outcome, Record, Trajectory
+from repromatrix.results.store import Store
+from repromatrix.results.trace import TENSORS, Trace, decode, encode
 
 ID = "tiny/numpy-2.0-cpu/parallel"
 HEX = st.floats().map(float.hex)

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from runner.report.render import write
-from runner.report.view import build
+from repromatrix.report.render import write
+from repromatrix.report.view import build
 from tests.report.browser.chromium import chromium, find
 
 REQUIRE = "REPROMATRIX_REQUIRE_DOCKER"  # set in CI, where a missing tool must not pass as a skipped test

@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from runner import floats
-from runner.compare.exact import ulps
-from runner.floats import FORMS, at, ordinal
-from runner.report import wording
+from repromatrix import floats
+from repromatrix.compare.exact import ulps
+from repromatrix.floats import FORMS, at, ordinal
+from repromatrix.report import wording
 
 
 def values(dtype):

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from runner.compare.allowance import allowances
-from runner.compare.difference import compare
-from runner.compare.exact import ulps
-from runner.floats import coarser
-from runner.results.manifest import Ensemble
-from runner.results.record import Outcome
+from repromatrix.compare.allowance import allowances
+from repromatrix.compare.difference import compare
+from repromatrix.compare.exact import ulps
+from repromatrix.floats import coarser
+from repromatrix.results.manifest import Ensemble
+from repromatrix.results.record import Outcome
 
 HOSTILE = (
     "</script></style><script>document.title='owned'</script>"

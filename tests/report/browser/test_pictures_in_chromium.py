@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.results.manifest import Ensemble
-from runner.results.record import Outcome
+from repromatrix.results.manifest import Ensemble
+from repromatrix.results.record import Outcome
 
 AXE = Path(__file__).parent / "axe.min.js"
 

@@ -1,0 +1,78 @@
+"""Pairs of cells -> their anatomies: what is to be replayed is chosen, run where it has no answer, and judged."""
+
+from collections.abc import Callable, Sequence
+
+from repromatrix.cli.judgements import Judgements
+from repromatrix.compare.operations import Anatomy, anatomy
+from repromatrix.execute.run import Execution
+from repromatrix.execute.study import Pair, Studying
+from repromatrix.hybrids import ENVIRONMENT
+from repromatrix.interventions import Interventions, NotTestable
+from repromatrix.results.studies import End, Study, Testimony
+
+
+def anatomies(execution: Execution, pairs: Sequence[Interventions]) -> tuple[Anatomy, ...]:
+    """Return the anatomy of each pair, in order; what was replayed is kept in the results folder.
+
+    Raises:
+        NoEngineError: the engine is gone.
+        ResultsError: a file cannot be written or read, or a newer release wrote it.
+    """
+    chosen = [to_replay(each) for each in pairs]
+    able = [each for each in chosen if isinstance(each, Pair)]
+    studying = Studying(execution)
+    studied = {(each.a, each.b): each for each in studying.pairs(able)}
+    studies = [
+        studied[each.a.id, each.b.id]
+        if isinstance(found, Pair)
+        else Study(a=each.a.id, b=each.b.id, left=None, right=None, reason=found.reason)
+        for each, found in zip(pairs, chosen, strict=True)
+    ]
+    store = execution.store
+    store.write_studies(store.read_studies().with_pairs(studies))
+    return judged(studies, studying.testimony)
+
+
+def judged(studies: Sequence[Study], testimony: Callable[[End], Testimony | None]) -> tuple[Anatomy, ...]:
+    """Return what studies show.
+
+    Args:
+        studies: of pairs.
+        testimony: what the files say that an end names, as `Store.testimony` does.
+    """
+    memo = Judgements()
+    found = []
+    for each in studies:
+        a, b = (None if end is None else testimony(end) for end in (each.left, each.right))
+        found.append(anatomy(each, a, b, memo))
+    return tuple(found)
+
+
+def to_replay(pair: Interventions) -> Pair | NotTestable:
+    """Return the two cells whose operations tell of a pair: of one dtype, and of the same options where that can be.
+
+    Where the environments or settings differ, one cell takes the options and the dtype of the other, as far as its
+    framework has them; what is left then is what the environments do. Cells that differ in nothing else are taken as
+    they are.
+    """
+    a, b = pair.a, pair.b
+    options = [each.name for each in pair.factors if not _of_environment(each.name, silent=each.silent)]
+    if len(options) < len(pair.factors):
+        able = [each for each in options if not isinstance(pair.flipped("a", [each]), NotTestable)]
+        for names in (options, able):
+            left, right = pair.flipped("a", names), pair.flipped("b", names)
+            if not isinstance(left, NotTestable) and left.variant.dtype == b.variant.dtype:
+                return Pair(a=a.id, b=b.id, left=left, right=b)
+            if not isinstance(right, NotTestable) and right.variant.dtype == a.variant.dtype:
+                return Pair(a=a.id, b=b.id, left=a, right=right)
+    if a.variant.dtype == b.variant.dtype:
+        return Pair(a=a.id, b=b.id, left=a, right=b)
+    return NotTestable(
+        reason=f"{a.variant.dtype} against {b.variant.dtype}, and no cell of one environment has the dtype of the other"
+        if len(options) < len(pair.factors)
+        else f"{a.variant.dtype} against {b.variant.dtype}: no input of one is an input of the other"
+    )
+
+
+def _of_environment(name: str, *, silent: bool) -> bool:
+    return name in (*ENVIRONMENT, "device") or silent

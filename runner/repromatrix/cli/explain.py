@@ -1,0 +1,211 @@
+"""`repromatrix explain [A B|A FILE]`: why cells differ. A cause is told only with the experiment that shows it.
+
+Exit 0: all cells have the same bits, or each difference is attributed; 1: one is not.
+"""
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+
+from repromatrix.cli import anatomy
+from repromatrix.cli.explain_pairs import Pairs
+from repromatrix.cli.explain_rounds import Rounds
+from repromatrix.cli.explain_search import OWN, Question, Search
+from repromatrix.cli.ledger import tell, tell_many
+from repromatrix.cli.registry import share_of
+from repromatrix.cli.select import engine as choose_engine
+from repromatrix.cli.select import require_locks
+from repromatrix.cli.story import Story
+from repromatrix.compare.allowance import Allowances, Tolerance, allowances
+from repromatrix.compare.anatomy import Anatomy
+from repromatrix.compare.attribution import sentences
+from repromatrix.compare.difference import Verdict
+from repromatrix.compare.explanations import Explanation, explanations
+from repromatrix.errors import ExitCode, UsageError
+from repromatrix.execute.run import Execution
+from repromatrix.hybrids import Hybrids
+from repromatrix.images.options import vocabulary
+from repromatrix.matrix import Matrix, load
+from repromatrix.plan import Cell, find
+from repromatrix.results.experiments import Experiments, Origin, Pair
+from repromatrix.results.store import Store
+
+_PARTS: dict[str | None, tuple[Origin, ...]] = {
+    None: ("classes", "published"),
+    "classes": ("classes",),
+    "published": ("published",),
+}
+
+
+def run(options: Namespace) -> int:
+    """Flip what differs between cells, one factor at a time, then together, and print what that shows."""
+    if options.budget is not None and options.budget < OWN:
+        raise UsageError("a budget of 1 cell: the two cells alone are 2", hint="repromatrix explain A B --budget 10")
+    story = Story.of(options)
+    if options.b is not None and options.b.endswith(".json"):
+        return _file(options, story)
+    if options.b is not None:
+        found, parts = _pair(options, story)
+        if options.json:
+            told = None if parts is None else anatomy.document(parts)
+            print(json.dumps({**found.ledger.document(), "operations": told}, indent=1))
+        else:
+            print("\n\n".join((tell(found.ledger), *(() if parts is None else (anatomy.tell(parts),)))))
+        return int(ExitCode.OK if found.ledger.attributed else ExitCode.DIFFERENCE)
+    if options.a not in _PARTS:
+        raise UsageError(
+            f"{options.a} and nothing to hold it against",
+            hint="name two cells, or `classes`, or `published`, or nothing: repromatrix explain",
+        )
+    every = everything(options, story, _PARTS[options.a])
+    if options.json:
+        documents = [{"of": list(each.of), "explanation": each.ledger.document()} for each in every]
+        print(json.dumps({"format": 1, "explanations": documents}, indent=1))
+    else:
+        print(tell_many(every))
+    return int(ExitCode.OK if all(each.ledger.attributed for each in every) else ExitCode.DIFFERENCE)
+
+
+def _file(options: Namespace, story: Story) -> int:
+    """Tell what makes somebody's own trace differ from a cell."""
+    from repromatrix.cli.foreign_trace import ForeignTrace, document  # noqa: PLC0415 - only who asks for it pays
+
+    if options.budget is not None or options.no_operations:
+        raise UsageError("--budget and --no-operations are for two cells", where=options.b, hint="leave them out")
+    matrix = load(options.matrix)
+    cell = find(matrix, options.a)
+    hybrids = Hybrids(matrix, vocabulary(dict.fromkeys(each.framework for each in matrix.environments)))
+    execution = _execution(matrix, [cell], options, story)
+    found = ForeignTrace(execution, hybrids, cell, Path(options.b)).explain()
+    if options.json:
+        print(json.dumps(document(found, cell, options.b), indent=1))
+    else:
+        print("\n".join((f"{options.b} against {cell.id}", *(f"  {each}" for each in sentences(found)))))
+    return int(ExitCode.OK if found.attributed or not found.detected else ExitCode.DIFFERENCE)
+
+
+def everything(
+    options: Namespace, story: Story, origins: Sequence[Origin] = ("classes", "published")
+) -> tuple[Explanation, ...]:
+    """Explain every pair of classes and of published columns of the latest run, and keep what was tried.
+
+    Raises:
+        ResultsError: there is no run, or what was tried before cannot be read.
+    """
+    matrix, store = load(options.matrix), Store(options.results)
+    store.read_experiments()  # what cannot be read ends it before anything runs
+    pairs = Pairs(matrix, store)
+    questions = pairs.every(origins)
+    if not questions:
+        _keep(store, (), origins)
+        return ()
+    started = monotonic()
+    execution = _execution(matrix, _cells(questions), options, story)
+    rounds = Rounds(execution, matrix.repeats, story)
+    judges = allowed(matrix, store)
+    searches = [Search(each, judges, options.budget) for each in questions]
+    rounds.finish(searches)
+    for each in searches:
+        if each.unusable:
+            story.say(f"{'left out':<10} {each.unusable.cell.id}: nothing to compare")
+    tried = Experiments(pairs=tuple(each.pair for each in searches if not each.unusable))
+    _keep(store, tried.pairs, origins)
+    stale = len(tried.pairs) - len(tried.fitting(pairs.keys()).pairs)
+    if stale:
+        story.say(
+            f"{'outdated':<10} {stale} pairs have cells that changed since the latest run; run again: make matrix"
+        )
+    found = explanations(tried, rounds.records, allowed(matrix, store))
+    attributed = sum(each.ledger.attributed for each in found)
+    story.say(
+        f"{'explained':<10} {attributed} of {len(found)} pairs: {len(rounds.records)} cells, {rounds.ran} ran now, "
+        f"{monotonic() - started:.0f} s"
+    )
+    if not options.no_operations:
+        _replay(execution, searches, found, story)
+    return found
+
+
+def _replay(
+    execution: Execution, searches: Sequence[Search], found: Sequence[Explanation], story: Story
+) -> tuple[Anatomy, ...]:
+    """Replay the operations of published columns that differ; of hundreds of pairs of classes it would take long."""
+    apart = {
+        (each.ledger.a, each.ledger.b)
+        for each in found
+        if "published" in each.of and each.ledger.before.verdict is not Verdict.IDENTICAL
+    }
+    pairs = [each.question.hybrids for each in searches]
+    wanted = [each for each in pairs if (each.a.id, each.b.id) in apart]
+    if not wanted:
+        return ()
+    from repromatrix.cli.anatomies import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
+
+    started = monotonic()
+    told = anatomies(execution, wanted)
+    known = sum(each.reason is None for each in told)
+    story.say(f"{'replayed':<10} the operations of {known} of {len(told)} pairs, {monotonic() - started:.0f} s")
+    return told
+
+
+def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None]:
+    matrix, store = load(options.matrix), Store(options.results)
+    store.read_experiments()  # what cannot be read ends it before anything runs
+    question = Pairs(matrix, store).named(options.a, options.b)
+    execution = _execution(matrix, _cells([question]), options, story)
+    search = Search(question, allowed(matrix, store), options.budget)
+    story.say(f"{'budget':<10} {search.told} (--budget N for another)")
+    rounds = Rounds(execution, matrix.repeats, story)
+    rounds.begin(search)
+    rounds.finish([search])
+    tried = Experiments(pairs=(search.pair,))
+    _keep(store, tried.pairs)
+    found = explanations(tried, rounds.records, allowed(matrix, store))[0]
+    if options.no_operations or found.ledger.before.verdict is Verdict.IDENTICAL:
+        return found, None
+    from repromatrix.cli.anatomies import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
+
+    return found, anatomies(execution, [question.hybrids])[0]
+
+
+def _cells(questions: Sequence[Question]) -> list[Cell]:
+    return [cell for each in questions for cell in (each.hybrids.a, each.hybrids.b)]
+
+
+def _keep(store: Store, pairs: Sequence[Pair], whole: Sequence[Origin] = ()) -> None:
+    """Add pairs to what was tried; it is read only now, as another `explain` may have added its own meanwhile."""
+    earlier = store.read_experiments()
+    merged = earlier.merged(pairs, whole=whole)
+    if whole or merged != earlier:  # writing hundreds of pairs takes longer than all else that an unchanged one needs
+        store.write_experiments(merged)
+
+
+def _execution(matrix: Matrix, cells: Sequence[Cell], options: Namespace, story: Story) -> Execution:
+    require_locks(matrix.path, list({cell.environment.name: cell.environment for cell in cells}.values()))
+    engine = choose_engine(options, story)
+    return Execution(
+        matrix=matrix,
+        engine=engine,
+        store=Store(options.results),
+        listener=story,
+        jobs=options.jobs,
+        share=share_of(options, engine, story),
+    )
+
+
+def allowed(matrix: Matrix, store: Store) -> Allowances:
+    """Return the noise floors that the latest run of the results measured, and the matrix's tolerances."""
+    floors = {}
+    if store.has_manifest:
+        manifest = store.read_manifest()
+        names = {name for each in manifest.ensembles for name in (each.reference, *each.members)}
+        keys = {each.id: each.key for each in manifest.entries if each.id in names and each.key}
+        records = {name: store.read(name, key, predictions=False) for name, key in keys.items()}
+        floors = dict(allowances(manifest, {name: each for name, each in records.items() if each}).floors)
+    tolerances = {
+        dtype: Tolerance(relative=each.relative, absolute=each.absolute, source=each.source)
+        for dtype, each in matrix.tolerances.items()
+    }
+    return Allowances(floors=floors, tolerances=tolerances)

@@ -1,0 +1,42 @@
+"""`repromatrix merge DIR ...`: several results folders into one, for a report over all of them."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+from repromatrix.cli.story import Story
+from repromatrix.errors import ExitCode, UsageError
+from repromatrix.results.merge import merge
+from repromatrix.results.store import Store
+
+
+def run(options: Namespace) -> int:
+    """Merge, and say which cells have no record: those that a folder names, and with --expect the planned ones."""
+    story = Story.of(options)
+    expected = _expected(options.expect) if options.expect else []
+    merged = merge(options.sources, Store(options.results), expected)
+    for source in merged.unfinished:
+        story.say(f"{'unfinished':<10} {source}: its run wrote no manifest")
+    for remark in merged.remarks:
+        story.say(f"{'remark':<10} {remark}")
+    for cell_id in merged.missing:
+        story.say(f"{'missing':<10} {cell_id}")
+    members = {name for each in merged.manifest.ensembles for name in each.members}
+    gone = members | set(merged.missing)
+    count = sum(each.key is not None and each.id not in gone for each in merged.manifest.entries)
+    story.say(f"{count} cells from {len(options.sources)} folders, {len(merged.missing)} missing ({options.results})")
+    if options.json:
+        unfinished, remarks = [str(source) for source in merged.unfinished], list(merged.remarks)
+        print(
+            json.dumps({"cells": count, "missing": list(merged.missing), "unfinished": unfinished, "remarks": remarks})
+        )
+    return int(ExitCode.CELL_FAILED if merged.missing or merged.unfinished else ExitCode.OK)
+
+
+def _expected(path: Path) -> list[str]:
+    try:
+        return [str(cell["id"]) for cell in json.loads(path.read_text())["cells"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"not the output of `repromatrix plan --format json` ({error})", where=str(path), hint="make it again"
+        ) from error

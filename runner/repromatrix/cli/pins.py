@@ -1,0 +1,89 @@
+"""`repromatrix pins`: ask the registries whether the pinned base images still hold, or pin newer ones."""
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from repromatrix import resources
+from repromatrix.cli.story import Story
+from repromatrix.errors import EnvironmentFailedError, ExitCode
+from repromatrix.images import base as bases
+from repromatrix.images import pins
+from repromatrix.images.pins import State, Verified
+from repromatrix.matrix import load
+
+_AT_ONCE = 4  # questions; more would look like an attack to a registry
+
+
+def run(options: Namespace) -> int:
+    """Verify or refresh."""
+    return _verify(options) if options.action == "verify" else _refresh(options)
+
+
+def _verify(options: Namespace) -> int:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        verified = list(pool.map(pins.verify, _entries(options)))
+    if options.json:
+        print(json.dumps([_document(each) for each in verified], indent=1))
+    else:
+        for each in verified:
+            print(f"{each.state.value:<8} {each.entry.registry}{_remark(each)}")
+    states = {each.state for each in verified}
+    if states & {State.MOVED, State.GONE}:
+        return int(ExitCode.DIFFERENCE)
+    return int(ExitCode.ENVIRONMENT if State.UNKNOWN in states else ExitCode.OK)
+
+
+def _entries(options: Namespace) -> Sequence[bases.BaseEntry]:
+    if options.matrix is None:
+        return bases.entries()
+    return list(dict.fromkeys(bases.entry(each) for each in load(options.matrix).environments))
+
+
+def _remark(each: Verified) -> str:
+    if each.state is State.SAME:
+        return f" {each.entry.digest}"
+    if each.state is State.UNKNOWN:
+        return f": {each.reason}"
+    today = f"names {each.tag_digest} today" if each.tag_digest else "no longer exists"
+    there = "the pin can still be pulled" if each.state is State.MOVED else "the pin cannot be pulled any more"
+    return f": pinned {each.entry.digest}; the tag {today}; {there}"
+
+
+def _document(each: Verified) -> dict[str, str | None]:
+    return {
+        "base": each.entry.name,
+        "python": each.entry.python,
+        "registry": each.entry.registry,
+        "digest": each.entry.digest,
+        "state": each.state.value,
+        "tag_digest": each.tag_digest,
+        "reason": each.reason or None,
+    }
+
+
+def _refresh(options: Namespace) -> int:
+    """Print the changes as a diff, and make them if that is asked for; an entry that fails keeps its pin.
+
+    Raises:
+        EnvironmentFailedError: the first failure, after the others have been proposed or written.
+    """
+    story = Story.of(options)
+    found, errors = [], []
+    for entry in bases.entries():
+        try:
+            found.append((entry, pins.newest(entry)))
+        except EnvironmentFailedError as error:
+            story.say(f"{'kept':<10} {entry.registry}: {error.what}")
+            errors.append(error)
+    path = bases.entries_path()
+    before = path.read_text()
+    after = pins.rewritten(before, found)
+    print(pins.diff(before, after, path), end="")
+    if options.write and after != before:
+        resources.write_atomically(path, after.encode())
+        story.say(f"{'written':<10} {path}")
+    if errors:
+        raise errors[0]
+    return int(ExitCode.OK)

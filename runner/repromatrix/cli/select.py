@@ -1,0 +1,54 @@
+"""Command line options -> matrix, plan, engine, store: what the commands share."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from repromatrix.cli.story import Story
+from repromatrix.engines.base import Engine
+from repromatrix.errors import MatrixError
+from repromatrix.images import lock as locks
+from repromatrix.matrix import Environment, Matrix, load
+from repromatrix.plan import Plan, plan
+
+
+def read(options: Namespace) -> tuple[Matrix, Plan]:
+    """Return the matrix and the plan that the options ask for; every environment of it has a lock.
+
+    Raises:
+        MatrixError: the file, or a version without a lock.
+        NothingSelectedError: no cell is left.
+    """
+    matrix = load(options.matrix)
+    chosen = plan(matrix, profile=options.profile, select=options.select)
+    require_locks(matrix.path, chosen.environments)
+    return matrix, chosen
+
+
+def require_locks(path: Path, environments: Sequence[Environment]) -> None:
+    """Check that every environment has a lock that answers its request.
+
+    Raises:
+        MatrixError: naming those without, with the line of the first.
+    """
+    without = [each for each in environments if not locks.is_current(each)]
+    if without:
+        names = " ".join(f"--select {each.name}" for each in without[:5])
+        raise MatrixError(
+            f"no lock that answers it: {', '.join(each.name for each in without)}",
+            where=f"{path.name}:{without[0].line}",
+            hint=f"make it: repromatrix lock {names}" if len(without) <= 5 else "make them: make lock",  # noqa: PLR2004
+        )
+
+
+def engine(options: Namespace, story: Story) -> Engine:
+    """Return the engine that the options ask for, saying which it is and why.
+
+    Raises:
+        NoEngineError: the one asked for does not answer.
+    """
+    from repromatrix.engines.choose import choose  # noqa: PLC0415 - the Docker SDK costs time
+
+    choice = choose(options.engine)
+    story.say(f"{'engine':<10} {choice.engine.describe()} ({choice.reason})")
+    return choice.engine

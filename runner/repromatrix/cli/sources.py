@@ -1,0 +1,206 @@
+"""What `repromatrix compare` is given -> series: cells, records, results folders, published columns, foreign logs."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from repromatrix.compare import series
+from repromatrix.compare.allowance import Allowances, Floor, Tolerance, allowances
+from repromatrix.compare.series import Series
+from repromatrix.compare.table import parse
+from repromatrix.errors import NothingSelectedError
+from repromatrix.results import foreign
+from repromatrix.results.manifest import Entry, Manifest
+from repromatrix.results.record import Description
+from repromatrix.results.store import Store, record_of
+
+_PUBLISHED = "published:"
+_SHOWN = 5  # names in a message
+# What torch.testing.assert_close documents as its defaults; the matrix of this project states the same.
+_DOCUMENTED = (("float64", 1e-7, 1e-7), ("float32", 1.3e-6, 1e-5), ("bfloat16", 1.6e-2, 1e-5), ("float16", 1e-3, 1e-5))
+
+
+class Sources:
+    """Resolves the arguments one by one; the same losses of several cells are kept once."""
+
+    def __init__(self, results: Path, column: str | None) -> None:
+        self._results = Store(results)
+        self._column = column
+        self._manifests: dict[str, tuple[Store, Manifest]] = {}
+        self._arrays: dict[str, Series] = {}
+        self._labels: Counter[str] = Counter()
+        self.folders = 0
+
+    def read(self, arguments: Sequence[str]) -> tuple[Series, ...]:
+        """Return the series of all arguments under names of their own.
+
+        Raises:
+            UsageError: a file that cannot be used.
+            NothingSelectedError: an argument that names nothing, or fewer than two series in all.
+        """
+        found: list[Series] = []
+        chosen: set[tuple[str, str]] = set()
+        for argument in arguments:
+            name, rest = _named(argument)
+            read = [self._shared(each) for each in self._series(rest, name)]
+            for each in read if name is None or len(read) == 1 else [one.named(f"{name}:{one.name}") for one in read]:
+                cell = (each.source, each.cell_id or "")
+                if each.cell_id and cell in chosen:
+                    continue  # two patterns may choose one cell
+                chosen.add(cell)
+                found.append(each.named(name) if name is not None and len(read) == 1 else each)
+        if len(found) < 2:  # noqa: PLR2004
+            raise NothingSelectedError(
+                f"{len(found)} series is selected by {' '.join(arguments)}: nothing to compare it with",
+                hint="name another cell, file or folder, or a pattern of several cells",
+            )
+        return _distinct(found)
+
+    def allowed(self) -> Allowances:
+        """Return who judges: the first run with a floor or tolerance, else the matrix, else what PyTorch documents."""
+        if not self._manifests and self._results.has_manifest:
+            self._manifest(self._results, str(self._results.folder))
+        floors: dict[tuple[str, str], Floor] = {}
+        tolerances: dict[str, Tolerance] = {}
+        for label, (store, manifest) in self._manifests.items():
+            names = {name for each in manifest.ensembles for name in (each.reference, *each.members)}
+            keys = {each.id: each.key for each in manifest.entries if each.id in names and each.key}
+            records = {name: store.read(name, key, predictions=False) for name, key in keys.items()}
+            run = allowances(manifest, {name: each for name, each in records.items() if each})
+            floors = dict(run.floors) | floors
+            tolerances = {
+                dtype: replace(each, source=f"{each.source} (tolerance of the run in {label})")
+                for dtype, each in run.tolerances.items()
+            } | tolerances
+        return Allowances(floors=floors, tolerances=_documented() | (tolerances or _of_matrix()))
+
+    def _series(self, rest: str, name: str | None) -> Iterator[Series]:
+        path = Path(rest)
+        if rest.startswith(_PUBLISHED):
+            yield from self._published(rest.removeprefix(_PUBLISHED))
+        elif path.is_dir():
+            self.folders += 1
+            yield from self._cells(Store(path), self._label(name or rest), None)
+        elif path.exists() or _like_a_file(rest):
+            yield from self._file(path)
+        else:
+            yield from self._cells(self._results, str(self._results.folder), rest)
+
+    def _label(self, wanted: str) -> str:
+        self._labels[wanted] += 1
+        return wanted if self._labels[wanted] == 1 else f"{wanted} ({self._labels[wanted]})"
+
+    def _file(self, path: Path) -> Iterator[Series]:
+        data = foreign.read_bytes(path)
+        record = record_of(data, str(path))
+        if record:
+            yield series.of_record(record, str(path))
+            return
+        for log in foreign.parse(data, str(path), self._column):
+            yield series.of_log(log, f"{path}:{log.name}" if log.name else str(path), str(path))
+
+    def _cells(self, store: Store, label: str, pattern: str | None) -> Iterator[Series]:
+        manifest = self._manifest(store, label)
+        members = {name for each in manifest.ensembles for name in each.members}
+        entries = [each for each in manifest.entries if each.key is not None]
+        empty = True
+        for entry in entries:
+            by_id = pattern is not None and "/" in pattern
+            if (entry.id in members and entry.id != pattern) or (by_id and not fnmatchcase(entry.id, pattern or "")):
+                continue
+            found = _of_entry(store, entry, label)
+            if pattern is None or by_id or (found.cell and _chosen(found.cell, pattern)):
+                empty = False
+                yield found
+        if empty:
+            raise _nothing(pattern or str(store.folder), [each.id for each in entries], str(store.folder))
+
+    def _published(self, pattern: str) -> Iterator[Series]:
+        manifest = self._manifest(self._results, str(self._results.folder))
+        titles = []
+        for table in manifest.published:
+            columns = parse(table.data, table.workload, [each.title for each in table.columns])
+            for title, printed in columns.losses.items():
+                titles.append(title)
+                if fnmatchcase(title.casefold(), pattern.casefold()):
+                    name = f"{_PUBLISHED}{title}"
+                    yield series.of_column(printed, table.workload, name, columns.source)
+        if not any(fnmatchcase(each.casefold(), pattern.casefold()) for each in titles):
+            raise _nothing(pattern, titles, f"the published tables of {self._results.folder}", _PUBLISHED)
+
+    def _manifest(self, store: Store, label: str) -> Manifest:
+        if label not in self._manifests:
+            self._manifests[label] = (store, store.read_manifest())
+        return self._manifests[label][1]
+
+    def _shared(self, found: Series) -> Series:
+        """Return a series with the array of an earlier one that has the same bits."""
+        if found.values is None:
+            return found
+        return replace(found, values=self._arrays.setdefault(found.digest, found).values)
+
+
+def _named(argument: str) -> tuple[str | None, str]:
+    """Split NAME=PATH; what exists under the whole text is no such thing."""
+    name, equals, rest = argument.partition("=")
+    return (name, rest) if equals and name and rest and not Path(argument).exists() else (None, argument)
+
+
+def _like_a_file(text: str) -> bool:
+    suffixes = (".csv", ".tsv", ".txt", ".log", ".json", ".jsonl", ".ndjson")
+    return text.endswith(suffixes) or text.startswith((".", "/")) or text.endswith("/")
+
+
+def _of_entry(store: Store, entry: Entry, label: str) -> Series:
+    record = store.read(entry.id, entry.key or "", predictions=False)
+    if record is None:
+        return Series(name=entry.id, source=label, cell_id=entry.id, absent=f"{label} has no record of it")
+    return series.of_record(record, label)
+
+
+def _chosen(cell: Description, pattern: str) -> bool:
+    return any(fnmatchcase(each, pattern) for each in (cell.workload, cell.environment, cell.framework, cell.variant))
+
+
+def _nothing(pattern: str, known: Iterable[str], where: str, prefix: str = "") -> NothingSelectedError:
+    known = list(known)
+    near = [f"{prefix}{each}" for each in get_close_matches(pattern, known, n=3, cutoff=0.5)]
+    listed = ", ".join([f"{prefix}{each}" for each in known][:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {listed}"
+    return NothingSelectedError(f"nothing is called {prefix}{pattern}", where=where, hint=hint)
+
+
+def _distinct(found: Sequence[Series]) -> tuple[Series, ...]:
+    """Return the series under names of their own: the source in front, then a number."""
+    counts = Counter(each.name for each in found)
+    named = [each if counts[each.name] == 1 else each.named(f"{each.source}:{each.name}") for each in found]
+    seen: Counter[str] = Counter()
+    result = []
+    for each in named:
+        seen[each.name] += 1
+        result.append(each if seen[each.name] == 1 else each.named(f"{each.name} ({seen[each.name]})"))
+    return tuple(result)
+
+
+def _of_matrix() -> dict[str, Tolerance]:
+    """Return the tolerances of the matrix, if there is one."""
+    path = Path("matrix.yaml")
+    if not path.is_file():
+        return {}
+    from repromatrix.matrix import load  # noqa: PLC0415 - YAML and its schema cost time
+
+    return {
+        dtype: Tolerance(relative=each.relative, absolute=each.absolute, source=f"{each.source} (tolerance of {path})")
+        for dtype, each in load(path).tolerances.items()
+    }
+
+
+def _documented() -> dict[str, Tolerance]:
+    source = "torch.testing.assert_close's documented defaults (no run or matrix states a tolerance)"
+    return {
+        dtype: Tolerance(relative=relative, absolute=absolute, source=source)
+        for dtype, relative, absolute in _DOCUMENTED
+    }

@@ -1,0 +1,201 @@
+"""How a cell computes an operation: the forms that give its bits on every input, and the distance from the truth.
+
+Judged from replays alone. A form that fits is sufficient; where several do, none of them is shown to be the one used.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from repromatrix.operations.catalogue import OWN_SIGMOID, Tensor
+from repromatrix.operations.form import Constants
+from repromatrix.operations.text import flat, write
+from repromatrix.results.replay import Replay, Sample, digest, sample
+from repromatrix.results.trace import Steps
+
+if TYPE_CHECKING:
+    from repromatrix.operations.truth import Truths
+
+Inputs = Mapping[str, Tensor]
+# Judgements by what they were made from: many environments compute an operation in the same way.
+Memo = MutableMapping[str, "Arithmetic"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arithmetic:
+    """How a primitive was computed, as far as its values tell.
+
+    Attributes:
+        values: how many outputs were looked at, over all inputs, recorded and fresh.
+        forms: the names of those that give every one of them.
+        tried: how many forms there are.
+        nearest: where none fits, the form that gives most of the values, else None.
+        agreeing: how many values the nearest gives; all of them where a form fits.
+        correct: how many values are the correctly rounded ones; None: not measured.
+        worst: the largest distance of a value from the truth, in ULP; None: not measured.
+        reason: why there is no answer, else None.
+    """
+
+    primitive: str
+    dtype: str
+    values: int
+    forms: tuple[str, ...]
+    tried: int
+    nearest: str | None
+    agreeing: int
+    correct: int | None = None
+    worst: float | None = None
+    reason: str | None = None
+
+
+def arithmetic(
+    primitive: str,
+    replays: Sequence[Replay],
+    sigmoids: Sequence[Replay] = (),
+    *,
+    measure: bool = False,
+    memo: Memo | None = None,
+) -> Arithmetic:
+    """Judge what a cell's primitive gave.
+
+    Args:
+        primitive: which one.
+        replays: of one cell, on recorded inputs, fresh ones, or both.
+        sigmoids: those of its `sigmoid` on the same; for `sigmoid_gradient`, which may take that in place of what it
+            is given.
+        measure: whether to hold every value against the truth too.
+        memo: what was judged before, and where this judgement goes.
+
+    Raises:
+        ValueError: fresh inputs that this release makes otherwise.
+    """
+    dtype = replays[0].cell.dtype
+    failed = next((each for each in replays if not each.ok), None)
+    if failed is not None:
+        return _unanswered(primitive, dtype, f"{failed.outcome.value}: {failed.reason}")
+    asked = [each for each in sigmoids if each.ok] if primitive == "sigmoid_gradient" else []
+    memo, key = {} if memo is None else memo, _key(primitive, replays, asked, measure=measure)
+    found = memo.get(key)
+    if found is None:
+        found = memo[key] = _judged(primitive, replays, asked, measure=measure)
+    return found
+
+
+def _judged(primitive: str, replays: Sequence[Replay], sigmoids: Sequence[Replay], *, measure: bool) -> Arithmetic:
+    from repromatrix.operations.fit import fit  # noqa: PLC0415 - all forms, and the arithmetic behind them, cost time
+    from repromatrix.operations.forms import forms  # noqa: PLC0415
+
+    dtype, own = replays[0].cell.dtype, _own(sigmoids)
+    calls = [_with(inputs, own) for replay in replays for inputs in inputs_of(replay)]
+    outputs = [flat(values) for replay in replays for values in replay.values]
+    constants = constants_of(replays[0])
+    found = fit(primitive, dtype, calls, outputs, constants)
+    correct, worst = _measured(replays, constants) if measure else (None, None)
+    return Arithmetic(
+        primitive=primitive,
+        dtype=dtype,
+        values=found.count,
+        forms=found.fitting,
+        tried=len(forms(primitive, dtype)),
+        nearest=found.nearest,
+        agreeing=found.agreeing,
+        correct=correct,
+        worst=worst,
+    )
+
+
+def _key(primitive: str, replays: Sequence[Replay], sigmoids: Sequence[Replay], *, measure: bool) -> str:
+    constants = constants_of(replays[0])
+    evidence = [[[each.inputs, each.cell.dtype, each.values] for each in some] for some in (replays, sigmoids)]
+    question = [primitive, constants.learning_rate, constants.loss_form, measure, evidence]
+    return sha256(json.dumps(question).encode()).hexdigest()
+
+
+def constants_of(replay: Replay) -> Constants:
+    """Return what the primitives of a cell take from its workload and its variant."""
+    form = dict(replay.options).get("loss_form", "half_sum")
+    return Constants(learning_rate=float(replay.learning_rate), loss_form=form)
+
+
+def inputs_of(replay: Replay) -> tuple[Inputs, ...]:
+    """Return the inputs of a replayed primitive: those that were recorded, or the fresh ones of its seed.
+
+    Raises:
+        ValueError: fresh inputs that this release makes otherwise.
+    """
+    if replay.seed is None:
+        return tuple(floats_of(each) for each in replay.samples)
+    made, found = _fresh(replay.operation, replay.cell.dtype, replay.seed)
+    if found != replay.inputs:
+        raise ValueError(f"the fresh inputs of {replay.operation} are others in this release")
+    return made
+
+
+def floats_of(inputs: Sample) -> Inputs:
+    """Return recorded inputs as floats."""
+    return {name: _floats(entry) for name, entry in inputs}
+
+
+@cache
+def _fresh(primitive: str, dtype: str, seed: int) -> tuple[tuple[Inputs, ...], str]:
+    from repromatrix.operations import fresh  # noqa: PLC0415 - the arithmetic behind it costs time
+
+    made = fresh.samples(primitive, dtype, seed)
+    return made, digest([sample(write(each)) for each in made])
+
+
+def _floats(entry: Any) -> Tensor:
+    return [flat(row) for row in entry] if isinstance(entry[0], tuple) else flat(entry)
+
+
+def _own(sigmoids: Iterable[Replay]) -> dict[tuple[Any, ...], Tensor]:
+    """Return what a cell's own sigmoid gave, by the inputs that it was given."""
+    return {
+        tuple(inputs["z"]): flat(values)
+        for replay in sigmoids
+        for inputs, values in zip(inputs_of(replay), replay.values, strict=True)
+    }
+
+
+def _with(inputs: Inputs, own: Mapping[tuple[Any, ...], Tensor]) -> Inputs:
+    found = own.get(tuple(inputs.get("z", ())))
+    return inputs if found is None else {**inputs, OWN_SIGMOID: found}
+
+
+def _measured(replays: Sequence[Replay], constants: Constants) -> tuple[int, float]:
+    """Return how many values are correctly rounded, and the largest distance from the truth."""
+    found = [
+        true.measured([flat(each) for each in values])
+        for replay in replays
+        for true, values in _held_against(replay, constants)
+    ]
+    return sum(correct for correct, _ in found), max(worst for _, worst in found)
+
+
+def _held_against(replay: Replay, constants: Constants) -> Iterator[tuple["Truths", Steps]]:
+    """Yield what is true of calls of one shape, and what a replay gave for them; recorded calls have many shapes."""
+    from repromatrix.operations import truth  # noqa: PLC0415 - Arb costs time
+
+    inputs, dtype = inputs_of(replay), replay.cell.dtype
+    if replay.seed is not None:
+        yield _truths(replay.operation, dtype, replay.seed, constants), replay.values
+        return
+    for call, values in zip(inputs, replay.values, strict=True):
+        yield truth.truths(replay.operation, [call], dtype, constants), (values,)
+
+
+@cache
+def _truths(primitive: str, dtype: str, seed: int, constants: Constants) -> "Truths":
+    """Return what is true of fresh inputs: it is the same for every environment."""
+    from repromatrix.operations import truth  # noqa: PLC0415
+
+    return truth.truths(primitive, _fresh(primitive, dtype, seed)[0], dtype, constants)
+
+
+def _unanswered(primitive: str, dtype: str, reason: str) -> Arithmetic:
+    return Arithmetic(
+        primitive=primitive, dtype=dtype, values=0, forms=(), tried=0, nearest=None, agreeing=0, reason=reason
+    )

@@ -1,0 +1,287 @@
+"""Two traces -> where they part: the first step, tensor and element whose bits differ, and by how much. Exact, pure.
+
+Within a step the tensors come in the order in which it computes them, so the first that differs is the one in which the
+difference arises, unless one before it was not traced; such are named.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from repromatrix.compare import exact
+from repromatrix.compare.classes import Class
+from repromatrix.compare.rules import NOT_STATED, factors_of
+from repromatrix.floats import FORMS, at, coarser, ordinal
+from repromatrix.results.record import Record
+from repromatrix.results.trace import TENSORS, Steps, Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One float: exact as hexadecimal text, in as many decimal digits as tell it apart, and as its dtype's bits."""
+
+    hexadecimal: str
+    decimal: str
+    bits: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """The first element whose bits differ.
+
+    Attributes:
+        step: from 1.
+        tensor: a name of `TENSORS`.
+        index: the element's place, weights as `W[out][in]`; empty for the loss, a number.
+        ulps: how many values of `ulp_dtype` the two lie apart; None if one of them is not finite.
+    """
+
+    step: int
+    tensor: str
+    index: tuple[int, ...]
+    a: Value
+    b: Value
+    ulps: int | None
+    ulp_dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """Where the traces of two cells part.
+
+    Attributes:
+        a: a cell's id.
+        b: the other's.
+        point: where; None: the same bits in every tensor of every step that both have, or no answer.
+        steps: how many steps both have; 0 without an answer.
+        tensors: the names of the tensors that both have, in order.
+        reason: why there is no answer, else None.
+        caveats: what was not compared, and what else to beware of, in words.
+    """
+
+    workload: str
+    a: str
+    b: str
+    point: Point | None
+    steps: int
+    tensors: tuple[str, ...]
+    reason: str | None
+    caveats: tuple[str, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether every traced tensor has the same bits."""
+        return self.reason is None and self.point is None
+
+
+def divergence(a: Trace, b: Trace) -> Divergence:
+    """Find where two traces part; of two dtypes, where they part after rounding to the coarser."""
+    dtype = coarser(a.cell.dtype, b.cell.dtype)
+    left, right = _rounded(a, dtype), _rounded(b, dtype)
+    names = tuple(name for name in TENSORS if name in left and name in right)
+    steps = min(len(a.trajectory.losses), len(b.trajectory.losses))
+    reason = _incomparable(a, b)
+    if reason is None and not (names and steps):
+        reason = "they have no traced tensor in common"
+    if reason is not None:
+        return _unanswered(a.cell.workload, a.cell.id, b.cell.id, reason)
+    parted = ((step, name) for step in range(steps) for name in names if left[name][step] != right[name][step])
+    found = next(parted, None)
+    return Divergence(
+        workload=a.cell.workload,
+        a=a.cell.id,
+        b=b.cell.id,
+        point=_point(a, b, found, _place(*(each[found[1]][found[0]] for each in (left, right)))) if found else None,
+        steps=steps,
+        tensors=names,
+        reason=None,
+        caveats=tuple(_caveats(a, b)),
+    )
+
+
+def divergences(
+    classes: Iterable[Class], records: Iterable[Record], traces: Mapping[str, Trace]
+) -> tuple[Divergence, ...]:
+    """Compare, for each dtype of each workload, each class with the one most like it, and within a class its states.
+
+    Most like it is the class that has a cell with the fewest differing factors (`rules.factors_of`) beside a cell of
+    this one; of equals the larger class, then the first cells. Those two cells speak for their classes, and only cells
+    whose trace tells of their record may; without such a cell a class's first cell stands for it, and the answer is a
+    reason. No two classes are compared twice; `a` is of the larger one.
+
+    Args:
+        classes: of all workloads, the largest of each first.
+        records: the records of their cells.
+        traces: by cell id; none at all gives no divergence.
+    """
+    if not traces:
+        return ()
+    speakers = _Speakers({each.cell.id: each for each in records}, traces)
+    classes = tuple(classes)
+    groups: dict[tuple[str, str], list[list[str]]] = {}
+    for each in classes:
+        for dtype in each.dtypes:
+            groups.setdefault((each.workload, dtype), []).append(speakers.of_dtype(each.cells, dtype))
+    found = []
+    for (workload, _), members in groups.items():
+        for a, b in speakers.most_alike(members):
+            found.append(speakers.compare(workload, [a], [b]))
+    for each in classes:
+        found += [speakers.compare(each.workload, each.states[0], state) for state in each.states[1:]]
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Representative:
+    """The trace that speaks for cells of a class with one dtype and the same weights at the end.
+
+    Attributes:
+        of: the class's name.
+        cells: those that it speaks for.
+    """
+
+    workload: str
+    of: str
+    cells: tuple[str, ...]
+    trace: Trace
+
+
+def representatives(
+    classes: Iterable[Class], records: Iterable[Record], traces: Mapping[str, Trace]
+) -> tuple[Representative, ...]:
+    """Return who speaks for each class, state by state and dtype by dtype, as far as there is a trace that may."""
+    speakers = _Speakers({each.cell.id: each for each in records}, traces)
+    found = []
+    for each in classes:
+        for state in each.states:
+            for dtype in each.dtypes:
+                cells = speakers.of_dtype(state, dtype)
+                trace = speakers.speaker(cells)
+                if trace is not None:
+                    found.append(Representative(workload=each.workload, of=each.name, cells=tuple(cells), trace=trace))
+    return tuple(found)
+
+
+class _Speakers:
+    """The cells whose traces speak for groups of cells with the same bits."""
+
+    def __init__(self, records: Mapping[str, Record], traces: Mapping[str, Trace]) -> None:
+        self._records = records
+        self._traces = traces
+        self._known: dict[str, dict[str, str]] = {}
+
+    def of_dtype(self, cells: Iterable[str], dtype: str) -> list[str]:
+        return [each for each in cells if self._records[each].cell.dtype == dtype]
+
+    def compare(self, workload: str, first: Sequence[str], other: Sequence[str]) -> Divergence:
+        a, b = self.speaker(first), self.speaker(other)
+        if a is not None and b is not None:
+            return divergence(a, b)
+        silent = "; ".join(self._silence(cells[0]) for cells, trace in ((first, a), (other, b)) if trace is None)
+        return _unanswered(workload, a.cell.id if a else first[0], b.cell.id if b else other[0], silent)
+
+    def speaker(self, cells: Iterable[str]) -> Trace | None:
+        traced = ((self._records[each], self._traces.get(each)) for each in cells)
+        return next((trace for record, trace in traced if trace and trace.tells_of(record)), None)
+
+    def most_alike(self, groups: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+        """Return a cell of each group with the most similar one of the others; the earlier group's cell first."""
+        may = [[name for name in cells if self.speaker([name])] or [cells[0]] for cells in groups]
+        nearest: dict[tuple[int, int], tuple[int, str, str]] = {}
+        for (i, left), (j, right) in combinations(enumerate(may), 2):
+            nearest[i, j] = min(((self._apart(a, b), a, b) for a in left for b in right), key=lambda each: each[0])
+        chosen: dict[tuple[int, int], None] = {}
+        for place in range(len(groups)):
+            own = [pair for pair in nearest if place in pair]
+            if own:
+                chosen[min(own, key=lambda pair: (nearest[pair][0], sum(pair) - place))] = None
+        return [nearest[pair][1:] for pair in chosen]
+
+    def _apart(self, a: str, b: str) -> int:
+        one, other = (self._factors(each) for each in (a, b))
+        return sum(one.get(name, NOT_STATED) != other.get(name, NOT_STATED) for name in one.keys() | other.keys())
+
+    def _factors(self, cell_id: str) -> dict[str, str]:
+        if cell_id not in self._known:
+            self._known[cell_id] = factors_of(self._records[cell_id])
+        return self._known[cell_id]
+
+    def _silence(self, cell_id: str) -> str:
+        if cell_id in self._traces:
+            return f"tracing changes {cell_id}, so its trace explains nothing"
+        return f"{cell_id} has no trace"
+
+
+def _incomparable(a: Trace, b: Trace) -> str | None:
+    if a.cell.workload != b.cell.workload:
+        return f"workload {a.cell.workload} against {b.cell.workload}"
+    shapes = next((name for name in TENSORS if a.shape(name) != b.shape(name)), None)
+    return f"{shapes} has another shape in each" if shapes else None
+
+
+def _unanswered(workload: str, a: str, b: str, reason: str) -> Divergence:
+    return Divergence(workload=workload, a=a, b=b, point=None, steps=0, tensors=(), reason=reason, caveats=())
+
+
+def _rounded(trace: Trace, dtype: str) -> dict[str, Steps]:
+    """Return the tensors with every value as text; equal texts are equal bits: NaN is one value, -0.0 is not 0.0."""
+    if trace.cell.dtype == dtype:
+        return dict(trace.tensors)
+    return {
+        name: tuple(tuple(_nearest(text, dtype) for text in step) for step in steps) for name, steps in trace.tensors
+    }
+
+
+def _nearest(text: str, dtype: str) -> str:
+    value = float.fromhex(text)
+    return text if math.isnan(value) else math.copysign(at(ordinal(value, dtype), dtype), value).hex()
+
+
+def _place(left: Sequence[str], right: Sequence[str]) -> int:
+    return next(place for place, pair in enumerate(zip(left, right, strict=True)) if pair[0] != pair[1])
+
+
+def _point(a: Trace, b: Trace, found: tuple[int, str], place: int) -> Point:
+    step, name = found
+    left, right = dict(a.tensors)[name][step], dict(b.tensors)[name][step]
+    dtype = coarser(a.cell.dtype, b.cell.dtype)
+    return Point(
+        step=step + 1,
+        tensor=name,
+        index=index_of(place, a.shape(name)),
+        a=value_of(left[place], a.cell.dtype),
+        b=value_of(right[place], b.cell.dtype),
+        ulps=exact.ulps(float.fromhex(left[place]), float.fromhex(right[place]), dtype),
+        ulp_dtype=dtype,
+    )
+
+
+def index_of(place: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the index of an element that stands at a place when the tensor is laid flat, row by row."""
+    index = []
+    for size in reversed(shape):
+        place, rest = divmod(place, size)
+        index.append(rest)
+    return tuple(reversed(index))
+
+
+def value_of(text: str, dtype: str) -> Value:
+    """Return a float of `dtype` that stands as hexadecimal text in the three ways in which it is shown."""
+    value = float.fromhex(text)
+    return Value(hexadecimal=text, decimal=f"{value:.{FORMS[dtype].digits}g}", bits=exact.pattern(value, dtype))
+
+
+def _caveats(a: Trace, b: Trace) -> Iterable[str]:
+    steps = [len(each.trajectory.losses) for each in (a, b)]
+    if steps[0] != steps[1]:
+        yield f"{steps[0]} steps against {steps[1]}: those that both have are compared"
+    if a.cell.dtype != b.cell.dtype:
+        dtype = coarser(a.cell.dtype, b.cell.dtype)
+        yield f"{a.cell.dtype} against {b.cell.dtype}: values are compared after rounding to {dtype}"
+    reasons: dict[str, list[str]] = {}
+    for each in (a, b):
+        for name, reason in each.untraced:
+            reasons.setdefault(f"{each.cell.id}: {reason}", []).append(name)
+    for reason, missing in reasons.items():
+        yield f"not traced, so not compared: {', '.join(missing)} ({reason})"

@@ -1,0 +1,60 @@
+"""Temporary homes of builds and runs, in the cache; what a killed runner left there is swept."""
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from repromatrix import resources
+from repromatrix.engines import owner
+
+_MARK = ".owner"
+
+
+class Homes:
+    """The homes of one engine."""
+
+    def __init__(self) -> None:
+        self._swept = False
+        self._sweeping = Lock()
+
+    @contextmanager
+    def home(self) -> Iterator[Path]:
+        """Yield an empty folder, which goes with the context; the first one sweeps."""
+        with self._sweeping:
+            if not self._swept:
+                self.sweep()
+                self._swept = True
+        name = uuid.uuid4().hex[:12]
+        mark = _parent() / f"{name}{_MARK}"
+        resources.write_atomically(mark, owner.ourselves().encode())  # before the folder: none is there unmarked
+        try:
+            with tempfile.TemporaryDirectory(dir=_parent(), prefix=f"{name}-", ignore_cleanup_errors=True) as folder:
+                yield Path(folder)
+        finally:
+            _unmark(mark)
+
+    def sweep(self) -> None:
+        """Remove the homes of runners that were killed."""
+        for mark in _parent().glob(f"*{_MARK}"):
+            try:
+                dead = owner.is_dead(mark.read_text())
+            except FileNotFoundError:  # its owner has finished
+                continue
+            if dead:
+                for folder in _parent().glob(f"{mark.stem}-*"):
+                    shutil.rmtree(folder, ignore_errors=True)
+                _unmark(mark)
+
+
+def _parent() -> Path:
+    return resources.cache() / "runs"
+
+
+def _unmark(mark: Path) -> None:
+    """Remove the mark, unless something could not be removed: a later runner tries again."""
+    if not any(mark.parent.glob(f"{mark.stem}-*")):
+        mark.unlink(missing_ok=True)

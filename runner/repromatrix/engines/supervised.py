@@ -1,0 +1,124 @@
+"""Starts a command under `supervise.py`, so that it ends with the runner, however the runner ends."""
+
+import json
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import IO
+
+from repromatrix.engines import supervise
+from repromatrix.engines.base import Exit
+from repromatrix.engines.signals import signal_name
+
+_Output = int | IO[bytes]
+
+
+class Supervised:
+    """A command with its whole tree of processes."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        stdin: int = subprocess.DEVNULL,
+        stdout: _Output = subprocess.PIPE,
+        stderr: _Output = subprocess.PIPE,
+        memory_mib: int = 0,
+        processes: int = 0,
+        cpus: Sequence[int] = (),
+        grace: float = 0,
+    ) -> None:
+        self.lifeline, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", supervise.__file__, str(theirs.fileno())],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # Ctrl-C reaches the runner only, which then decides
+            )
+        order: supervise.Order = {
+            "command": list(command),
+            "environment": dict(environment),
+            "folder": str(folder),
+            "memory_mib": memory_mib,
+            "processes": processes,
+            "cpus": list(cpus),
+            "grace": grace,
+        }
+        self.lifeline.sendall(json.dumps(order).encode() + b"\n")
+
+    def wait(self) -> Exit:
+        """Wait until nothing of the command is left and tell how it ended."""
+        self.lifeline.settimeout(None)
+        verdict = self.lifeline.recv(64).decode()
+        self.process.wait()
+        word, _, number = (verdict or "signal 9").partition(" ")  # no verdict: the supervisor itself was killed
+        return Exit(
+            code=int(number) if word == "exit" else None,
+            signal=signal_name(int(number)) if word == "signal" else None,
+            out_of_memory=word == "memory",
+            too_many_processes=word == "processes",
+            stopped=word == "stopped",
+        )
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the command ended or passed a limit, even if some of its processes are not gone yet."""
+        return bool(select.select([self.lifeline], [], [], 0)[0])
+
+    def ask_to_stop(self) -> None:
+        """Have everything killed; from any thread, `wait` then returns."""
+        self.lifeline.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Kill what is left, wait until it is gone, close the pipes."""
+        self.lifeline.close()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe:
+                pipe.close()
+
+
+class Commands:
+    """The build commands under way, which another thread may end."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._running: set[Supervised] = set()
+        self._stopped = False
+
+    def run(
+        self, command: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path, grace: float = 0
+    ) -> Exit:
+        """Run `command` to its end, everything that it says appended to `log`; see `RunCommand`."""
+        with log.open("ab") as story:
+            story.write(f"$ {' '.join(command)}\n".encode())
+            story.flush()
+            with self._lock:
+                if self._stopped:
+                    return Exit(stopped=True)
+                running = Supervised(
+                    command, environment=environment, folder=folder, stdout=story, stderr=story, grace=grace
+                )
+                self._running.add(running)
+            try:
+                return running.wait()
+            finally:
+                with self._lock:
+                    self._running.discard(running)
+                running.close()
+
+    def stop(self) -> None:
+        """End all commands under way and start no other."""
+        with self._lock:
+            self._stopped = True
+            for running in self._running:
+                running.ask_to_stop()

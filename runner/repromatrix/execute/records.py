@@ -1,0 +1,82 @@
+"""What the repeats of a cell gave -> its record. Pure."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+from repromatrix.execute.lines import Finished
+from repromatrix.plan import Cell
+from repromatrix.results.record import Description, Outcome, Provenance, Record, Trajectory
+
+
+def describe(cell: Cell) -> Description:
+    """Return the cell in the words of a record."""
+    return Description(
+        id=cell.id,
+        workload=cell.workload.name,
+        framework=cell.environment.framework,
+        version=cell.environment.version,
+        flavour=cell.environment.flavour,
+        python=cell.environment.python,
+        environment=cell.environment.name,
+        variant=cell.variant.name,
+        dtype=cell.variant.dtype,
+        options=cell.variant.options,
+        device=cell.device,
+        settings=cell.settings.name,
+        steps=cell.steps,
+    )
+
+
+def assemble(
+    cell: Cell,
+    *,
+    key: str,
+    finished: Sequence[Finished],
+    logs: Sequence[str],
+    fingerprint: dict[str, Any],
+    provenance: Provenance,
+) -> Record:
+    """Return the record of a cell whose repeats have all ended; the first that went wrong decides the outcome.
+
+    Args:
+        cell: what ran.
+        key: its key.
+        finished: what each repeat gave, in order.
+        logs: the repeats' logs, in the same order.
+        fingerprint: the environment as seen from inside.
+        provenance: where it ran.
+    """
+    wrong = next(
+        ((each, log) for each, log in zip(finished, logs, strict=True) if each.outcome is not Outcome.OK), None
+    )
+    trajectories: tuple[Trajectory, ...] = ()
+    if wrong is None:
+        trajectories = tuple(dict.fromkeys(each.trajectory for each in finished if each.trajectory is not None))
+    return Record(
+        cell=describe(cell),
+        key=key,
+        outcome=wrong[0].outcome if wrong else Outcome.OK,
+        reason=wrong[0].reason if wrong else None,
+        log=wrong[1] if wrong and wrong[0].outcome is not Outcome.UNAVAILABLE else None,
+        repeats=len(finished),
+        trajectories=trajectories,
+        fingerprint=fingerprint,
+        provenance=provenance,
+        factors=() if wrong else finished[0].options,
+    )
+
+
+def unrun(cell: Cell, outcome: Outcome, reason: str) -> Record:
+    """Return the record of a cell that no process ran."""
+    return Record(
+        cell=describe(cell),
+        key=sha256(f"{cell.id}\0{outcome}\0{reason}".encode()).hexdigest(),
+        outcome=outcome,
+        reason=reason,
+        log=None,
+        repeats=0,
+        trajectories=(),
+        fingerprint={},
+        provenance=None,
+    )

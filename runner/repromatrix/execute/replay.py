@@ -1,0 +1,191 @@
+"""Operations of cells on inputs of their own -> replays in the store; a failure is a value, as with cells.
+
+What shares environment, device and settings runs in one process. A replay is asked for once: its key holds everything
+that can change its numbers, the inputs included.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from repromatrix.engines.base import Built
+from repromatrix.errors import EnvironmentFailedError, NewerFormatError, ResultsError
+from repromatrix.execute.batch import BatchResult, run_batch
+from repromatrix.execute.lines import Finished
+from repromatrix.execute.records import describe
+from repromatrix.execute.run import Batch, Execution, batches_of
+from repromatrix.images.uses import using
+from repromatrix.plan import Cell, Operation
+from repromatrix.results.record import Outcome
+from repromatrix.results.replay import Origin, Replay, Sample, digest
+
+# What is kept from an earlier run: an answer. A failure is asked again.
+_ANSWERS = frozenset({Outcome.OK, Outcome.UNAVAILABLE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What an operation is computed on.
+
+    Attributes:
+        make: gives the samples; many are not needed where there is an answer already.
+        digest: SHA-256 over the samples.
+        origins: where each was recorded; empty for a step, and for fresh ones.
+        trace: id and key of the trace whose steps they are, else None.
+        seed: of the generator of fresh ones, else None.
+    """
+
+    make: Callable[[], tuple[Sample, ...]]
+    digest: str
+    origins: tuple[Origin, ...] = ()
+    trace: tuple[str, str] | None = None
+    seed: int | None = None
+
+    @classmethod
+    def recorded(cls, samples: Sequence[Sample], origins: Sequence[Origin]) -> "Inputs":
+        """Return what was recorded at the places of traced cells."""
+        return cls(make=lambda: tuple(samples), digest=digest(samples), origins=tuple(origins))
+
+    @classmethod
+    def steps(cls, samples: Sequence[Sample], trace: tuple[str, str]) -> "Inputs":
+        """Return the steps of a trace, given by the cell's id and the trace's key."""
+        return cls(make=lambda: tuple(samples), digest=digest(samples), trace=trace)
+
+    @classmethod
+    def fresh(cls, make: Callable[[], tuple[Sample, ...]], found: str, seed: int) -> "Inputs":
+        """Return what a generator gives, and the digest of that."""
+        return cls(make=make, digest=found, seed=seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An operation of a cell, and what it is to be computed on."""
+
+    cell: Cell
+    operation: str
+    inputs: Inputs
+
+    @property
+    def id(self) -> str:
+        """Equal ids, equal requests."""
+        return self._operation([]).id
+
+    @property
+    def asked(self) -> Operation:
+        """The operation as a job has it."""
+        return self._operation([dict(each) for each in self.inputs.make()])
+
+    def _operation(self, samples: Sequence[Mapping[str, Any]]) -> Operation:
+        return Operation(cell=self.cell, name=self.operation, inputs=self.inputs.digest, samples=samples)
+
+
+class Replaying:
+    """Replays operations in the environments of an execution."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._found: dict[str, Replay] = {}
+
+    def run(self, requests: Sequence[Request]) -> tuple[Replay, ...]:
+        """Answer each request, from the store or by running it; in their order.
+
+        Raises:
+            NoEngineError: the engine is gone.
+            ResultsError: a replay cannot be written, or a newer release wrote it.
+        """
+        todo = {each.id: each for each in requests if each.id not in self._found and not self._answered(each)}
+        by_cell: dict[str, list[Request]] = {}
+        for request in todo.values():
+            by_cell.setdefault(request.cell.id, []).append(request)
+        groups: dict[str, list[Batch]] = {}
+        for batch in batches_of([asked[0].cell for asked in by_cell.values()]):
+            groups.setdefault(batch.environment.name, []).append(batch)
+        jobs = self._execution.jobs
+        with using(groups), ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="repromatrix") as pool:
+            try:
+                futures = [pool.submit(self._environment, group, by_cell) for group in groups.values()]
+                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._execution.engine.stop()
+                raise
+        return tuple(self._found[each.id] for each in requests)
+
+    def _key(self, request: Request) -> str:
+        question = [self._execution.key(request.cell, trace=True), request.operation, request.inputs.digest]
+        return sha256("\0".join(question).encode()).hexdigest()
+
+    def _answered(self, request: Request) -> bool:
+        try:
+            found = self._execution.store.read_replay(request.cell.id, self._key(request))
+        except NewerFormatError:
+            raise
+        except EnvironmentFailedError as error:
+            self._give_up(request, f"its environment could not be made: {error.what}")
+            return True
+        except ResultsError as error:
+            self._execution.listener.unreadable(request.cell.id, error)
+            return False
+        if found is None or found.outcome not in _ANSWERS:
+            return False
+        self._found[request.id] = found
+        return True
+
+    def _environment(self, group: Sequence[Batch], by_cell: Mapping[str, Sequence[Request]]) -> None:
+        """Run the batches of one environment, one after the other."""
+        try:
+            ready = self._execution.prepare(group[0].environment)
+        except EnvironmentFailedError as error:
+            for request in (each for batch in group for cell in batch.cells for each in by_cell[cell.id]):
+                self._give_up(request, f"its environment could not be made: {error.what}")
+            return
+        for batch in group:
+            self._run(batch, ready.built, [each for cell in batch.cells for each in by_cell[cell.id]])
+
+    def _run(self, batch: Batch, built: Built, asked: Sequence[Request]) -> None:
+        execution = self._execution
+        requests = {each.id: each for each in asked}
+
+        def done(finished: Finished) -> None:
+            execution.listener.repeat(finished.id, finished.outcome)
+            self._keep(requests[finished.id], finished)
+
+        log = batch.log(execution.store, "replay")
+        log.unlink(missing_ok=True)
+        run_batch(
+            [each.asked for each in asked],
+            result=BatchResult(),
+            engine=execution.engine,
+            built=built,
+            limits=execution.limits_of(batch.cells[0]),
+            log=log,
+            done=done,
+        )
+
+    def _give_up(self, request: Request, reason: str) -> None:
+        """Keep that there is no answer, under a key of its own: what cannot be made has no digest."""
+        key = sha256(f"{request.id}\0{reason}".encode()).hexdigest()
+        self._keep(request, Finished(id=request.id, outcome=Outcome.FAILED, reason=reason, trajectory=None), key)
+
+    def _keep(self, request: Request, finished: Finished, key: str | None = None) -> None:
+        inputs = request.inputs
+        replay = Replay(
+            cell=describe(request.cell),
+            key=key or self._key(request),
+            operation=request.operation,
+            inputs=inputs.digest,
+            learning_rate=request.cell.workload.learning_rate,
+            trace=inputs.trace,
+            origins=inputs.origins,
+            samples=inputs.make() if inputs.origins else (),
+            seed=inputs.seed,
+            outcome=finished.outcome,
+            reason=finished.reason,
+            options=finished.options,
+            outputs=finished.outputs or (),
+        )
+        self._execution.store.write_replay(replay)
+        self._found[request.id] = replay

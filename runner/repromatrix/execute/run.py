@@ -1,0 +1,329 @@
+"""Plan -> records in the store. A failure is a value: every planned cell ends up with a record.
+
+Cells that share environment, device and settings form a batch; a batch runs once per repeat, each in a
+fresh process. Environments are made and batches run side by side, at most `jobs` at a time.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+from typing import Any, Protocol
+
+from repromatrix.engines.base import Built, Engine, RunLimits
+from repromatrix.errors import AbsentError, EnvironmentFailedError, NewerFormatError, ResultsError
+from repromatrix.execute import host
+from repromatrix.execute.batch import BatchResult, run_batch
+from repromatrix.execute.key import provenance, record_key
+from repromatrix.execute.lines import Finished
+from repromatrix.execute.records import assemble, unrun
+from repromatrix.images.build import Identity, Ready, ensure, identify, log_path
+from repromatrix.images.build import weight as weigh
+from repromatrix.images.disk import Wanted, require_space
+from repromatrix.images.share import Share
+from repromatrix.images.uses import using
+from repromatrix.matrix import Environment, Limits, Matrix
+from repromatrix.plan import Cell
+from repromatrix.results.record import Outcome, Record
+from repromatrix.results.store import Store
+
+# What is kept from an earlier run: an answer. A failure is asked again.
+_ANSWERS = frozenset({Outcome.OK, Outcome.UNAVAILABLE})
+
+
+class Listener(Protocol):
+    """Hears what happens, from any thread."""
+
+    def preparing(self, environment: str) -> None:
+        """An environment is looked up, fetched or built."""
+
+    def ready(self, environment: str, *, made: bool) -> None:
+        """An environment can run; `made` tells whether it was built just now."""
+
+    def failed(self, environment: str, error: EnvironmentFailedError) -> None:
+        """An environment could not be made."""
+
+    def warned(self, text: str) -> None:
+        """Something could not be checked."""
+
+    def repeat(self, cell_id: str, outcome: Outcome) -> None:
+        """One repeat of a cell ended."""
+
+    def record(self, record: Record, *, cached: bool) -> None:
+        """A cell's record is in the store."""
+
+    def unreadable(self, cell_id: str, error: ResultsError) -> None:
+        """The record or the trace of an earlier run is damaged: the cell runs again and replaces it."""
+
+    def traced(self, cell_id: str, *, reason: str | None, changed: bool) -> None:
+        """A cell ran once more, traced; `reason` says why there is no trace, `changed` that its bits are others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run gave.
+
+    Attributes:
+        records: one per planned cell, in the plan's order.
+        ran: cells that ran just now.
+        made: environments that were built just now.
+        broken: environments that could not be made, with the error.
+    """
+
+    records: tuple[Record, ...]
+    ran: int
+    made: int
+    broken: tuple[tuple[str, EnvironmentFailedError], ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """Cells of one environment, device and settings, and what their repeats have given so far."""
+
+    cells: list[Cell]
+    built: Built | None = None
+    results: dict[int, BatchResult] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> Environment:
+        """Return the environment that its cells share."""
+        return self.cells[0].environment
+
+    def log(self, store: Store, name: str) -> Path:
+        """Return where the log of a repeat, or of another run of the batch, stands."""
+        cell = self.cells[0]
+        return store.log_path(cell.environment.name, f"{cell.settings.name}-{cell.device.replace(':', '')}-{name}")
+
+
+class Execution:
+    """One run of a plan's cells."""
+
+    def __init__(
+        self,
+        *,
+        matrix: Matrix,
+        engine: Engine,
+        store: Store,
+        listener: Listener,
+        jobs: int,
+        lock_folders: Mapping[str, Path] | None = None,
+        share: Share | None = None,
+    ) -> None:
+        self._repeats = matrix.repeats
+        self._limits = _run_limits(matrix.limits)
+        self.engine = engine
+        self.store = store
+        self.listener = listener
+        self.jobs = jobs
+        self._lock_folders = lock_folders or {}
+        self._share = share
+        self._identities: dict[str, Identity] = {}
+        self._broken: dict[str, EnvironmentFailedError] = {}
+        self._records: dict[str, Record] = {}
+        self._made = 0
+        self._keeping = Lock()
+
+    def run(self, cells: Sequence[Cell], *, retry: bool = True) -> Summary:
+        """Give every cell a record: from the store, or by running it; with `retry` also one that failed last time."""
+        todo = [cell for cell in cells if not self._answered(cell, retry=retry)]
+        batches = batches_of(todo)
+        with using(batch.environment.name for batch in batches):
+            self._require_space(batches)
+            with ThreadPoolExecutor(max_workers=self.jobs, thread_name_prefix="repromatrix") as pool:
+                try:
+                    self._work(pool, batches)
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    self.engine.stop()
+                    raise
+        return Summary(
+            records=tuple(self._records[cell.id] for cell in cells),
+            ran=sum(1 for cell in todo if self._records[cell.id].repeats),
+            made=self._made,
+            broken=tuple(self._broken.items()),
+        )
+
+    def _answered(self, cell: Cell, *, retry: bool) -> bool:
+        """Whether the cell needs no process: it is in the store, cannot run here, or its environment is broken."""
+        if cell.device != "cpu" and not host.nvidia_devices():
+            self._keep(unrun(cell, Outcome.SKIPPED, "no NVIDIA device on this machine"), cached=False)
+            return True
+        try:
+            key = self.key(cell)
+        except EnvironmentFailedError as error:
+            if isinstance(error, AbsentError) and cell.environment.suffix:
+                # Of another Python than the matrix's own: a machine may well lack it, as it may lack a GPU.
+                self._keep(unrun(cell, Outcome.SKIPPED, error.what), cached=False)
+                return True
+            self._break(cell.environment, error)
+            self._keep(unrun(cell, Outcome.FAILED, f"its environment could not be made: {error.what}"), cached=False)
+            return True
+        try:
+            found = self.store.read(cell.id, key)
+        except NewerFormatError:
+            raise
+        except ResultsError as error:
+            self.listener.unreadable(cell.id, error)
+            return False
+        if found is None or found.outcome not in (_ANSWERS if retry else {*_ANSWERS, Outcome.FAILED}):
+            return False
+        self._records[cell.id] = found
+        self.listener.record(found, cached=True)
+        return True
+
+    def key(self, cell: Cell, *, trace: bool = False) -> str:
+        """Return the key of a cell's record, or of its trace.
+
+        Raises:
+            EnvironmentFailedError: its environment cannot be made.
+        """
+        environment = cell.environment
+        if environment.name in self._broken:
+            raise self._broken[environment.name]
+        if environment.name not in self._identities:
+            folder = self._lock_folders.get(environment.name)
+            self._identities[environment.name] = identify(environment, self.engine, folder, self._share)
+        return record_key(
+            cell,
+            identity=self._identities[environment.name],
+            engine=self.engine.name,
+            cpu_class=host.cpu_class(),
+            cpus=self.limits_of(cell).cpus,
+            gpu=host.nvidia_devices() if cell.device != "cpu" else (),
+            repeats=1 if trace else self._repeats,
+            trace=trace,
+        )
+
+    def limits_of(self, cell: Cell) -> RunLimits:
+        """Return the limits of a cell's process: at least a CPU for each thread that its settings ask for."""
+        return replace(self._limits, cpus=max(self._limits.cpus, cell.settings.threads or 0))
+
+    def _require_space(self, batches: Sequence[Batch]) -> None:
+        environments = {batch.environment.name: batch.environment for batch in batches}
+        wanted = [
+            Wanted(environment=each, base=self._identities[name].base, lock_folder=self._lock_folders.get(name))
+            for name, each in environments.items()
+        ]
+        unknown = require_space(wanted, self.engine, jobs=self.jobs, pulled=self._share is not None)
+        if unknown:
+            self.listener.warned(unknown)
+
+    def _work(self, pool: ThreadPoolExecutor, batches: Sequence[Batch]) -> None:
+        preparing: dict[Future[Ready], list[Batch]] = {}
+        running: set[Future[None]] = set()
+        for group in self._by_environment(batches):
+            preparing[pool.submit(self.prepare, group[0].environment)] = group
+        while preparing or running:
+            under_way: list[Future[Any]] = [*preparing, *running]
+            done = wait(under_way, return_when=FIRST_COMPLETED).done
+            for future in [each for each in under_way if each in done]:
+                if future in preparing:
+                    running |= self._start(pool, preparing.pop(future), future)
+                else:
+                    running.remove(future)
+                    future.result()
+
+    def _start(self, pool: ThreadPoolExecutor, group: Sequence[Batch], future: Future[Ready]) -> set[Future[None]]:
+        environment = group[0].environment
+        try:
+            ready = future.result()
+        except EnvironmentFailedError as error:
+            self._break(environment, error)
+            for cell in (cell for batch in group for cell in batch.cells):
+                reason = f"its environment could not be made: {error.what}"
+                self._keep(unrun(cell, Outcome.FAILED, reason), cached=False)
+            return set()
+        self._made += ready.made
+        self.listener.ready(environment.name, made=ready.made)
+        for batch in group:
+            batch.built = ready.built
+        return {pool.submit(self._run_repeat, batch, repeat) for batch in group for repeat in range(self._repeats)}
+
+    def _by_environment(self, batches: Sequence[Batch]) -> list[list[Batch]]:
+        """Group batches by environment, the largest lock first: the longest work must not start last."""
+        groups: dict[str, list[Batch]] = {}
+        for batch in batches:
+            groups.setdefault(batch.environment.name, []).append(batch)
+
+        def weight(group: list[Batch]) -> int:
+            environment = group[0].environment
+            return -weigh(environment, self.engine, self._lock_folders.get(environment.name))
+
+        return sorted(groups.values(), key=weight)
+
+    def prepare(self, environment: Environment) -> Ready:
+        """Make an environment unless it is there.
+
+        Raises:
+            EnvironmentFailedError: it cannot be made.
+        """
+        self.listener.preparing(environment.name)
+        try:
+            folder, base = self._lock_folders.get(environment.name), self._identities[environment.name].base
+            return ensure(environment, self.engine, folder, share=self._share, base=base)
+        except OSError as error:
+            raise EnvironmentFailedError(
+                f"{environment.name} cannot be made: {error}",
+                where=str(log_path(environment)),
+                hint="check the disk: repromatrix doctor",
+            ) from error
+
+    def _run_repeat(self, batch: Batch, repeat: int) -> None:
+        log = batch.log(self.store, str(repeat + 1))
+        log.unlink(missing_ok=True)
+        assert batch.built is not None  # noqa: S101 - _start sets it before it submits this
+        with self._keeping:
+            result = batch.results[repeat] = BatchResult()
+        cells = {cell.id: cell for cell in batch.cells}
+
+        def done(finished: Finished) -> None:
+            self.listener.repeat(finished.id, finished.outcome)
+            with self._keeping:
+                # Kept as soon as its last repeat ends: what comes after must not cost it.
+                ended = [each for each in batch.results.values() if finished.id in each.finished]
+                if len(ended) == self._repeats:
+                    self._keep(self._assembled(cells[finished.id], batch), cached=False)
+
+        limits = self.limits_of(batch.cells[0])  # equal settings, equal limits
+        run_batch(batch.cells, result=result, engine=self.engine, built=batch.built, limits=limits, log=log, done=done)
+
+    def _assembled(self, cell: Cell, batch: Batch) -> Record:
+        repeats = sorted(batch.results)
+        results = [batch.results[repeat] for repeat in repeats]
+        return assemble(
+            cell,
+            key=self.key(cell),
+            finished=[result.finished[cell.id] for result in results],
+            logs=[self.store.relative(batch.log(self.store, str(repeat + 1))) for repeat in repeats],
+            fingerprint=next((each.fingerprint for each in results if each.fingerprint), {}),
+            provenance=provenance(
+                identity=self._identities[cell.environment.name],
+                engine=self.engine.name,
+                cpu_class=host.cpu_class(),
+                image_digest=batch.built.digest if batch.built else None,
+            ),
+        )
+
+    def _keep(self, record: Record, *, cached: bool) -> None:
+        self.store.write(record)
+        self._records[record.cell.id] = record
+        self.listener.record(record, cached=cached)
+
+    def _break(self, environment: Environment, error: EnvironmentFailedError) -> None:
+        if environment.name not in self._broken:
+            self._broken[environment.name] = error
+            self.listener.failed(environment.name, error)
+
+
+def _run_limits(limits: Limits) -> RunLimits:
+    return RunLimits(silence=limits.seconds, memory_mib=limits.memory_mib, processes=limits.processes, cpus=limits.cpus)
+
+
+def batches_of(cells: Sequence[Cell]) -> list[Batch]:
+    """Group cells that share environment, device and settings, in the order of the plan."""
+    groups: dict[tuple[str, str, str], Batch] = {}
+    for cell in cells:
+        key = (cell.environment.name, cell.device, cell.settings.name)
+        groups.setdefault(key, Batch(cells=[])).cells.append(cell)
+    return list(groups.values())

@@ -1,0 +1,133 @@
+"""Cells that ran well -> their traces in the store: each of them runs once more, traced, in batches of their own.
+
+What goes wrong here is told and costs only the trace: the records are there already.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from repromatrix.engines.base import Built
+from repromatrix.errors import EnvironmentFailedError, NewerFormatError, ResultsError
+from repromatrix.execute.batch import BatchResult, run_batch
+from repromatrix.execute.lines import Finished
+from repromatrix.execute.records import describe
+from repromatrix.execute.run import Batch, Execution, batches_of
+from repromatrix.images.uses import using
+from repromatrix.plan import Cell
+from repromatrix.results.record import Outcome, Record
+from repromatrix.results.trace import Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """What came of tracing a cell.
+
+    Attributes:
+        key: the key of its trace in the store, None without one.
+        reason: why there is none, else None.
+    """
+
+    id: str
+    key: str | None
+    reason: str | None
+
+
+class Tracing:
+    """Traces cells in the environments of an execution."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._records: Mapping[str, Record] = {}
+        self._traced: dict[str, Traced] = {}
+
+    def run(self, cells: Sequence[Cell], records: Sequence[Record]) -> tuple[Traced, ...]:
+        """Trace those of the cells whose record is `ok`, from the store or by running them; in the order of `cells`.
+
+        Raises:
+            NoEngineError: the engine is gone.
+            ResultsError: a trace cannot be written, or a newer release wrote it.
+        """
+        self._records = {each.cell.id: each for each in records}
+        fine = [cell for cell in cells if self._records[cell.id].outcome is Outcome.OK]
+        groups: dict[str, list[Batch]] = {}
+        for batch in batches_of([cell for cell in fine if not self._answered(cell)]):
+            groups.setdefault(batch.environment.name, []).append(batch)
+        jobs = self._execution.jobs
+        with using(groups), ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="repromatrix") as pool:
+            try:
+                futures = [pool.submit(self._trace, group) for group in groups.values()]
+                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._execution.engine.stop()
+                raise
+        return tuple(self._traced[cell.id] for cell in fine)
+
+    def _answered(self, cell: Cell) -> bool:
+        try:
+            found = self._execution.store.read_trace(cell.id, self._execution.key(cell, trace=True))
+        except NewerFormatError:
+            raise
+        except ResultsError as error:
+            self._execution.listener.unreadable(cell.id, error)
+            return False
+        if found is None:
+            return False
+        self._keep(found)
+        return True
+
+    def _trace(self, group: Sequence[Batch]) -> None:
+        """Trace the batches of one environment, one after the other."""
+        try:
+            ready = self._execution.prepare(group[0].environment)
+        except EnvironmentFailedError as error:
+            for cell in (cell for batch in group for cell in batch.cells):
+                self._give_up(cell.id, f"its environment could not be made: {error.what}")
+            return
+        for batch in group:
+            self._run(batch, ready.built)
+
+    def _run(self, batch: Batch, built: Built) -> None:
+        execution, cells = self._execution, {cell.id: cell for cell in batch.cells}
+
+        def done(finished: Finished) -> None:
+            execution.listener.repeat(finished.id, finished.outcome)
+            self._finished(cells[finished.id], finished)
+
+        log = batch.log(execution.store, "trace")
+        log.unlink(missing_ok=True)
+        run_batch(
+            batch.cells,
+            result=BatchResult(),
+            engine=execution.engine,
+            built=built,
+            limits=execution.limits_of(batch.cells[0]),
+            log=log,
+            done=done,
+            trace=True,
+        )
+
+    def _finished(self, cell: Cell, finished: Finished) -> None:
+        if finished.trajectory is None or finished.tensors is None:
+            self._give_up(cell.id, finished.reason or "its entrypoint gave no trace")
+            return
+        trace = Trace(
+            cell=describe(cell),
+            key=self._execution.key(cell, trace=True),
+            trajectory=finished.trajectory,
+            tensors=finished.tensors,
+            untraced=finished.untraced,
+        )
+        self._execution.store.write_trace(trace)
+        self._keep(trace)
+
+    def _keep(self, trace: Trace) -> None:
+        cell_id = trace.cell.id
+        self._traced[cell_id] = Traced(id=cell_id, key=trace.key, reason=None)
+        self._execution.listener.traced(cell_id, reason=None, changed=not trace.tells_of(self._records[cell_id]))
+
+    def _give_up(self, cell_id: str, reason: str) -> None:
+        self._traced[cell_id] = Traced(id=cell_id, key=None, reason=reason)
+        self._execution.listener.traced(cell_id, reason=reason, changed=False)

@@ -1,0 +1,235 @@
+"""Environment -> lock: every package with version and hashes, and the sizes of the wheels.
+
+A lock is `images/<framework>/locks/<environment>.txt`. Made again it stays as it is: what it holds is
+preferred, so that only a changed request changes it. Its header names the command, and no time.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from repromatrix import resources
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images.resolve import Resolved, measure, resolve, resolve_newer, versions
+from repromatrix.images.tags import PLATFORM
+from repromatrix.matrix import Environment
+
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+_REQUEST = "# request: "
+_SIZES = "# wheel bytes: "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """One package of a lock.
+
+    Attributes:
+        hashes: SHA-256 of every file that is allowed, those for other platforms among them.
+        size: bytes of the wheel for this platform, None where nobody told.
+    """
+
+    name: str
+    version: str
+    hashes: frozenset[str]
+    text: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A lock file that was read.
+
+    Attributes:
+        digest: SHA-256 of the file without the line of sizes, which say nothing of what is installed.
+    """
+
+    path: Path
+    request: tuple[str, ...]
+    pins: tuple[Pin, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A package that another version of a lock holds otherwise; None where it is not in it at all."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+def path_of(environment: Environment, folder: Path | None = None) -> Path:
+    """Return where the lock of an environment stands."""
+    images = folder or resources.folder("images")
+    return images / environment.framework / "locks" / f"{environment.name}.txt"
+
+
+def is_current(environment: Environment, folder: Path | None = None) -> bool:
+    """Whether the lock is there and answers what matrix.yaml asks for."""
+    path = path_of(environment, folder)
+    return path.is_file() and _request_of(_text(path)) == _request(environment)
+
+
+def read(environment: Environment, folder: Path | None = None) -> Lock:
+    """Read the lock of an environment.
+
+    Raises:
+        EnvironmentFailedError: there is none, it answers another request, or it is damaged.
+    """
+    path = path_of(environment, folder)
+    if not path.is_file():
+        raise EnvironmentFailedError(
+            f"{environment.name} ({environment.where}) has no lock",
+            where=str(path),
+            hint=f"make it: repromatrix lock --select {environment.name}",
+        )
+    text = _text(path)
+    if _request_of(text) != _request(environment):
+        raise EnvironmentFailedError(
+            f"the lock of {environment.name} answers another request than {environment.where} makes",
+            where=str(path),
+            hint=f"make it again: repromatrix lock --select {environment.name}",
+        )
+    pins = tuple(_pins(text, path))
+    return Lock(path=path, request=_request_of(text), pins=pins, digest=_digest(path))
+
+
+def make(environment: Environment, folder: Path | None = None) -> bool:
+    """Resolve an environment and write its lock; return whether the file changed.
+
+    The user's own package sources are asked first; where they do not hold what is asked for, the
+    environment's own index is asked as well.
+
+    Raises:
+        EnvironmentFailedError: with uv's reason.
+    """
+    path = path_of(environment, folder)
+    before = _text(path) if path.is_file() else ""
+    return _write(environment, path, before, resolve(environment, before))
+
+
+def upgrade(environment: Environment, names: Sequence[str], folder: Path | None = None) -> tuple[Move, ...]:
+    """Move `names`, which the lock holds, to the newest versions that the request allows; return all that moved.
+
+    Everything else stays where it can. Nothing is written where nothing newer is allowed.
+
+    Raises:
+        EnvironmentFailedError: the lock cannot be read, or with uv's reason.
+    """
+    path = read(environment, folder).path
+    before = _text(path)
+    resolved = resolve_newer(environment, before, names)
+    moves = _moves(versions(before), versions(resolved.text)) if resolved.text else ()
+    if resolved.text and not any(move.name in names for move in moves):
+        return ()
+    _write(environment, path, before, resolved)
+    return moves
+
+
+def hashes_in(path: Path) -> frozenset[str]:
+    """Return the SHA-256 of every file that a lock allows, whatever request it answers."""
+    return frozenset(_HASH.findall(_text(path)))
+
+
+def orphans(environments: Iterable[Environment], folder: Path | None = None) -> tuple[Path, ...]:
+    """Return the lock files that belong to none of `environments`, which should be all of the matrix."""
+    images = folder or resources.folder("images")
+    known = {path_of(each, images) for each in environments}
+    return tuple(sorted(path for path in images.glob("*/locks/*") if path not in known))
+
+
+def _write(environment: Environment, path: Path, before: str, resolved: Resolved) -> bool:
+    """Write what was resolved; return whether that changes anything."""
+    if not resolved.text:
+        raise EnvironmentFailedError(
+            f"{environment.name} cannot be resolved: {resolved.reason}",
+            where=environment.where,
+            hint="check the versions there and the package index: repromatrix doctor",
+        )
+    sizes = _kept_sizes(environment, before, resolved.text)
+    if sizes.keys() != versions(resolved.text).keys():
+        sizes |= measure(environment, resolved.text)
+    text = _header(environment) + _sizes_line(sizes) + resolved.text
+    if text == before:
+        return False
+    resources.write_atomically(path, text.encode())
+    return True
+
+
+def _moves(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Move, ...]:
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    return tuple(Move(name=name, before=before.get(name), after=after.get(name)) for name in names)
+
+
+def _kept_sizes(environment: Environment, before: str, after: str) -> dict[str, int]:
+    """Return the sizes that a lock holds of packages that stay: not every index tells them each time."""
+    if _request_of(before)[-2:] != _request(environment)[-2:]:  # the wheels of another Python are others
+        return {}
+    old, new = versions(before), versions(after)
+    return {name: size for name, size in _sizes_of(before).items() if name in new and old.get(name) == new[name]}
+
+
+def _header(environment: Environment) -> str:
+    return (
+        f"# The lock of {environment.name}; made by: repromatrix lock --select {environment.name}\n"
+        f"{_REQUEST}{' '.join(_request(environment))}\n"
+    )
+
+
+def _sizes_line(sizes: Mapping[str, int]) -> str:
+    return _SIZES + " ".join(f"{name}={size}" for name, size in sorted(sizes.items())) + "\n" if sizes else ""
+
+
+def _sizes_of(text: str) -> dict[str, int]:
+    line = next((line for line in text.splitlines() if line.startswith(_SIZES)), "")
+    pairs = (each.partition("=") for each in line.removeprefix(_SIZES).split())
+    return {name: int(size) for name, _, size in pairs if size.isascii() and size.isdecimal()}
+
+
+def _digest(path: Path) -> str:
+    lines = path.read_bytes().splitlines(keepends=True)
+    return sha256(b"".join(line for line in lines if not line.startswith(_SIZES.encode()))).hexdigest()
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")  # what is damaged is told as a bad line
+
+
+def _request(environment: Environment) -> tuple[str, ...]:
+    return (*environment.packages, f"python=={environment.python}", PLATFORM)
+
+
+def _request_of(text: str) -> tuple[str, ...]:
+    line = next((line for line in text.splitlines() if line.startswith(_REQUEST)), "")
+    return tuple(line.removeprefix(_REQUEST).split())
+
+
+def _pins(text: str, path: Path) -> list[Pin]:
+    pins = []
+    sizes = _sizes_of(text)
+    for block in re.split(r"\n(?=[A-Za-z0-9])", "\n" + text.replace(" \\\n", " ")):
+        line = block.strip()
+        if not line or line.startswith("#"):
+            continue
+        try:
+            requirement = Requirement(line.split(" --hash")[0].strip())
+        except InvalidRequirement as error:
+            raise EnvironmentFailedError(
+                f"not a line of a lock: {line[:80]!r}", where=str(path), hint="make the lock again: repromatrix lock"
+            ) from error
+        hashes = frozenset(_HASH.findall(line))
+        exact = [each.version for each in requirement.specifier if each.operator in ("==", "===")]
+        if len(exact) != 1 or not hashes:
+            raise EnvironmentFailedError(
+                f"{requirement.name} has no exact version or no hash",
+                where=str(path),
+                hint="make the lock again: repromatrix lock",
+            )
+        size = sizes.get(canonicalize_name(requirement.name))
+        pins.append(Pin(name=requirement.name.lower(), version=exact[0], hashes=hashes, text=line, size=size))
+    return pins

@@ -1,0 +1,116 @@
+"""Holds plain data against matrix.json and turns the first failure into a message with line and suggestion."""
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jsonschema
+from jsonschema.exceptions import ValidationError
+
+from repromatrix import resources
+from repromatrix.errors import MatrixError
+from repromatrix.matrix.document import Document, NodePath
+
+_TYPES = {"object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number"}
+_GIVEN = {"dict": "a mapping", "list": "a list", "NoneType": "nothing"}
+
+
+def check(document: Document, name: str) -> None:
+    """Check `document` against the published schema.
+
+    Raises:
+        MatrixError: for the failure that stands first in the file, before all another format.
+    """
+    rules = json.loads(resources.schema("matrix").read_text())
+    errors = list(_Validator(rules).iter_errors(document.data))
+    misspelt = {tuple(error.absolute_path) for error in errors if error.validator == "additionalProperties"}
+    told = [e for e in errors if e.validator != "required" or tuple(e.absolute_path) not in misspelt]
+    told = [e for e in errors if tuple(e.absolute_path) == ("format",)] or told  # another format explains all else
+    if told:
+        raise min((_explain(error, document, name) for error in told), key=lambda pair: pair[0])[1]
+
+
+def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+    """Check as JSON Schema means it: Python's `$` would let a line break at the end pass."""
+    if isinstance(instance, str) and (instance.endswith("\n") or not re.search(pattern, instance)):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _finite(validator: Any, kind: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """Check the type; YAML's .nan and .inf are no numbers here, as they are none in JSON."""
+    if isinstance(instance, float) and not math.isfinite(instance):
+        yield ValidationError(f"{instance!r} is not a {kind}")
+    else:
+        yield from _plain_type(validator, kind, instance, schema)
+
+
+_plain_type: Any = jsonschema.Draft202012Validator.VALIDATORS["type"]
+_Validator: Any = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern, "type": _finite})  # type: ignore[no-untyped-call]
+
+
+def _explain(error: ValidationError, document: Document, name: str) -> tuple[int, MatrixError]:
+    path = tuple(error.absolute_path)
+    line = document.line(path)
+    what, hint = _text(error, path, document)
+    if error.validator == "additionalProperties":
+        unknown = _unknown_keys(error)
+        line = min(document.line((*path, key)) for key in unknown)
+    elif "propertyNames" in error.schema_path:  # the failing instance is a key of the mapping at `path`
+        line = document.line((*path, str(error.instance)))
+    return line, MatrixError(what, where=f"{name}:{line}", hint=hint)
+
+
+def _text(error: ValidationError, path: NodePath, document: Document) -> tuple[str, str]:
+    place = ".".join(str(part) for part in path) or "the file"
+    value: Any = error.instance
+    rule: Any = error.validator_value
+    match error.validator:
+        case "additionalProperties":
+            unknown = _unknown_keys(error)[0]
+            known = sorted(error.schema.get("properties", {})) if isinstance(error.schema, dict) else []
+            return f"unknown key {unknown!r} in {place}", suggest(unknown, known)
+        case "required":
+            missing = sorted(set(rule) - set(value))
+            return f"{place} lacks {', '.join(map(repr, missing))}", f"add {missing[0]}: ..."
+        case "type":
+            written = document.written.get(path)
+            hint = f'write it in quotes: "{written}"' if rule == "string" and written else "see docs/matrix.md"
+            given = written or _GIVEN.get(type(value).__name__) or repr(value)[:80]
+            return f"{place} must be {_TYPES.get(str(rule), rule)}, not {given}", hint
+        case "enum":
+            return _not_of(place, value, [str(each) for each in rule], document.written.get(path))
+        case "const":
+            return (
+                f"{place} must be {rule!r}, not {value!r}",
+                f"this release reads format {rule}; update repromatrix for another",
+            )
+        case _:
+            wanted = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+            return f"{place}: {error.message[:200]}", wanted or "see docs/matrix.md"
+
+
+def _not_of(place: str, value: Any, known: list[str], written: str | None) -> tuple[str, str]:
+    if written in known:  # YAML reads a bare on or off as true or false
+        return (
+            f"{place} must be text, not {value!r}, which a bare {written} is in YAML",
+            f'write it in quotes: "{written}"',
+        )
+    return f"{place} cannot be {value!r}", suggest(str(value), known)
+
+
+def _unknown_keys(error: ValidationError) -> list[str]:
+    known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+    given: Any = error.instance
+    return [key for key in given if key not in known] or ["?"]
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return "did you mean ..." for the nearest known word, or the list of them."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"expected one of: {', '.join(known)}" if known else "see docs/matrix.md"

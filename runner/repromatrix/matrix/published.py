@@ -1,0 +1,45 @@
+"""A published table's data file against its schema and against itself: what is wrong with it, in words."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jsonschema
+
+from repromatrix import resources
+from repromatrix.matrix.check import suggest
+
+_SEE = "see docs/report.md, or: repromatrix schema published"
+_TITLES = ("a", "b", "lower", "higher")
+_LISTS = ("columns", "others", "pair")
+
+
+def problems(data: Any) -> Iterator[tuple[str, str]]:
+    """Return what is wrong with a published table, and the next step; a statement's id is named."""
+    schema = json.loads(resources.schema("published").read_text("utf-8"))
+    for error in jsonschema.Draft202012Validator(schema).iter_errors(data):
+        path = list(error.absolute_path)
+        yield f"{_place(path, data)}: {error.message[:200]}", _SEE
+        return
+    titles = list(data["losses"])
+    for claim in data.get("claims", []):
+        for title in _columns(claim if claim["kind"] == "difference" else claim.get("test", {})):
+            if title not in titles:
+                yield f"claim {claim['id']}: the table has no column {title!r}", suggest(title, titles)
+
+
+def _place(path: list[Any], data: Any) -> str:
+    if path[:1] == ["claims"] and len(path) > 1:
+        claim = data["claims"][path[1]]
+        name = claim.get("id") if isinstance(claim, Mapping) else None
+        rest = ".".join(map(str, path[2:]))
+        return f"claim {name or f'number {path[1] + 1}'}{f', {rest}' if rest else ''}"
+    return ".".join(map(str, path)) or "the file"
+
+
+def _columns(stated: Mapping[str, Any]) -> Iterator[str]:
+    yield from (stated[name] for name in _TITLES if name in stated)
+    for name in _LISTS:
+        yield from stated.get(name, ())
+    for pair in stated.get("pairs", ()):
+        yield from pair

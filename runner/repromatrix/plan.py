@@ -1,0 +1,333 @@
+"""`Matrix` + selection -> the cells to run and those left out, with reasons. Pure: no engine, no network.
+
+The only owner of the cell id's form: WORKLOAD/ENVIRONMENT/VARIANT[@DEVICE][+SETTINGS].
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from typing import Any
+
+from repromatrix.errors import MatrixError, NothingSelectedError, UsageError
+from repromatrix.floats import neighbour
+from repromatrix.matrix import Environment, Exclude, Include, Matrix, Profile, Settings, Variant, Workload
+from repromatrix.matrix.check import suggest
+from repromatrix.matrix.model import DEFAULT_SETTINGS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """Environment x device x workload x variant x settings."""
+
+    workload: Workload
+    environment: Environment
+    variant: Variant
+    device: str
+    settings: Settings
+
+    @property
+    def id(self) -> str:
+        """The one textual form: file name, argument, CI job name and HTML anchor alike."""
+        device = "" if self.device == "cpu" else f"@{self.device.replace(':', '')}"
+        settings = "" if self.settings.name == DEFAULT_SETTINGS else f"+{self.settings.name}"
+        return f"{self.workload.name}/{self.environment.name}/{self.variant.name}{device}{settings}"
+
+    @property
+    def steps(self) -> int:
+        """Number of updates; the trajectory has as many losses."""
+        return self.variant.steps or self.workload.steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One operation of a cell on inputs of its own: `step` on the tensors of a trace, or a primitive.
+
+    Attributes:
+        inputs: SHA-256 over the samples.
+        samples: an input's name -> its numbers as hexadecimal text in nested sequences, weights as `W[out][in]`.
+    """
+
+    cell: Cell
+    name: str
+    inputs: str
+    samples: Sequence[Mapping[str, Any]]
+
+    @property
+    def id(self) -> str:
+        """What it is called between the job and its answer."""
+        return f"{self.cell.id}:{self.name}:{self.inputs[:16]}"
+
+    @property
+    def device(self) -> str:
+        """The cell's device."""
+        return self.cell.device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A cell that the matrix has and this plan does not run."""
+
+    cell: Cell
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ensemble:
+    """A cell, and the same cell from initial weights that are each moved by one ULP of its dtype."""
+
+    reference: Cell
+    members: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will run, in the order of the matrix, and what will not; the ensembles measure the noise of the cells."""
+
+    profile: str
+    cells: tuple[Cell, ...]
+    left_out: tuple[LeftOut, ...]
+    ensembles: tuple[Ensemble, ...]
+
+    @property
+    def every_cell(self) -> tuple[Cell, ...]:
+        """The cells, then the members of the ensembles."""
+        return (*self.cells, *(member for each in self.ensembles for member in each.members))
+
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """The environments of the cells, each once, in order."""
+        return tuple({cell.environment.name: cell.environment for cell in self.cells}.values())
+
+
+def universe(matrix: Matrix) -> tuple[Cell, ...]:
+    """Return every cell of the matrix before `exclude`, profiles and selection."""
+    cells = [
+        cell
+        for workload in matrix.workloads
+        for each in matrix.environments
+        for cell in cells_of(matrix, workload, each)
+    ]
+    added = []
+    for rule in matrix.include:
+        added += [
+            Cell(
+                workload=cell.workload,
+                environment=cell.environment,
+                variant=cell.variant,
+                device=cell.device,
+                settings=matrix.settings[rule.settings],
+            )
+            for cell in _matched(rule, "include", matrix, cells)
+        ]
+    return tuple({cell.id: cell for cell in (*cells, *added)}.values())
+
+
+def cells_of(matrix: Matrix, workload: Workload, environment: Environment) -> tuple[Cell, ...]:
+    """Return the cells of one environment in the default settings: its devices x the variants of its framework."""
+    default = matrix.settings[DEFAULT_SETTINGS]
+    return tuple(
+        Cell(workload=workload, environment=environment, variant=variant, device=device, settings=default)
+        for device in environment.devices
+        for variant in matrix.variants
+        if variant.framework == environment.framework
+        and (not variant.flavours or environment.flavour in variant.flavours)
+        and (not variant.devices or device.partition(":")[0] in variant.devices)
+    )
+
+
+def plan(matrix: Matrix, *, profile: str, select: Sequence[str] = ()) -> Plan:
+    """Choose the cells of a profile; `select` are patterns over cell ids, with a leading `!` to leave out.
+
+    A pattern without `/` is tried against the environment's name, its framework and the variant's name.
+
+    Raises:
+        MatrixError: a rule or a profile's pattern that matches nothing.
+        UsageError: an unknown profile.
+        NothingSelectedError: no cell is left.
+    """
+    cells = universe(matrix)
+    chosen_profile = _profile(matrix, profile)
+    excluded = _excluded(matrix, cells)
+    names = _environment_names(matrix, chosen_profile)
+    in_profile = [
+        cell
+        for cell in cells
+        if cell.environment.name in names and (not chosen_profile.devices or cell.device in chosen_profile.devices)
+    ]
+    kept = [cell for cell in in_profile if cell.id not in excluded and selected(cell, select)]
+    if not kept:
+        _nothing(profile, select, in_profile)
+    left_out = tuple(
+        LeftOut(cell=cell, reason=excluded[cell.id])
+        for cell in in_profile
+        if cell.id in excluded and selected(cell, select)
+    )
+    return Plan(profile=profile, cells=tuple(kept), left_out=left_out, ensembles=ensembles(kept, matrix.noise_members))
+
+
+def ensembles(cells: Sequence[Cell], members: int) -> tuple[Ensemble, ...]:
+    """Return for each workload and dtype an ensemble of its first full-length cell on the CPU in default settings."""
+    references: dict[tuple[str, str], Cell] = {}
+    for cell in cells:
+        plain = cell.device == "cpu" and cell.settings.name == DEFAULT_SETTINGS and cell.steps == cell.workload.steps
+        if plain and members:
+            references.setdefault((cell.workload.name, cell.variant.dtype), cell)
+    return tuple(
+        Ensemble(reference=cell, members=tuple(_member(cell, number) for number in range(1, members + 1)))
+        for cell in references.values()
+    )
+
+
+def _member(cell: Cell, number: int) -> Cell:
+    """Return the cell with every initial weight moved; all up, all down, then by the bits of a digest."""
+    work = cell.workload
+    # A plus sign is in no workload's name, so that a member is never taken for a workload of the matrix.
+    name = f"{work.name}+ulp{number:02d}"
+    seed = f"{work.name}/{cell.variant.dtype}/{number}"
+
+    def moved(layer: str, rows: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        return tuple(
+            tuple(
+                neighbour(text, cell.variant.dtype, _direction(f"{seed}/{layer}/{i}/{j}", number))
+                for j, text in enumerate(row)
+            )
+            for i, row in enumerate(rows)
+        )
+
+    return replace(
+        cell,
+        workload=replace(
+            work,
+            name=name,
+            title=f"{work.title}, initial weights moved by one ULP",
+            hidden_weights=moved("hidden", work.hidden_weights),
+            output_weights=moved("output", work.output_weights),
+            published=None,
+        ),
+    )
+
+
+def _direction(seed: str, number: int) -> int:
+    if number <= 2:  # noqa: PLR2004 - the first two go one way in every weight
+        return 1 if number == 1 else -1
+    return 1 if sha256(seed.encode()).digest()[0] & 1 else -1
+
+
+def find(matrix: Matrix, cell_id: str) -> Cell:
+    """Return the cell of that id.
+
+    Raises:
+        UsageError: there is none; the nearest ids are suggested.
+    """
+    cells = {cell.id: cell for cell in universe(matrix)}
+    if cell_id not in cells:
+        raise UsageError(f"no cell {cell_id!r} in {matrix.path.name}", hint=suggest(cell_id, list(cells)[:2000])[:300])
+    return cells[cell_id]
+
+
+def job_entry(cell: Cell, *, trace: bool = False) -> dict[str, Any]:
+    """Return the cell as the entrypoint reads it (docs/architecture.md, the entrypoint contract)."""
+    workload = cell.workload
+    return {
+        "id": cell.id,
+        "device": cell.device,
+        "trace": trace,
+        "workload": {
+            "name": workload.name,
+            "steps": cell.steps,
+            "input": list(workload.input),
+            "target": list(workload.target),
+            "hidden_weights": [list(row) for row in workload.hidden_weights],
+            "output_weights": [list(row) for row in workload.output_weights],
+            "hidden_bias": workload.hidden_bias,
+            "output_bias": workload.output_bias,
+            "learning_rate": workload.learning_rate,
+        },
+        "variant": {"name": cell.variant.name, "dtype": cell.variant.dtype, "options": dict(cell.variant.options)},
+    }
+
+
+def job(asked: Sequence[Cell | Operation], *, trace: bool = False) -> bytes:
+    """Return the job document for what shares environment and settings, as canonical JSON."""
+    first = asked[0].cell if isinstance(asked[0], Operation) else asked[0]
+    settings = first.settings
+    variables = dict(first.environment.variables) | dict(settings.variables)
+    document: dict[str, Any] = {
+        "format": 1,
+        "settings": {"name": settings.name, "threads": settings.threads, "isa": settings.isa, "env": variables},
+        "cells": [job_entry(each, trace=trace) for each in asked if isinstance(each, Cell)],
+    }
+    operations = [each for each in asked if isinstance(each, Operation)]
+    if operations:
+        document["operations"] = [
+            job_entry(each.cell) | {"id": each.id, "operation": each.name, "samples": list(each.samples)}
+            for each in operations
+        ]
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _profile(matrix: Matrix, name: str) -> Profile:
+    if name not in matrix.profiles:
+        raise UsageError(f"no profile {name!r}", where=matrix.path.name, hint=suggest(name, sorted(matrix.profiles)))
+    return matrix.profiles[name]
+
+
+def _environment_names(matrix: Matrix, profile: Profile) -> frozenset[str]:
+    every = [each.name for each in matrix.environments]
+    for pattern in (*profile.environments, *profile.exclude_environments):
+        if not any(fnmatchcase(name, pattern) for name in every):
+            raise MatrixError(
+                f"the profile {profile.name!r} names {pattern!r}, which matches no environment",
+                where=f"{matrix.path.name}:{profile.line}",
+                hint=suggest(pattern, every),
+            )
+    return frozenset(
+        name
+        for name in every
+        if any(fnmatchcase(name, pattern) for pattern in profile.environments)
+        and not any(fnmatchcase(name, pattern) for pattern in profile.exclude_environments)
+    )
+
+
+def _excluded(matrix: Matrix, cells: Sequence[Cell]) -> dict[str, str]:
+    reasons: dict[str, str] = {}
+    for rule in matrix.exclude:
+        for cell in _matched(rule, "exclude", matrix, cells):
+            reasons.setdefault(cell.id, rule.reason)
+    return reasons
+
+
+def _matched(rule: Include | Exclude, key: str, matrix: Matrix, cells: Sequence[Cell]) -> list[Cell]:
+    matched = [cell for cell in cells if fnmatchcase(cell.id, rule.cells)]
+    if not matched:
+        raise MatrixError(
+            f"this {key} matches no cell: {rule.cells}",
+            where=f"{matrix.path.name}:{rule.line}",
+            hint=suggest(rule.cells, [cell.id for cell in cells]),
+        )
+    return matched
+
+
+def selected(cell: Cell, select: Sequence[str]) -> bool:
+    """Whether the patterns of `--select` choose a cell; no pattern chooses all."""
+    wanted = [pattern for pattern in select if not pattern.startswith("!")]
+    unwanted = [pattern[1:] for pattern in select if pattern.startswith("!")]
+    return (not wanted or any(_matches(cell, each) for each in wanted)) and not any(
+        _matches(cell, each) for each in unwanted
+    )
+
+
+def _matches(cell: Cell, pattern: str) -> bool:
+    if "/" in pattern:
+        return fnmatchcase(cell.id, pattern)
+    names = (cell.environment.name, cell.environment.framework, cell.variant.name)
+    return any(fnmatchcase(name, pattern) for name in names)
+
+
+def _nothing(profile: str, select: Sequence[str], in_profile: Sequence[Cell]) -> None:
+    wanted = ", ".join(select) or "(no --select)"
+    near = suggest(select[0], [cell.id for cell in in_profile]) if select and in_profile else ""
+    hint = near if near.startswith("did you mean") else f"list the cells: repromatrix plan --profile {profile}"
+    raise NothingSelectedError(f"nothing is selected in profile {profile!r} by {wanted}", hint=hint)

@@ -1,0 +1,104 @@
+"""The view -> index.html, report.md and report.json. The only module that knows Jinja2; no logic of its own."""
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from repromatrix import resources
+from repromatrix.report import page
+from repromatrix.report.document import document
+from repromatrix.report.view import View
+
+MARKDOWN_BYTES = 60_000
+# In this order they are one script: each may use what stands before it.
+_SCRIPT = (
+    "numbers", "records", "copying", "published", "details", "selection", "cells", "filters", "ledgers", "operations",
+    "picture", "lines", "heat", "traced", "gallery", "main",
+)  # fmt: skip
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#|~!<>&])")
+
+
+def write(view: View, output: Path) -> tuple[Path, ...]:
+    """Write the report's three files into `output`, each atomically, and return their paths."""
+    texts = contents(view)
+    for name, text in texts.items():
+        resources.write_atomically(output / name, text.encode())
+    return tuple(output / name for name in texts)
+
+
+def contents(view: View) -> dict[str, str]:
+    """Return the report's three files by name; the same view, the same texts."""
+    return {"index.html": html(view), "report.md": markdown(view), "report.json": json_text(view)}
+
+
+def html(view: View) -> str:
+    """Return the page: one file that asks for nothing, its style and script allowed by their digests alone."""
+    folder = resources.folder("templates")
+    style, inserted = _read(folder, "report.css"), _read(folder, "vendor/plot-style.css")
+    own = "".join(_read(folder, f"script/{name}.js") for name in _SCRIPT)
+    scripts = [_read(folder, "vendor/d3.min.js"), _read(folder, "vendor/plot.umd.min.js"), own]
+    policy = (
+        f"default-src 'none'; style-src {_source(style)} {_source(inserted)}; "
+        f"script-src {' '.join(map(_source, scripts))}; base-uri 'none'; form-action 'none'"
+    )
+    # The digests stand over exactly these texts, so no template engine may touch them.
+    return (
+        _environment(folder)
+        .get_template("index.html")
+        .render(
+            view=view,
+            policy=policy,
+            style=Markup(style),  # noqa: S704 - our own files
+            scripts=[Markup(each) for each in scripts],  # noqa: S704
+            data=Markup(page.embedded(view)),  # noqa: S704 - JSON without any `<`
+        )
+    )
+
+
+def markdown(view: View) -> str:
+    """Return the summary for a pull request or a job: under 60 kB, a cut is announced."""
+    environment = _environment(resources.folder("templates"))
+    environment.finalize = _markdown_text  # Markdown has its own escapes
+    text = environment.get_template("report.md").render(view=view)
+    if len(text.encode()) <= MARKDOWN_BYTES:
+        return text
+    notice = "\n\n**Cut here: the whole report is in index.html and report.json.**\n"
+    kept = text.encode()[: MARKDOWN_BYTES - len(notice.encode())].decode(errors="ignore")
+    return kept[: kept.rfind("\n")] + notice
+
+
+def json_text(view: View) -> str:
+    """Return the report for programs, canonical."""
+    return json.dumps(document(view), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _read(folder: Path, name: str) -> str:
+    return (folder / name).read_text("utf-8")
+
+
+def _environment(folder: Path) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        autoescape=jinja2.select_autoescape(("html",)),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _markdown_text(value: object) -> object:
+    """Return what a template prints as one line of Markdown that shows exactly that text."""
+    if not isinstance(value, str):
+        return value
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(value.split()))
+
+
+def _source(text: str) -> str:
+    """Return a Content-Security-Policy source that allows one inline text by its digest."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

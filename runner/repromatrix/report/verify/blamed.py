@@ -1,0 +1,163 @@
+"""What a document blames, against a ledger as recomputed: the verdict and its rows, by another way."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from repromatrix.compare.verdicts import Condition, Kind, Left, Tried, Word
+from repromatrix.report.claims.flips import Seen
+from repromatrix.report.verify.ledgers import Ledger, Line
+from repromatrix.results.experiments import ConditionTrial
+from repromatrix.results.record import Record
+
+_CAUSES = ("cause", "cause together")
+Answer = tuple[Word, Condition | None, str | None]
+
+
+def blamed(
+    entries: Sequence[Mapping[str, str]], ledger: Ledger, records: Mapping[str, Record]
+) -> tuple[Answer, tuple[Tried, ...]]:
+    """Return the verdict on what a statement blames, and the rows that it stands on."""
+    own = [_thing(each, ledger, records) for each in entries]
+    names = {name for each in own for name in each.names}
+    singles = [each for each in (*ledger.singles, *ledger.sets) if each.finding in _CAUSES]
+    explaining = [*sorted(singles, key=lambda each: len(_names(each))), *ledger.dissolving]
+    whole = [_row(each, ledger, names) for each in explaining]
+    rows = []
+    for each in (*own, *whole):
+        if each not in rows:
+            rows.append(each)
+    answer = _answer(own, whole, ledger)
+    if answer[0] is Word.REFUTED and any(_open(_entry(each, ledger)) for each in entries):
+        answer = Word.NOT_TESTED, None, "the budget ended the search before all that is blamed was tested"
+    return answer, tuple(rows)
+
+
+def vanishing(ledger: Ledger) -> tuple[Tried, ...]:
+    """Return what leaves the same bits at some end of a pair that has other ones."""
+    if ledger.before.verdict == "identical":
+        return ()
+    every = (_row(each, ledger, set()) for each in (*ledger.singles, *ledger.sets, *ledger.conditions))
+    return tuple(each for each in every if "identical" in [end.verdict for end in each.ends])
+
+
+def smallest(rows: Sequence[Tried]) -> Condition | None:
+    """Return the smallest changes of those that leave the same bits, with the cells that have them."""
+    if not rows:
+        return None
+    least = min(len(each.names) for each in rows)
+    names, cells = [], []
+    for row in rows:
+        if len(row.names) > least:
+            continue
+        names += [] if " + ".join(row.names) in names else [" + ".join(row.names)]
+        for end in row.ends:
+            if end.verdict == "identical" and end.cells not in cells:
+                cells.append(end.cells)
+    return Condition(kind=Kind.EXPERIMENT, names=tuple(names), cells=tuple((a, b) for a, b in cells))
+
+
+def _answer(own: Sequence[Tried], whole: Sequence[Tried], ledger: Ledger) -> Answer:
+    if ledger.before.verdict == "identical":
+        return Word.REFUTED, None, None
+    said = [" + ".join(each.names) for each in own]
+    accounted = {name for each in whole for name in each.names}
+    proven = {name for each in whole for name in each.names if set(each.names) <= set(said)}
+    matter = [name for name, each in zip(said, own, strict=True) if each.finding == "contributes" or name in accounted]
+    strange = [" + ".join(each.names) for each in whole if not set(each.names) & set(matter)]
+    if set(said) <= proven:
+        also = Condition(kind=Kind.ALSO, names=_once(strange)) if strange else None
+        return (Word.CONDITION, also, None) if also else (Word.CONFIRMED, None, None)
+    if matter:
+        return Word.CONDITION, Condition(kind=Kind.CAUSES, names=_once(matter)), None
+    if {each.finding for each in own} == {"not testable"}:
+        return Word.NOT_TESTED, None, "no experiment could test what is blamed"
+    if not strange:
+        why = "no experiment accounts for the difference, with what is blamed or without it"
+        return Word.NOT_TESTED, None, why
+    return Word.REFUTED, None, None
+
+
+def _once(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
+
+
+def _open(line: Line | None) -> bool:
+    """Whether an end of it could still be run."""
+    return line is not None and any(end.left for end in (line.trial.a, line.trial.b))
+
+
+def _read(entry: Mapping[str, str]) -> tuple[str, str, str]:
+    """Return what kind of thing is blamed, its name, and what a ledger calls it."""
+    kind = next(iter(entry.keys() & {"factor", "option", "settings"}))
+    return kind, entry[kind], f"{entry[kind]}={entry['value']}" if kind == "option" else entry[kind]
+
+
+def _entry(entry: Mapping[str, str], ledger: Ledger) -> Line | None:
+    return _line(*_read(entry), entry.get("value"), ledger)
+
+
+def _thing(entry: Mapping[str, str], ledger: Ledger, records: Mapping[str, Record]) -> Tried:
+    kind, name, said = _read(entry)
+    line = _entry(entry, ledger)
+    if line is not None:
+        return _row(line, ledger, set(_names(line)))
+    values = [_value(records.get(run.id), name) for run in (ledger.pair.a, ledger.pair.b)]
+    alike = kind == "factor" and values[0] is not None and values[0] == values[1]
+    return Tried(
+        between=(ledger.pair.a.id, ledger.pair.b.id),
+        names=(said,),
+        kind={"factor": "factors"}.get(kind, kind),
+        blamed=True,
+        finding="no difference" if alike else "not testable",
+        ends=(),
+    )
+
+
+def _line(kind: str, name: str, said: str, value: Any, ledger: Ledger) -> Line | None:
+    for each in ledger.conditions:
+        if isinstance(each.trial, ConditionTrial) and (each.trial.kind, each.trial.name) == (kind, said):
+            return each
+    if kind == "settings":
+        return None
+    for factor in ledger.pair.factors:
+        if factor.name == name and (kind == "factor" or value in (factor.a, factor.b)):
+            return next((each for each in ledger.singles if _names(each) == (name,)), None)
+    return None
+
+
+def _value(record: Record | None, name: str) -> str | None:
+    if record is None:
+        return None
+    if name in ("framework", "version", "flavour", "python", "dtype", "device"):
+        return str(getattr(record.cell, name))
+    return dict(record.factors).get(name)
+
+
+def _names(line: Line) -> tuple[str, ...]:
+    return (line.trial.name,) if isinstance(line.trial, ConditionTrial) else line.trial.factors
+
+
+def _row(line: Line, ledger: Ledger, names: set[str]) -> Tried:
+    a, b = ledger.pair.a.id, ledger.pair.b.id
+    ends = [_left("a", line.a, line.a.cell, b), _left("b", line.b, line.b.cell, a)]
+    if line.both is not None:
+        ends.append(_left("both", line.both, line.a.cell if line.both.verdict else None, line.b.cell))
+    return Tried(
+        between=(a, b),
+        names=_names(line),
+        kind=line.trial.kind if isinstance(line.trial, ConditionTrial) else "factors",
+        blamed=all(name in names for name in _names(line)),
+        finding=line.finding,
+        ends=tuple(ends),
+    )
+
+
+def _left(where: str, seen: Seen, changed: str | None, other: str | None) -> Left:
+    found = [changed, other if seen.verdict else None]
+    return Left(
+        where=where,
+        cells=tuple(each for each in found if each is not None),
+        changed=seen.changed,
+        verdict=seen.verdict,
+        reason=seen.reason,
+    )

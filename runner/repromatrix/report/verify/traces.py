@@ -1,0 +1,229 @@
+"""Trace files -> what a report must say of them, by another way: texts, fractions and the processor's own formats."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+
+from repromatrix.floats import FORMS
+from repromatrix.report.claims.base import Claim
+from repromatrix.report.claims.classes import ClassOf, OneClassTwoStates
+from repromatrix.report.claims.traces import FirstDivergence, Traced, TracingChanges, UntracedTensors, WithoutTrace
+from repromatrix.report.verify.bits import stored
+from repromatrix.report.verify.measure import coarser
+from repromatrix.results.manifest import Manifest
+from repromatrix.results.record import Record
+from repromatrix.results.trace import Trace
+
+_FLOW = (
+    "hidden_pre", "hidden", "output_pre", "output", "loss", "grad_output_weights", "grad_hidden_weights",
+    "output_weights", "hidden_weights",
+)  # fmt: skip
+Texts = tuple[str, ...]
+
+
+def traced(
+    manifest: Manifest, records: Sequence[Record], traces: Mapping[str, Trace], due: Iterable[Claim]
+) -> Iterable[Claim]:
+    """Return every claim about traces.
+
+    Args:
+        manifest: what was asked for.
+        records: the records of the report.
+        traces: by cell id.
+        due: the claims about classes, as recomputed.
+    """
+    by_id = {each.cell.id: each for each in records}
+    known = {name: traces[name] for name in by_id if name in traces}
+    honest = {name for name, each in known.items() if _tells(each, by_id[name])}
+    if known:
+        yield Traced(cells=tuple(known), count=len(known), changed=len(known) - len(honest))
+    for name, trace in known.items():
+        if name not in honest:
+            plain = by_id[name].trajectories
+            runs = zip(plain[0].losses if plain else (), trace.trajectory.losses, strict=False)
+            steps = [number for number, (a, b) in enumerate(runs, start=1) if a != b]
+            yield TracingChanges(cells=(name,), first_loss=min(steps, default=None))
+    yield from _untraced(known)
+    for entry in manifest.entries:
+        if entry.id in by_id and entry.id not in known and (entry.trace or entry.untraced):
+            yield WithoutTrace(cells=(entry.id,), reason=entry.untraced or "its file is not there")
+    if known:
+        for first, other in _groups(by_id, honest, tuple(due)):
+            yield _between(by_id, known, honest, first, other)
+
+
+def _tells(trace: Trace, record: Record) -> bool:
+    """Whether the traced run gave what a repeat of the record has; predictions only where both keep them."""
+    made = trace.trajectory
+    return any(
+        made.losses == each.losses
+        and made.hidden_weights == each.hidden_weights
+        and made.output_weights == each.output_weights
+        and (not made.predictions or not each.predictions or made.predictions == each.predictions)
+        for each in record.trajectories
+    )
+
+
+def _untraced(traces: Mapping[str, Trace]) -> Iterable[Claim]:
+    said: dict[tuple[Texts, str], list[str]] = {found: [] for each in traces.values() for found in _reasons(each)}
+    for cell, trace in traces.items():
+        for found in _reasons(trace):
+            said[found].append(cell)
+    for (names, reason), cells in said.items():
+        yield UntracedTensors(cells=tuple(cells), tensors=names, reason=reason)
+
+
+def _reasons(trace: Trace) -> list[tuple[Texts, str]]:
+    reasons = dict.fromkeys(reason for _, reason in trace.untraced)
+    return [(tuple(name for name, why in trace.untraced if why == reason), reason) for reason in reasons]
+
+
+def _groups(records: Mapping[str, Record], honest: set[str], due: Sequence[Claim]) -> Iterable[tuple[Texts, Texts]]:
+    """Return whom to compare: of each dtype each class with the one most like it, of each class its states."""
+    classes: dict[tuple[str, str], list[Texts]] = {}
+    for claim in due:
+        if isinstance(claim, ClassOf):
+            for dtype in sorted({records[each].cell.dtype for each in claim.cells}):
+                cells = tuple(each for each in claim.cells if records[each].cell.dtype == dtype)
+                speaking = tuple(each for each in cells if each in honest) or cells[:1]
+                classes.setdefault((claim.workload, dtype), []).append(speaking)
+    factors = {name: frozenset(_factors(records[name]).items()) for name in records}
+    for groups in classes.values():
+        yield from dict.fromkeys(_most_alike(factors, groups, place) for place in range(len(groups)) if groups[1:])
+    for claim in due:
+        if isinstance(claim, OneClassTwoStates):
+            for state in claim.states[1:]:
+                yield claim.states[0], state
+
+
+def _most_alike(
+    factors: Mapping[str, frozenset[tuple[str, str]]], groups: Sequence[Texts], place: int
+) -> tuple[Texts, Texts]:
+    """Return a cell of a class and the most similar one of another class, that of the larger class first.
+
+    Fewest differing factors, then the larger class, then the first cells in order.
+    """
+    best: tuple[int, str, str] | None = None
+    for at, other in enumerate(groups):
+        if at != place:
+            a_side, b_side = sorted(((place, groups[place]), (at, other)))
+            for a, b in product(a_side[1], b_side[1]):
+                apart = len(dict(factors[a] ^ factors[b]))
+                if best is None or apart < best[0]:
+                    best = apart, a, b
+    if best is None:
+        raise ValueError("one class alone is like no other")
+    return best[1:2], best[2:]
+
+
+def _factors(record: Record) -> dict[str, str]:
+    """Return the factors of a cell but those that nobody states."""
+    cell, made = record.cell, record.provenance
+    framework = cell.framework if cell.flavour == "cpu" else f"{cell.framework}/{cell.flavour}"
+    found = {name: str(getattr(cell, name)) for name in ("python", "dtype", "device", "settings")}
+    found |= {"framework": framework, "version": f"{framework} {cell.version}"} | dict(cell.options)
+    found |= dict(record.factors)
+    if made:
+        found |= {"engine": made.engine, "base": made.base_kind, "cpu class": made.cpu_class}
+    return {name: value for name, value in found.items() if value != "-"}
+
+
+def _between(
+    records: Mapping[str, Record], traces: Mapping[str, Trace], honest: set[str], first: Texts, other: Texts
+) -> Claim:
+    speakers = [next((each for each in group if each in honest), None) for group in (first, other)]
+    a, b = (speaker or group[0] for speaker, group in zip(speakers, (first, other), strict=True))
+    silent = [group[0] for speaker, group in zip(speakers, (first, other), strict=True) if speaker is None]
+    reason = "; ".join(
+        f"tracing changes {each}, so its trace explains nothing" if each in traces else f"{each} has no trace"
+        for each in silent
+    )
+    workload = records[a].cell.workload
+    return _incomparable(workload, a, b, reason) if silent else _compared(workload, traces[a], traces[b])
+
+
+def _compared(workload: str, left: Trace, right: Trace) -> Claim:
+    a, b = left.cell.id, right.cell.id
+    shapes = [(_shape(left, name), _shape(right, name)) for name in _FLOW]
+    unequal = [name for name, pair in zip(_FLOW, shapes, strict=True) if pair[0] != pair[1]]
+    if unequal:
+        return _incomparable(workload, a, b, f"{unequal[0]} has another shape in each")
+    tensors = dict(left.tensors), dict(right.tensors)
+    names = tuple(name for name in _FLOW if all(name in each for each in tensors))
+    steps = min(len(each.trajectory.losses) for each in (left, right))
+    if not names or not steps:
+        return _incomparable(workload, a, b, "they have no traced tensor in common")
+    dtypes = left.cell.dtype, right.cell.dtype
+    form = coarser(*dtypes)
+    for step, name in product(range(steps), names):
+        places = product(*map(range, _shape(left, name)))
+        for index, x, y in zip(places, tensors[0][name][step], tensors[1][name][step], strict=True):
+            if x != y if dtypes[0] == dtypes[1] else stored(x, form) != stored(y, form):
+                return FirstDivergence(
+                    cells=(a, b),
+                    workload=workload,
+                    steps=steps,
+                    tensors=names,
+                    step=step + 1,
+                    tensor=name,
+                    index=index,
+                    a=x,
+                    a_bits=stored(x, dtypes[0]),
+                    b=y,
+                    b_bits=stored(y, dtypes[1]),
+                    ulps=_apart(x, y, form),
+                    ulp_dtype=form,
+                    reason=None,
+                    caveats=_caveats(left, right, form),
+                )
+    return _same(workload, (a, b), steps, names, _caveats(left, right, form))
+
+
+def _same(workload: str, cells: tuple[str, str], steps: int, tensors: Texts, caveats: Texts) -> Claim:
+    return FirstDivergence(
+        cells=cells, workload=workload, steps=steps, tensors=tensors, step=None, tensor=None, index=None,
+        a=None, a_bits=None, b=None, b_bits=None, ulps=None, ulp_dtype=None, reason=None, caveats=caveats,
+    )  # fmt: skip
+
+
+def _incomparable(workload: str, a: str, b: str, reason: str) -> Claim:
+    return FirstDivergence(
+        cells=(a, b), workload=workload, steps=0, tensors=(), step=None, tensor=None, index=None,
+        a=None, a_bits=None, b=None, b_bits=None, ulps=None, ulp_dtype=None, reason=reason, caveats=(),
+    )  # fmt: skip
+
+
+def _shape(trace: Trace, name: str) -> tuple[int, ...]:
+    """Return a tensor's shape, by the weights at the end: unit by input, or a value for each unit."""
+    if name == "loss":
+        return ()
+    rows = trace.trajectory.hidden_weights if "hidden" in name else trace.trajectory.output_weights
+    return (len(rows), len(rows[0])) if name.endswith("weights") else (len(rows),)
+
+
+def _place(text: str, form: str) -> int:
+    """Return the place of a finite value among those of a format: its bits, counted from zero."""
+    bits = int(stored(text, form), 16)
+    half = 1 << (FORMS[form].exponent_bits + FORMS[form].precision - 1)
+    return half - bits if bits >= half else bits
+
+
+def _apart(x: str, y: str, form: str) -> int | None:
+    if not all(math.isfinite(float.fromhex(each)) for each in (x, y)):
+        return None
+    return abs(_place(x, form) - _place(y, form))
+
+
+def _caveats(a: Trace, b: Trace, form: str) -> Texts:
+    lengths = len(a.trajectory.losses), len(b.trajectory.losses)
+    said = []
+    if lengths[0] != lengths[1]:
+        said.append(f"{lengths[0]} steps against {lengths[1]}: those that both have are compared")
+    if a.cell.dtype != b.cell.dtype:
+        said.append(f"{a.cell.dtype} against {b.cell.dtype}: values are compared after rounding to {form}")
+    said += [
+        f"not traced, so not compared: {', '.join(names)} ({each.cell.id}: {reason})"
+        for each in (a, b)
+        for names, reason in _reasons(each)
+    ]
+    return tuple(said)

@@ -1,0 +1,132 @@
+"""Records -> what a report must say along the versions, by another way."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from packaging.version import InvalidVersion, Version
+
+from repromatrix.report.claims.base import Claim
+from repromatrix.report.claims.versions import VersionChange, VersionLine
+from repromatrix.report.verify.measure import Apart, Judges, apart, coarser, judged
+from repromatrix.results.manifest import Manifest
+from repromatrix.results.record import Record
+
+
+def newest_last(version: str) -> tuple[bool, Version, str]:
+    """Return a key that sorts versions by PEP 440; what is none comes before them, as text."""
+    try:
+        return True, Version(version), version
+    except InvalidVersion:
+        return False, Version("0"), version
+
+
+def _ways(records: Iterable[Record]) -> dict[tuple[str, ...], list[Record]]:
+    """Return the records by everything in a cell but its version, in order."""
+    found: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        cell = record.cell
+        way = (cell.workload, cell.framework, cell.flavour, cell.python, cell.variant, cell.device, cell.settings)
+        found.setdefault(way, []).append(record)
+    return found
+
+
+def lines(records: Sequence[Record], manifest: Manifest) -> Iterable[Claim]:
+    """Return the labels of every way to write the job along the versions."""
+    for way, found in _ways(records).items():
+        workload, framework, flavour, python, variant, device, settings = way
+        members = {each.cell.version: each for each in found}
+        known = {v for f, fl, p, v in manifest.versions if (f, fl, p) == (framework, flavour, python)}
+        versions = sorted({*members, *known}, key=newest_last)
+        if len(versions) < 2:  # noqa: PLR2004 - nothing to compare with
+            continue
+        letters: dict[tuple[str, ...], str] = {}
+        yield VersionLine(
+            cells=tuple(members[each].cell.id for each in versions if each in members),
+            workload=workload,
+            framework=framework,
+            flavour=flavour,
+            python=python,
+            variant=variant,
+            device=device,
+            settings=settings,
+            stops=tuple(_stop(each, members.get(each), letters) for each in versions),
+        )
+
+
+def _stop(
+    version: str, record: Record | None, letters: dict[tuple[str, ...], str]
+) -> tuple[str, str | None, str | None]:
+    if record is None:
+        return version, None, "not run"
+    if not record.trajectories:
+        return version, None, f"{record.outcome.value}: {record.reason}" if record.reason else record.outcome.value
+    if len(record.trajectories) > 1:
+        return version, None, "its repeats differ"
+    losses = record.trajectories[0].losses
+    if losses not in letters:
+        turn, letter = divmod(len(letters), 26)
+        letters[losses] = f"{chr(ord('A') + letter)}{turn or ''}"
+    return version, letters[losses], None
+
+
+def changes(records: Sequence[Record], judges: Judges) -> Iterable[VersionChange]:
+    """Return what separates each cell from the same cell in the next newer version."""
+    for found in _ways(records).values():
+        members = sorted(found, key=lambda each: newest_last(each.cell.version))
+        for older, newer in pairwise(members):
+            yield change(older, newer, judges)
+
+
+def change(a: Record, b: Record, judges: Judges) -> VersionChange:
+    """Return what separates a record from a later one, by the losses of the first repeats."""
+    dtype = coarser(a.cell.dtype, b.cell.dtype)
+    found, state = None, None
+    if a.trajectories and b.trajectories:
+        left, right = a.trajectories[0], b.trajectories[0]
+        state = (left.hidden_weights, left.output_weights) == (right.hidden_weights, right.output_weights)
+        found = apart(left.losses, right.losses, dtype)
+        verdict, reason, by = _judged(
+            left.losses, right.losses, found, judges.of(a.cell.workload, dtype, found.steps), dtype
+        )
+    else:
+        absent = [f"{r.cell.id}: {_how(r)}" for r in (a, b) if not r.trajectories]
+        verdict, reason, by = "missing", "; ".join(absent), None
+    classes = [each.provenance.cpu_class for each in (a, b) if each.provenance]
+    return VersionChange(
+        cells=(a.cell.id, b.cell.id),
+        older=a.cell.version,
+        newer=b.cell.version,
+        verdict=verdict,
+        reason=reason,
+        judged_by=by,
+        ulp_dtype=dtype if found else None,
+        steps=found.steps if found else 0,
+        first_difference=found.first if found else None,
+        max_abs=None if found is None or found.max_abs is None else found.max_abs.hex(),
+        max_ulp=found.max_ulp if found else None,
+        same_state=state,
+        same_cpu_class=classes[0] == classes[1] if len(classes) == 2 else None,  # noqa: PLR2004 - a pair
+    )
+
+
+def _judged(
+    a: Sequence[str],
+    b: Sequence[str],
+    found: Apart,
+    judge: tuple[str, list[float] | tuple[float, float]] | None,
+    dtype: str,
+) -> tuple[str, str | None, str | None]:
+    if len(a) != len(b) or not found.steps:
+        return "incomparable", _lengths(len(a), len(b), found), None
+    verdict, reason, by = judged(a, b, found, judge)
+    return verdict, f"no noise floor and no tolerance for {dtype}" if verdict == "incomparable" else reason, by
+
+
+def _lengths(a: int, b: int, found: Apart) -> str:
+    said = f"{a} step{'s' if a != 1 else ''} against {b}"
+    parted = "no difference" if found.first is None else f"they part at step {found.first}"
+    return f"{said}; first {found.steps} step{'s' if found.steps != 1 else ''}: {parted}" if found.steps else said
+
+
+def _how(record: Record) -> str:
+    return f"{record.outcome.value} ({record.reason})" if record.reason else record.outcome.value

@@ -1,0 +1,260 @@
+"""The results folder: one JSON per cell and key, logs beside them, and the manifest of the latest run.
+
+    results/manifest.json                 the cells of the latest run, in order, each with its key
+    results/records/<cell id>/<key>.json  immutable
+    results/traces/<cell id>/<key>.json   immutable; what a traced run computed on the way
+    results/replays/<cell id>/<key>.json  immutable; what an operation gave on inputs of its own
+    results/experiments.json              what was tried to explain pairs of cells
+    results/studies.json                  whose operations were replayed, and which replays tell of them
+    results/logs/<environment>/*.log      standard error of the containers
+
+The only module that knows this layout. Writes are atomic; a newer release's files are refused.
+"""
+
+import re
+from functools import partial
+from pathlib import Path
+
+from repromatrix.errors import ResultsError
+from repromatrix.results import experiments as tried
+from repromatrix.results import files
+from repromatrix.results import manifest as manifests
+from repromatrix.results import replay as replays
+from repromatrix.results import studies as replayed
+from repromatrix.results import trace as traces
+from repromatrix.results.experiments import Experiments
+from repromatrix.results.files import Sort
+from repromatrix.results.manifest import Manifest
+from repromatrix.results.record import Record, decode, encode
+from repromatrix.results.replay import Replay
+from repromatrix.results.studies import End, Keys, Studies, Testimony
+from repromatrix.results.trace import Trace
+
+KEY_CHARACTERS = 16
+# What a cell id, a key or a log may add to a path; a folder may come from anywhere, so none of it may lead out.
+_PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*(/[A-Za-z0-9_][A-Za-z0-9._+@-]*)*")
+_RECORD = Sort(name="record", encode=encode, decode=decode, again="delete that file and run the cell again")
+_TRACE = Sort(
+    name="trace",
+    encode=traces.encode,
+    decode=traces.decode,
+    again="delete that file and run again: repromatrix run --trace",
+)
+_REPLAY = Sort(
+    name="replay",
+    encode=replays.encode,
+    decode=replays.decode,
+    again="delete that file and ask again: repromatrix explain or repromatrix operations",
+)
+
+
+class Store:
+    """Reads and writes one results folder.
+
+    Whatever it writes, it writes atomically, and raises `ResultsError` where the disk is full or the folder cannot be
+    written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def record_path(self, cell_id: str, key: str) -> Path:
+        """Return where the record of that cell and key stands."""
+        return self._place("records", cell_id, f"{key[:KEY_CHARACTERS]}.json")
+
+    def trace_path(self, cell_id: str, key: str) -> Path:
+        """Return where the trace of that cell and key stands."""
+        return self._place("traces", cell_id, f"{key[:KEY_CHARACTERS]}.json")
+
+    def replay_path(self, cell_id: str, key: str) -> Path:
+        """Return where the replay of that cell and key stands."""
+        return self._place("replays", cell_id, f"{key[:KEY_CHARACTERS]}.json")
+
+    def log_path(self, environment: str, name: str) -> Path:
+        """Return where a log of an environment stands."""
+        return self._place("logs", environment, f"{name}.log")
+
+    def place_of_log(self, log: str) -> Path:
+        """Return where the log that a record names stands."""
+        return self._place(log)
+
+    def relative(self, path: Path) -> str:
+        """Return a path of this folder as it stands in records: relative, with slashes."""
+        return path.relative_to(self.folder).as_posix()
+
+    def write(self, record: Record) -> None:
+        """Write a record."""
+        _RECORD.write(self.record_path(record.cell.id, record.key), record)
+
+    def read(self, cell_id: str, key: str, *, predictions: bool = True) -> Record | None:
+        """Return the record of that cell and key, or None; without `predictions` they may be empty, and it is faster.
+
+        Raises:
+            ResultsError: it is there and cannot be read.
+        """
+        reading = partial(decode, predictions=predictions)
+        return _RECORD.read(self.record_path(cell_id, key), cell_id, key, reading)
+
+    def write_trace(self, trace: Trace) -> None:
+        """Write a trace."""
+        _TRACE.write(self.trace_path(trace.cell.id, trace.key), trace)
+
+    def read_trace(self, cell_id: str, key: str) -> Trace | None:
+        """Return the trace of that cell and key, or None.
+
+        Raises:
+            ResultsError: it is there and cannot be read.
+        """
+        return _TRACE.read(self.trace_path(cell_id, key), cell_id, key)
+
+    def write_replay(self, replay: Replay) -> None:
+        """Write a replay."""
+        _REPLAY.write(self.replay_path(replay.cell.id, replay.key), replay)
+
+    def read_replay(self, cell_id: str, key: str) -> Replay | None:
+        """Return the replay of that cell and key, or None.
+
+        Raises:
+            ResultsError: it is there and cannot be read.
+        """
+        return _REPLAY.read(self.replay_path(cell_id, key), cell_id, key)
+
+    def adopt(self, record: Record, source: "Store") -> None:
+        """Write a record of another folder here, with its log where there is one."""
+        self.write(record)
+        if record.log and source.place_of_log(record.log).is_file():
+            files.write(self.place_of_log(record.log), source.place_of_log(record.log).read_bytes(), "the log")
+
+    def traces(self, manifest: Manifest) -> dict[str, Trace]:
+        """Return the traces that a manifest names and that are there, by cell id in its order.
+
+        Raises:
+            ResultsError: one of them cannot be read.
+        """
+        found = {each.id: self.read_trace(each.id, each.trace) for each in manifest.entries if each.trace is not None}
+        return {cell_id: trace for cell_id, trace in found.items() if trace is not None}
+
+    def records(self, manifest: Manifest) -> tuple[tuple[Record, ...], tuple[str, ...]]:
+        """Return the records of a manifest's cells in its order, and the ids of those that are missing."""
+        found, missing = [], []
+        for entry in manifest.entries:
+            if entry.key is None:
+                continue
+            record = self.read(entry.id, entry.key)
+            if record is None:
+                missing.append(entry.id)
+            else:
+                found.append(record)
+        return tuple(found), tuple(missing)
+
+    def write_studies(self, studies: Studies) -> None:
+        """Write whose operations were replayed."""
+        files.write(self._place("studies.json"), replayed.encode(studies), "the studies")
+
+    def read_studies(self) -> Studies:
+        """Return whose operations were replayed; nobody's where none were.
+
+        Raises:
+            ResultsError: the file is there and cannot be read.
+        """
+        path = self._place("studies.json")
+        data = files.read(path, "the studies")
+        return Studies() if data is None else replayed.decode(data, str(path))
+
+    def testimony(self, end: End) -> Testimony | None:
+        """Return what the files say that one end of a study names; None if one of them is not there.
+
+        Raises:
+            ResultsError: one of them cannot be read.
+        """
+        record, trace = self.read(end.cell, end.record), self.read_trace(end.cell, end.trace)
+        own, other = (self.read_replay(end.cell, key) for key in (end.own, end.other))
+        recorded, fresh = (self.replays(end.cell, keys) for keys in (end.recorded, end.fresh))
+        if record is None or trace is None or own is None or other is None or recorded is None or fresh is None:
+            return None
+        return Testimony(record=record, trace=trace, own=own, other=other, recorded=recorded, fresh=fresh)
+
+    def replays(self, cell_id: str, keys: Keys) -> dict[str, Replay] | None:
+        """Return the replays of a cell by the names that they are given here; None if one of them is not there.
+
+        Raises:
+            ResultsError: one of them cannot be read.
+        """
+        found = {name: self.read_replay(cell_id, key) for name, key in keys}
+        there = {name: each for name, each in found.items() if each is not None}
+        return there if len(there) == len(found) else None
+
+    def write_experiments(self, experiments: Experiments) -> None:
+        """Write the experiments."""
+        files.write(self._place("experiments.json"), tried.encode(experiments), "the experiments")
+
+    def read_experiments(self) -> Experiments:
+        """Return what was tried, nothing where no pair was explained.
+
+        Raises:
+            ResultsError: it is there and cannot be read.
+        """
+        path = self._place("experiments.json")
+        data = files.read(path, "the experiments")
+        return Experiments() if data is None else tried.decode(data, str(path))
+
+    def records_of(self, experiments: Experiments) -> dict[str, Record]:
+        """Return, by key, the records that experiments stand on, as far as they are there.
+
+        Raises:
+            ResultsError: one of them cannot be read.
+        """
+        runs = dict.fromkeys(run for pair in experiments.pairs for run in pair.runs)
+        found = ((run.key, self.read(run.id, run.key)) for run in runs)
+        return {key: record for key, record in found if record is not None}
+
+    @property
+    def has_manifest(self) -> bool:
+        """Whether a run finished here."""
+        return self._manifest_path.is_file()
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write the manifest of a run."""
+        files.write(self._manifest_path, manifests.encode(manifest), "the manifest")
+
+    def read_manifest(self) -> Manifest:
+        """Return the manifest of the latest run.
+
+        Raises:
+            ResultsError: there is none, it is damaged, or a newer release wrote it.
+        """
+        data = files.read(self._manifest_path, "the manifest")
+        if data is None:
+            raise ResultsError("holds no finished run", where=str(self.folder), hint="run first: make matrix")
+        return manifests.decode(data, str(self._manifest_path))
+
+    def _place(self, *parts: str) -> Path:
+        """Return a path of this folder.
+
+        Raises:
+            ResultsError: it would lead out of the folder.
+        """
+        relative = "/".join(parts)
+        if not _PLACE.fullmatch(relative):
+            raise ResultsError(
+                f"not a place in a results folder: {relative!r}",
+                where=str(self.folder),
+                hint="these results were not written by repromatrix; do not use them",
+            )
+        return self.folder / relative
+
+    @property
+    def _manifest_path(self) -> Path:
+        return self.folder / "manifest.json"
+
+
+def record_of(data: bytes, where: str) -> Record | None:
+    """Return the record that a file's content is, its predictions perhaps empty; None: it is something else.
+
+    Raises:
+        ResultsError: a damaged record, or a newer release's.
+    """
+    # The first and the last key of what `encode` writes.
+    if not (data.lstrip()[:1] == b"{" and b'"cell"' in data[:1000] and b'"trajectories"' in data):
+        return None
+    return decode(data, where, predictions=False)
