@@ -11,11 +11,11 @@ import re
 import shutil
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from job import Settings, Task, Unavailable
+from job import Settings, Unavailable
 from knobs import version
+from task import Task
 
 FIRST_WITH_TF32 = (8, 0)  # compute capability
-TF32 = ("default", "on", "off")  # the factor `tf32`; default: as the library comes
 
 
 class Backend:
@@ -37,10 +37,6 @@ class Backend:
     def wide(self, dtype: str) -> Any:
         """What a cell of this dtype runs in."""
         return contextlib.nullcontext()
-
-    def untraced(self, task: Task) -> Dict[str, str]:
-        """The tensors that a trace leaves out, since asking for them would change the computation, with the reasons."""
-        return {}
 
     def gpu_count(self) -> int:
         raise NotImplementedError
@@ -69,7 +65,7 @@ class Backend:
 
     def float32(self, task: Task) -> Any:
         """What a cell's option `tf32` runs in. Raises Unavailable where there is nothing to switch."""
-        wanted = task.options["tf32"]
+        wanted = task.cell.options.get("tf32", "default")
         if wanted == "default":
             return contextlib.nullcontext()
         if task.device == "cpu":
@@ -114,12 +110,6 @@ class TensorFlow(Backend):
         import tensorflow as tf
 
         return len(tf.config.list_physical_devices("GPU"))
-
-    def untraced(self, task: Task) -> Dict[str, str]:
-        if task.options["compile"] != "graph" or task.dtype == "float64":
-            return {}
-        reason = "a graph computes product, bias and sigmoid in one kernel, unless what lies between is asked for"
-        return {"hidden_pre": reason, "output_pre": reason}
 
     def kernels(self, devices: List[str]) -> Dict[str, str]:
         import tensorflow as tf

@@ -1,37 +1,36 @@
-"""The harness inside every measured environment: a job in, one JSON line per finished cell or operation out.
+"""The harness inside every measured environment: a job in, JSON lines with exact values out.
 
-Sets the process up before the framework is imported, has the framework train each cell and prints exact values.
-Standard library only, Python 3.8 or newer; what is particular to a framework lives in its entrypoint, and what
-several entrypoints ask of a framework in backends.py.
+Sets the process up before the framework is imported, runs the workload of each cell and prints what it records.
+Standard library only, Python 3.9 or newer; what is particular to a framework lives in its entrypoint, what several
+entrypoints ask of a framework in backends.py, and what is trained in the workload, which comes with the job.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import traceback
-from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, TextIO, Tuple
+from typing import Any, Callable, ContextManager, Dict, List, Optional, TextIO, Tuple
 
-import operations
 from fingerprint import VARIABLES, fingerprint
-from job import MalformedJob, Settings, Task, Unavailable, describe, parse_document, parse_job, read_job
+from job import Cell, Input, Job, MalformedJob, Operation, Settings, Unavailable, parse_job, read_job
 from knobs import variables
-from operations import Primitives
-from samples import STEP, Operation, parse_operations
+from modules import Modules, blamed, function_of
+from task import Line, Task
+from values import Value
 
 # What an entrypoint needs.
-__all__ = ["Framework", "Primitives", "Settings", "Task", "Unavailable", "main"]
+__all__ = ["Framework", "Input", "Settings", "Task", "Unavailable", "Value", "main"]
 
 
 class Framework:
-    """What an entrypoint fills in. Nothing here may import the framework before `load`."""
+    """What an entrypoint fills in, once for all workloads. Nothing here may import the framework before `load`."""
 
+    name = ""  # of the framework, and of a workload's module for it
     dtypes: Tuple[str, ...] = ()
-    options: Mapping[str, Tuple[str, ...]] = MappingProxyType({})  # the values it has; the first is the default
     knobs: Tuple[str, ...] = ()  # the keys of SPELLINGS that it obeys
 
     def check(self, settings: Settings) -> None:
@@ -48,60 +47,102 @@ class Framework:
         """Thread counts as the libraries report them."""
         return {}
 
-    def train(self, task: Task) -> Dict[str, Any]:
-        """Run one cell whose options are complete and known; give `task.result(...)`, with `Trace.told()` if traced."""
+    def at(self, task: Task) -> ContextManager[Any]:
+        """The device and the precision in which a cell runs. Raises Unavailable for what it cannot have here."""
+        return contextlib.nullcontext()
+
+    def tensor(self, given: Input, device: str) -> Any:
+        """The framework's own tensor with these bits."""
         raise NotImplementedError
 
-    def primitives(self, task: Task) -> ContextManager[Primitives]:
-        """What the cell's step is made of, on the device and at the precision of the cell while the context lasts."""
-        raise Unavailable("this entrypoint has no operations")
+    def value(self, tensor: Any) -> Value:
+        """The exact bits of a tensor, each NaN the same one."""
+        raise NotImplementedError
+
+    def compile(self, function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+        """A function compiled in a mode of the factor `compile` other than `eager`."""
+        raise Unavailable(f"no compile={mode} here")
+
+    def ran(self, task: Task) -> None:
+        """Look, after a cell, whether it ran as it was asked to. Raises RuntimeError if not."""
 
 
-def complete(task: Task, framework: Framework) -> Task:
-    """The task with every option filled in. Raises Unavailable for what the framework does not have."""
-    if task.dtype not in framework.dtypes:
-        raise Unavailable(f"no dtype {task.dtype} here, only {', '.join(framework.dtypes)}")
-    for key, value in sorted(task.options.items()):
-        if value not in framework.options.get(key, ()):
-            there = ", ".join(framework.options.get(key, ())) or "no such option"
-            raise Unavailable(f"no {key}={value} here ({there})")
-    filled = {key: task.options.get(key, values[0]) for key, values in framework.options.items()}
-    return Task(task.id, task.device, task.trace, task.workload, task.dtype, filled)
+Emit = Callable[[Line], None]
 
 
-def stop_at(obstacle: Optional[Exception]) -> None:
-    if obstacle is not None:
-        raise obstacle
+class Server:
+    """Runs the cells and the operations of one job and prints their lines."""
 
+    def __init__(self, framework: Framework, job: Job, emit: Emit) -> None:
+        self.framework, self.job, self.emit = framework, job, emit
+        self.modules = Modules(job.codes, framework.name)
 
-def finished(line: Dict[str, Any], obstacle: Optional[Exception], work: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
-    """The line of a cell or an operation, with what `work` tells unless something hinders all. A failure is a value."""
-    line = {**line, "outcome": "ok", "reason": None}
-    try:
-        stop_at(obstacle)
-        return {**line, **work()}
-    except Unavailable as error:
-        return {**line, "outcome": "unavailable", "reason": str(error)}
-    except Exception as error:
-        traceback.print_exc()
-        return {**line, "outcome": "failed", "reason": describe(error)}
+    def serve(self) -> None:
+        """Print the fingerprint, then what each cell and each operation gives, as it comes."""
+        obstacle = self.set_up()
+        asked = [*self.job.cells, *(operation.cell for operation in self.job.operations)]
+        seen = {name: value for name, value in sorted(os.environ.items()) if VARIABLES.fullmatch(name)}
+        try:
+            self.framework.load(self.job.settings)
+        except Exception as error:
+            traceback.print_exc()
+            obstacle = obstacle or error
+        told = fingerprint(self.framework, [cell.device for cell in asked], seen)
+        self.emit({"line": "fingerprint", "fingerprint": told})
+        for cell in self.job.cells:
+            self.emit({"line": "start", "id": cell.id})
+            self.emit(self.finished({"line": "cell", "id": cell.id}, cell, obstacle, lambda cell=cell: self.run(cell)))
+        for operation in self.job.operations:
+            cell = operation.cell
+            self.emit({"line": "start", "id": cell.id})
+            line = {"line": "operation", "id": cell.id, "operation": operation.name, "dtype": cell.dtype}
+            self.emit(self.finished(line, cell, obstacle, lambda each=operation: self.replay(each)))
+        self.emit({"line": "end", "cells": len(self.job.cells), "operations": len(self.job.operations)})
 
+    def set_up(self) -> Optional[Exception]:
+        """Set the process variables; give what stands in the way of every cell."""
+        try:
+            self.framework.check(self.job.settings)
+            os.environ.update(variables(self.job.settings, self.framework.knobs))
+        except Exception as error:  # Unavailable, or a version that lacks what the check asks for
+            return error
+        return None
 
-def run_cell(task: Task, framework: Framework) -> Dict[str, Any]:
-    """What the cell's line tells of its run."""
-    whole = complete(task, framework)
-    told = framework.train(whole)
-    if task.trace and "trace" not in told:
-        raise Unavailable("this entrypoint does not trace")
-    return {**told, "options": whole.options}
+    def finished(self, line: Line, cell: Cell, obstacle: Optional[Exception], work: Callable[[], Line]) -> Line:
+        """The last line of a cell or an operation, with what `work` tells. A failure is a value."""
+        try:
+            if obstacle is not None:
+                raise obstacle
+            return {**line, "outcome": "ok", "reason": None, **work()}
+        except Unavailable as error:
+            return {**line, "outcome": "unavailable", "reason": str(error)}
+        except Exception as error:
+            traceback.print_exc()
+            reason = blamed(error, self.modules.folders.get(cell.workload))
+            return {**line, "outcome": "failed", "reason": reason}
 
+    def run(self, cell: Cell) -> Line:
+        """Train; what the last line of the cell tells beside its outcome."""
+        task = self.task(cell)
+        with self.framework.at(task):
+            function_of(self.modules.take(cell.workload), "train")(task)
+            self.framework.ran(task)
+        return {"untraced": task.ended()}
 
-def run_operation(operation: Operation, framework: Framework) -> Dict[str, Any]:
-    """What the operation's line tells of its run."""
-    whole = complete(operation.task, framework)
-    with framework.primitives(whole) as primitives:
-        told = {} if operation.name == STEP else {"takes": operations.takes(operation, primitives)}
-        return {**told, "options": whole.options, "outputs": operations.run(operation, primitives)}
+    def replay(self, operation: Operation) -> Line:
+        """Compute an operation of the workload on the given samples; what its line tells beside the outcome."""
+        task = self.task(operation.cell)
+        with self.framework.at(task):
+            module = self.modules.take(operation.cell.workload)
+            if not hasattr(module, "replay"):
+                raise Unavailable(f"{module.__name__.partition('.')[2]}.py has no function replay(task, name, samples)")
+            told: Line = function_of(module, "replay")(task, operation.name, operation.samples)
+            return told
+
+    def task(self, cell: Cell) -> Task:
+        if cell.dtype not in self.framework.dtypes:
+            raise Unavailable(f"no dtype {cell.dtype} here, only {', '.join(self.framework.dtypes)}")
+        return Task(cell, self.framework, self.emit)
 
 
 def private_output() -> TextIO:
@@ -112,45 +153,6 @@ def private_output() -> TextIO:
     return lines
 
 
-def set_up(framework: Framework, settings: Settings) -> Optional[Exception]:
-    """Set the process variables; give what stands in the way of every cell."""
-    try:
-        framework.check(settings)
-        os.environ.update(variables(settings, framework.knobs))
-    except Exception as error:  # Unavailable, or a version that lacks what the check asks for
-        return error
-    return None
-
-
-def serve(framework: Framework, settings: Settings, job: Tuple[List[Task], List[Operation]], output: TextIO) -> None:
-    """Print the fingerprint, then each cell and each operation as it finishes."""
-    tasks, asked = job
-
-    def emit(line: Dict[str, Any]) -> None:
-        output.write(json.dumps(line, allow_nan=False) + "\n")
-        output.flush()
-
-    obstacle = set_up(framework, settings)
-    seen = {name: value for name, value in sorted(os.environ.items()) if VARIABLES.fullmatch(name)}
-    try:
-        framework.load(settings)
-    except Exception as error:
-        traceback.print_exc()
-        obstacle = obstacle or error
-
-    devices = [task.device for task in (*tasks, *(each.task for each in asked))]
-    emit({"line": "fingerprint", "fingerprint": fingerprint(framework, devices, seen)})
-    for task in tasks:
-        emit({"line": "start", "id": task.id})
-        line = {"line": "cell", "id": task.id, "dtype": task.dtype}
-        emit(finished(line, obstacle, partial(run_cell, task, framework)))
-    for each in asked:
-        emit({"line": "start", "id": each.task.id})
-        line = {"line": "operation", "id": each.task.id, "operation": each.name, "dtype": each.task.dtype}
-        emit(finished(line, obstacle, partial(run_operation, each, framework)))
-    emit({"line": "end", "cells": len(tasks), **({"operations": len(asked)} if asked else {})})
-
-
 def main(framework: Framework) -> None:
     """Serve the job that this process was given."""
     output = private_output()
@@ -159,10 +161,14 @@ def main(framework: Framework) -> None:
     if here != folder:
         sys.path[:] = [path for path in sys.path if Path(path).resolve() != here]
     try:
-        document = parse_document(read_job(folder, sys.argv[1:]))
-        (settings, tasks), asked = parse_job(document), parse_operations(document)
+        job = parse_job(read_job(folder, sys.argv[1:]))
     except (MalformedJob, OSError, UnicodeDecodeError) as error:
         print(f"malformed job: {error}", file=sys.stderr)
         print("the job's form is in docs/architecture.md, an example in default-job.json", file=sys.stderr)
         sys.exit(2)
-    serve(framework, settings, (tasks, asked), output)
+
+    def emit(line: Line) -> None:
+        output.write(json.dumps(line, allow_nan=False) + "\n")
+        output.flush()
+
+    Server(framework, job, emit).serve()

@@ -1,19 +1,25 @@
-"""The job of docs/architecture.md ("The entrypoint contract") as values, and the exact text that goes back."""
+"""The job of docs/architecture.md ("The contract of an image") as values.
+
+Standard library only, Python 3.9 or newer.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
 import sys
 from dataclasses import dataclass
+from math import isfinite, prod
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
-FORMAT = 1
+FORMAT = 2
 CAPS = ("sse4.2", "avx2", "avx512")
 DEVICE = re.compile(r"cpu|cuda:\d+")
-Vector = List[float]
-Matrix = List[List[float]]
+FILE = re.compile(r"[A-Za-z_]\w*\.py")
+WIDTHS = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "bool": 1}
 
 
 class Unavailable(Exception):
@@ -34,62 +40,62 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Workload:
-    """The training job; every decimal read with float(), weights as rows per unit (`W[out][in]`)."""
+class Code:
+    """The modules of a workload: file name -> source text."""
 
-    steps: int
-    input: Vector
-    target: Vector
-    hidden_weights: Matrix
-    output_weights: Matrix
-    hidden_bias: float
-    output_bias: float
-    learning_rate: float
+    name: str
+    files: Dict[str, str]
 
 
 @dataclass(frozen=True)
-class Task:
-    """One cell, its options still as written in the job."""
+class Input:
+    """A tensor that the runner drew: `data` is its little-endian bits, row by row."""
+
+    dtype: str
+    shape: Tuple[int, ...]
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training job in one variant.
+
+    `workload` is the key of its code. `metrics` and `outputs` are always told; with `trace` everything is.
+    `fetch`: the (step, name) whose bits are sent along.
+    """
 
     id: str
     device: str
-    trace: bool
-    workload: Workload
+    workload: str
+    steps: int
+    batch: int
     dtype: str
     options: Dict[str, str]
-
-    def weights(self) -> Tuple[Matrix, Matrix]:
-        """Hidden and output weights as this cell's layout stores them."""
-        work = self.workload
-        both = (work.hidden_weights, work.output_weights)
-        if self.options["layout"] == "in_out_untransposed" and any(len(w) != len(w[0]) for w in both):
-            raise Unavailable("layout=in_out_untransposed needs square weights")
-        if self.options["layout"] == "in_out":
-            return transposed(both[0]), transposed(both[1])
-        return both
-
-    def result(self, losses: Vector, predictions: Matrix, hidden: Matrix, output: Matrix) -> Dict[str, Any]:
-        """The measured part of the cell's line; takes the weights as stored, gives `W[out][in]`."""
-        if self.options["layout"] != "out_in":
-            hidden, output = transposed(hidden), transposed(output)
-        return {
-            "losses": hexadecimal(losses),
-            "predictions": [hexadecimal(row) for row in predictions],
-            "weights": {
-                "hidden": [hexadecimal(row) for row in hidden],
-                "output": [hexadecimal(row) for row in output],
-            },
-        }
+    numbers: Dict[str, float]
+    inputs: Dict[str, Input]
+    metrics: Tuple[str, ...]
+    outputs: Tuple[str, ...]
+    trace: bool
+    fetch: FrozenSet[Tuple[int, str]]
 
 
-def transposed(rows: Matrix) -> Matrix:
-    """Rows as columns."""
-    return [list(column) for column in zip(*rows)]
+@dataclass(frozen=True)
+class Operation:
+    """An operation of a cell's workload on inputs of its own; only the workload's code knows what it is."""
+
+    cell: Cell
+    name: str
+    samples: List[Any]
 
 
-def hexadecimal(values: Vector) -> List[str]:
-    """C99 hexadecimal text; NaN and infinity come out as `nan`, `inf`, `-inf`."""
-    return [float(value).hex() for value in values]
+@dataclass(frozen=True)
+class Job:
+    """What a process is asked for."""
+
+    settings: Settings
+    codes: Dict[str, Code]
+    cells: List[Cell]
+    operations: List[Operation]
 
 
 def take(where: str, document: Any, key: str, kind: Any) -> Any:
@@ -102,64 +108,121 @@ def take(where: str, document: Any, key: str, kind: Any) -> Any:
     return value
 
 
-def decimals(where: str, value: Any) -> Any:
-    """Decimal text as floats, through any depth of lists."""
-    if isinstance(value, list) and value:
-        return [decimals(where, item) for item in value]
-    try:
-        if isinstance(value, str):
-            return float(value)
-    except ValueError:
-        pass
-    raise MalformedJob(f"{where} is not decimal text: {json.dumps(value)[:80]}")
+def texts(where: str, document: Any, key: str) -> Dict[str, str]:
+    """`document[key]` if it is an object of texts."""
+    entry = take(where, document, key, dict)
+    if not all(isinstance(value, str) for value in entry.values()):
+        raise MalformedJob(f"{where}.{key} holds a value that is no text")
+    return dict(entry)
+
+
+def names(where: str, document: Any, key: str) -> Tuple[str, ...]:
+    """`document[key]` if it is a list of texts."""
+    entry = take(where, document, key, list)
+    if not all(isinstance(value, str) for value in entry):
+        raise MalformedJob(f"{where}.{key} holds a value that is no text")
+    return tuple(entry)
 
 
 def parse_settings(document: Any) -> Settings:
     settings = take("job", document, "settings", dict)
     threads = take("settings", settings, "threads", (int, type(None)))
     isa = take("settings", settings, "isa", (str, type(None)))
-    env = take("settings", settings, "env", dict)
     if threads is not None and threads < 1:
         raise MalformedJob(f"settings.threads is {threads}, expected 1 or more")
     if isa is not None and isa not in CAPS:
         raise MalformedJob(f"settings.isa is {isa!r}, expected null or one of {', '.join(CAPS)}")
-    if not all(isinstance(value, str) for value in env.values()):
-        raise MalformedJob("settings.env holds a value that is no text")
-    return Settings(threads, isa, dict(env))
+    return Settings(threads, isa, texts("settings", settings, "env"))
 
 
-def parse_workload(where: str, document: Dict[str, Any]) -> Workload:
-    steps = take(where, document, "steps", int)
-    if steps < 1:
-        raise MalformedJob(f"{where}.steps is {steps}, expected 1 or more")
-    lists = ("input", "target", "hidden_weights", "output_weights")
-    texts = ("hidden_bias", "output_bias", "learning_rate")
-    values = {key: decimals(f"{where}.{key}", take(where, document, key, list)) for key in lists}
-    values.update({key: decimals(f"{where}.{key}", take(where, document, key, str)) for key in texts})
-    hidden, output = values["hidden_weights"], values["output_weights"]
-    widths = [(hidden, len(values["input"]), len(hidden)), (output, len(hidden), len(values["target"]))]
-    for rows, columns, count in widths:
-        if len(rows) != count or any(not isinstance(row, list) or len(row) != columns for row in rows):
-            raise MalformedJob(f"{where}: the shapes of input, weights and target do not fit")
-    return Workload(steps=steps, **values)
+def parse_code(where: str, document: Any) -> Code:
+    files = texts(where, document, "files")
+    for name in files:
+        if not FILE.fullmatch(name):
+            raise MalformedJob(f"{where}.files has {name!r}, expected the name of a Python module's file")
+    return Code(take(where, document, "name", str), files)
 
 
-def parse_task(where: str, document: Any) -> Task:
-    device = take(where, document, "device", str)
+def parse_data(document: Any) -> Dict[str, bytes]:
+    """The bits of the inputs, by the name that cells give them; many cells share one."""
+    found = {}
+    for name, text in texts("job", document, "data").items():
+        try:
+            found[name] = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            raise MalformedJob(f"job.data.{name} is not base64") from None
+    return found
+
+
+def parse_input(where: str, document: Any, data: Dict[str, bytes]) -> Input:
+    dtype, name = take(where, document, "dtype", str), take(where, document, "data", str)
+    shape = tuple(take(where, document, "shape", list))
+    if dtype not in WIDTHS:
+        raise MalformedJob(f"{where}.dtype is {dtype!r}, expected one of {', '.join(WIDTHS)}")
+    if not all(isinstance(size, int) and size >= 0 for size in shape):
+        raise MalformedJob(f"{where}.shape is no list of sizes: {json.dumps(list(shape))[:80]}")
+    if name not in data:
+        raise MalformedJob(f"{where}.data is {name[:40]!r}, which job.data does not have")
+    if len(data[name]) != prod(shape) * WIDTHS[dtype]:
+        raise MalformedJob(f"{where}: {len(data[name])} bytes where {prod(shape)} values of {dtype} are due")
+    return Input(dtype, shape, data[name])
+
+
+def parse_number(where: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise MalformedJob(f"{where} is not decimal text: {text[:80]!r}") from None
+    if not isfinite(number):
+        raise MalformedJob(f"{where} is not finite: {text[:80]!r}")
+    return number
+
+
+def parse_fetch(where: str, document: Any) -> FrozenSet[Tuple[int, str]]:
+    entries = take(where, document, "fetch", list)
+    for entry in entries:
+        if not (isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], int) and isinstance(entry[1], str)):
+            raise MalformedJob(f"{where}.fetch holds {json.dumps(entry)[:80]}, expected a step and a name")
+    return frozenset((step, name) for step, name in entries)
+
+
+def parse_cell(where: str, document: Any, codes: Dict[str, Code], data: Dict[str, bytes]) -> Cell:
+    device, workload = take(where, document, "device", str), take(where, document, "workload", str)
+    steps, batch = take(where, document, "steps", int), take(where, document, "batch", int)
     if not DEVICE.fullmatch(device):
         raise MalformedJob(f"{where}.device is {device!r}, expected cpu or cuda:N")
-    workload = parse_workload(f"{where}.workload", take(where, document, "workload", dict))
-    variant = take(where, document, "variant", dict)
-    options = {key: str(value) for key, value in take(f"{where}.variant", variant, "options", dict).items()}
-    # The runner has already put a variant's own step count into the workload.
-    if options.pop("steps", str(workload.steps)) != str(workload.steps):
-        raise MalformedJob(f"{where}: the option steps contradicts workload.steps")
-    dtype = take(f"{where}.variant", variant, "dtype", str)
-    return Task(take(where, document, "id", str), device, document.get("trace") is True, workload, dtype, options)
+    if workload not in codes:
+        raise MalformedJob(f"{where}.workload is {workload[:40]!r}, which job.workloads does not have")
+    if steps < 1 or batch < 0:
+        raise MalformedJob(f"{where} has {steps} steps of {batch} rows, expected 1 or more steps")
+    inputs = take(where, document, "inputs", dict)
+    return Cell(
+        id=take(where, document, "id", str),
+        device=device,
+        workload=workload,
+        steps=steps,
+        batch=batch,
+        dtype=take(where, document, "dtype", str),
+        options=texts(where, document, "options"),
+        numbers={
+            name: parse_number(f"{where}.numbers.{name}", text)
+            for name, text in texts(where, document, "numbers").items()
+        },
+        inputs={name: parse_input(f"{where}.inputs.{name}", entry, data) for name, entry in inputs.items()},
+        metrics=names(where, document, "metrics"),
+        outputs=names(where, document, "outputs"),
+        trace=take(where, document, "trace", bool),
+        fetch=parse_fetch(where, document),
+    )
 
 
-def parse_document(text: str) -> Dict[str, Any]:
-    """The job's document, of this format. Raises MalformedJob."""
+def parse_operation(where: str, document: Any, codes: Dict[str, Code], data: Dict[str, bytes]) -> Operation:
+    cell = parse_cell(where, document, codes, data)
+    return Operation(cell, take(where, document, "operation", str), take(where, document, "samples", list))
+
+
+def parse_job(text: str) -> Job:
+    """The whole job. Raises MalformedJob, naming the place."""
     try:
         document = json.loads(text)
     except ValueError as error:
@@ -167,13 +230,17 @@ def parse_document(text: str) -> Dict[str, Any]:
     written = take("job", document, "format", int)
     if written != FORMAT:
         raise MalformedJob(f"the job has format {written}, this image reads format {FORMAT}")
-    return dict(document)
-
-
-def parse_job(document: Dict[str, Any]) -> Tuple[Settings, List[Task]]:
-    """The settings and the cells as values. Raises MalformedJob, naming the place."""
-    cells = take("job", document, "cells", list)
-    return parse_settings(document), [parse_task(f"cells[{index}]", cell) for index, cell in enumerate(cells)]
+    workloads, data = take("job", document, "workloads", dict), parse_data(document)
+    codes = {key: parse_code(f"workloads.{key[:16]}", entry) for key, entry in workloads.items()}
+    cells, operations = (take("job", document, key, list) for key in ("cells", "operations"))
+    return Job(
+        settings=parse_settings(document),
+        codes=codes,
+        cells=[parse_cell(f"cells[{index}]", entry, codes, data) for index, entry in enumerate(cells)],
+        operations=[
+            parse_operation(f"operations[{index}]", entry, codes, data) for index, entry in enumerate(operations)
+        ],
+    )
 
 
 def read_job(folder: Path, arguments: List[str]) -> str:

@@ -1,0 +1,82 @@
+"""The modules of a workload, which come with the job: imported from a private folder that is never on `sys.path`.
+
+They are the package `workload`, so that `numpy.py` is `workload.numpy` and does not shadow NumPy. They are files, not
+text to `exec`: tf.function and torch.compile read the source of what they compile.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Dict, List, Optional
+
+from job import Code, Unavailable, describe
+
+PACKAGE = "workload"
+
+
+class WorkloadError(Exception):
+    """What is wrong with a workload's code, with file and line where they are known."""
+
+
+class Modules:
+    """Imports the module of a framework out of each workload's files; one workload at a time is there."""
+
+    def __init__(self, codes: Dict[str, Code], framework: str) -> None:
+        self.codes, self.framework = codes, framework
+        self.folders: Dict[str, Path] = {}
+        self.loaded: Dict[str, ModuleType] = {}
+        self.current: Optional[str] = None
+
+    def take(self, key: str) -> ModuleType:
+        """The workload's module for this framework. Raises Unavailable if it has none, WorkloadError if it breaks."""
+        self.show(key)
+        if key not in self.loaded:
+            if f"{self.framework}.py" not in self.codes[key].files:
+                raise Unavailable(f"the workload {self.codes[key].name} has no {self.framework}.py")
+            self.loaded[key] = importlib.import_module(f"{PACKAGE}.{self.framework}")
+        return self.loaded[key]
+
+    def show(self, key: str) -> None:
+        """Make this workload the package, and take away the one that was."""
+        if self.current == key:
+            return
+        for name in [name for name in sys.modules if name == PACKAGE or name.startswith(f"{PACKAGE}.")]:
+            del sys.modules[name]
+        package = ModuleType(PACKAGE)
+        package.__path__ = [str(self.folder(key))]
+        sys.modules[PACKAGE] = package
+        self.loaded.pop(key, None)  # its submodules are imported anew with it
+        self.current = key
+
+    def folder(self, key: str) -> Path:
+        """Where the files of a workload lie; written once."""
+        if key not in self.folders:
+            folder = Path(tempfile.mkdtemp(prefix="repromatrix-workload-"))
+            for name, text in self.codes[key].files.items():
+                (folder / name).write_text(text, encoding="utf-8")
+            self.folders[key] = folder
+        return self.folders[key]
+
+
+def function_of(module: ModuleType, name: str) -> Any:
+    """A function of a workload's module. Raises WorkloadError if it has none."""
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise WorkloadError(f"{module.__name__.partition('.')[2]}.py has no function {name}(task)")
+    return function
+
+
+def blamed(error: BaseException, folder: Optional[Path]) -> str:
+    """What went wrong, with file and line of the workload where its code was under way."""
+    frames: List[Any] = traceback.extract_tb(error.__traceback__) if folder is not None else []
+    if isinstance(error, SyntaxError) and error.filename and folder is not None:
+        if Path(error.filename).parent == folder:
+            return f"{Path(error.filename).name}:{error.lineno}: {describe(error)}"
+    own = [frame for frame in frames if Path(frame.filename).parent == folder]
+    said = str(error) if isinstance(error, WorkloadError) else describe(error)
+    return f"{Path(own[-1].filename).name}:{own[-1].lineno}: {said}" if own else said

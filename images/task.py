@@ -1,0 +1,185 @@
+"""What a workload's module gets: its inputs as the framework's tensors, and a way to record what it computes.
+
+This is the whole contract between a training job and the product; docs/workloads.md explains it to who writes one.
+Standard library only, Python 3.9 or newer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple
+
+from job import Cell, Input, Unavailable
+from modules import WorkloadError
+from values import Value, of_number
+
+Line = Dict[str, Any]
+
+
+class Adapter(Protocol):
+    """What a framework's entrypoint does for every workload."""
+
+    def tensor(self, given: Input, device: str) -> Any: ...
+
+    def value(self, tensor: Any) -> Value: ...
+
+    def compile(self, function: Callable[..., Any], mode: str) -> Callable[..., Any]: ...
+
+
+class Task:
+    """One training job: what is given, and what is recorded.
+
+    Attributes:
+        dtype: the cell's, in which its tensors are.
+        device: `cpu` or `cuda:0`.
+        steps: how many steps to record.
+        traced: whether everything that a step computes is asked for, not only metrics and outputs.
+        Unavailable: raise it, with the reason, for an option that the module does not have.
+    """
+
+    Unavailable = Unavailable
+
+    def __init__(self, cell: Cell, adapter: Adapter, emit: Callable[[Line], None]) -> None:
+        self.cell, self._adapter, self._emit = cell, adapter, emit
+        self.dtype, self.device, self.steps, self.traced = cell.dtype, cell.device, cell.steps, cell.trace
+        self._always = (*cell.metrics, *cell.outputs)
+        self._untraced: Dict[str, str] = {}
+        self._order: List[str] = []
+        self._recorded, self._finished, self._state = 0, False, False
+
+    def option(self, name: str) -> str:
+        """The value of a factor in this cell."""
+        return self._known(self.cell.options, name, "factors")
+
+    def number(self, name: str) -> float:
+        """A number of workload.yaml, for instance a learning rate: the float64 nearest to its decimal text."""
+        return self._known(self.cell.numbers, name, "numbers")
+
+    def tensor(self, name: str) -> Any:
+        """An input as a tensor of the framework, exact, in the cell's dtype (or its own), on the cell's device."""
+        return self._adapter.tensor(self._known(self.cell.inputs, name, "inputs"), self.device)
+
+    def batches(self, *names: str) -> Iterator[Any]:
+        """Yield, for each step, the next rows of the inputs: a tuple of tensors, or one tensor for one name.
+
+        The rows come in their order, `batch` of workload.yaml at a time, and begin again after the last whole batch.
+        """
+        if not names or not self.cell.batch:
+            raise WorkloadError("task.batches() needs names of inputs, and `batch` in workload.yaml")
+        given = [self._known(self.cell.inputs, name, "inputs") for name in names]
+        counts = {entry.shape[0] // self.cell.batch if entry.shape else 0 for entry in given}
+        if len(counts) != 1 or 0 in counts:
+            raise WorkloadError(f"{', '.join(names)} have not the same number of batches of {self.cell.batch} rows")
+        (count,) = counts
+        made: List[Any] = []
+        for step in range(self.steps):
+            if step < count:
+                made.append(tuple(self._adapter.tensor(rows(entry, step, self.cell.batch), self.device) for entry in given))
+            batch = made[step % count]
+            yield batch if len(names) > 1 else batch[0]
+
+    def wants(self, name: str) -> bool:
+        """Whether a value of a step is asked for: do not compute, or give out of a compiled step, what is not."""
+        return name in self._always or (self.traced and name not in self._untraced)
+
+    def untraced(self, names: Any, reason: str) -> None:
+        """Say that values cannot be had without changing the computation, and why."""
+        self._untraced.update(dict.fromkeys([names] if isinstance(names, str) else names, reason))
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, compiled as the cell's factor `compile` says.
+
+        Of a step, which returns `(state, values)` with a dict of values, only those values that are asked for come out
+        of the compiled program: each output may change how it is fused.
+        """
+        mode = self.cell.options.get("compile", "eager")
+        if mode == "eager":
+            return function
+        wanted, order = tuple(self._always) if not self.traced else None, self._order
+        left_out = frozenset(self._untraced)
+
+        def lean(*arguments: Any) -> Any:
+            result = function(*arguments)
+            if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
+                return result
+            kept = {n: v for n, v in result[1].items() if (wanted is None or n in wanted) and n not in left_out}
+            order[:] = list(kept)  # JAX and TensorFlow sort the names of a dict
+            return result[0], kept
+
+        return self._adapter.compile(lean, mode)
+
+    def record(self, values: Mapping[str, Any], state: Optional[Mapping[str, Any]] = None) -> None:
+        """Record one step: its values by name, in the order in which they were computed, and the state it leaves.
+
+        Args:
+            values: tensors or Python numbers; every metric and output of workload.yaml is among them.
+            state: what the step leaves for the next one: parameters, the optimizer's state. Kept after the last step,
+                and in a traced run after each.
+        """
+        self._recorded += 1
+        step = self._recorded
+        if step > self.steps:
+            raise WorkloadError(f"step {step} is recorded, and workload.yaml says {self.steps} steps")
+        if self._finished:
+            raise WorkloadError(f"step {step} is recorded after task.finish()")
+        lacking = [name for name in self.cell.metrics if name not in values]
+        if lacking:
+            raise WorkloadError(
+                f"step {step} records no {lacking[0]!r}, which is among the metrics of workload.yaml: it has "
+                f"{', '.join(map(repr, values)) or 'nothing'}"
+            )
+        self._tell(step, [(name, value, self._role(name)) for name, value in self._ordered(values)])
+        if state is not None and (self.traced or step == self.steps):
+            self._state = True
+            self._tell(step, [(name, value, "state") for name, value in state.items()])
+
+    def finish(self, values: Mapping[str, Any]) -> None:
+        """Record outputs that are computed after the last update; they are those of step `steps` + 1."""
+        foreign = [name for name in values if name not in self.cell.outputs]
+        if foreign or self._recorded != self.steps or self._finished:
+            what = f"{foreign[0]!r} is no output of workload.yaml" if foreign else f"{self._recorded} steps are recorded"
+            raise WorkloadError(f"task.finish() takes outputs, once, after the last step: {what}")
+        self._finished = True
+        self._tell(self.steps + 1, [(name, value, "output") for name, value in values.items()])
+
+    def ended(self) -> Dict[str, str]:
+        """What could not be traced, with the reasons. Raises WorkloadError if steps are missing."""
+        if self._recorded != self.steps:
+            raise WorkloadError(f"{self._recorded} steps are recorded where {self.steps} are due: task.record({{...}})")
+        return dict(self._untraced) if self.traced else {}
+
+    def _known(self, entries: Mapping[str, Any], name: str, what: str) -> Any:
+        if name not in entries:
+            raise WorkloadError(f"no {name!r} among the {what} of workload.yaml: {', '.join(entries) or 'none'}")
+        return entries[name]
+
+    def _ordered(self, values: Mapping[str, Any]) -> List[Tuple[str, Any]]:
+        names = self._order if set(self._order) == set(values) else list(values)
+        return [(name, values[name]) for name in names if self.wants(name)]
+
+    def _role(self, name: str) -> str:
+        return "metric" if name in self.cell.metrics else "output" if name in self.cell.outputs else "trace"
+
+    def _tell(self, step: int, entries: List[Tuple[str, Any, str]]) -> None:
+        if entries:
+            told = [self._entry(step, name, value, role) for name, value, role in entries]
+            self._emit({"line": "values", "id": self.cell.id, "step": step, "values": told})
+
+    def _entry(self, step: int, name: str, tensor: Any, role: str) -> List[Any]:
+        value = of_number(tensor, self.dtype) if isinstance(tensor, (bool, int, float)) else self._value(name, tensor)
+        if role == "metric" and value.size != 1:
+            raise WorkloadError(f"step {step}: the metric {name!r} has shape {list(value.shape)}, expected one number")
+        shape = () if role == "metric" else value.shape
+        entry = [name, role, value.dtype, list(shape), value.told()]
+        return [*entry, value.base64()] if (step, name) in self.cell.fetch else entry
+
+    def _value(self, name: str, tensor: Any) -> Value:
+        try:
+            return self._adapter.value(tensor)
+        except (AttributeError, TypeError) as error:
+            raise WorkloadError(f"{name!r} is {type(tensor).__name__}, expected a tensor or a number ({error})") from error
+
+
+def rows(given: Input, step: int, batch: int) -> Input:
+    """The rows of one batch."""
+    size = len(given.data) // given.shape[0] * batch
+    return Input(given.dtype, (batch, *given.shape[1:]), given.data[step * size : (step + 1) * size])

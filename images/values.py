@@ -1,0 +1,107 @@
+"""Values as they leave a measured environment: dtype, shape and exact bits.
+
+Standard library only, Python 3.9 or newer. What a value is made from (a NumPy array, a tensor) is the business of the
+framework's adapter; NumPy's arrays are taken here, since nearly every framework gives them.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+import sys
+from dataclasses import dataclass
+from hashlib import sha256
+from math import prod
+from typing import Any, Dict, List, Tuple, Union
+
+INLINE = 16  # values of at most so many elements are told in full, larger ones by the digest of their bits
+
+# How the struct module spells each dtype; bfloat16 is the upper half of a float32.
+CODES: Dict[str, str] = {
+    "float64": "d",
+    "float32": "f",
+    "float16": "e",
+    "bfloat16": "H",
+    "int64": "q",
+    "int32": "i",
+    "int16": "h",
+    "int8": "b",
+    "uint64": "Q",
+    "uint32": "I",
+    "uint16": "H",
+    "uint8": "B",
+    "bool": "?",
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """`data` is the little-endian bits of the elements, row by row; every NaN is the dtype's one quiet NaN."""
+
+    dtype: str
+    shape: Tuple[int, ...]
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bits."""
+        return sha256(self.data).hexdigest()
+
+    def told(self) -> Union[List[str], str]:
+        """The elements as exact text where they are few, else the digest."""
+        return texts(self.dtype, self.data) if self.size <= INLINE and self.dtype in CODES else self.digest
+
+    def base64(self) -> str:
+        """The bits as text."""
+        return base64.b64encode(self.data).decode("ascii")
+
+
+def texts(dtype: str, data: bytes) -> List[str]:
+    """Elements as text: floats in C99 hexadecimal (`nan`, `inf`, `-inf`), integers and booleans in decimal."""
+    return [number.hex() if isinstance(number, float) else str(int(number)) for number in numbers(dtype, data)]
+
+
+def numbers(dtype: str, data: bytes) -> List[Any]:
+    """Elements as Python numbers."""
+    if dtype == "bfloat16":
+        data, dtype = b"".join(b"\0\0" + data[place : place + 2] for place in range(0, len(data), 2)), "float32"
+    code = CODES[dtype]
+    return list(struct.unpack(f"<{len(data) // struct.calcsize(code)}{code}", data))
+
+
+def of_array(array: Any) -> Value:
+    """The value of a NumPy array or scalar, bfloat16 of ml_dtypes included."""
+    dtype, shape = array.dtype, tuple(int(size) for size in array.shape)
+    if dtype.hasobject:
+        raise TypeError(f"an array of {dtype} holds no numbers")
+    if dtype.kind == "c":
+        parts = array.reshape(-1).view(f"f{dtype.itemsize // 2}")
+        return Value(dtype.name, shape, of_array(parts).data)
+    mask = array != array
+    if mask.any():  # one NaN for all: which one comes out is chance, torch alone has two
+        array = array.reshape(-1).copy()
+        array[mask.reshape(-1)] = float("nan")
+    data = array.tobytes()
+    big = dtype.byteorder == ">" or (dtype.byteorder == "=" and sys.byteorder == "big")
+    return Value(dtype.name, shape, array.byteswap().tobytes() if big else data)
+
+
+def of_number(number: Union[bool, int, float], dtype: str) -> Value:
+    """The value of a Python number: in `dtype` where that holds it exactly, else in Python's own."""
+    if isinstance(number, bool):
+        return Value("bool", (), struct.pack("<?", number))
+    if isinstance(number, int):
+        return Value("int64", (), struct.pack("<q", number))
+    if number != number:
+        number = float("nan")
+    try:
+        data = struct.pack("<f", number)[2:] if dtype == "bfloat16" else struct.pack(f"<{CODES[dtype]}", number)
+        same = numbers(dtype, data)[0].hex() == number.hex()
+    except (OverflowError, KeyError, struct.error):
+        same = False
+    return Value(dtype, (), data) if same else Value("float64", (), struct.pack("<d", number))
