@@ -33,8 +33,8 @@ def _bits(record: Record) -> dict[str, object]:
     return {
         "losses": " ".join(trajectory.losses),
         "predictions": [" ".join(row) for row in trajectory.predictions],
-        "hidden_weights": [" ".join(row) for row in trajectory.hidden_weights],
-        "output_weights": [" ".join(row) for row in trajectory.output_weights],
+        "hidden_weights": [" ".join(row) for row in trajectory.tensor("hidden_weights")],
+        "output_weights": [" ".join(row) for row in trajectory.tensor("output_weights")],
     }
 
 

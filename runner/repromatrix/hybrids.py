@@ -33,11 +33,16 @@ class NotTestable:
 
 
 class Hybrids:
-    """Every cell that can be asked for in the environments of a matrix; it remembers what it was asked."""
+    """Every cell of a workload that can be asked for in a matrix's environments; it remembers what it was asked."""
 
-    def __init__(self, matrix: Matrix, vocabulary: Vocabulary) -> None:
+    def __init__(self, matrix: Matrix, workload: Workload) -> None:
         self.matrix = matrix
-        self.vocabulary = vocabulary
+        self.vocabulary: Vocabulary = {each.framework: workload.options(each.framework) for each in matrix.environments}
+        self.variants = tuple(
+            dict.fromkeys(
+                variant for each in matrix.environments for variant in workload.variants(each.framework, each.flavour)
+            )
+        )
         self._environments = {_coordinates(each): each for each in reversed(matrix.environments)}
         self._variants: dict[object, Variant] = {}
         self._bundles: dict[object, Settings] = {}
@@ -126,7 +131,7 @@ class Hybrids:
     def _nearest_variant(self, framework: str, own: State, defaults: dict[str, str], like: Cell) -> Variant:
         whole = like.workload.steps
         nearest: tuple[Variant, State] | None = None
-        for each in self.matrix.variants:
+        for each in self.variants:
             if each.framework != framework:
                 continue
             theirs = defaults | dict(each.options) | {"dtype": each.dtype, "steps": str(each.steps or whole)}
@@ -140,7 +145,7 @@ class Hybrids:
             return base
         return Variant(
             framework=framework,
-            name=_name(base.name, changes, {each.name for each in self.matrix.variants}),
+            name=_name(base.name, changes, {each.name for each in self.variants}),
             dtype=str(own["dtype"]),
             steps=None if like.steps == whole else like.steps,
             flavours=(),

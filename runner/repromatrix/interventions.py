@@ -54,17 +54,14 @@ class Condition:
 class Interventions:
     """The factors in which cells A and B of a matrix differ, and their hybrids."""
 
-    def __init__(
-        self, matrix: Matrix, vocabulary: Vocabulary, a: Cell, b: Cell, *, hybrids: Hybrids | None = None
-    ) -> None:
+    def __init__(self, matrix: Matrix, a: Cell, b: Cell, *, hybrids: Hybrids | None = None) -> None:
         """Find the factors.
 
         Args:
             matrix: whose cells they are.
-            vocabulary: the options of every framework of the matrix, or at least of theirs.
             a: a cell.
             b: the other.
-            hybrids: of that matrix and vocabulary, to share what they remember between pairs.
+            hybrids: of that matrix and their workload, to share what they remember between pairs.
 
         Raises:
             UsageError: the cells are of two workloads or lengths, which no flip can bring together.
@@ -76,7 +73,7 @@ class Interventions:
                 hint="name two cells of one workload and length: repromatrix plan",
             )
         self.a, self.b = a, b
-        self._hybrids = hybrids or Hybrids(matrix, vocabulary)
+        self._hybrids = hybrids or Hybrids(matrix, a.workload)
         self._states = {"a": self._hybrids.state(a), "b": self._hybrids.state(b)}
         self._options = {name for each in (a, b) for name in self._hybrids.vocabulary[each.environment.framework]}
         self._parts = self._factors()

@@ -1,17 +1,14 @@
 """`Matrix` + selection -> the cells to run and those left out, with reasons. Pure: no engine, no network.
 
-The only owner of the cell id's form: WORKLOAD/ENVIRONMENT/VARIANT[@DEVICE][+SETTINGS].
+The only owner of the cell id's form: WORKLOAD/ENVIRONMENT/VARIANT[@DEVICE][+SETTINGS][~MEMBER].
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from hashlib import sha256
 from typing import Any
 
 from repromatrix.errors import MatrixError, NothingSelectedError, UsageError
-from repromatrix.floats import neighbour
 from repromatrix.matrix import Environment, Exclude, Include, Matrix, Profile, Settings, Variant, Workload
 from repromatrix.matrix.check import suggest
 from repromatrix.matrix.model import DEFAULT_SETTINGS
@@ -19,20 +16,26 @@ from repromatrix.matrix.model import DEFAULT_SETTINGS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """Environment x device x workload x variant x settings."""
+    """Environment x device x workload x variant x settings.
+
+    Attributes:
+        member: from 1 on, the same cell with its parameters moved by one ULP each: a member of the noise ensemble.
+    """
 
     workload: Workload
     environment: Environment
     variant: Variant
     device: str
     settings: Settings
+    member: int = 0
 
     @property
     def id(self) -> str:
         """The one textual form: file name, argument, CI job name and HTML anchor alike."""
         device = "" if self.device == "cpu" else f"@{self.device.replace(':', '')}"
         settings = "" if self.settings.name == DEFAULT_SETTINGS else f"+{self.settings.name}"
-        return f"{self.workload.name}/{self.environment.name}/{self.variant.name}{device}{settings}"
+        member = f"~{self.member}" if self.member else ""
+        return f"{self.workload.name}/{self.environment.name}/{self.variant.name}{device}{settings}{member}"
 
     @property
     def steps(self) -> int:
@@ -46,7 +49,7 @@ class Operation:
 
     Attributes:
         inputs: SHA-256 over the samples.
-        samples: an input's name -> its numbers as hexadecimal text in nested sequences, weights as `W[out][in]`.
+        samples: what the workload's code is given, as JSON has it.
     """
 
     cell: Cell
@@ -75,7 +78,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensemble:
-    """A cell, and the same cell from initial weights that are each moved by one ULP of its dtype."""
+    """A cell, and the same cell from parameters that are each moved by one ULP of its dtype."""
 
     reference: Cell
     members: tuple[Cell, ...]
@@ -130,10 +133,8 @@ def cells_of(matrix: Matrix, workload: Workload, environment: Environment) -> tu
     return tuple(
         Cell(workload=workload, environment=environment, variant=variant, device=device, settings=default)
         for device in environment.devices
-        for variant in matrix.variants
-        if variant.framework == environment.framework
-        and (not variant.flavours or environment.flavour in variant.flavours)
-        and (not variant.devices or device.partition(":")[0] in variant.devices)
+        for variant in workload.variants(environment.framework, environment.flavour)
+        if not variant.devices or device.partition(":")[0] in variant.devices
     )
 
 
@@ -175,44 +176,9 @@ def ensembles(cells: Sequence[Cell], members: int) -> tuple[Ensemble, ...]:
         if plain and members:
             references.setdefault((cell.workload.name, cell.variant.dtype), cell)
     return tuple(
-        Ensemble(reference=cell, members=tuple(_member(cell, number) for number in range(1, members + 1)))
+        Ensemble(reference=cell, members=tuple(replace(cell, member=number) for number in range(1, members + 1)))
         for cell in references.values()
     )
-
-
-def _member(cell: Cell, number: int) -> Cell:
-    """Return the cell with every initial weight moved; all up, all down, then by the bits of a digest."""
-    work = cell.workload
-    # A plus sign is in no workload's name, so that a member is never taken for a workload of the matrix.
-    name = f"{work.name}+ulp{number:02d}"
-    seed = f"{work.name}/{cell.variant.dtype}/{number}"
-
-    def moved(layer: str, rows: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-        return tuple(
-            tuple(
-                neighbour(text, cell.variant.dtype, _direction(f"{seed}/{layer}/{i}/{j}", number))
-                for j, text in enumerate(row)
-            )
-            for i, row in enumerate(rows)
-        )
-
-    return replace(
-        cell,
-        workload=replace(
-            work,
-            name=name,
-            title=f"{work.title}, initial weights moved by one ULP",
-            hidden_weights=moved("hidden", work.hidden_weights),
-            output_weights=moved("output", work.output_weights),
-            published=None,
-        ),
-    )
-
-
-def _direction(seed: str, number: int) -> int:
-    if number <= 2:  # noqa: PLR2004 - the first two go one way in every weight
-        return 1 if number == 1 else -1
-    return 1 if sha256(seed.encode()).digest()[0] & 1 else -1
 
 
 def find(matrix: Matrix, cell_id: str) -> Cell:
@@ -225,47 +191,6 @@ def find(matrix: Matrix, cell_id: str) -> Cell:
     if cell_id not in cells:
         raise UsageError(f"no cell {cell_id!r} in {matrix.path.name}", hint=suggest(cell_id, list(cells)[:2000])[:300])
     return cells[cell_id]
-
-
-def job_entry(cell: Cell, *, trace: bool = False) -> dict[str, Any]:
-    """Return the cell as the entrypoint reads it (docs/architecture.md, the entrypoint contract)."""
-    workload = cell.workload
-    return {
-        "id": cell.id,
-        "device": cell.device,
-        "trace": trace,
-        "workload": {
-            "name": workload.name,
-            "steps": cell.steps,
-            "input": list(workload.input),
-            "target": list(workload.target),
-            "hidden_weights": [list(row) for row in workload.hidden_weights],
-            "output_weights": [list(row) for row in workload.output_weights],
-            "hidden_bias": workload.hidden_bias,
-            "output_bias": workload.output_bias,
-            "learning_rate": workload.learning_rate,
-        },
-        "variant": {"name": cell.variant.name, "dtype": cell.variant.dtype, "options": dict(cell.variant.options)},
-    }
-
-
-def job(asked: Sequence[Cell | Operation], *, trace: bool = False) -> bytes:
-    """Return the job document for what shares environment and settings, as canonical JSON."""
-    first = asked[0].cell if isinstance(asked[0], Operation) else asked[0]
-    settings = first.settings
-    variables = dict(first.environment.variables) | dict(settings.variables)
-    document: dict[str, Any] = {
-        "format": 1,
-        "settings": {"name": settings.name, "threads": settings.threads, "isa": settings.isa, "env": variables},
-        "cells": [job_entry(each, trace=trace) for each in asked if isinstance(each, Cell)],
-    }
-    operations = [each for each in asked if isinstance(each, Operation)]
-    if operations:
-        document["operations"] = [
-            job_entry(each.cell) | {"id": each.id, "operation": each.name, "samples": list(each.samples)}
-            for each in operations
-        ]
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _profile(matrix: Matrix, name: str) -> Profile:

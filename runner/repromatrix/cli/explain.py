@@ -26,7 +26,6 @@ from repromatrix.compare.explanations import Explanation, explanations
 from repromatrix.errors import ExitCode, UsageError
 from repromatrix.execute.run import Execution
 from repromatrix.hybrids import Hybrids
-from repromatrix.images.options import vocabulary
 from repromatrix.matrix import Matrix, load
 from repromatrix.plan import Cell, find
 from repromatrix.results.experiments import Experiments, Origin, Pair
@@ -76,7 +75,7 @@ def _file(options: Namespace, story: Story) -> int:
         raise UsageError("--budget and --no-operations are for two cells", where=options.b, hint="leave them out")
     matrix = load(options.matrix)
     cell = find(matrix, options.a)
-    hybrids = Hybrids(matrix, vocabulary(dict.fromkeys(each.framework for each in matrix.environments)))
+    hybrids = Hybrids(matrix, cell.workload)
     execution = _execution(matrix, [cell], options, story)
     found = ForeignTrace(execution, hybrids, cell, Path(options.b)).explain()
     if options.json:
@@ -202,7 +201,7 @@ def allowed(matrix: Matrix, store: Store) -> Allowances:
         manifest = store.read_manifest()
         names = {name for each in manifest.ensembles for name in (each.reference, *each.members)}
         keys = {each.id: each.key for each in manifest.entries if each.id in names and each.key}
-        records = {name: store.read(name, key, predictions=False) for name, key in keys.items()}
+        records = {name: store.read(name, key) for name, key in keys.items()}
         floors = dict(allowances(manifest, {name: each for name, each in records.items() if each}).floors)
     tolerances = {
         dtype: Tolerance(relative=each.relative, absolute=each.absolute, source=each.source)

@@ -12,7 +12,6 @@ from repromatrix.compare.setups import setups, version_key
 from repromatrix.compare.table import parse
 from repromatrix.errors import UsageError
 from repromatrix.hybrids import State
-from repromatrix.images.options import vocabulary
 from repromatrix.interventions import Condition, Hybrids, Interventions
 from repromatrix.matrix import Matrix
 from repromatrix.matrix.check import suggest
@@ -31,8 +30,7 @@ class Pairs:
     def __init__(self, matrix: Matrix, store: Store) -> None:
         self._matrix = matrix
         self._store = store
-        self._vocabulary = vocabulary(dict.fromkeys(each.framework for each in matrix.environments))
-        self._hybrids = Hybrids(matrix, self._vocabulary)
+        self._hybrids = {each.name: Hybrids(matrix, each) for each in matrix.workloads}
         self._cells = {cell.id: cell for cell in universe(matrix)}
         self._states: dict[str, State] = {}
         self._manifest: Manifest | None = None
@@ -70,7 +68,7 @@ class Pairs:
         return {each.id: each.key for each in self._run().entries}
 
     def _question(self, a: Cell, b: Cell, of: tuple[Origin, ...], asked: Sequence[Condition]) -> Question:
-        found = Interventions(self._matrix, self._vocabulary, a, b, hybrids=self._hybrids)
+        found = Interventions(self._matrix, a, b, hybrids=self._hybrids[a.workload.name])
         return Question(hybrids=found, of=of, asked=tuple(asked))
 
     def _run(self) -> Manifest:
@@ -137,7 +135,7 @@ class Pairs:
     def _apart(self, *pair: Cell) -> int:
         for cell in pair:
             if cell.id not in self._states:
-                self._states[cell.id] = self._hybrids.state(cell)
+                self._states[cell.id] = self._hybrids[cell.workload.name].state(cell)
         a, b = (self._states[cell.id] for cell in pair)
         names = {name for name in a.keys() | b.keys() if a.get(name) != b.get(name)}
         return len(names - {"version", "flavour"} if "framework" in names else names)

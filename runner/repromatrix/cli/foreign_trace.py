@@ -20,6 +20,7 @@ from repromatrix.compare.attribution import (
     tried,
 )
 from repromatrix.errors import NewerFormatError, ResultsError, UsageError
+from repromatrix.execute.network import network_of
 from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
@@ -51,11 +52,9 @@ class ForeignTrace:
         self._replaying = Replaying(execution)
         self._b = _read(path, cell)
         options = hybrids.vocabulary[cell.environment.framework]
-        dtypes = sorted(
-            {each.dtype for each in hybrids.matrix.variants if each.framework == cell.environment.framework}
-        )
+        dtypes = sorted({each.dtype for each in hybrids.variants if each.framework == cell.environment.framework})
         self._values = {**{name: each for name, each in options.items() if len(each) > 1}, "dtype": tuple(dtypes)}
-        work = cell.workload
+        work = network_of(cell)
         self._task = Task(
             input=work.input,
             hidden_weights=work.hidden_weights,
@@ -149,12 +148,12 @@ def _read(path: Path, cell: Cell) -> Trace:
         raise
     except ResultsError as error:
         raise UsageError(error.what, where=str(path), hint=_FORM) from error
-    work = cell.workload
+    work = network_of(cell)
     due = [(len(rows), len(rows[0])) for rows in (work.hidden_weights, work.output_weights)]
     there = [found.shape(name) for name in ("hidden_weights", "output_weights")]
-    if found.cell.workload != work.name or due != there:
+    if found.cell.workload != cell.workload.name or due != there:
         raise UsageError(
-            f"a trace of {found.cell.workload} with weights of {there}, {cell.id} is {work.name} with {due}",
+            f"a trace of {found.cell.workload} with weights of {there}, {cell.id} is {cell.workload.name} with {due}",
             where=str(path),
             hint="name a cell of the same workload: repromatrix plan",
         )

@@ -13,6 +13,7 @@ from repromatrix.errors import NothingSelectedError, UsageError
 from repromatrix.execute import host
 from repromatrix.matrix import Environment, Matrix, Profile, load
 from repromatrix.matrix.check import suggest
+from repromatrix.matrix.model import Choices
 from repromatrix.plan import Plan, plan
 
 PROFILE = "here"
@@ -45,7 +46,8 @@ def prepare(options: Namespace, story: Story) -> tuple[Matrix, Plan, Engine]:
     try:
         chosen = plan(whole, profile=PROFILE, select=options.select)
     except NothingSelectedError as error:
-        names = ", ".join(each.name for each in whole.variants if each.framework == found.framework)[:300]
+        variants = [variant for each in whole.workloads for variant in each.variants(found.framework, found.backend)]
+        names = ", ".join(each.name for each in variants)[:300]
         raise NothingSelectedError(error.what, hint=f"variants of {found.framework}: {names}") from error
     return whole, chosen, HereEngine(found.base)
 
@@ -114,11 +116,18 @@ def _devices(asked: list[str]) -> tuple[str, ...]:
 
 def _with(matrix: Matrix, environment: Environment, backend: str) -> Matrix:
     """Return the matrix with one environment and a profile of it more; the backend decides like a flavour."""
-    variants = tuple(
-        replace(each, flavours=(*each.flavours, environment.flavour))
-        if each.framework == environment.framework and backend in each.flavours
-        else each
-        for each in matrix.variants
+    workloads = tuple(
+        replace(
+            each,
+            written=tuple(
+                replace(variant, flavours=(*variant.flavours, environment.flavour))
+                if variant.framework == environment.framework and backend in variant.flavours
+                else variant
+                for variant in each.written
+            ),
+            factors=tuple((name, _like_backend(choices, environment, backend)) for name, choices in each.factors),
+        )
+        for each in matrix.workloads
     )
     profile = Profile(
         name=PROFILE, environments=(environment.name,), exclude_environments=(), devices=(), line=environment.line
@@ -126,6 +135,12 @@ def _with(matrix: Matrix, environment: Environment, backend: str) -> Matrix:
     return replace(
         matrix,
         environments=(*matrix.environments, environment),
-        variants=variants,
+        workloads=workloads,
         profiles=MappingProxyType({**matrix.profiles, PROFILE: profile}),
     )
+
+
+def _like_backend(choices: Choices, environment: Environment, backend: str) -> Choices:
+    """Return a factor's values with those of a backend, if it has its own, also under the environment's flavour."""
+    own = dict(choices).get(f"{environment.framework}-{backend}")
+    return choices if own is None else (*choices, (f"{environment.framework}-{environment.flavour}", own))

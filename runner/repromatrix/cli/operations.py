@@ -15,11 +15,11 @@ from repromatrix.compare.arithmetic import Arithmetic
 from repromatrix.compare.catalogue import Entry, entries
 from repromatrix.errors import ExitCode, UsageError
 from repromatrix.execute import host
+from repromatrix.execute.network import network
 from repromatrix.execute.run import Execution
 from repromatrix.execute.study import Studying
 from repromatrix.hybrids import Hybrids, Vocabulary
-from repromatrix.images.options import vocabulary
-from repromatrix.matrix import Environment, Matrix, load
+from repromatrix.matrix import Environment, Matrix, Workload, load
 from repromatrix.matrix.check import suggest
 from repromatrix.operations.catalogue import PRIMITIVES
 from repromatrix.plan import Cell, cells_of, plan
@@ -73,20 +73,22 @@ def cells_to_list(matrix: Matrix, environments: Sequence[Environment]) -> Iterat
 
     Of a GPU only where there is one.
     """
-    known = vocabulary(sorted({each.framework for each in environments}))
-    hybrids = Hybrids(matrix, vocabulary(sorted({each.framework for each in matrix.environments})))
+    taken_apart = [each for each in matrix.workloads if network(each) is not None]
+    if not taken_apart:
+        raise UsageError("no workload of this matrix has operations that are known", where=matrix.path.name)
+    workload, hybrids = taken_apart[0], Hybrids(matrix, taken_apart[0])
     for environment in environments:
-        for like in _like(matrix, environment):
-            for options in _variants(known, environment.framework):
+        for like in _like(matrix, workload, environment):
+            for options in _variants(hybrids.vocabulary, environment.framework):
                 cell = hybrids.cell({**hybrids.state(like), **options}, like)
                 if isinstance(cell, Cell):
                     yield cell
 
 
-def _like(matrix: Matrix, environment: Environment) -> Iterator[Cell]:
+def _like(matrix: Matrix, workload: Workload, environment: Environment) -> Iterator[Cell]:
     """Yield a cell of an environment for each device and dtype."""
     found: dict[tuple[str, str], Cell] = {}
-    for cell in cells_of(matrix, matrix.workloads[0], environment):
+    for cell in cells_of(matrix, workload, environment):
         if cell.device == "cpu" or host.nvidia_devices():
             found.setdefault((cell.device, cell.variant.dtype), cell)
     yield from found.values()

@@ -68,7 +68,7 @@ class Sources:
         for label, (store, manifest) in self._manifests.items():
             names = {name for each in manifest.ensembles for name in (each.reference, *each.members)}
             keys = {each.id: each.key for each in manifest.entries if each.id in names and each.key}
-            records = {name: store.read(name, key, predictions=False) for name, key in keys.items()}
+            records = {name: store.read(name, key) for name, key in keys.items()}
             run = allowances(manifest, {name: each for name, each in records.items() if each})
             floors = dict(run.floors) | floors
             tolerances = {
@@ -155,7 +155,7 @@ def _like_a_file(text: str) -> bool:
 
 
 def _of_entry(store: Store, entry: Entry, label: str) -> Series:
-    record = store.read(entry.id, entry.key or "", predictions=False)
+    record = store.read(entry.id, entry.key or "")
     if record is None:
         return Series(name=entry.id, source=label, cell_id=entry.id, absent=f"{label} has no record of it")
     return series.of_record(record, label)

@@ -70,6 +70,8 @@ def tell(found: Divergence) -> str:
 
 
 def _point(point: Point) -> list[str]:
+    if point.a is None or point.b is None:
+        return [f"part at step {point.step}, {point.tensor}: its bits are known by their digests alone"]
     index = "".join(f"[{each}]" for each in point.index)
     apart = "not finite" if point.ulps is None else f"{point.ulps} ULP of {point.ulp_dtype}"
     values = [(each.decimal, each.hexadecimal, each.bits) for each in (point.a, point.b)]

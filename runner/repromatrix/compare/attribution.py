@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 from repromatrix.compare.sources import sources
 from repromatrix.compare.starts import starts
-from repromatrix.results.trace import TENSORS, Trace
+from repromatrix.operations.catalogue import TENSORS
+from repromatrix.results.trace import Trace
 
 Place: TypeAlias = tuple[str, int]  # a name of `PLACES` and a step, from 1
 Flips: TypeAlias = tuple[tuple[str, str], ...]  # options of A (or `dtype`) with their other values, sorted

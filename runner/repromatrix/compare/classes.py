@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from repromatrix.compare.rules import Rule, Rules
-from repromatrix.results.record import Record, Trajectory
+from repromatrix.results.record import Record
+from repromatrix.results.value import Trajectory
 
 State = tuple[tuple[str, ...], ...]
 
@@ -58,17 +59,16 @@ class SameState:
 
 def classes(records: Iterable[Record]) -> tuple[Class, ...]:
     """Group the deterministic cells that ran, by workload in order of appearance, then by size."""
-    groups: dict[str, dict[tuple[str, ...], list[Record]]] = {}
+    groups: dict[str, dict[tuple[tuple[str, ...], ...], list[Record]]] = {}
     for record in records:
         if record.trajectory is not None and len(record.trajectories) == 1:
-            losses = record.trajectory.losses
-            groups.setdefault(record.cell.workload, {}).setdefault(losses, []).append(record)
+            groups.setdefault(record.cell.workload, {}).setdefault(record.trajectory.judged, []).append(record)
     found = []
     for workload, by_losses in groups.items():
         rules = Rules([each for members in by_losses.values() for each in members])
         ordered = sorted(by_losses.items(), key=lambda item: -len(item[1]))
-        for number, (losses, members) in enumerate(ordered, start=1):
-            found.append(_class(workload, f"C{number}", losses, members, rules))
+        for number, (judged, members) in enumerate(ordered, start=1):
+            found.append(_class(workload, f"C{number}", judged[0], members, rules))
     return tuple(found)
 
 
@@ -106,4 +106,4 @@ def _class(workload: str, name: str, losses: tuple[str, ...], members: list[Reco
 
 
 def _state(trajectory: Trajectory) -> State:
-    return (*trajectory.hidden_weights, *trajectory.output_weights)
+    return trajectory.state

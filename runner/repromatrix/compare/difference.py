@@ -3,7 +3,8 @@
 A failed or missing side is a verdict of its own, never a number. Pure.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -11,7 +12,8 @@ from repromatrix.compare import arrays
 from repromatrix.compare.allowance import Allowance, Allowances
 from repromatrix.compare.arrays import Measure, Values
 from repromatrix.floats import coarser
-from repromatrix.results.record import Record, Trajectory
+from repromatrix.results.record import Record
+from repromatrix.results.value import Column, Trajectory
 
 
 class Verdict(StrEnum):
@@ -73,6 +75,17 @@ class Difference:
         )
 
 
+# From the least to the most.
+_ORDER = (
+    Verdict.IDENTICAL,
+    Verdict.ROUNDING,
+    Verdict.AMPLIFIED,
+    Verdict.DIVERGENT,
+    Verdict.INCOMPARABLE,
+    Verdict.MISSING,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """A verdict, why where it is no matter of distance, and by whose word."""
@@ -90,11 +103,38 @@ def compare(a: Record, b: Record, allowed: Allowances) -> Difference:
     if a.cell.workload != b.cell.workload:
         reason = f"workload {a.cell.workload} against {b.cell.workload}"
         return _difference(a, b, Judgement(verdict=Verdict.INCOMPARABLE, reason=reason))
+    if a.cell.task != b.cell.task:
+        reason = f"the workload {a.cell.workload} was edited between the two: its inputs, numbers or metrics are others"
+        return _difference(a, b, Judgement(verdict=Verdict.INCOMPARABLE, reason=reason))
     dtype = coarser(a.cell.dtype, b.cell.dtype)
     left, right = arrays.decode(a.trajectory.losses), arrays.decode(b.trajectory.losses)
     found = arrays.measure(left, right, dtype)
     judgement = judge(left, right, found, allowed.of(a.cell.workload, dtype, found.steps), dtype)
-    return _difference(a, b, judgement, found, dtype)
+    others = metrics(a.trajectory.metrics[1:], b.trajectory.metrics[1:], allowed.tolerances.get(dtype), dtype)
+    return _difference(a, b, worst(judgement, others), found, dtype)
+
+
+def metrics(
+    a: Sequence[Column], b: Sequence[Column], allowed: Allowance | None, dtype: str
+) -> dict[str, tuple[Measure, Judgement]]:
+    """Judge the metrics beside the loss; the noise floor is the loss's, so a tolerance judges these."""
+    found = {}
+    for left, right in zip(a, b, strict=False):
+        one, other = arrays.decode(left.texts), arrays.decode(right.texts)
+        measure = arrays.measure(one, other, dtype)
+        found[left.name] = measure, judge(one, other, measure, allowed, dtype)
+    return found
+
+
+def worst(loss: Judgement, others: Mapping[str, tuple[Measure, Judgement]]) -> Judgement:
+    """Return the judgement of a cell: that of its loss, unless another metric differs by more."""
+    found = loss
+    for name, (measure, judgement) in others.items():
+        if _ORDER.index(judgement.verdict) > _ORDER.index(found.verdict):
+            first = f"{name} differs from step {measure.first_difference} on"
+            reason = f"{name}: {judgement.reason}" if judgement.reason else first
+            found = replace(judgement, reason=reason)
+    return found
 
 
 def judge(a: Values, b: Values, found: Measure, allowed: Allowance | None, dtype: str) -> Judgement:
@@ -124,8 +164,8 @@ def _lengths(a: int, b: int, found: Measure) -> str:
 
 
 def same_state(a: Trajectory, b: Trajectory) -> bool:
-    """Whether the weights after the last update have the same bits; a record has one spelling for each value."""
-    return (a.hidden_weights, a.output_weights) == (b.hidden_weights, b.output_weights)
+    """Whether what the last step leaves has the same bits; a record has one spelling for each value."""
+    return a.state == b.state
 
 
 def _difference(

@@ -13,11 +13,10 @@ from repromatrix.compare.anatomy import (
 from repromatrix.compare.arithmetic import Arithmetic, Memo, arithmetic, constants_of, floats_of
 from repromatrix.compare.sources import Source, firsts, sources
 from repromatrix.compare.trace import Value, index_of, value_of
-from repromatrix.operations.catalogue import PLACES, PRIMITIVES
+from repromatrix.operations.catalogue import PLACES, PRIMITIVES, TENSORS
 from repromatrix.operations.text import flat
 from repromatrix.results.replay import Nested, Replay, Sample
 from repromatrix.results.studies import Study, Testimony
-from repromatrix.results.trace import TENSORS
 
 __all__ = ["Anatomy", "anatomy"]
 

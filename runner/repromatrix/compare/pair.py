@@ -13,7 +13,7 @@ import numpy as np
 from repromatrix.compare import arrays, caveats, printed, series
 from repromatrix.compare.allowance import Allowance, Allowances
 from repromatrix.compare.arrays import Bools, Measure, Values
-from repromatrix.compare.difference import Difference, Judgement, Verdict, judge
+from repromatrix.compare.difference import Difference, Judgement, Verdict, judge, metrics, worst
 from repromatrix.compare.series import Reading, Series
 from repromatrix.errors import UsageError
 from repromatrix.floats import coarser
@@ -157,6 +157,7 @@ def pair(left: Side, right: Side, allowed: Allowances, dtype: str | None = None)
     values, untold = (one.values, 0) if exact else _as_printed(a, b, one.values, other.values, texts)
     found = arrays.measure(values, other.values, coarse)
     judgement = judge(values, other.values, found, _allowance(a, b, allowed, coarse, found.steps), coarse)
+    judgement = worst(judgement, metrics(a.metrics, b.metrics, allowed.tolerances.get(coarse), coarse))
     if not exact:
         said += caveats.of_digits(((a, one), (b, other)))
         if judgement.verdict is Verdict.IDENTICAL:

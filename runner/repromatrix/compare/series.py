@@ -18,6 +18,7 @@ from repromatrix.compare.arrays import Values
 from repromatrix.floats import FORMS, nearest
 from repromatrix.results.log import Log
 from repromatrix.results.record import Description, Outcome, Provenance, Record
+from repromatrix.results.value import Column, Trajectory
 
 _PRECISION = 53  # of float64
 _CACHED = 512  # series by identity: one side of many pairs is read once
@@ -38,7 +39,8 @@ class Series:
         absent: why there are no values, else None.
         left_out: whether that is because the cell cannot run there.
         deterministic: of a cell whose repeats were compared.
-        state: digest of the weights after the last update; None: unknown.
+        state: digest of what the last step leaves; None: unknown.
+        metrics: what a cell is judged by beside its loss.
         cell: a cell's description, its id replaced by `name`; `cell_id` is the id itself.
         provenance: what a cell ran in.
         factors: the options that a cell really used.
@@ -58,6 +60,7 @@ class Series:
     left_out: bool = False
     deterministic: bool | None = None
     state: str | None = None
+    metrics: tuple[Column, ...] = ()
     cell: Description | None = None
     cell_id: str | None = None
     provenance: Provenance | None = None
@@ -108,8 +111,14 @@ def of_record(record: Record, source: str) -> Series:
         reason = f"{record.outcome.value} ({record.reason})" if record.reason else record.outcome.value
         return replace(known, absent=reason, left_out=record.outcome in (Outcome.SKIPPED, Outcome.UNAVAILABLE))
     values = arrays.decode(first.losses)
-    state = repr((first.hidden_weights, first.output_weights)).encode()
-    return replace(known, values=values, digest=_digest(values), state=hashlib.sha256(state).hexdigest())
+    state = hashlib.sha256(repr(first.state).encode()).hexdigest() if first.state else None
+    return replace(known, values=values, digest=_judged(first, values), state=state, metrics=first.metrics[1:])
+
+
+def _judged(trajectory: Trajectory, losses: Values) -> str:
+    """Return a digest over all metrics; of a loss alone it is that of its values."""
+    own, others = _digest(losses), trajectory.judged[1:]
+    return hashlib.sha256(repr((own, others)).encode()).hexdigest() if others else own
 
 
 def of_log(log: Log, name: str, source: str) -> Series:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from repromatrix.compare.trace import index_of
-from repromatrix.results.trace import TENSORS, Trace
+from repromatrix.operations.catalogue import TENSORS
+from repromatrix.results.trace import Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

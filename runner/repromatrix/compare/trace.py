@@ -14,7 +14,7 @@ from repromatrix.compare.classes import Class
 from repromatrix.compare.rules import NOT_STATED, factors_of
 from repromatrix.floats import FORMS, at, coarser, ordinal
 from repromatrix.results.record import Record
-from repromatrix.results.trace import TENSORS, Steps, Trace
+from repromatrix.results.trace import Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,20 +28,22 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """The first element whose bits differ.
+    """The first value whose bits differ, and its first element that does.
 
     Attributes:
         step: from 1.
-        tensor: a name of `TENSORS`.
-        index: the element's place, weights as `W[out][in]`; empty for the loss, a number.
-        ulps: how many values of `ulp_dtype` the two lie apart; None if one of them is not finite.
+        tensor: the value's name.
+        index: the element's place; empty for a number, and where only digests are known.
+        a: the one's element; None where only the digests of the whole values are known.
+        b: the other's, likewise.
+        ulps: how many values of `ulp_dtype` the two lie apart; None if one of them is not finite, or not known.
     """
 
     step: int
     tensor: str
     index: tuple[int, ...]
-    a: Value
-    b: Value
+    a: Value | None
+    b: Value | None
     ulps: int | None
     ulp_dtype: str
 
@@ -79,20 +81,22 @@ def divergence(a: Trace, b: Trace) -> Divergence:
     """Find where two traces part; of two dtypes, where they part after rounding to the coarser."""
     dtype = coarser(a.cell.dtype, b.cell.dtype)
     left, right = _rounded(a, dtype), _rounded(b, dtype)
-    names = tuple(name for name in TENSORS if name in left and name in right)
-    steps = min(len(a.trajectory.losses), len(b.trajectory.losses))
+    names = tuple(name for name in left if name in right)
+    steps = min(a.cell.steps, b.cell.steps)
     reason = _incomparable(a, b)
-    if reason is None and not (names and steps):
+    if reason is None and not names:
         reason = "they have no traced tensor in common"
     if reason is not None:
         return _unanswered(a.cell.workload, a.cell.id, b.cell.id, reason)
-    parted = ((step, name) for step in range(steps) for name in names if left[name][step] != right[name][step])
+    parted = (
+        (step, name) for step in range(1, steps + 1) for name in names if left[name].get(step) != right[name].get(step)
+    )
     found = next(parted, None)
     return Divergence(
         workload=a.cell.workload,
         a=a.cell.id,
         b=b.cell.id,
-        point=_point(a, b, found, _place(*(each[found[1]][found[0]] for each in (left, right)))) if found else None,
+        point=_point(a, b, found, left, right) if found else None,
         steps=steps,
         tensors=names,
         reason=None,
@@ -216,7 +220,10 @@ class _Speakers:
 def _incomparable(a: Trace, b: Trace) -> str | None:
     if a.cell.workload != b.cell.workload:
         return f"workload {a.cell.workload} against {b.cell.workload}"
-    shapes = next((name for name in TENSORS if a.shape(name) != b.shape(name)), None)
+    if a.cell.task != b.cell.task:
+        return f"the workload {a.cell.workload} was edited between the two: its inputs or metrics are others"
+    left, right = a.columns, b.columns
+    shapes = next((name for name in left if name in right and left[name].shape != right[name].shape), None)
     return f"{shapes} has another shape in each" if shapes else None
 
 
@@ -224,12 +231,22 @@ def _unanswered(workload: str, a: str, b: str, reason: str) -> Divergence:
     return Divergence(workload=workload, a=a, b=b, point=None, steps=0, tensors=(), reason=reason, caveats=())
 
 
-def _rounded(trace: Trace, dtype: str) -> dict[str, Steps]:
-    """Return the tensors with every value as text; equal texts are equal bits: NaN is one value, -0.0 is not 0.0."""
-    if trace.cell.dtype == dtype:
-        return dict(trace.tensors)
+def _rounded(trace: Trace, dtype: str) -> dict[str, dict[int, tuple[str, ...]]]:
+    """Return name -> step -> what is told of it; equal texts are equal bits: NaN is one value, -0.0 is not 0.0.
+
+    In a coarser dtype than the trace's only what is told in full.
+    """
+    own = trace.cell.dtype == dtype
     return {
-        name: tuple(tuple(_nearest(text, dtype) for text in step) for step in steps) for name, steps in trace.tensors
+        column.name: dict(
+            zip(
+                column.at,
+                column.rows if own else (tuple(_nearest(text, dtype) for text in row) for row in column.rows),
+                strict=True,
+            )
+        )
+        for column in trace.trajectory.columns
+        if own or (column.inline and column.dtype in FORMS)
     }
 
 
@@ -238,21 +255,30 @@ def _nearest(text: str, dtype: str) -> str:
     return text if math.isnan(value) else math.copysign(at(ordinal(value, dtype), dtype), value).hex()
 
 
-def _place(left: Sequence[str], right: Sequence[str]) -> int:
-    return next(place for place, pair in enumerate(zip(left, right, strict=True)) if pair[0] != pair[1])
-
-
-def _point(a: Trace, b: Trace, found: tuple[int, str], place: int) -> Point:
+def _point(
+    a: Trace,
+    b: Trace,
+    found: tuple[int, str],
+    left: Mapping[str, Mapping[int, tuple[str, ...]]],
+    right: Mapping[str, Mapping[int, tuple[str, ...]]],
+) -> Point:
     step, name = found
-    left, right = dict(a.tensors)[name][step], dict(b.tensors)[name][step]
+    columns = a.columns[name], b.columns[name]
     dtype = coarser(a.cell.dtype, b.cell.dtype)
+    rows = [dict(zip(each.at, each.rows, strict=True)).get(step, ()) for each in columns]
+    told = all(each.inline and each.dtype in FORMS for each in columns) and all(rows)
+    if not told:
+        return Point(step=step, tensor=name, index=(), a=None, b=None, ulps=None, ulp_dtype=dtype)
+    pairs = zip(left[name][step], right[name][step], strict=True)
+    place = next(place for place, pair in enumerate(pairs) if pair[0] != pair[1])
+    one, other = rows[0][place], rows[1][place]
     return Point(
-        step=step + 1,
+        step=step,
         tensor=name,
-        index=index_of(place, a.shape(name)),
-        a=value_of(left[place], a.cell.dtype),
-        b=value_of(right[place], b.cell.dtype),
-        ulps=exact.ulps(float.fromhex(left[place]), float.fromhex(right[place]), dtype),
+        index=index_of(place, columns[0].shape),
+        a=value_of(one, columns[0].dtype),
+        b=value_of(other, columns[1].dtype),
+        ulps=exact.ulps(float.fromhex(one), float.fromhex(other), dtype),
         ulp_dtype=dtype,
     )
 
@@ -273,12 +299,15 @@ def value_of(text: str, dtype: str) -> Value:
 
 
 def _caveats(a: Trace, b: Trace) -> Iterable[str]:
-    steps = [len(each.trajectory.losses) for each in (a, b)]
+    steps = [each.cell.steps for each in (a, b)]
     if steps[0] != steps[1]:
         yield f"{steps[0]} steps against {steps[1]}: those that both have are compared"
     if a.cell.dtype != b.cell.dtype:
         dtype = coarser(a.cell.dtype, b.cell.dtype)
         yield f"{a.cell.dtype} against {b.cell.dtype}: values are compared after rounding to {dtype}"
+        large = [each.name for each in a.trajectory.columns if not each.inline]
+        if large:
+            yield f"known by their digests alone, so not compared across dtypes: {', '.join(large)}"
     reasons: dict[str, list[str]] = {}
     for each in (a, b):
         for name, reason in each.untraced:

@@ -103,7 +103,7 @@ def lines(records: Sequence[Record], known: Iterable[tuple[str, str, str, str]] 
 
 
 def _stops(versions: Sequence[str], records: dict[str, Record]) -> tuple[Stop, ...]:
-    labels: dict[tuple[str, ...], str] = {}
+    labels: dict[tuple[tuple[str, ...], ...], str] = {}
     names = _names()
     stops = []
     for version in versions:
@@ -116,7 +116,7 @@ def _stops(versions: Sequence[str], records: dict[str, Record]) -> tuple[Stop, .
         elif len(record.trajectories) > 1:
             stops.append(Stop(version=version, label=None, cell=record.cell.id, reason="its repeats differ"))
         else:
-            losses = record.trajectory.losses
+            losses = record.trajectory.judged
             if losses not in labels:
                 labels[losses] = next(names)
             stops.append(Stop(version=version, label=labels[losses], cell=record.cell.id, reason=None))

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from repromatrix.plan import Cell, Operation
-from repromatrix.results.record import exact
 from repromatrix.results.replay import PLACES, STEP
 from repromatrix.results.trace import Steps
+from repromatrix.results.value import exact
 
 Sample = Mapping[str, Any]
 # A primitive -> how many values it gives for a sample.
@@ -32,19 +32,21 @@ def outputs_of(entries: Any, asked: Operation) -> tuple[tuple[str, Steps], ...]:
     """
     if not isinstance(entries, list) or len(entries) != len(asked.samples):
         raise ValueError(f"not a list of {len(asked.samples)} outputs")
+    dtype = asked.cell.variant.dtype
     if asked.name == STEP:
         sizes = _places(asked.cell)
         if any(sorted(entry) != sorted(sizes) for entry in entries):
             raise ValueError("a step does not tell all of its places")
         return tuple(
-            (place, tuple(_values(entry[place], size, place) for entry in entries)) for place, size in sizes.items()
+            (place, tuple(_values(entry[place], size, place, dtype) for entry in entries))
+            for place, size in sizes.items()
         )
     width, pairs = _WIDTHS[asked.name], zip(entries, asked.samples, strict=True)
-    return ((asked.name, tuple(_values(entry, width(sample), asked.name) for entry, sample in pairs)),)
+    return ((asked.name, tuple(_values(entry, width(sample), asked.name, dtype) for entry, sample in pairs)),)
 
 
-def _values(entry: Any, count: int, name: str) -> tuple[str, ...]:
-    found = exact(entry)
+def _values(entry: Any, count: int, name: str, dtype: str) -> tuple[str, ...]:
+    found = exact(entry, dtype)
     if len(found) != count:
         raise ValueError(f"{name} has {len(found)} values where {count} are due")
     return found
@@ -52,9 +54,10 @@ def _values(entry: Any, count: int, name: str) -> tuple[str, ...]:
 
 def _places(cell: Cell) -> dict[str, int]:
     """Return the places of a step in the order in which it computes them, and how many values each has."""
-    work = cell.workload
-    hidden, output = len(work.hidden_weights), len(work.output_weights)
-    weights = {"hidden": hidden * len(work.input), "output": output * hidden}
+    shapes = {each.name: each.shape for each in cell.workload.inputs}
+    output, hidden = shapes["output_weights"]
+    width = shapes["hidden_weights"][1]
+    weights = {"hidden": hidden * width, "output": output * hidden}
     layers = {"hidden": hidden, "output": output}
 
     def size(place: str) -> int:

@@ -11,8 +11,8 @@ from typing import Any
 
 from repromatrix.engines.base import Built, Engine, Exit, Run, RunLimits
 from repromatrix.errors import EnvironmentFailedError
-from repromatrix.execute.lines import BadLineError, End, Fingerprint, Finished, Started, parse
-from repromatrix.plan import Cell, Operation, job
+from repromatrix.execute.lines import BadLineError, End, Fingerprint, Finished, Reader, Recorded, Started
+from repromatrix.job import Asked, Fetch, job
 from repromatrix.results.record import Outcome
 
 _TAIL = 4096
@@ -29,11 +29,13 @@ class BatchResult:
 
     Attributes:
         started: how often a cell was begun, over all processes of the repeat.
+        bits: cell id -> (step, name) -> the bits of the values that were asked for.
     """
 
     finished: dict[str, Finished] = field(default_factory=dict)
     started: int = 0
     fingerprint: dict[str, Any] = field(default_factory=dict)
+    bits: dict[str, dict[tuple[int, str], bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +56,7 @@ class _Place:
     log: Path
     done: Callable[[Finished], None]
     trace: bool
-
-
-Asked = Cell | Operation
+    fetch: Fetch
 
 
 def run_batch(
@@ -69,6 +69,7 @@ def run_batch(
     log: Path,
     done: Callable[[Finished], None],
     trace: bool = False,
+    fetch: Fetch | None = None,
 ) -> None:
     """Run cells that share environment and settings, once each; `done` hears of every cell when it is in `result`.
 
@@ -79,7 +80,7 @@ def run_batch(
         NoEngineError: the engine itself is gone.
         StoppedError: the engine was told to stop; what had not finished is no result.
     """
-    place = _Place(engine=engine, built=built, limits=limits, log=log, done=done, trace=trace)
+    place = _Place(engine=engine, built=built, limits=limits, log=log, done=done, trace=trace, fetch=fetch or {})
     together = _attempt(cells, result, place)
     if together is None:
         return
@@ -89,7 +90,7 @@ def run_batch(
         if failure and not result.started:
             hopeless = failure  # twice no cell was even begun: the environment fails before any, so no other is tried
         if failure and cell.id not in result.finished:
-            failed = Finished(id=cell.id, outcome=failure.outcome, reason=failure.reason, trajectory=None)
+            failed = Finished(id=cell.id, outcome=failure.outcome, reason=failure.reason)
             result.finished[cell.id] = failed
             done(failed)
 
@@ -101,7 +102,7 @@ def _attempt(cells: Sequence[Asked], result: BatchResult, place: _Place) -> _Fai
     try:
         place.log.parent.mkdir(parents=True, exist_ok=True)
         begin = place.log.stat().st_size if place.log.exists() else 0
-        stdin, gpu = job(cells, trace=place.trace), cells[0].device != "cpu"
+        stdin, gpu = job(cells, trace=place.trace, fetch=place.fetch), cells[0].device != "cpu"
         with place.engine.run(place.built, stdin=stdin, limits=limits, variables={}, gpu=gpu, log=place.log) as run:
             _read(run, cells, result, place)
             ending = run.result()
@@ -125,20 +126,35 @@ def _read(run: Run, cells: Sequence[Asked], result: BatchResult, place: _Place) 
     Raises:
         BadLineError: it prints something else than the contract's lines; what came before is kept.
     """
-    by_id = {cell.id: cell for cell in cells}
+    reader = Reader({cell.id: cell for cell in cells})
     for raw in run.lines():
-        match parse(raw, by_id):
+        try:
+            line = reader.read(raw)
+        except BadLineError as error:
+            _distrust(error, reader, result, place)
+            raise
+        match line:
             case Fingerprint(content=content):
                 result.fingerprint = result.fingerprint or content
             case Finished(id=cell_id) as finished:
-                if cell_id in result.finished:
-                    raise BadLineError(f"a second result of {cell_id}")
                 result.finished[cell_id] = finished
                 place.done(finished)
+            case Recorded(id=cell_id, bits=bits):
+                result.bits.setdefault(cell_id, {}).update(bits)
             case Started():
                 result.started += 1
             case End():
                 pass  # for a person who reads along
+
+
+def _distrust(error: BadLineError, reader: Reader, result: BatchResult, place: _Place) -> None:
+    """Take back the result of the cell that a line of rubbish is about: a second result, or one after the end."""
+    finished = result.finished.get(reader.last or "")
+    if finished is not None and reader.answered(finished.id):
+        reason = f"rubbish on standard output: {error}"
+        failed = Finished(id=finished.id, outcome=Outcome.FAILED, reason=reason)
+        result.finished[finished.id] = failed
+        place.done(failed)
 
 
 def _explain(ending: Exit, limits: RunLimits, log: Path, begin: int) -> str:

@@ -4,7 +4,8 @@ import json
 from hashlib import sha256
 
 from repromatrix.images.build import Identity
-from repromatrix.plan import Cell, job
+from repromatrix.job import question as asked_of
+from repromatrix.plan import Cell
 from repromatrix.results.record import Provenance
 
 
@@ -26,7 +27,7 @@ def record_key(
         "cpus": cpus,
         "engine": engine,
         "gpu": gpu if cell.device != "cpu" else (),
-        "job": job([cell], trace=trace).decode(),
+        "job": asked_of(cell, trace=trace),
         "lock": identity.lock_digest,
         "repeats": repeats,
         "sources": identity.sources_digest,

@@ -1,14 +1,24 @@
-"""The lines that an entrypoint prints, parsed at the border: bytes in, frozen values out, or `BadLineError`."""
+"""The lines that an environment prints, parsed at the border: bytes in, frozen values out, or `BadLineError`.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+A job's lines have one order: a fingerprint; then for each cell a start, its values, its end; then the end of all.
+Anything else costs the cell its result, since what breaks the contract cannot be trusted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from repromatrix.execute.answers import outputs_of
+from repromatrix.job import options_of
 from repromatrix.plan import Cell, Operation
 from repromatrix.results import document as documents
-from repromatrix.results.record import Outcome, Trajectory, exact
-from repromatrix.results.trace import Steps, tensors_of, untraced_of
+from repromatrix.results.record import Outcome
+from repromatrix.results.trace import Steps
+from repromatrix.results.value import Trajectory, check, columns
+
+Entry = tuple[int, str, str, str, tuple[int, ...], list[str] | str]
+_REASON = 2000  # characters that are kept of one
+_TOLD = 5  # parts of a value that are always told; bits come after them
 
 
 class BadLineError(Exception):
@@ -30,22 +40,33 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """Values of one step.
+
+    Attributes:
+        bits: (step, name) -> the bits of those values that were asked for.
+    """
+
+    id: str
+    entries: tuple[Entry, ...]
+    bits: Mapping[tuple[int, str], bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """A cell or an operation ended: `ok` with a trajectory or with outputs, or another outcome with a reason.
 
     Attributes:
-        options: every option of the entrypoint with the value that it used, sorted.
-        tensors: what a traced cell computed on the way; None unless it was traced.
-        untraced: the tensors that it could not tell, with the reasons.
+        options: every factor with the value that it used, sorted.
+        untraced: the values that a traced cell could not tell, with the reasons.
         outputs: what an operation gave, name -> its values for each sample; None unless it is one.
     """
 
     id: str
     outcome: Outcome
     reason: str | None
-    trajectory: Trajectory | None
+    trajectory: Trajectory | None = None
     options: tuple[tuple[str, str], ...] = ()
-    tensors: tuple[tuple[str, Steps], ...] | None = None
     untraced: tuple[tuple[str, str], ...] = ()
     outputs: tuple[tuple[str, Steps], ...] | None = None
 
@@ -55,98 +76,133 @@ class End:
     """The job is done."""
 
 
-Line = Fingerprint | Started | Finished | End
+Line = Fingerprint | Started | Recorded | Finished | End
 
 
-def parse(line: bytes, asked: Mapping[str, Cell | Operation]) -> Line:
-    """Read one line; `asked` are the cells and operations of the job, by id.
+class Reader:
+    """Reads the lines of one process in their order.
 
-    Raises:
-        BadLineError: not JSON, an unknown kind, what was not asked for, or a damaged result.
+    Attributes:
+        fingerprint: the environment as seen from inside; None before that line.
+        last: the cell that the latest line was about, as far as it told one.
     """
-    try:
-        document = documents.read(line)
-        match document["line"]:
+
+    def __init__(self, asked: Mapping[str, Cell | Operation]) -> None:
+        self._asked = asked
+        self._started: str | None = None
+        self._entries: list[Entry] = []
+        self._answered: set[str] = set()
+        self._ended = False
+        self.fingerprint: dict[str, Any] | None = None
+        self.last: str | None = None
+
+    def answered(self, cell_id: str) -> bool:
+        """Whether a cell has ended."""
+        return cell_id in self._answered
+
+    def read(self, line: bytes) -> Line:
+        """Read one line.
+
+        Raises:
+            BadLineError: not JSON, an unknown kind, out of order, what was not asked for, or a damaged result.
+        """
+        try:
+            return self._read(documents.read(line))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, IndexError) as error:
+            raise BadLineError(f"not a line of the contract ({error}): {line[:80]!r}") from error
+
+    def _read(self, document: dict[str, Any]) -> Line:
+        kind, self.last = document["line"], document.get("id")
+        if self._ended:
+            raise BadLineError(f"a line of the kind {kind!r} after the end")
+        if (self.fingerprint is None) != (kind == "fingerprint"):
+            raise BadLineError(
+                f"a line of the kind {kind!r} {'before the' if self.fingerprint is None else 'after a'} fingerprint"
+            )
+        match kind:
             case "fingerprint":
-                return Fingerprint(content=dict(document["fingerprint"]))
+                self.fingerprint = dict(document["fingerprint"])
+                return Fingerprint(content=self.fingerprint)
             case "start":
-                return Started(id=asked[document["id"]].id)
-            case "cell" | "operation" as kind:
-                return _result(kind, document, asked[document["id"]])
+                return self._start(self._asked[document["id"]].id)
+            case "values":
+                return self._values(document)
+            case "cell" | "operation":
+                return self._finish(kind, document)
             case "end":
+                self._ended = True
                 return End()
             case other:
                 raise BadLineError(f"an unknown kind of line: {other!r}")
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise BadLineError(f"not a line of the contract ({error}): {line[:80]!r}") from error
+
+    def _start(self, cell_id: str) -> Started:
+        if self._started is not None or cell_id in self._answered:
+            raise BadLineError(f"{cell_id} starts {'a second time' if self._started is None else 'inside another'}")
+        self._started, self._entries = cell_id, []
+        return Started(id=cell_id)
+
+    def _values(self, document: dict[str, Any]) -> Recorded:
+        cell_id, step = self._current(document["id"]), document["step"]
+        if not isinstance(step, int) or isinstance(step, bool):
+            raise TypeError(f"step {step!r}")
+        entries = tuple(_entry(step, value) for value in document["values"])
+        self._entries += entries
+        told = [value for value in document["values"] if len(value) > _TOLD]
+        bits = {(step, value[0]): documents.base64(value[_TOLD]) for value in told}
+        return Recorded(id=cell_id, entries=entries, bits=bits)
+
+    def _finish(self, kind: str, document: dict[str, Any]) -> Finished:
+        asked = self._asked[self._current(document["id"])]
+        if isinstance(asked, Operation) != (kind == "operation"):
+            raise BadLineError(f"a line of the kind {kind} for {asked.id}")
+        self._started = None
+        self._answered.add(asked.id)
+        outcome = Outcome(document["outcome"])
+        if outcome is not Outcome.OK:
+            return Finished(id=asked.id, outcome=outcome, reason=str(document["reason"])[:_REASON])
+        return _answer(document, asked) if isinstance(asked, Operation) else self._cell(document, asked)
+
+    def _cell(self, document: dict[str, Any], cell: Cell) -> Finished:
+        trajectory = Trajectory(columns=columns(self._entries))
+        check(trajectory, cell.steps, cell.workload.metrics)
+        untraced = document.get("untraced", {})
+        return Finished(
+            id=cell.id,
+            outcome=Outcome.OK,
+            reason=None,
+            trajectory=trajectory,
+            options=options_of(cell),
+            untraced=tuple(sorted((str(name), str(reason)[:500]) for name, reason in untraced.items())),
+        )
+
+    def _current(self, cell_id: str) -> str:
+        if cell_id != self._started:
+            raise BadLineError(f"a result of {cell_id}, which is not under way")
+        return cell_id
 
 
-def _result(kind: str, document: dict[str, Any], asked: Cell | Operation) -> Finished:
-    if isinstance(asked, Operation) != (kind == "operation"):
-        raise BadLineError(f"a line of the kind {kind} for {asked.id}")
-    return _answered(document, asked) if isinstance(asked, Operation) else _finished(document, asked)
+def _entry(step: int, value: list[Any]) -> Entry:
+    name, role, dtype, shape, told, *_ = value
+    texts = (name, role, dtype)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(told, list | str):
+        raise TypeError(f"a value {value!r}"[:200])
+    if isinstance(told, list) and not all(isinstance(text, str) for text in told):
+        raise TypeError(f"elements of {name} that are no texts")
+    if not all(isinstance(size, int) and not isinstance(size, bool) for size in shape):
+        raise TypeError(f"{name} has the shape {shape!r}")
+    return step, name, role, dtype, tuple(shape), told
 
 
-def _answered(document: dict[str, Any], asked: Operation) -> Finished:
-    outcome, dtype = Outcome(document["outcome"]), asked.cell.variant.dtype
+def _answer(document: dict[str, Any], asked: Operation) -> Finished:
+    dtype = asked.cell.variant.dtype
     if document["operation"] != asked.name:
         raise BadLineError(f"{asked.id} answers as {document['operation']!r}")
-    if outcome is not Outcome.OK:
-        return Finished(id=asked.id, outcome=outcome, reason=str(document["reason"])[:2000], trajectory=None)
     if document["dtype"] != dtype:
         raise BadLineError(f"{asked.id} answers in {document['dtype']}, asked for {dtype}")
     return Finished(
         id=asked.id,
-        outcome=outcome,
+        outcome=Outcome.OK,
         reason=None,
-        trajectory=None,
-        options=_options(document.get("options", {})),
+        options=options_of(asked.cell),
         outputs=outputs_of(document["outputs"], asked),
     )
-
-
-def _finished(document: dict[str, Any], cell: Cell) -> Finished:
-    outcome = Outcome(document["outcome"])
-    if outcome is not Outcome.OK:
-        return Finished(id=cell.id, outcome=outcome, reason=str(document["reason"])[:2000], trajectory=None)
-    if document["dtype"] != cell.variant.dtype:
-        raise BadLineError(f"{cell.id} answers in {document['dtype']}, asked for {cell.variant.dtype}")
-    trajectory = Trajectory(
-        losses=_floats(document["losses"], cell.steps),
-        predictions=_rows(document["predictions"], cell.steps + 1, len(cell.workload.target)),
-        hidden_weights=_rows(
-            document["weights"]["hidden"], len(cell.workload.hidden_weights), len(cell.workload.input)
-        ),
-        output_weights=_rows(
-            document["weights"]["output"], len(cell.workload.output_weights), len(cell.workload.hidden_weights)
-        ),
-    )
-    tensors = tensors_of(document["trace"], trajectory) if "trace" in document else None
-    return Finished(
-        id=cell.id,
-        outcome=outcome,
-        reason=None,
-        trajectory=trajectory,
-        options=_options(document.get("options", {})),
-        tensors=tensors,
-        untraced=() if tensors is None else untraced_of(document.get("untraced", {}), tensors),
-    )
-
-
-def _options(entry: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    if not all(isinstance(value, str) for value in entry.values()):
-        raise BadLineError(f"options that are no texts: {entry!r}"[:200])
-    return tuple(sorted(entry.items()))
-
-
-def _floats(values: Sequence[str], count: int) -> tuple[str, ...]:
-    found = exact(values)
-    if len(found) != count:
-        raise BadLineError(f"{len(found)} values where {count} are due")
-    return found
-
-
-def _rows(rows: Sequence[Sequence[str]], count: int, width: int) -> tuple[tuple[str, ...], ...]:
-    if len(rows) != count:
-        raise BadLineError(f"{len(rows)} rows where {count} are due")
-    return tuple(_floats(row, width) for row in rows)

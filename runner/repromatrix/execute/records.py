@@ -6,7 +6,8 @@ from typing import Any
 
 from repromatrix.execute.lines import Finished
 from repromatrix.plan import Cell
-from repromatrix.results.record import Description, Outcome, Provenance, Record, Trajectory
+from repromatrix.results.record import Description, Outcome, Provenance, Record
+from repromatrix.results.value import Trajectory
 
 
 def describe(cell: Cell) -> Description:
@@ -25,6 +26,8 @@ def describe(cell: Cell) -> Description:
         device=cell.device,
         settings=cell.settings.name,
         steps=cell.steps,
+        task=cell.workload.task,
+        code=cell.workload.code(cell.environment.framework),
     )
 
 

@@ -168,7 +168,7 @@ class Replaying:
     def _give_up(self, request: Request, reason: str) -> None:
         """Keep that there is no answer, under a key of its own: what cannot be made has no digest."""
         key = sha256(f"{request.id}\0{reason}".encode()).hexdigest()
-        self._keep(request, Finished(id=request.id, outcome=Outcome.FAILED, reason=reason, trajectory=None), key)
+        self._keep(request, Finished(id=request.id, outcome=Outcome.FAILED, reason=reason), key)
 
     def _keep(self, request: Request, finished: Finished, key: str | None = None) -> None:
         inputs = request.inputs
@@ -177,7 +177,7 @@ class Replaying:
             key=key or self._key(request),
             operation=request.operation,
             inputs=inputs.digest,
-            learning_rate=request.cell.workload.learning_rate,
+            learning_rate=dict(request.cell.workload.numbers)["learning_rate"],
             trace=inputs.trace,
             origins=inputs.origins,
             samples=inputs.make() if inputs.origins else (),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from repromatrix.execute import fresh
+from repromatrix.execute.network import network, network_of
 from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
@@ -138,7 +139,9 @@ class Studying:
                 self._silent[name] = f"{name} has no trace: {reason}"
             elif not trace.tells_of(record):
                 self._silent[name] = f"tracing changes {name}, so its trace explains nothing"
-            elif not {"hidden_weights", "output_weights"} <= set(dict(trace.tensors)):
+            elif network(cells[name].workload) is None:
+                self._silent[name] = f"the step of {cells[name].workload.name} cannot be taken apart"
+            elif not {"hidden_weights", "output_weights"} <= set(trace.columns):
                 self._silent[name] = f"the weights of {name} cannot be traced"
             else:
                 self._traces[name] = trace
@@ -164,7 +167,7 @@ class Studying:
     def _steps_of(self, trace: Trace, cell: Cell) -> Inputs:
         if trace.key not in self._samples:
             steps = range(1, len(trace.trajectory.losses) + 1)
-            samples = [sample(text.write(step_sample(trace, step, cell.workload))) for step in steps]
+            samples = [sample(text.write(step_sample(trace, step, network_of(cell)))) for step in steps]
             self._samples[trace.key] = Inputs.steps(samples, (trace.cell.id, trace.key))
         return self._samples[trace.key]
 
@@ -199,10 +202,10 @@ class Studying:
                 yield Request(cell=cell, operation=primitive, inputs=inputs)
 
     def _taken(self, cell: Cell, own: Replay) -> Iterable[tuple[str, Sample, Origin]]:
-        setup = Setup(workload=cell.workload, options=dict(own.options), dtype=cell.variant.dtype)
+        setup = Setup(workload=network_of(cell), options=dict(own.options), dtype=cell.variant.dtype)
         trace = self._traces[cell.id]
         for step, outputs in enumerate(own.steps[:RECORDED], start=1):
-            given = step_sample(trace, step, cell.workload)
+            given = step_sample(trace, step, network_of(cell))
             for place in PLACES:
                 inputs = inputs_at(place, given, outputs, setup)
                 if inputs is not None:

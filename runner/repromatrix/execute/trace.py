@@ -110,14 +110,13 @@ class Tracing:
         )
 
     def _finished(self, cell: Cell, finished: Finished) -> None:
-        if finished.trajectory is None or finished.tensors is None:
-            self._give_up(cell.id, finished.reason or "its entrypoint gave no trace")
+        if finished.trajectory is None:
+            self._give_up(cell.id, finished.reason or "it gave no trace")
             return
         trace = Trace(
             cell=describe(cell),
             key=self._execution.key(cell, trace=True),
             trajectory=finished.trajectory,
-            tensors=finished.tensors,
             untraced=finished.untraced,
         )
         self._execution.store.write_trace(trace)

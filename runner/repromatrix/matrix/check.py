@@ -18,19 +18,24 @@ _TYPES = {"object": "a mapping", "array": "a list", "string": "text", "integer":
 _GIVEN = {"dict": "a mapping", "list": "a list", "NoneType": "nothing"}
 
 
-def check(document: Document, name: str) -> None:
-    """Check `document` against the published schema.
+def check(document: Document, name: str, schema: str = "matrix") -> None:
+    """Check `document` against a published schema.
 
     Raises:
         MatrixError: for the failure that stands first in the file, before all another format.
     """
-    rules = json.loads(resources.schema("matrix").read_text())
+    for _, error in failures(document, name, schema):
+        raise error
+
+
+def failures(document: Document, name: str, schema: str) -> list[tuple[int, MatrixError]]:
+    """Return every failure of a document by its line; of another format only that."""
+    rules = json.loads(resources.schema(schema).read_text())
     errors = list(_Validator(rules).iter_errors(document.data))
     misspelt = {tuple(error.absolute_path) for error in errors if error.validator == "additionalProperties"}
     told = [e for e in errors if e.validator != "required" or tuple(e.absolute_path) not in misspelt]
     told = [e for e in errors if tuple(e.absolute_path) == ("format",)] or told  # another format explains all else
-    if told:
-        raise min((_explain(error, document, name) for error in told), key=lambda pair: pair[0])[1]
+    return sorted((_explain(error, document, name) for error in told), key=lambda pair: pair[0])
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:

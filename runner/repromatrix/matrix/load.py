@@ -1,13 +1,15 @@
 """YAML file -> frozen `Matrix`. Checks shape by the schema, then what a schema cannot say."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from repromatrix import resources
 from repromatrix.errors import MatrixError
 from repromatrix.matrix.check import check, suggest
-from repromatrix.matrix.document import MAX_BYTES, Document, parse, too_large
+from repromatrix.matrix.document import Document, parse
 from repromatrix.matrix.meaning import check_meaning
 from repromatrix.matrix.model import (
     DEFAULT_SETTINGS,
@@ -17,13 +19,14 @@ from repromatrix.matrix.model import (
     Limits,
     Matrix,
     Profile,
-    PublishedColumn,
-    PublishedTable,
     Settings,
     Tolerance,
-    Variant,
     Workload,
 )
+from repromatrix.matrix.text import read_text
+from repromatrix.matrix.workload import FILE, load_workload
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 def load(path: Path) -> Matrix:
@@ -32,31 +35,11 @@ def load(path: Path) -> Matrix:
     Raises:
         MatrixError: naming file, line, what was expected and a suggestion.
     """
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise MatrixError(
-            "no such file", where=str(path), hint="run in the project's folder, or give --matrix FILE"
-        ) from error
-    except OSError as error:
-        raise MatrixError(
-            f"cannot be read: {error.strerror}", where=str(path), hint="it must be a text file"
-        ) from error
-    if len(data) > MAX_BYTES:
-        raise too_large(path.name)
-    document = parse(_text(data, path.name), path.name)
+    text = read_text(path, "run in the project's folder, or give --matrix FILE")
+    document = parse(text, path.name)
     check(document, path.name)
     check_meaning(document, path)
     return _Reader(path, document).matrix()
-
-
-def _text(data: bytes, name: str) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise MatrixError("not UTF-8 text", where=f"{name}:{line}", hint="save the file as UTF-8") from error
 
 
 class _Reader:
@@ -72,12 +55,10 @@ class _Reader:
         settings = {name: _settings(name, entry) for name, entry in self.data.get("settings", {}).items()}
         settings.setdefault(DEFAULT_SETTINGS, Settings())
         environments = self._environments()
-        variants = self._variants({each.framework for each in environments})
         return Matrix(
             path=self.path,
             environments=environments,
-            workloads=tuple(self._workload(name, entry, variants) for name, entry in self.data["workloads"].items()),
-            variants=variants,
+            workloads=self._workloads(environments),
             settings=MappingProxyType(settings),
             include=tuple(self._includes(settings)),
             exclude=tuple(
@@ -133,79 +114,53 @@ class _Reader:
             file=self.path.name,
         )
 
-    def _variants(self, frameworks: set[str]) -> tuple[Variant, ...]:
-        found: dict[tuple[str, str], Variant] = {}
-        for framework, entries in self.data["variants"].items():
-            if framework not in frameworks:
+    def _workloads(self, environments: tuple[Environment, ...]) -> tuple[Workload, ...]:
+        found: dict[str, Workload] = {}
+        for i, entry in enumerate(self.data["workloads"]):
+            folder = self._folder(entry, i)
+            if folder.name in found:
                 raise self._fail(
-                    f"variants of {framework!r}, but no environment has that framework",
-                    "variants", framework,
-                    hint=suggest(framework, sorted(frameworks)),
+                    f"the workload {folder.name} stands here a second time",
+                    "workloads", i,
+                    hint="workloads are called by the name of their folder; rename one",
                 )  # fmt: skip
-            for name, entry in entries.items():
-                for dtype in entry["dtypes"]:
-                    each = _variant(framework, name, dtype, entry)
-                    if (framework, each.name) in found:
-                        raise self._fail(
-                            f"the variant {each.name} of {framework} stands here a second time",
-                            "variants", framework, name,
-                            hint=f"a dtype that is not a variant's first makes its name {name}-DTYPE; rename one",
-                        )  # fmt: skip
-                    found[framework, each.name] = each
+            found[folder.name] = load_workload(folder, folder.name)
+            self._check_variants(found[folder.name], environments, i)
         return tuple(found.values())
 
-    def _workload(self, name: str, entry: Mapping[str, Any], variants: tuple[Variant, ...]) -> Workload:
-        hidden, output = entry["hidden_weights"], entry["output_weights"]
-        self._check_shape(name, "hidden_weights", hidden, len(entry["input"]))
-        self._check_shape(name, "output_weights", output, len(hidden))
-        if len(output) != len(entry["target"]):
+    def _folder(self, entry: str, place: int) -> Path:
+        """Return the folder of a workload: one of the product's own by its name, any other by its path from here."""
+        own = resources.folder("workloads")
+        folder = (self.path.parent / entry).resolve() if "/" in entry else own / entry
+        known = sorted(path.parent.name for path in own.glob(f"*/{FILE}"))
+        if "/" not in entry and entry not in known:
             raise self._fail(
-                f"output_weights has {len(output)} rows, target has {len(entry['target'])} values",
-                "workloads", name, "output_weights",
-                hint="one row per output",
+                f"no workload {entry!r} in {own.name}/",
+                "workloads", place,
+                hint=f"{suggest(entry, known)} A folder of your own is written with a slash: ./{entry}",
             )  # fmt: skip
-        published = entry.get("published")
-        return Workload(
-            name=name,
-            title=entry.get("title", name),
-            steps=entry["steps"],
-            input=tuple(entry["input"]),
-            target=tuple(entry["target"]),
-            hidden_weights=tuple(map(tuple, hidden)),
-            output_weights=tuple(map(tuple, output)),
-            hidden_bias=entry["hidden_bias"],
-            output_bias=entry["output_bias"],
-            learning_rate=entry["learning_rate"],
-            published=self._published(name, published, variants) if published else None,
-        )
+        if not NAME.fullmatch(folder.name):
+            raise self._fail(
+                f"the folder {folder.name!r} cannot name a workload",
+                "workloads", place,
+                hint="lower-case letters, digits, dot, underscore and dash",
+            )  # fmt: skip
+        return folder
 
-    def _check_shape(self, workload: str, key: str, rows: list[list[str]], width: int) -> None:
-        for i, row in enumerate(rows):
-            if len(row) != width:
-                raise self._fail(
-                    f"row {i} of {key} has {len(row)} values, {width} are needed",
-                    "workloads", workload, key, i,
-                    hint="one value per input of the layer",
-                )  # fmt: skip
-
-    def _published(self, workload: str, entry: Mapping[str, Any], variants: tuple[Variant, ...]) -> PublishedTable:
-        data = self.path.parent / entry["data"]
-        at = ("workloads", workload, "published")
-        known = {(each.framework, each.name) for each in variants}
-        columns = []
-        for title, column in entry["columns"].items():
-            framework, variant = column["framework"], column["variant"]
-            predictions = column.get("predictions", variant)
-            for each in (variant, predictions):
-                if (framework, each) not in known:
-                    names = [name for owner, name in known if owner == framework]
-                    raise self._fail(
-                        f"{framework} has no variant {each!r}",
-                        *at, "columns", title,
-                        hint=suggest(each, sorted(names)),
-                    )  # fmt: skip
-            columns.append(PublishedColumn(title=title, framework=framework, variant=variant, predictions=predictions))
-        return PublishedTable(data=data, columns=tuple(columns))
+    def _check_variants(self, workload: Workload, environments: tuple[Environment, ...], place: int) -> None:
+        """Refuse dtypes without a tolerance: their differences could not be judged."""
+        known = self.data.get("tolerances", {})
+        used = {
+            variant.dtype
+            for each in environments
+            for variant in workload.variants(each.framework, each.flavour)
+        }  # fmt: skip
+        for dtype in sorted(used - set(known)):
+            raise self._fail(
+                f"the workload {workload.name} runs in {dtype}, and there is no tolerance for that",
+                "workloads", place,
+                hint=f"add tolerances: {{{dtype}: {{relative: ..., absolute: ..., source: ...}}}}",
+            )  # fmt: skip
 
     def _includes(self, settings: Mapping[str, Settings]) -> list[Include]:
         result = []
@@ -227,19 +182,6 @@ class _Reader:
             devices=tuple(entry.get("devices", ())),
             line=self._line("profiles", name),
         )
-
-
-def _variant(framework: str, name: str, dtype: str, entry: Mapping[str, Any]) -> Variant:
-    suffix = "" if dtype == entry["dtypes"][0] else f"-{dtype}"
-    return Variant(
-        framework=framework,
-        name=name + suffix,
-        dtype=dtype,
-        steps=entry.get("steps"),
-        flavours=tuple(entry.get("flavours", ())),
-        devices=tuple(entry.get("devices", ())),
-        options=_pairs(entry["options"]),
-    )
 
 
 def _settings(name: str, entry: Mapping[str, Any]) -> Settings:

@@ -1,8 +1,12 @@
 """The types of matrix.yaml: frozen, parsed once, with no dict crossing the border."""
 
+import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 
 DEFAULT_SETTINGS = "default"
 
@@ -75,21 +79,38 @@ class PublishedTable:
     columns: tuple[PublishedColumn, ...]
 
 
+# Decimal text in nested sequences.
+Nested: TypeAlias = "str | tuple[Nested, ...]"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """The training job as decimal text; weights are rows per unit (`W[out][in]`)."""
+class Input:
+    """A tensor that a workload is given; the runner makes it, and no framework's generator does.
+
+    Attributes:
+        dtype: its own, for instance of labels; None: the cell's.
+        decimal: its numbers as decimal text in nested tuples, or None.
+        draw: how it is drawn where it is not written out: `normal`, `uniform`, `integers` or `zeros`.
+        scale: of a normal draw, its standard deviation, as decimal text.
+        low: of a uniform draw, as decimal text; `high` likewise.
+        below: of integers, the first that is not drawn.
+        parameter: whether the job trains it: the noise floor is measured by moving it.
+    """
 
     name: str
-    title: str
-    steps: int
-    input: tuple[str, ...]
-    target: tuple[str, ...]
-    hidden_weights: tuple[tuple[str, ...], ...]
-    output_weights: tuple[tuple[str, ...], ...]
-    hidden_bias: str
-    output_bias: str
-    learning_rate: str
-    published: PublishedTable | None
+    shape: tuple[int, ...]
+    dtype: str | None = None
+    decimal: "Nested | None" = None
+    draw: str | None = None
+    scale: str = "1"
+    low: str = "0"
+    high: str = "1"
+    below: int = 0
+    parameter: bool = False
+
+
+# The values of a factor by where they hold: FRAMEWORK-FLAVOUR, FRAMEWORK, or `*`; the default first.
+Choices: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +130,100 @@ class Variant:
     flavours: tuple[str, ...]
     devices: tuple[str, ...]
     options: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A training job: a folder with `workload.yaml` and a module per framework.
+
+    Attributes:
+        folder: where its modules lie; in messages only.
+        batch: rows of one batch; 0: it has none.
+        metrics: names of the numbers that a step records and that a cell is judged by; the first is its loss.
+        outputs: names of further values that are always recorded, and never judged.
+        numbers: name -> decimal text.
+        factors: name -> its values.
+        dtypes: in which it runs where no variant says it.
+        written: the variants that the file lists, by framework; where a framework has none they follow from the
+            factors: the defaults, and each other value alone.
+        files: name -> source text of each module.
+        frameworks: those after which modules are named.
+    """
+
+    name: str
+    folder: Path
+    title: str
+    steps: int
+    batch: int
+    metrics: tuple[str, ...]
+    outputs: tuple[str, ...]
+    numbers: tuple[tuple[str, str], ...]
+    inputs: tuple[Input, ...]
+    factors: tuple[tuple[str, Choices], ...]
+    dtypes: Choices
+    written: tuple[Variant, ...]
+    files: tuple[tuple[str, str], ...]
+    frameworks: tuple[str, ...]
+    published: PublishedTable | None
+
+    def options(self, framework: str, flavour: str | None = None) -> dict[str, tuple[str, ...]]:
+        """Return factor -> its values in a framework, the default first; of all its flavours where none is named."""
+        found = {name: chosen(choices, framework, flavour) for name, choices in self.factors}
+        return {name: values for name, values in found.items() if values}
+
+    def variants(self, framework: str, flavour: str) -> tuple[Variant, ...]:
+        """Return the ways to write it in an environment: those of the file, or the defaults and each other value alone.
+
+        None where the workload has no module for the framework.
+        """
+        if f"{framework}.py" not in dict(self.files):
+            return ()
+        written = [each for each in self.written if each.framework == framework]
+        if written:
+            return tuple(each for each in written if not each.flavours or flavour in each.flavours)
+        first, *others = chosen(self.dtypes, framework, flavour)
+        options = self.options(framework, flavour)
+        defaults = {name: values[0] for name, values in options.items()}
+        alone = [(f"{name}-{value}", {name: value}) for name, values in options.items() for value in values[1:]]
+        named = [("default", first, {}), *((name, first, change) for name, change in alone)]
+        named += [(f"default-{dtype}", dtype, {}) for dtype in others]
+        return tuple(
+            Variant(
+                framework=framework,
+                name=name,
+                dtype=dtype,
+                steps=None,
+                flavours=(),
+                devices=(),
+                options=tuple(sorted((defaults | change).items())),
+            )
+            for name, dtype, change in named
+        )
+
+    def modules(self, framework: str) -> dict[str, str]:
+        """Return the files that travel to a framework: all but those that are named after another one."""
+        others = {each for each in self.frameworks if each != framework}
+        return {name: text for name, text in self.files if re.split(r"[_.]", name, maxsplit=1)[0] not in others}
+
+    def code(self, framework: str) -> str:
+        """Return the SHA-256 over the modules of a framework: its `code` digest."""
+        return sha256(json.dumps(self.modules(framework), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def task(self) -> str:
+        """SHA-256 over what decides whether two cells do the same task: steps, metrics, inputs and numbers."""
+        inputs = [[getattr(each, field.name) for field in fields(Input)] for each in self.inputs]
+        content = [self.steps, self.batch, self.metrics, self.outputs, self.numbers, inputs]
+        return sha256(json.dumps(content).encode()).hexdigest()
+
+
+def chosen(choices: Choices, framework: str, flavour: str | None = None) -> tuple[str, ...]:
+    """Return the values of a factor in a framework; without a flavour those of all its flavours together."""
+    by_place = dict(choices)
+    if flavour is None:
+        places = [place for place in by_place if place == framework or place.startswith(f"{framework}-")] or ["*"]
+        return tuple(dict.fromkeys(value for place in places for value in by_place.get(place, ())))
+    return next((by_place[place] for place in (f"{framework}-{flavour}", framework, "*") if place in by_place), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +287,6 @@ class Matrix:
     path: Path
     environments: tuple[Environment, ...]
     workloads: tuple[Workload, ...]
-    variants: tuple[Variant, ...]
     settings: Mapping[str, Settings]
     include: tuple[Include, ...]
     exclude: tuple[Exclude, ...]

@@ -57,6 +57,18 @@ PLACES: dict[str, Place] = {
     "output_weights": Place("update", {"W": "W2", "g": "grad_output_weights"}),
     "hidden_weights": Place("update", {"W": "W1", "g": "grad_hidden_weights"}),
 }
+# Those places that a trace of the network has, in the order in which a step computes them; weights after its update.
+TENSORS = (
+    "hidden_pre",
+    "hidden",
+    "output_pre",
+    "output",
+    "loss",
+    "grad_output_weights",
+    "grad_hidden_weights",
+    "output_weights",
+    "hidden_weights",
+)
 # The tensors of a trace that a `step` sample holds where there are; of the others it holds none.
 GIVEN = ("hidden_pre", "hidden", "output_pre", "output", "grad_output_weights", "grad_hidden_weights")
 NEW_OUTPUT_WEIGHTS = "new_output_weights"

@@ -1,44 +1,39 @@
 """From traces to operations: the sample of a whole step, and what each primitive of the step took."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
+from typing import Any
 
 from repromatrix.operations import soft, text
 from repromatrix.operations.catalogue import GIVEN, NEW_OUTPUT_WEIGHTS, OWN_SIGMOID, PLACES, Sample, Tensor
 from repromatrix.results.trace import Trace
 
 
-class Workload(Protocol):
-    """What is needed of a workload: decimal text, weights as rows per unit."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The network whose step is taken apart: decimal text, weights as rows per unit.
 
-    @property
-    def input(self) -> Sequence[str]:
-        """One number a feature."""
+    Attributes:
+        hidden_bias: the same for every unit; `output_bias` likewise.
+        learning_rate: of plain gradient descent.
+    """
 
-    @property
-    def target(self) -> Sequence[str]:
-        """One number an output unit."""
+    input: tuple[str, ...]
+    target: tuple[str, ...]
+    hidden_weights: tuple[tuple[str, ...], ...]
+    output_weights: tuple[tuple[str, ...], ...]
+    hidden_bias: str
+    output_bias: str
+    learning_rate: str
 
-    @property
-    def hidden_weights(self) -> Sequence[Sequence[str]]:
-        """Before the first step."""
-
-    @property
-    def output_weights(self) -> Sequence[Sequence[str]]:
-        """Before the first step."""
-
-    @property
-    def hidden_bias(self) -> str:
-        """The same for every unit."""
-
-    @property
-    def output_bias(self) -> str:
-        """The same for every unit."""
-
-    @property
-    def learning_rate(self) -> str:
-        """Of plain gradient descent."""
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any], numbers: Mapping[str, str]) -> "Network | None":
+        """Return the network that a workload is, from its inputs and numbers; None: it is another job."""
+        given = {**inputs, **numbers}
+        names = [each.name for each in fields(cls)]
+        if any(given.get(name) is None for name in names):
+            return None
+        return cls(**{name: given[name] for name in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +44,12 @@ class Setup:
         options: the effective ones; `update` says which weights the hidden gradient sees.
     """
 
-    workload: Workload
+    workload: Network
     options: Mapping[str, str]
     dtype: str
 
 
-def step_sample(trace: Trace, step: int, workload: Workload) -> dict[str, Tensor]:
+def step_sample(trace: Trace, step: int, workload: Network) -> dict[str, Tensor]:
     """Return the sample with which `step` computes a traced step again; steps count from 1.
 
     Raises:
@@ -119,7 +114,7 @@ def _known(sample: Sample, outputs: Mapping[str, Sequence[str]], setup: Setup) -
     return found
 
 
-def _shape(place: str, workload: Workload) -> tuple[int, int] | None:
+def _shape(place: str, workload: Network) -> tuple[int, int] | None:
     rows = {"hidden": workload.hidden_weights, "output": workload.output_weights}
     layer = next((layer for layer in rows if layer in place), "")
     return (len(rows[layer]), len(rows[layer][0])) if place.endswith("weights") else None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from repromatrix.compare.classes import Class
-from repromatrix.compare.trace import Divergence
+from repromatrix.compare.trace import Divergence, Point
 from repromatrix.report import wording
 
 
@@ -40,9 +40,16 @@ def rows(found: Iterable[Divergence], classes: Sequence[Class]) -> tuple[Diverge
     return tuple(_row(each, classes[places[each.a]].name, classes[places[each.b]].name) for each in ordered)
 
 
+def _ulps(point: Point | None) -> str:
+    if point is None or point.a is None:
+        return wording.NOTHING
+    return "not finite" if point.ulps is None else wording.count(point.ulps)
+
+
 def _row(found: Divergence, a: str, b: str) -> DivergenceRow:
     point = found.point
-    values = [(each.decimal, each.hexadecimal, each.bits) for each in (point.a, point.b)] if point else [(), ()]
+    told = [each for each in (point.a, point.b) if each is not None] if point else []
+    values: list[tuple[str, ...]] = [(each.decimal, each.hexadecimal, each.bits) for each in told] or [(), ()]
     index = "".join(f"[{each}]" for each in point.index) if point else ""
     return DivergenceRow(
         workload=found.workload,
@@ -53,7 +60,7 @@ def _row(found: Divergence, a: str, b: str) -> DivergenceRow:
         place=f"{point.tensor}{index}" if point else f"same in {found.steps} steps" if found.same else "not compared",
         a=values[0],
         b=values[1],
-        ulps=("not finite" if point.ulps is None else wording.count(point.ulps)) if point else wording.NOTHING,
+        ulps=_ulps(point),
         dtype=point.ulp_dtype if point else wording.NOTHING,
         notes="; ".join([*([found.reason] if found.reason else []), *found.caveats]),
     )

@@ -88,6 +88,7 @@ def _cell(record: Record, class_name: str | None) -> dict[str, Any]:
         "class": class_name,
         "losses": list(first.losses) if first else [],
         "predictions": _plain(first.predictions) if first else [],
+        "metrics": {each.name: list(each.texts) for each in first.metrics} if first else {},
         "bits": bits(record),
         "other_losses": [list(each.losses) for each in others if each],
     }

@@ -9,13 +9,15 @@ import math
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 from repromatrix.compare.trace import Representative
 from repromatrix.floats import FORMS
 from repromatrix.report import wording
 from repromatrix.report.view import View
-from repromatrix.results.record import Record, Trajectory
+from repromatrix.results.record import Record
+from repromatrix.results.value import Column, Role, Trajectory
 
 MOST_WEIGHTS = 64  # of a cell; beyond, a picture of single weights says nothing
 MOST_TRACED = 40_000  # numbers of all traces together, under 1 MB; the largest classes come first
@@ -144,12 +146,15 @@ def command(cell_id: str, engine: str) -> str:
     return f"repromatrix cell {shlex.quote(cell_id)} --engine {engine} --results {RESULTS_OF_A_RERUN}"
 
 
+def _layers(trajectory: Trajectory | None) -> tuple[Column, ...]:
+    """Return the state's tensors, where all of them are told in full and few enough for a picture of each element."""
+    layers = () if trajectory is None else trajectory.of(Role.STATE)
+    few = sum(each.size for each in layers) <= MOST_WEIGHTS
+    return layers if few and all(each.inline for each in layers) else ()
+
+
 def _state(trajectory: Trajectory | None) -> tuple[str, ...]:
-    if trajectory is None:
-        return ()
-    rows = (*trajectory.hidden_weights, *trajectory.output_weights)
-    flat = tuple(value for row in rows for value in row)
-    return flat if len(flat) <= MOST_WEIGHTS else ()
+    return tuple(value for each in _layers(trajectory) for value in each.rows[-1])
 
 
 def _traced(found: Iterable[Representative], numbers: Mapping[str, int]) -> dict[str, Any]:
@@ -157,11 +162,10 @@ def _traced(found: Iterable[Representative], numbers: Mapping[str, int]) -> dict
     kept: list[dict[str, Any]] = []
     room, left_out = MOST_TRACED, 0
     for each in found:
-        tensors = dict(each.trace.tensors)
-        layers = [tensors.get(name) for name in ("hidden_weights", "output_weights")]
-        if not _state(each.trace.trajectory) or None in layers:
+        layers = _layers(each.trace.trajectory)
+        if not layers:
             continue
-        steps = [[*hidden, *output] for hidden, output in zip(*filter(None, layers), strict=True)]
+        steps = [[text for row in rows for text in row] for rows in zip(*(layer.rows for layer in layers), strict=True)]
         size = sum(map(len, steps))
         if size > room:
             left_out += 1
@@ -172,16 +176,14 @@ def _traced(found: Iterable[Representative], numbers: Mapping[str, int]) -> dict
 
 
 def _weight_names(records: Iterable[Record]) -> Mapping[str, list[str]]:
-    """Return workload -> the names of its weights, in the order of a state: layer, unit and input from 1."""
+    """Return workload -> the names of its state's elements, in the order of a state: tensor and place from 1."""
     found: dict[str, list[str]] = {}
     for record in records:
-        if _state(record.trajectory) and record.trajectory and record.cell.workload not in found:
-            layers = (("hidden", record.trajectory.hidden_weights), ("output", record.trajectory.output_weights))
+        if record.cell.workload not in found and (layers := _layers(record.trajectory)):
             found[record.cell.workload] = [
-                f"{layer} {unit},{place}"
-                for layer, rows in layers
-                for unit, row in enumerate(rows, start=1)
-                for place in range(1, len(row) + 1)
+                f"{layer.name} {','.join(str(place + 1) for place in places)}".strip()
+                for layer in layers
+                for places in product(*map(range, layer.shape))
             ]
     return found
 

@@ -3,7 +3,6 @@
 It holds no time, no host and no path; the same results give the same bytes.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from hashlib import sha256
@@ -71,10 +70,9 @@ def bits(record: Record) -> str | None:
     if not record.trajectories:
         return None
     every = sorted(
-        json.dumps([each.losses, each.predictions, each.hidden_weights, each.output_weights], separators=(",", ":"))
-        for each in record.trajectories
+        documents.canonical(sorted(each.columns, key=lambda column: column.name)) for each in record.trajectories
     )
-    return sha256("\n".join(every).encode()).hexdigest()
+    return sha256(b"".join(every)).hexdigest()
 
 
 def identity(record: Record) -> Identity | None:

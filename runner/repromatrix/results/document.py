@@ -4,9 +4,12 @@ What is read can be written again, and what is written can be read by every JSON
 characters, sorted keys. Knows nothing of what the documents mean.
 """
 
+import binascii
 import json
 import re
 from typing import Any, NoReturn
+
+import msgspec
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -31,3 +34,17 @@ def write(document: Any) -> bytes:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+def canonical(value: Any) -> bytes:
+    """Return a typed value as canonical JSON: sorted keys, an indent that a person can read, one trailing newline."""
+    return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=1) + b"\n"
+
+
+def base64(text: str) -> bytes:
+    """Return the bytes of base64 text.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return binascii.a2b_base64(text, strict_mode=True)

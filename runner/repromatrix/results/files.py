@@ -49,10 +49,8 @@ class Sort(Generic[KeyedT]):
         """
         write(path, self.encode(thing), f"the {self.name}")
 
-    def read(
-        self, path: Path, cell_id: str, key: str, decode: Callable[[bytes, str], KeyedT] | None = None
-    ) -> KeyedT | None:
-        """Return what stands there, or None; `decode` in place of the usual one.
+    def read(self, path: Path, cell_id: str, key: str) -> KeyedT | None:
+        """Return what stands there, or None.
 
         Raises:
             ResultsError: it cannot be read, or is of another cell or key.
@@ -60,7 +58,7 @@ class Sort(Generic[KeyedT]):
         data = read(path, f"the {self.name}")
         if data is None:
             return None
-        found = (decode or self.decode)(data, str(path))
+        found = self.decode(data, str(path))
         if found.key != key or found.cell.id != cell_id:
             raise ResultsError(
                 f"holds the {self.name} of {found.cell.id}, not of {cell_id}", where=str(path), hint=self.again

@@ -1,32 +1,26 @@
-"""One cell's result as a frozen value, and its JSON form (schemas/record.json, format 1).
+"""One cell's result as a frozen value, and its JSON form (schemas/record.json, format 2).
 
-A float is C99 hexadecimal text of the exact value; a failed cell has no trajectory, never a number.
+A float is C99 hexadecimal text of the exact value; a failed cell has no trajectory, never a number. What contradicts
+itself is no record.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from itertools import chain
 from typing import Any
+
+import msgspec
 
 from repromatrix.errors import NewerFormatError, ResultsError
 from repromatrix.results import document as documents
+from repromatrix.results.value import Role, Trajectory, check
 
-FORMAT = 1
-# Exactly what float.hex() writes: each value has one spelling. A line each, so that one match reads a whole list.
-_EXACT = re.compile(
-    r"""(?:
-      -?0x1\.[0-9a-f]{13}p(?:-(?:[1-9][0-9]{0,2}|10[01][0-9]|102[0-2])|\+(?:0|[1-9][0-9]{0,2}|10[01][0-9]|102[0-3]))\n
-    | -?0x0\.(?!0{13})[0-9a-f]{13}p-1022\n
-    | -?0x0\.0p\+0\n
-    | nan\n
-    | -?inf\n
-    )*+""",
-    re.VERBOSE,
-)
-# Where the predictions stand in what `encode` writes. A line of this indent is nowhere else: text has no line breaks.
-_TRAJECTORIES, _PREDICTIONS, _END = b'\n "trajectories": [\n', b'\n   "predictions": [\n', b"\n   ]"
+FORMAT = 2
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LOG = re.compile(r"logs/[A-Za-z0-9_][A-Za-z0-9._+-]*/[A-Za-z0-9_][A-Za-z0-9._+-]*\.log")
+ENGINES = ("docker", "process", "here")
+BASES = ("registry", "local", "interpreter", "here")
 
 
 class Outcome(StrEnum):
@@ -41,7 +35,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What was run, in the words of matrix.yaml; enough to compare and to print without the matrix."""
+    """What was run, in the words of matrix.yaml; enough to compare and to print without the matrix.
+
+    Attributes:
+        task: SHA-256 over steps, metrics, inputs and numbers: cells of one task can be compared.
+        code: SHA-256 over the workload's modules for the framework.
+    """
 
     id: str
     workload: str
@@ -56,23 +55,8 @@ class Description:
     device: str
     settings: str
     steps: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trajectory:
-    """What one process computed, every float as hexadecimal text.
-
-    Attributes:
-        losses: one a step, before its update.
-        predictions: steps + 1 rows of outputs; the last one after the last update.
-        hidden_weights: `W[out][in]` after the last update.
-        output_weights: likewise.
-    """
-
-    losses: tuple[str, ...]
-    predictions: tuple[tuple[str, ...], ...]
-    hidden_weights: tuple[tuple[str, ...], ...]
-    output_weights: tuple[tuple[str, ...], ...]
+    task: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,166 +125,117 @@ class Record:
         return self.trajectories[0] if self.trajectories else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document(Record):
+    """A record as it stands in a file."""
+
+    format: int = FORMAT
+
+
 def encode(record: Record) -> bytes:
     """Return the record as canonical JSON: sorted keys, one trailing newline."""
-    provenance = record.provenance
-    document = {
-        "format": FORMAT,
-        "cell": write_description(record.cell),
-        "key": record.key,
-        "outcome": record.outcome.value,
-        "reason": record.reason,
-        "log": record.log,
-        "repeats": record.repeats,
-        "deterministic": record.deterministic,
-        "trajectories": [write_trajectory(each) for each in record.trajectories],
-        "factors": dict(record.factors),
-        "fingerprint": record.fingerprint,
-        "provenance": {name: getattr(provenance, name) for name in Provenance.__dataclass_fields__}
-        if provenance
-        else None,
-    }
-    return documents.write(document)
+    return documents.canonical(_Document(**fields_of(record, Record)))
 
 
-def decode(data: bytes, where: str, *, predictions: bool = True) -> Record:
-    """Read a record.
-
-    Args:
-        data: the file's content.
-        where: its path in messages.
-        predictions: False: they are not looked at and may be left empty; they are two thirds of a long record.
+def decode(data: bytes, where: str) -> Record:
+    """Read a record, strictly: canonical JSON of known fields, nothing that contradicts itself.
 
     Raises:
-        ResultsError: damaged, or written by a newer release.
+        ResultsError: damaged, or written by another release.
     """
     try:
-        document = documents.read(data if predictions else _without_predictions(data))
-        found = document["format"]
-        if found != FORMAT:
-            raise NewerFormatError(
-                f"a record of format {found}, this release reads format {FORMAT}",
-                where=where,
-                hint="update repromatrix, or run the cells again into another --results folder",
-            )
-        provenance = document["provenance"]
-        return Record(
-            cell=read_description(document["cell"]),
-            key=_text(document["key"]),
-            outcome=Outcome(document["outcome"]),
-            reason=_text_or_none(document["reason"]),
-            log=_text_or_none(document["log"]),
-            repeats=_whole(document["repeats"]),
-            trajectories=_trajectories(document["outcome"], document["trajectories"]),
-            fingerprint=dict(document["fingerprint"]),
-            provenance=_provenance(provenance) if provenance else None,
-            factors=_pairs(document.get("factors", {})),  # earlier releases did not ask for them
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        refuse_other_format(data, FORMAT, "a record", where)
+        found = msgspec.json.decode(data, type=_Document)
+        if documents.canonical(found) != data:
+            raise ValueError("not as repromatrix writes it")  # noqa: TRY301 - one way out for all that is wrong
+        record = Record(**fields_of(found, Record))
+        for what in contradictions(record):
+            raise ValueError(what)  # noqa: TRY301
+    except (ValueError, msgspec.MsgspecError) as error:
         raise ResultsError(
-            f"not a readable record ({type(error).__name__}: {error})",
-            where=where,
-            hint="delete that file and run the cell again",
+            f"not a readable record ({error})", where=where, hint="delete that file and run the cell again"
         ) from error
+    return record
 
 
-def exact(values: Any) -> tuple[str, ...]:
-    """Return a list of floats as they are written in records: C99 hexadecimal text, `nan`, `inf`, `-inf`.
-
-    Raises:
-        ValueError: another way to write them: `0.5` would be read as hexadecimal, so it is not guessed at.
-        TypeError: not a list of texts.
-    """
-    if not isinstance(values, list):
-        raise TypeError(f"not a list: {values!r}"[:80])
-    lines = "\n".join(values) + "\n" if values else ""
-    if _EXACT.fullmatch(lines) and lines.count("\n") == len(values):
-        return tuple(values)
-    wrong = next(text for text in values if "\n" in text or not _EXACT.fullmatch(f"{text}\n"))
-    raise ValueError(f"not an exact float: {wrong[:40]!r}")
+def fields_of(value: Any, kind: type[Any]) -> dict[str, Any]:
+    """Return the fields of a dataclass that a value has, not copied."""
+    return {each.name: getattr(value, each.name) for each in fields(kind)}
 
 
-def _rows(rows: Any) -> tuple[tuple[str, ...], ...]:
-    """Return rows of floats; all of them are looked at in one go."""
-    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
-        raise TypeError(f"not a list of lists: {rows!r}"[:80])
-    exact(list(chain.from_iterable(rows)))
-    return tuple(map(tuple, rows))
+class _Format(msgspec.Struct):
+    """The one field that tells which reader is due."""
+
+    format: int
 
 
-def _without_predictions(data: bytes) -> bytes:
-    """Return a record as `encode` writes it without its predictions; what is written in another way, whole."""
-    parts, done = [], 0
-    last = data.rfind(_TRAJECTORIES)
-    start = data.find(_PREDICTIONS, last) if last >= 0 else -1
-    while start >= 0 and (end := data.find(_END, start + len(_PREDICTIONS))) >= 0:
-        parts += [data[done:start], _PREDICTIONS]
-        done = end
-        start = data.find(_PREDICTIONS, end)
-    return b"".join((*parts, data[done:]))
-
-
-def _trajectories(outcome: str, entries: list[Mapping[str, Any]]) -> tuple[Trajectory, ...]:
-    if (outcome == Outcome.OK) != bool(entries):
-        raise ValueError(f"the outcome {outcome!r} with {len(entries)} trajectories")
-    return tuple(read_trajectory(each) for each in entries)
-
-
-def write_trajectory(trajectory: Trajectory) -> dict[str, Any]:
-    """Return a trajectory as JSON data."""
-    return {name: getattr(trajectory, name) for name in Trajectory.__dataclass_fields__}
-
-
-def read_trajectory(entry: Mapping[str, Any]) -> Trajectory:
-    """Return the trajectory that JSON data holds.
+def refuse_other_format(data: bytes, wanted: int, what: str, where: str) -> None:
+    """Refuse a file of another format before its fields are looked at.
 
     Raises:
-        ValueError: not exact floats; KeyError, TypeError: another shape.
+        NewerFormatError: an older or a newer release wrote it.
+        msgspec.MsgspecError: it is no JSON, or tells no format.
     """
-    return Trajectory(
-        losses=exact(entry["losses"]),
-        predictions=_rows(entry["predictions"]),
-        hidden_weights=_rows(entry["hidden_weights"]),
-        output_weights=_rows(entry["output_weights"]),
-    )
+    found = msgspec.json.decode(data, type=_Format).format
+    if found != wanted:
+        older = f"run the cells again into another folder: repromatrix run --results NEW (or delete {where})"
+        raise NewerFormatError(
+            f"{what} of format {found}, this release reads format {wanted}",
+            where=where,
+            hint=older if found < wanted else "update repromatrix, or use another --results folder",
+        )
 
 
-def write_description(cell: Description) -> dict[str, Any]:
-    """Return a cell as JSON data."""
-    return {name: getattr(cell, name) for name in Description.__dataclass_fields__} | {"options": dict(cell.options)}
+def contradictions(record: Record) -> Iterator[str]:
+    """Yield what in a record cannot be true of any cell."""
+    yield from _names(record)
+    yield from _counts(record)
+    for trajectory in record.trajectories:
+        try:
+            check(trajectory, record.cell.steps)
+        except ValueError as error:
+            yield str(error)
+        if trajectory.of(Role.TRACE):
+            yield "a record holds no trace"
+    chosen = dict(record.factors)
+    for name, value in record.cell.options:
+        if chosen and chosen.get(name) != value:
+            yield f"asked for {name}={value}, and it was {chosen.get(name)}"
 
 
-def read_description(entry: Mapping[str, Any]) -> Description:
-    """Return the cell that JSON data describes.
-
-    Raises:
-        KeyError, TypeError: another shape.
-    """
-    texts = {name: _text(value) for name, value in entry.items() if name not in ("options", "steps")}
-    return Description(**texts, options=_pairs(entry["options"]), steps=_whole(entry["steps"]))
-
-
-def _pairs(entry: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((_text(key), _text(value)) for key, value in entry.items()))
-
-
-def _provenance(entry: Mapping[str, Any]) -> Provenance:
-    optional = {name: _text_or_none(entry[name]) for name in ("image_digest", "lock_digest")}
-    texts = {name: _text(value) for name, value in entry.items() if name not in optional}
-    return Provenance(**texts, image_digest=optional["image_digest"], lock_digest=optional["lock_digest"])
+def _counts(record: Record) -> Iterator[str]:
+    ok, given = record.outcome is Outcome.OK, len(record.trajectories)
+    if ok != bool(given) or ok != (record.reason is None):
+        yield f"the outcome {record.outcome.value} with {given} trajectories and the reason {record.reason!r}"
+    if record.repeats < 0 or given > record.repeats:
+        yield f"{given} trajectories of {record.repeats} repeats"
+    if len(set(record.trajectories)) != given:
+        yield "two equal trajectories: only different ones are kept"
+    if bool(record.repeats) != (record.provenance is not None):
+        yield f"{record.repeats} repeats, and {'no ' if record.provenance is None else ''}provenance"
+    if record.cell.steps < 1:
+        yield f"{record.cell.steps} steps"
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} where text is due")
-    return value
+def _names(record: Record) -> Iterator[str]:
+    cell = record.cell
+    start = f"{cell.workload}/{cell.environment}/{cell.variant}"
+    rest = cell.id.removeprefix(start)
+    if not cell.id.startswith(start) or (rest and rest[0] not in "@+~"):
+        yield f"the id {cell.id!r} is not that of {start}"
+    if not cell.environment.startswith(f"{cell.framework}-{cell.version}-{cell.flavour}"):
+        yield f"the environment {cell.environment!r} is not {cell.framework} {cell.version} {cell.flavour}"
+    if not all(map(_DIGEST.fullmatch, (record.key, cell.task, cell.code))):
+        yield "a key, task or code that is no SHA-256"
+    if record.log is not None and not _LOG.fullmatch(record.log):
+        yield f"a log in {record.log[:80]!r}"
+    if made := record.provenance:
+        if made.engine not in ENGINES or made.base_kind not in BASES:
+            yield f"the engine {made.engine[:40]!r} on a base of the kind {made.base_kind[:40]!r}"
+        if not _DIGEST.fullmatch(made.entrypoint_digest) or not made.cpu_class:
+            yield "a provenance without digest of the entrypoint, or without CPU class"
 
 
-def _text_or_none(value: Any) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{value!r} where a whole number is due")
-    return value
+def pairs(entry: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return a mapping of texts as sorted pairs."""
+    return tuple(sorted(entry.items()))

@@ -1,4 +1,4 @@
-"""An operation of a cell computed again on given inputs, and its JSON form (schemas/replay.json, format 1).
+"""An operation of a cell computed again on given inputs, and its JSON form (schemas/replay.json, format 2).
 
 The operation is `step`, one step on the tensors of a trace, or a primitive: the product, the sigmoid and so on. It is
 computed by the very code of the cell's training step. Inputs are either recorded ones, kept here, or fresh ones from a
@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, TypeAlias
 
-from repromatrix.errors import NewerFormatError, ResultsError
+import msgspec
+
+from repromatrix.errors import ResultsError
 from repromatrix.results import document as documents
 from repromatrix.results.packed import pack, unpack
-from repromatrix.results.record import Description, Outcome, exact, read_description, write_description
+from repromatrix.results.record import Description, Outcome, refuse_other_format
 from repromatrix.results.trace import Steps
+from repromatrix.results.value import exact
 
-FORMAT = 1
+FORMAT = 2
 STEP = "step"
 # What a step gives, in the order in which it computes them: the tensors of a trace, and what lies between.
 PLACES = (
@@ -120,7 +123,7 @@ def encode(replay: Replay) -> bytes:
     """Return the replay as canonical JSON: sorted keys, one trailing newline."""
     document = {
         "format": FORMAT,
-        "cell": write_description(replay.cell),
+        "cell": msgspec.to_builtins(replay.cell),
         "key": replay.key,
         "operation": replay.operation,
         "inputs": replay.inputs,
@@ -144,17 +147,11 @@ def decode(data: bytes, where: str) -> Replay:
         ResultsError: damaged, or written by a newer release.
     """
     try:
+        refuse_other_format(data, FORMAT, "a replay", where)
         document = documents.read(data)
-        found = document["format"]
-        if found != FORMAT:
-            raise NewerFormatError(
-                f"a replay of format {found}, this release reads format {FORMAT}",
-                where=where,
-                hint="update repromatrix, or run the cells again into another --results folder",
-            )
         replay = _replay(document)
         _check(replay)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, msgspec.MsgspecError) as error:
         raise ResultsError(
             f"not a readable replay ({type(error).__name__}: {error})",
             where=where,
@@ -164,7 +161,7 @@ def decode(data: bytes, where: str) -> Replay:
 
 
 def _replay(document: dict[str, Any]) -> Replay:
-    cell = read_description(document["cell"])
+    cell = msgspec.convert(document["cell"], Description)
     trace = document["trace"]
     outputs = [(name, _read(entry, cell.dtype)) for name, entry in document["outputs"].items()]
     texts = {name: str(document[name]) for name in ("key", "operation", "inputs", "learning_rate")}
@@ -209,7 +206,7 @@ def _written(values: Steps, replay: Replay) -> Any:
 
 def _read(entry: Any, dtype: str) -> Steps:
     if isinstance(entry, list):
-        return tuple(exact(row) for row in entry)
+        return tuple(exact(row, dtype) for row in entry)
     width, values = int(entry["width"]), unpack(entry["bits"], dtype)
     if width < 1 or len(values) % width:
         raise ValueError(f"{len(values)} values in rows of {width}")
@@ -220,7 +217,7 @@ def _nested(value: Any) -> Nested:
     if isinstance(value, float):
         return value.hex()
     if isinstance(value, str):
-        return exact([value])[0]
+        return exact([value], "float64")[0]
     if not isinstance(value, list | tuple):
         raise TypeError(f"not numbers in lists: {value!r}"[:80])
     return tuple(map(_nested, value))

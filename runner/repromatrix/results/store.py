@@ -12,7 +12,6 @@ The only module that knows this layout. Writes are atomic; a newer release's fil
 """
 
 import re
-from functools import partial
 from pathlib import Path
 
 from repromatrix.errors import ResultsError
@@ -32,7 +31,7 @@ from repromatrix.results.trace import Trace
 
 KEY_CHARACTERS = 16
 # What a cell id, a key or a log may add to a path; a folder may come from anywhere, so none of it may lead out.
-_PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*(/[A-Za-z0-9_][A-Za-z0-9._+@-]*)*")
+_PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@~-]*(/[A-Za-z0-9_][A-Za-z0-9._+@~-]*)*")
 _RECORD = Sort(name="record", encode=encode, decode=decode, again="delete that file and run the cell again")
 _TRACE = Sort(
     name="trace",
@@ -86,14 +85,13 @@ class Store:
         """Write a record."""
         _RECORD.write(self.record_path(record.cell.id, record.key), record)
 
-    def read(self, cell_id: str, key: str, *, predictions: bool = True) -> Record | None:
-        """Return the record of that cell and key, or None; without `predictions` they may be empty, and it is faster.
+    def read(self, cell_id: str, key: str) -> Record | None:
+        """Return the record of that cell and key, or None.
 
         Raises:
             ResultsError: it is there and cannot be read.
         """
-        reading = partial(decode, predictions=predictions)
-        return _RECORD.read(self.record_path(cell_id, key), cell_id, key, reading)
+        return _RECORD.read(self.record_path(cell_id, key), cell_id, key)
 
     def write_trace(self, trace: Trace) -> None:
         """Write a trace."""
@@ -249,7 +247,7 @@ class Store:
 
 
 def record_of(data: bytes, where: str) -> Record | None:
-    """Return the record that a file's content is, its predictions perhaps empty; None: it is something else.
+    """Return the record that a file's content is; None: it is something else.
 
     Raises:
         ResultsError: a damaged record, or a newer release's.
@@ -257,4 +255,4 @@ def record_of(data: bytes, where: str) -> Record | None:
     # The first and the last key of what `encode` writes.
     if not (data.lstrip()[:1] == b"{" and b'"cell"' in data[:1000] and b'"trajectories"' in data):
         return None
-    return decode(data, where, predictions=False)
+    return decode(data, where)

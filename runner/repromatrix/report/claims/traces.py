@@ -32,7 +32,7 @@ class FirstDivergence(Claim):
         tensors: the names of those that both have, in the order in which a step computes them.
         step: from 1; None, like all that follows, where they are the same or cannot be compared.
         index: the element's place; empty for a number.
-        a: the one's value, hexadecimal; `a_bits`: as its dtype stores it.
+        a: the one's value, hexadecimal; `a_bits`: as its dtype stores it; None too where only digests are known.
         ulps: None too where a value is not finite.
         reason: why they cannot be compared, else None.
         caveats: what was not compared, in words.
@@ -65,6 +65,9 @@ class FirstDivergence(Claim):
         more = "".join(f"; {each}" for each in self.caveats)
         if self.step is None:
             return f"{pair} are the same in every traced tensor of {_steps(self.steps)}{more}"
+        if self.a is None:
+            same = "every traced tensor before it is the same"
+            return f"{pair} first part at step {self.step} in {self.tensor}; {same}{more}"
         place = "".join(f"[{each}]" for each in self.index or ())
         far = f"{wording.count(self.ulps)} ULP of {self.ulp_dtype}" if self.ulps is not None else "not finite"
         return (

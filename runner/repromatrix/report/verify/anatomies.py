@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from repromatrix.operations.catalogue import PLACES, PRIMITIVES
+from repromatrix.operations.catalogue import PLACES, PRIMITIVES, TENSORS
 from repromatrix.report.claims.base import Claim
 from repromatrix.report.claims.forms import OperationPair, distance_in_ulps
 from repromatrix.report.claims.operations import OperationSource
@@ -14,7 +14,6 @@ from repromatrix.report.verify.bits import stored
 from repromatrix.report.verify.truths import off, rounded, truths
 from repromatrix.results.replay import Replay
 from repromatrix.results.studies import Study, Testimony
-from repromatrix.results.trace import TENSORS
 
 _GONE = "a file that it stands on is not there; ask again: repromatrix explain"
 _CHANGED = "tracing changes one of the cells, so its trace explains nothing"

@@ -57,16 +57,16 @@ def classes(records: Sequence[Record]) -> Iterable[Claim]:
     names: dict[str, tuple[str, str]] = {}
     single = [each for each in records if len(each.trajectories) == 1]
     for workload in dict.fromkeys(each.cell.workload for each in single):
-        groups: dict[tuple[str, ...], list[Record]] = {}
+        groups: dict[tuple[tuple[str, ...], ...], list[Record]] = {}
         for each in single:
             if each.cell.workload == workload:
-                groups.setdefault(each.trajectories[0].losses, []).append(each)
+                groups.setdefault(each.trajectories[0].judged, []).append(each)
         largest = sorted(groups.items(), key=lambda item: len(item[1]), reverse=True)
-        for number, (losses, members) in enumerate(largest, start=1):
+        for number, (judged, members) in enumerate(largest, start=1):
             name = f"C{number}"
             ids = tuple(each.cell.id for each in members)
             names |= dict.fromkeys(ids, (workload, name))
-            yield ClassOf(cells=ids, workload=workload, name=name, losses=losses)
+            yield ClassOf(cells=ids, workload=workload, name=name, losses=judged[0])
             states = tuple(map(tuple, sorted(_by_state(members).values(), key=len, reverse=True)))
             if len(states) > 1:
                 yield OneClassTwoStates(cells=ids, workload=workload, name=name, states=states)
@@ -81,7 +81,6 @@ def _by_state(records: Iterable[Record]) -> dict[str, list[str]]:
     """Return the cells by the bits of their weights after the last update."""
     found: dict[str, list[str]] = {}
     for each in records:
-        last = each.trajectories[0]
-        state = json.dumps([*last.hidden_weights, *last.output_weights])
+        state = json.dumps(each.trajectories[0].state)
         found.setdefault(state, []).append(each.cell.id)
     return found

@@ -244,6 +244,7 @@ def _cell(record: Record) -> dict[str, Any]:
         "repeats": record.repeats,
         "losses": list(first.losses) if first else [],
         "predictions": [list(row) for row in first.predictions] if first else [],
+        "metrics": {each.name: list(each.texts) for each in first.metrics} if first else {},
         "other_losses": [list(each.losses) for each in record.trajectories[1:]],
         "bits": bits(record),
     }

@@ -13,11 +13,8 @@ from repromatrix.report.verify.measure import coarser
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
 from repromatrix.results.trace import Trace
+from repromatrix.results.value import Trajectory
 
-_FLOW = (
-    "hidden_pre", "hidden", "output_pre", "output", "loss", "grad_output_weights", "grad_hidden_weights",
-    "output_weights", "hidden_weights",
-)  # fmt: skip
 Texts = tuple[str, ...]
 
 
@@ -54,14 +51,19 @@ def traced(
 
 def _tells(trace: Trace, record: Record) -> bool:
     """Whether the traced run gave what a repeat of the record has; predictions only where both keep them."""
-    made = trace.trajectory
     return any(
-        made.losses == each.losses
-        and made.hidden_weights == each.hidden_weights
-        and made.output_weights == each.output_weights
-        and (not made.predictions or not each.predictions or made.predictions == each.predictions)
-        for each in record.trajectories
+        _told(trace.trajectory, trace.cell.steps) == _told(each, trace.cell.steps) for each in record.trajectories
     )
+
+
+def _told(trajectory: Trajectory, steps: int) -> dict[tuple[str, int], object]:
+    """Return (name, step) -> value of what an untraced run tells: metrics, outputs, and the last step's state."""
+    return {
+        (each.name, step): (each.dtype, each.shape, row)
+        for each in trajectory.columns
+        for step, row in zip(each.at, each.rows, strict=True)
+        if each.role in ("metric", "output") or (each.role == "state" and step == steps)
+    }
 
 
 def _untraced(traces: Mapping[str, Trace]) -> Iterable[Claim]:
@@ -144,39 +146,78 @@ def _between(
 
 def _compared(workload: str, left: Trace, right: Trace) -> Claim:
     a, b = left.cell.id, right.cell.id
-    shapes = [(_shape(left, name), _shape(right, name)) for name in _FLOW]
-    unequal = [name for name, pair in zip(_FLOW, shapes, strict=True) if pair[0] != pair[1]]
+    if left.cell.task != right.cell.task:
+        edited = f"the workload {workload} was edited between the two: its inputs or metrics are others"
+        return _incomparable(workload, a, b, edited)
+    one, other = ({each.name: each for each in side.trajectory.columns} for side in (left, right))
+    both = [name for name in one if name in other]
+    unequal = [name for name in both if one[name].shape != other[name].shape]
     if unequal:
         return _incomparable(workload, a, b, f"{unequal[0]} has another shape in each")
-    tensors = dict(left.tensors), dict(right.tensors)
-    names = tuple(name for name in _FLOW if all(name in each for each in tensors))
-    steps = min(len(each.trajectory.losses) for each in (left, right))
-    if not names or not steps:
+    across = left.cell.dtype != right.cell.dtype
+    names = tuple(
+        name
+        for name in both
+        if not across or all(side[name].inline and side[name].dtype in FORMS for side in (one, other))
+    )
+    steps = min(left.cell.steps, right.cell.steps)
+    if not names:
         return _incomparable(workload, a, b, "they have no traced tensor in common")
-    dtypes = left.cell.dtype, right.cell.dtype
-    form = coarser(*dtypes)
-    for step, name in product(range(steps), names):
-        places = product(*map(range, _shape(left, name)))
-        for index, x, y in zip(places, tensors[0][name][step], tensors[1][name][step], strict=True):
-            if x != y if dtypes[0] == dtypes[1] else stored(x, form) != stored(y, form):
+    tensors = [
+        {name: dict(zip(side[name].at, side[name].rows, strict=True)) for name in names} for side in (one, other)
+    ]
+    form = coarser(left.cell.dtype, right.cell.dtype)
+    for step, name in product(range(1, steps + 1), names):
+        x_row, y_row = (side[name].get(step, ()) for side in tensors)
+        if x_row != y_row and not (x_row and y_row and one[name].inline and one[name].dtype in FORMS):
+            return _parted(
+                workload,
+                (a, b),
+                steps=steps,
+                tensors=names,
+                step=step,
+                tensor=name,
+                form=form,
+                caveats=_caveats(left, right, form),
+            )
+        for index, x, y in zip(product(*map(range, one[name].shape)), x_row, y_row, strict=False):
+            if one[name].inline and (x != y if not across else stored(x, form) != stored(y, form)):
                 return FirstDivergence(
                     cells=(a, b),
                     workload=workload,
                     steps=steps,
                     tensors=names,
-                    step=step + 1,
+                    step=step,
                     tensor=name,
                     index=index,
                     a=x,
-                    a_bits=stored(x, dtypes[0]),
+                    a_bits=stored(x, one[name].dtype),
                     b=y,
-                    b_bits=stored(y, dtypes[1]),
+                    b_bits=stored(y, other[name].dtype),
                     ulps=_apart(x, y, form),
                     ulp_dtype=form,
                     reason=None,
                     caveats=_caveats(left, right, form),
                 )
     return _same(workload, (a, b), steps, names, _caveats(left, right, form))
+
+
+def _parted(
+    workload: str,
+    cells: tuple[str, str],
+    *,
+    steps: int,
+    tensors: Texts,
+    step: int,
+    tensor: str,
+    form: str,
+    caveats: Texts,
+) -> Claim:
+    """Return that two values differ of which only the digests are known."""
+    return FirstDivergence(
+        cells=cells, workload=workload, steps=steps, tensors=tensors, step=step, tensor=tensor, index=(),
+        a=None, a_bits=None, b=None, b_bits=None, ulps=None, ulp_dtype=form, reason=None, caveats=caveats,
+    )  # fmt: skip
 
 
 def _same(workload: str, cells: tuple[str, str], steps: int, tensors: Texts, caveats: Texts) -> Claim:
@@ -193,14 +234,6 @@ def _incomparable(workload: str, a: str, b: str, reason: str) -> Claim:
     )  # fmt: skip
 
 
-def _shape(trace: Trace, name: str) -> tuple[int, ...]:
-    """Return a tensor's shape, by the weights at the end: unit by input, or a value for each unit."""
-    if name == "loss":
-        return ()
-    rows = trace.trajectory.hidden_weights if "hidden" in name else trace.trajectory.output_weights
-    return (len(rows), len(rows[0])) if name.endswith("weights") else (len(rows),)
-
-
 def _place(text: str, form: str) -> int:
     """Return the place of a finite value among those of a format: its bits, counted from zero."""
     bits = int(stored(text, form), 16)
@@ -215,12 +248,14 @@ def _apart(x: str, y: str, form: str) -> int | None:
 
 
 def _caveats(a: Trace, b: Trace, form: str) -> Texts:
-    lengths = len(a.trajectory.losses), len(b.trajectory.losses)
+    lengths = a.cell.steps, b.cell.steps
     said = []
     if lengths[0] != lengths[1]:
         said.append(f"{lengths[0]} steps against {lengths[1]}: those that both have are compared")
     if a.cell.dtype != b.cell.dtype:
         said.append(f"{a.cell.dtype} against {b.cell.dtype}: values are compared after rounding to {form}")
+        large = [each.name for each in a.trajectory.columns if not each.inline]
+        said += [f"known by their digests alone, so not compared across dtypes: {', '.join(large)}"] if large else []
     said += [
         f"not traced, so not compared: {', '.join(names)} ({each.cell.id}: {reason})"
         for each in (a, b)

@@ -39,7 +39,7 @@ def lines(records: Sequence[Record], manifest: Manifest) -> Iterable[Claim]:
         versions = sorted({*members, *known}, key=newest_last)
         if len(versions) < 2:  # noqa: PLR2004 - nothing to compare with
             continue
-        letters: dict[tuple[str, ...], str] = {}
+        letters: dict[tuple[tuple[str, ...], ...], str] = {}
         yield VersionLine(
             cells=tuple(members[each].cell.id for each in versions if each in members),
             workload=workload,
@@ -54,7 +54,7 @@ def lines(records: Sequence[Record], manifest: Manifest) -> Iterable[Claim]:
 
 
 def _stop(
-    version: str, record: Record | None, letters: dict[tuple[str, ...], str]
+    version: str, record: Record | None, letters: dict[tuple[tuple[str, ...], ...], str]
 ) -> tuple[str, str | None, str | None]:
     if record is None:
         return version, None, "not run"
@@ -62,7 +62,7 @@ def _stop(
         return version, None, f"{record.outcome.value}: {record.reason}" if record.reason else record.outcome.value
     if len(record.trajectories) > 1:
         return version, None, "its repeats differ"
-    losses = record.trajectories[0].losses
+    losses = record.trajectories[0].judged
     if losses not in letters:
         turn, letter = divmod(len(letters), 26)
         letters[losses] = f"{chr(ord('A') + letter)}{turn or ''}"
@@ -83,7 +83,7 @@ def change(a: Record, b: Record, judges: Judges) -> VersionChange:
     found, state = None, None
     if a.trajectories and b.trajectories:
         left, right = a.trajectories[0], b.trajectories[0]
-        state = (left.hidden_weights, left.output_weights) == (right.hidden_weights, right.output_weights)
+        state = left.state == right.state
         found = apart(left.losses, right.losses, dtype)
         verdict, reason, by = _judged(
             left.losses, right.losses, found, judges.of(a.cell.workload, dtype, found.steps), dtype

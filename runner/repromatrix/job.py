@@ -1,0 +1,116 @@
+"""Cells -> the job document that an environment reads (docs/architecture.md, "The contract of an image").
+
+It carries the code of the workloads and the bits of their inputs. What a cell's key holds of it is `question`: that
+names code and inputs by what makes them, so that nothing need be drawn to look an answer up.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from repromatrix import draw
+from repromatrix.plan import Cell, Operation
+
+FORMAT = 2
+Asked = Cell | Operation
+Fetch = Mapping[str, Iterable[tuple[int, str]]]  # cell id -> the steps and names of the values whose bits are wanted
+
+
+def question(cell: Cell, *, trace: bool = False) -> dict[str, Any]:
+    """Return all of a job that can change the numbers of a cell, as JSON has it."""
+    return _common(cell, trace=trace) | {
+        "settings": _settings(cell),
+        "task": cell.workload.task,
+        "code": cell.workload.code(cell.environment.framework),
+        "draw": draw.VERSION,
+        "member": cell.member,
+    }
+
+
+def job(asked: Sequence[Asked], *, trace: bool = False, fetch: Fetch | None = None) -> bytes:
+    """Return the job of cells and operations that share environment and settings.
+
+    Args:
+        asked: what to run, in order.
+        trace: whether every value of every step is wanted, not only metrics and outputs.
+        fetch: values whose bits are sent along.
+    """
+    made = _Job(trace=trace, fetch=fetch or {})
+    cells = [made.entry(each) for each in asked if isinstance(each, Cell)]
+    operations = [
+        made.entry(each.cell) | {"id": each.id, "operation": each.name, "samples": list(each.samples), "trace": False}
+        for each in asked
+        if isinstance(each, Operation)
+    ]
+    document = {
+        "format": FORMAT,
+        "settings": _settings(cell_of(asked[0])),
+        "workloads": made.workloads,
+        "data": made.data,
+        "cells": cells,
+        "operations": operations,
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def cell_of(asked: Asked) -> Cell:
+    """Return the cell, or that of an operation."""
+    return asked.cell if isinstance(asked, Operation) else asked
+
+
+class _Job:
+    """Collects code and inputs, each once."""
+
+    def __init__(self, *, trace: bool, fetch: Fetch) -> None:
+        self._trace, self._fetch = trace, fetch
+        self.workloads: dict[str, Any] = {}
+        self.data: dict[str, str] = {}
+
+    def entry(self, cell: Cell) -> dict[str, Any]:
+        workload, framework = cell.workload, cell.environment.framework
+        code = f"{workload.name}:{workload.code(framework)}"
+        if code not in self.workloads:
+            self.workloads[code] = {"name": workload.name, "files": workload.modules(framework)}
+        fetch = sorted([step, name] for step, name in self._fetch.get(cell.id, ()))
+        return _common(cell, trace=self._trace) | {"workload": code, "inputs": self._inputs(cell), "fetch": fetch}
+
+    def _inputs(self, cell: Cell) -> dict[str, Any]:
+        found = {}
+        for each in cell.workload.inputs:
+            dtype, member = each.dtype or cell.variant.dtype, cell.member if each.parameter else 0
+            name = f"{cell.workload.name}/{each.name}/{dtype}/{member}"
+            if name not in self.data:
+                self.data[name] = base64.b64encode(draw.bits(each, dtype, member)).decode()
+            found[each.name] = {"dtype": dtype, "shape": list(each.shape), "data": name}
+        return found
+
+
+def _common(cell: Cell, *, trace: bool) -> dict[str, Any]:
+    workload, environment = cell.workload, cell.environment
+    defaults = {
+        name: values[0] for name, values in workload.options(environment.framework, environment.flavour).items()
+    }
+    return {
+        "id": cell.id,
+        "device": cell.device,
+        "steps": cell.steps,
+        "batch": workload.batch,
+        "dtype": cell.variant.dtype,
+        "options": defaults | dict(cell.variant.options),
+        "numbers": dict(workload.numbers),
+        "metrics": list(workload.metrics),
+        "outputs": list(workload.outputs),
+        "trace": trace,
+    }
+
+
+def _settings(cell: Cell) -> dict[str, Any]:
+    settings = cell.settings
+    variables = dict(cell.environment.variables) | dict(settings.variables)
+    return {"name": settings.name, "threads": settings.threads, "isa": settings.isa, "env": variables}
+
+
+def options_of(cell: Cell) -> tuple[tuple[str, str], ...]:
+    """Return every factor of a cell with its value, sorted."""
+    return tuple(sorted(_common(cell, trace=False)["options"].items()))

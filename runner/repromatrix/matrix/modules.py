@@ -1,0 +1,71 @@
+"""What is wrong with a workload's modules, told from their source, before anything runs.
+
+It looks for what the contract (docs/workloads.md) asks: a function `train(task)`, and that the names it asks the task
+for are those of workload.yaml. What only a run can tell, a run tells.
+"""
+
+import ast
+from collections.abc import Iterator
+
+from repromatrix.matrix.check import suggest
+from repromatrix.matrix.model import Workload
+
+Problem = tuple[str, int, str, str]  # file, line, what, the next step
+
+
+def problems(workload: Workload) -> Iterator[Problem]:
+    """Yield all that is wrong with the modules of a workload."""
+    files = dict(workload.files)
+    if not any(f"{name}.py" in files for name in workload.frameworks):
+        names = ", ".join(f"{name}.py" for name in workload.frameworks)
+        yield "workload.yaml", 1, f"there is no module for any framework in {workload.folder}", f"write one of {names}"
+    for name, text in files.items():
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError) as error:
+            line = getattr(error, "lineno", None) or 1
+            yield name, line, f"not Python: {getattr(error, 'msg', error)}", "mend it there"
+            continue
+        if name.removesuffix(".py") in workload.frameworks:
+            yield from _entry(name, tree)
+        yield from _names(name, tree, workload)
+
+
+def _entry(name: str, tree: ast.Module) -> Iterator[Problem]:
+    """Yield that a framework's module has no `train(task)`."""
+    made = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "train"]
+    named = [node for node in tree.body if isinstance(node, ast.ImportFrom | ast.Assign) and "train" in ast.dump(node)]
+    if not made and not named:
+        yield name, 1, "it has no function train(task)", "write one: see docs/workloads.md"
+    for node in made:
+        count = len(node.args.args) + len(node.args.posonlyargs)
+        if count != 1 and not node.args.vararg:
+            yield name, node.lineno, f"train takes {count} arguments, expected one: train(task)", "take the task only"
+
+
+def _names(name: str, tree: ast.Module, workload: Workload) -> Iterator[Problem]:
+    """Yield the texts given to methods of `task` that workload.yaml does not have."""
+    known = {
+        "tensor": ("inputs", [each.name for each in workload.inputs]),
+        "batches": ("inputs", [each.name for each in workload.inputs]),
+        "number": ("numbers", [each for each, _ in workload.numbers]),
+        "option": ("factors", [each for each, _ in workload.factors]),
+    }
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_task(node.func.value)):
+            continue
+        if node.func.attr == "batches" and not workload.batch:
+            yield name, node.lineno, "task.batches(), and workload.yaml has no `batch`", "add batch: ROWS"
+        if node.func.attr not in known:
+            continue
+        part, there = known[node.func.attr]
+        for argument in node.args:
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and argument.value not in there:
+                what = f"task.{node.func.attr}({argument.value!r}): workload.yaml has no such name in {part}"
+                yield name, node.lineno, what, suggest(argument.value, there)
+
+
+def _is_task(node: ast.expr) -> bool:
+    return (isinstance(node, ast.Name) and node.id == "task") or (
+        isinstance(node, ast.Attribute) and node.attr == "task"
+    )

@@ -1,0 +1,260 @@
+"""A workload's folder -> a frozen `Workload`. All that is wrong with it is said at once, each with file and line."""
+
+import json
+from collections.abc import Iterator, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from repromatrix import resources
+from repromatrix.errors import MatrixError
+from repromatrix.floats import finite_decimal
+from repromatrix.matrix import modules
+from repromatrix.matrix import published as tables
+from repromatrix.matrix.check import failures, suggest
+from repromatrix.matrix.document import Document, NodePath, parse
+from repromatrix.matrix.model import Choices, Input, Nested, PublishedColumn, PublishedTable, Variant, Workload, chosen
+from repromatrix.matrix.text import read_text
+
+FILE = "workload.yaml"
+MAX_VALUES = 50_000_000  # elements of one input: they travel to the cell as text
+Problem = tuple[NodePath, str, str]  # where, what, the next step
+
+
+def load_workload(folder: Path, name: str) -> Workload:
+    """Read and check a workload's folder; `name` is what it is called in the matrix.
+
+    Raises:
+        MatrixError: all that is wrong, each with file, line and what to do.
+    """
+    path = folder / FILE
+    document = parse(read_text(path, f"a workload is a folder with {FILE} and a module per framework"), path.name)
+    where = f"{name}/{FILE}"
+    wrong = [error for _, error in failures(document, where, "workload")]
+    if not wrong:
+        found = _Reader(folder, name, document)
+        wrong = [
+            MatrixError(what, where=f"{where}:{document.line(place)}", hint=hint)
+            for place, what, hint in found.problems()
+        ]
+        if not wrong:
+            workload = found.workload()
+            wrong = [
+                MatrixError(what, where=f"{name}/{file}:{line}", hint=hint)
+                for file, line, what, hint in modules.problems(workload)
+            ]
+            if not wrong:
+                return workload
+    raise together(wrong)
+
+
+def together(errors: list[MatrixError]) -> MatrixError:
+    """Return one error that says what several say."""
+    first, *others = errors
+    if not others:
+        return first
+    rest = "\n".join(f"{each.where}: {each.what}" + (f" ({each.hint})" if each.hint else "") for each in others)
+    hint = f"{first.hint}; and {len(others)} more:\n{rest}" if first.hint else f"and {len(others)} more:\n{rest}"
+    return MatrixError(first.what, where=first.where, hint=hint)
+
+
+class _Reader:
+    """Turns checked plain data into the frozen types, and says what a schema cannot."""
+
+    def __init__(self, folder: Path, name: str, document: Document) -> None:
+        self.folder, self.name, self.data = folder, name, document.data
+        images = resources.folder("images")
+        self.frameworks = tuple(sorted(path.parent.name for path in images.glob("*/entrypoint.py")))
+
+    def workload(self) -> Workload:
+        data = self.data
+        return Workload(
+            name=self.name,
+            folder=self.folder,
+            title=data.get("title", self.name),
+            steps=data["steps"],
+            batch=data.get("batch", 0),
+            metrics=tuple(data["metrics"]),
+            outputs=tuple(data.get("outputs", ())),
+            numbers=tuple(data.get("numbers", {}).items()),
+            inputs=tuple(_input(name, entry) for name, entry in data["inputs"].items()),
+            factors=tuple((name, _choices(entry)) for name, entry in data.get("factors", {}).items()),
+            dtypes=_choices(data.get("dtypes", ["float32", "float64"])),
+            written=tuple(
+                _variant(framework, name, dtype, entry)
+                for framework, entries in data.get("variants", {}).items()
+                for name, entry in entries.items()
+                for dtype in entry["dtypes"]
+            ),
+            files=tuple((path.name, read_text(path, "")) for path in sorted(self.folder.glob("*.py"))),
+            frameworks=self.frameworks,
+            published=self._published(data["published"]) if "published" in data else None,
+        )
+
+    def problems(self) -> Iterator[Problem]:
+        yield from self._metrics()
+        for name, entry in self.data["inputs"].items():
+            yield from _input_problems(name, entry)
+        for name, text in self.data.get("numbers", {}).items():
+            if finite_decimal(text) is None:
+                yield ("numbers", name), f"{text} is larger than any float64", "write a number that a float64 holds"
+        yield from self._places()
+        yield from self._variants()
+        if "published" in self.data:
+            yield from self._published_problems(self.data["published"])
+
+    def _metrics(self) -> Iterator[Problem]:
+        for i, name in enumerate(self.data.get("outputs", ())):
+            if name in self.data["metrics"]:
+                yield ("outputs", i), f"{name!r} is among the metrics already", "leave it out here"
+
+    def _places(self) -> Iterator[Problem]:
+        """Yield the places of factors and dtypes that name no framework."""
+        entries: dict[NodePath, Any] = {
+            ("factors", name): entry for name, entry in self.data.get("factors", {}).items()
+        }
+        entries[("dtypes",)] = self.data.get("dtypes")
+        for path, entry in entries.items():
+            for place in entry if isinstance(entry, Mapping) else ():
+                if place != "*" and place.partition("-")[0] not in self.frameworks:
+                    yield (*path, place), f"no framework {place!r} in images/", suggest(place, self.frameworks)
+
+    def _variants(self) -> Iterator[Problem]:
+        factors = {name: _choices(entry) for name, entry in self.data.get("factors", {}).items()}
+        for framework, entries in self.data.get("variants", {}).items():
+            if framework not in self.frameworks:
+                yield (
+                    ("variants", framework),
+                    f"no framework {framework!r} in images/",
+                    suggest(framework, self.frameworks),
+                )
+                continue
+            names = [
+                _variant(framework, name, dtype, entry).name
+                for name, entry in entries.items()
+                for dtype in entry["dtypes"]
+            ]
+            for name in sorted({each for each in names if names.count(each) > 1}):
+                hint = "a dtype that is not a variant's first makes its name NAME-DTYPE; rename one"
+                yield ("variants", framework), f"the variant {name} of {framework} stands here a second time", hint
+            for name, entry in entries.items():
+                yield from _option_problems(
+                    ("variants", framework, name, "options"), entry["options"], framework, factors
+                )
+
+    def _published(self, entry: Mapping[str, Any]) -> PublishedTable:
+        columns = tuple(
+            PublishedColumn(
+                title=title,
+                framework=column["framework"],
+                variant=column["variant"],
+                predictions=column.get("predictions", column["variant"]),
+            )
+            for title, column in entry["columns"].items()
+        )
+        return PublishedTable(data=self.folder / entry["data"], columns=columns)
+
+    def _published_problems(self, entry: Mapping[str, Any]) -> Iterator[Problem]:
+        data, place = entry["data"], ("published", "data")
+        try:
+            found = json.loads((self.folder / data).read_text(encoding="utf-8"))
+            titles = list(found["losses"])
+        except FileNotFoundError:
+            yield place, f"no such file: {data}", f"the path is relative to {FILE}"
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            yield place, f"{data} holds no published losses ({error})", "see workloads/mazur/published.json"
+            return
+        for what, hint in tables.problems(found):
+            yield place, f"{data}: {what}", hint
+        for title, column in entry["columns"].items():
+            if title not in titles:
+                yield ("published", "columns", title), f"the table has no column {title!r}", suggest(title, titles)
+            known = self._names(column["framework"])
+            for each in (column["variant"], column.get("predictions", column["variant"])):
+                if each not in known:
+                    what = f"{column['framework']} has no variant {each!r}"
+                    yield ("published", "columns", title), what, suggest(each, sorted(known))
+
+    def _names(self, framework: str) -> set[str]:
+        entries = self.data.get("variants", {}).get(framework, {})
+        return {
+            _variant(framework, name, dtype, entry).name for name, entry in entries.items() for dtype in entry["dtypes"]
+        }
+
+
+def _choices(entry: Any) -> Choices:
+    entries = entry if isinstance(entry, Mapping) else {"*": entry}
+    return tuple((place, tuple(values)) for place, values in entries.items())
+
+
+def _input(name: str, entry: Mapping[str, Any]) -> Input:
+    decimal = _nested(entry["decimal"]) if "decimal" in entry else None
+    given = {key: entry[key] for key in ("dtype", "draw", "scale", "low", "high", "below", "parameter") if key in entry}
+    shape = _shape(entry["decimal"]) if decimal is not None else tuple(entry["shape"])
+    return Input(name=name, shape=shape or (), decimal=decimal, **given)
+
+
+def _nested(entry: Any) -> Nested:
+    return tuple(map(_nested, entry)) if isinstance(entry, list) else entry
+
+
+def _shape(entry: Any) -> tuple[int, ...] | None:
+    """Return the shape of nested lists; None where rows differ in length."""
+    if not isinstance(entry, list):
+        return ()
+    inner = {_shape(each) for each in entry}
+    (one,) = inner if len(inner) == 1 else (None,)
+    return None if one is None else (len(entry), *one)
+
+
+def _texts(entry: Any) -> Iterator[str]:
+    if isinstance(entry, list):
+        for each in entry:
+            yield from _texts(each)
+    else:
+        yield entry
+
+
+_NEEDS = {"normal": {"scale"}, "uniform": {"low", "high"}, "integers": {"below"}, "zeros": set[str]()}
+
+
+def _input_problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
+    place = ("inputs", name)
+    if "decimal" in entry and _shape(entry["decimal"]) is None:
+        yield (*place, "decimal"), f"the rows of {name!r} differ in length", "one value per column in each row"
+    for text in (*_texts(entry.get("decimal", [])), *(entry[key] for key in ("scale", "low", "high") if key in entry)):
+        if finite_decimal(text) is None:
+            yield place, f"{text} is larger than any float64", "write a number that a float64 holds"
+    if prod(entry.get("shape", ())) > MAX_VALUES:
+        yield (*place, "shape"), f"{prod(entry['shape']):,} values", f"an input holds at most {MAX_VALUES:,}"
+    draw, whole = entry.get("draw"), entry.get("dtype", "").startswith("int")
+    if draw == "integers" and ("below" not in entry or not whole):
+        yield place, "integers need `below` and a dtype of their own", "for instance: below: 10, dtype: int32"
+    if draw in ("normal", "uniform") and whole:
+        yield place, f"a {draw} draw is no {entry['dtype']}", "draw: integers, or leave dtype out"
+    extra = sorted(set(entry) & {"scale", "low", "high", "below"} - _NEEDS.get(str(draw), set()))
+    if extra:
+        yield (*place, extra[0]), f"{extra[0]} means nothing for {draw or 'decimal'}", "leave it out"
+
+
+def _option_problems(
+    place: NodePath, options: Mapping[str, str], framework: str, factors: Mapping[str, Choices]
+) -> Iterator[Problem]:
+    for name, value in options.items():
+        if name not in factors:
+            yield (*place, name), f"no factor {name!r} in factors", suggest(name, sorted(factors))
+        elif value not in (known := chosen(factors[name], framework)):
+            yield (*place, name), f"{framework} has no {name}={value}", suggest(value, known)
+
+
+def _variant(framework: str, name: str, dtype: str, entry: Mapping[str, Any]) -> Variant:
+    return Variant(
+        framework=framework,
+        name=name if dtype == entry["dtypes"][0] else f"{name}-{dtype}",
+        dtype=dtype,
+        steps=entry.get("steps"),
+        flavours=tuple(entry.get("flavours", ())),
+        devices=tuple(entry.get("devices", ())),
+        options=tuple(sorted(entry["options"].items())),
+    )

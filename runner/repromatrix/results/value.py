@@ -1,0 +1,312 @@
+"""Values: what a cell records, step by step, in columns; exact, and strictly checked where they come in.
+
+A column is one named value over the steps: its dtype and shape, and for each step its elements as exact text where they
+are few, or the SHA-256 of their bits where they are many. The bits themselves, where somebody asked for them, lie in
+the results folder under that digest.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from math import prod
+from typing import TypeAlias
+
+import msgspec
+
+from repromatrix.floats import FORMS, at, ordinal
+
+INLINE = 16  # elements up to which a value is told in full; the harness has the same number (images/values.py)
+INTEGERS = ("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool")
+Rows: TypeAlias = tuple[tuple[str, ...], ...]
+
+_WHOLE = re.compile(r"(?:(?:0|-?[1-9][0-9]{0,19})\n)*+")
+_DIGESTS = re.compile(r"(?:[0-9a-f]{64}\n)*+")
+# What float.hex() writes of the normal values of each dtype, zeros, NaN and infinities: one match for a whole list.
+_DIGITS = {
+    "float64": r"[0-9a-f]{13}",
+    "float32": r"[0-9a-f]{5}[02468ace]0{7}",
+    "float16": r"[0-9a-f]{2}[048c]0{10}",
+    "bfloat16": r"[0-9a-f][02468ace]0{11}",
+}
+_LEAST = {"float64": 1022, "float32": 126, "float16": 14, "bfloat16": 126}
+
+
+def _form(dtype: str) -> re.Pattern[str]:
+    least = _LEAST[dtype]
+    exponents = "|".join([*(f"\\+{n}" for n in range(least + 2)), *(f"-{n}" for n in range(1, least + 1))])
+    digits = _DIGITS[dtype]
+    return re.compile(rf"(?:(?:-?0x1\.{digits}p(?:{exponents})|-?0x0\.0p\+0|nan|-?inf)\n)*+")
+
+
+_FORMS = {dtype: _form(dtype) for dtype in FORMS}
+_HEX = re.compile(r"-?0x[01]\.[0-9a-f]{13}p[+-](?:0|[1-9][0-9]{0,3})|-?0x0\.0p\+0|nan|-?inf")
+
+
+class Role(StrEnum):
+    """What a value is in its cell."""
+
+    METRIC = "metric"  # a number that the cell is judged by
+    OUTPUT = "output"  # always recorded, never judged
+    STATE = "state"  # what a step leaves
+    TRACE = "trace"  # all else, in a traced run
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One named value over the steps.
+
+    Attributes:
+        shape: of the value at one step; empty: a number.
+        steps: the steps at which it was recorded, rising; None: 1, 2, ... without a gap.
+        texts: its elements, step by step and row by row: floats in C99 hexadecimal text (`nan`, `inf`, `-inf`),
+            integers in decimal.
+        digests: in their place, where they are more than `INLINE`: for each step the SHA-256 of the bits.
+    """
+
+    name: str
+    role: Role
+    dtype: str
+    shape: tuple[int, ...] = ()
+    steps: tuple[int, ...] | None = None
+    texts: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many elements it has at one step."""
+        return prod(self.shape)
+
+    @property
+    def inline(self) -> bool:
+        """Whether its elements are told."""
+        return self.size <= INLINE and (self.dtype in FORMS or self.dtype in INTEGERS)
+
+    @property
+    def count(self) -> int:
+        """At how many steps it was recorded."""
+        return len(self.digests) if not self.inline else len(self.texts) // self.size if self.size else 0
+
+    @property
+    def at(self) -> tuple[int, ...]:
+        """The steps at which it was recorded."""
+        return tuple(range(1, self.count + 1)) if self.steps is None else self.steps
+
+    @property
+    def rows(self) -> Rows:
+        """For each step what is told of it: the elements, or the one digest."""
+        if not self.inline:
+            return tuple((digest,) for digest in self.digests)
+        return tuple(self.texts[place : place + self.size] for place in range(0, len(self.texts), self.size))
+
+    def last(self) -> "Column":
+        """Return it with nothing but its last step."""
+        kept = -self.size if self.inline else None
+        return msgspec.structs.replace(
+            self, steps=self.at[-1:], texts=self.texts[kept:] if self.inline else (), digests=self.digests[-1:]
+        )
+
+
+class Trajectory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one process computed.
+
+    Attributes:
+        columns: in the order in which their values were first recorded.
+    """
+
+    columns: tuple[Column, ...]
+
+    def of(self, role: Role) -> tuple[Column, ...]:
+        """Return the columns of a role."""
+        return tuple(each for each in self.columns if each.role is role)
+
+    def column(self, name: str) -> Column | None:
+        """Return the column of that name, or None."""
+        return next((each for each in self.columns if each.name == name), None)
+
+    @property
+    def metrics(self) -> tuple[Column, ...]:
+        """The numbers that the cell is judged by, its loss first."""
+        return self.of(Role.METRIC)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The first metric at each step."""
+        return self.metrics[0].texts
+
+    @property
+    def judged(self) -> tuple[tuple[str, ...], ...]:
+        """All metrics at each step: equal, if and only if two trajectories have the same bits."""
+        return tuple(each.texts for each in self.metrics)
+
+    @property
+    def predictions(self) -> Rows:
+        """The first output at each step; empty where there is none."""
+        return next((each.rows for each in self.of(Role.OUTPUT)), ())
+
+    @property
+    def state(self) -> tuple[tuple[str, ...], ...]:
+        """What the last step leaves, comparable: for each value its name, dtype, shape and bits."""
+        return tuple(
+            (each.name, each.dtype, str(each.shape), *each.rows[-1]) for each in self.of(Role.STATE) if each.rows
+        )
+
+    def tensor(self, name: str) -> Rows:
+        """Return the rows of a matrix that is told in full, at its last step.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        column = self.column(name)
+        if column is None or not column.inline or not column.shape:
+            raise KeyError(name)
+        elements, width = column.rows[-1], column.shape[-1]
+        return tuple(elements[place : place + width] for place in range(0, len(elements), width))
+
+    def untraced(self) -> "Trajectory":
+        """Return what an untraced run of the same cell tells: metrics, outputs, and the state after the last step."""
+        kept = [each for each in self.columns if each.role is not Role.TRACE]
+        order = {Role.METRIC: 0, Role.OUTPUT: 0, Role.STATE: 1}
+        told = [each.last() if each.role is Role.STATE else each for each in kept]
+        return Trajectory(columns=tuple(sorted(told, key=lambda each: order[each.role])))
+
+
+def check(trajectory: Trajectory, steps: int, metrics: Iterable[str] | None = None) -> None:
+    """Refuse what contradicts itself.
+
+    Args:
+        trajectory: what came in.
+        steps: of the cell.
+        metrics: their names, where they are known.
+
+    Raises:
+        ValueError: a text that is no value of its dtype, wrong counts, steps that do not rise, a name twice, or metrics
+            that do not cover every step.
+    """
+    names = [each.name for each in trajectory.columns]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+    for column in trajectory.columns:
+        check_column(column)
+        if column.at[-1:] and column.at[-1] > steps + (column.role is Role.OUTPUT):
+            raise ValueError(f"{column.name} has a step {column.at[-1]} of {steps}")
+    found = [each.name for each in trajectory.metrics]
+    if not found or (metrics is not None and found != list(metrics)):
+        wanted = f", {', '.join(metrics)} are due" if metrics is not None else ""
+        raise ValueError(f"the metrics are {', '.join(found) or 'none'}{wanted}")
+    for column in trajectory.metrics:
+        if column.shape or column.at != tuple(range(1, steps + 1)):
+            raise ValueError(f"the metric {column.name} has {column.count} values where {steps} are due")
+    for column in trajectory.of(Role.STATE):
+        if column.at[-1:] != (steps,):
+            raise ValueError(f"the state {column.name} is not that after the last step")
+
+
+def check_column(column: Column) -> None:
+    """Refuse a column that contradicts itself.
+
+    Raises:
+        ValueError: see `check`.
+    """
+    if any(size < 0 for size in column.shape):
+        raise ValueError(f"{column.name} has the shape {column.shape}")
+    if column.inline:
+        if column.digests or (column.size and len(column.texts) % column.size):
+            raise ValueError(f"{column.name}: {len(column.texts)} elements are no whole number of {column.shape}")
+        exact(column.texts, column.dtype)
+    elif column.texts or not matches(_DIGESTS, column.digests):
+        raise ValueError(f"{column.name} has more than {INLINE} elements, so each step is one SHA-256")
+    if not column.count and column.size:
+        raise ValueError(f"{column.name} has no values")
+    steps = column.steps
+    if steps is not None and (len(steps) != column.count or list(steps) != sorted({*steps}) or steps[:1] < (1,)):
+        raise ValueError(f"{column.name}: {len(steps)} steps of {column.count} values, or not rising from 1")
+
+
+def exact(texts: Iterable[str], dtype: str) -> tuple[str, ...]:
+    """Return texts, each of which is how a value of the dtype is written.
+
+    Raises:
+        ValueError: one is not: `0.5`, say, or more bits than the dtype has.
+    """
+    texts = tuple(texts)
+    if dtype in INTEGERS:
+        if not matches(_WHOLE, texts):
+            raise ValueError(f"not all are {dtype}: {texts[:3]}"[:120])
+        return texts
+    if not matches(_FORMS[dtype], texts):
+        for text in texts:  # subnormal values, or what is none
+            if not _HEX.fullmatch(text) or not _is_of(text, dtype):
+                raise ValueError(f"not a {dtype}: {text[:40]!r}")
+    return texts
+
+
+def _is_of(text: str, dtype: str) -> bool:
+    value = float.fromhex(text)
+    if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN
+        return True
+    return value.hex() == text and abs(at(ordinal(value, dtype), dtype)) == abs(value)
+
+
+def matches(form: re.Pattern[str], texts: tuple[str, ...]) -> bool:
+    """Whether every text is of a form that ends each with a line break; looked at in one go."""
+    lines = "\n".join(texts) + "\n" if texts else ""
+    return form.fullmatch(lines) is not None and lines.count("\n") == len(texts)
+
+
+def columns(entries: Iterable[tuple[int, str, str, str, tuple[int, ...], list[str] | str]]) -> tuple[Column, ...]:
+    """Return columns out of values in the order in which they were recorded.
+
+    Args:
+        entries: step, name, role, dtype, shape, and the elements as texts or the digest.
+
+    Raises:
+        ValueError: a value whose role, dtype or shape is not that of its other steps, or twice at one step.
+    """
+    found: dict[str, _Growing] = {}
+    for step, name, role, dtype, shape, told in entries:
+        kind = (role, dtype, tuple(shape))
+        growing = found.setdefault(name, _Growing(kind))
+        if growing.kind != kind:
+            raise ValueError(f"{name} is {_words(kind)} at step {step} and {_words(growing.kind)} before")
+        growing.add(name, step, told)
+    return tuple(growing.column(name) for name, growing in found.items())
+
+
+def _words(kind: tuple[str, str, tuple[int, ...]]) -> str:
+    return f"a {kind[0]} of {kind[1]}{list(kind[2])}"
+
+
+class _Growing:
+    """A column under way."""
+
+    def __init__(self, kind: tuple[str, str, tuple[int, ...]]) -> None:
+        self.kind = kind
+        self.steps: list[int] = []
+        self.texts: list[str] = []
+        self.digests: list[str] = []
+
+    def add(self, name: str, step: int, told: list[str] | str) -> None:
+        if self.steps and step <= self.steps[-1]:
+            raise ValueError(f"{name} is recorded at step {step} after step {self.steps[-1]}")
+        self.steps.append(step)
+        if isinstance(told, str):
+            self.digests.append(told)
+        else:
+            self.texts += told
+
+    def column(self, name: str) -> Column:
+        role, dtype, shape = self.kind
+        plain = self.steps == list(range(1, len(self.steps) + 1))
+        return Column(
+            name=name,
+            role=Role(role),
+            dtype=dtype,
+            shape=shape,
+            steps=None if plain else tuple(self.steps),
+            texts=tuple(self.texts),
+            digests=tuple(self.digests),
+        )
+
+
+def by_name(trajectory: Trajectory) -> Mapping[str, Column]:
+    """Return the columns by name, in order."""
+    return {each.name: each for each in trajectory.columns}
