@@ -62,26 +62,7 @@ environments:
     versions: ["3.0"]
     packages: ["torch=={version}"]
     devices: [cpu, "cuda:0"]
-workloads:
-  tiny:
-    steps: 2
-    input: ["0.05", "0.10"]
-    target: ["0.01"]
-    hidden_weights: [["0.15", "0.20"], ["0.25", "0.30"], ["0.35", "0.40"]]
-    output_weights: [["0.40", "0.45", "0.50"]]
-    hidden_bias: "0.35"
-    output_bias: "0.60"
-    learning_rate: "0.5"
-    published:
-      data: published.json
-      columns:
-        NumPy: {framework: numpy, variant: parallel}
-variants:
-  numpy:
-    parallel: {dtypes: [float64, float32], options: {gradient: manual}}
-    unrolled: {dtypes: [float64], steps: 1, options: {loop: unrolled}}
-  torch:
-    auto: {dtypes: [float32], options: {gradient: auto}}
+workloads: [./tiny]
 settings:
   default: {threads: 1}
   avx2: {isa: avx2, variables: {SOME_CAP: "1"}}
@@ -99,6 +80,36 @@ tolerances:
   float16: {relative: 1.0e-3, absolute: 1.0e-5, source: defaults of a framework}
 """
 
+TINY = """\
+format: 1
+steps: 2
+metrics: [loss]
+outputs: [output]
+numbers: {hidden_bias: "0.35", output_bias: "0.60", learning_rate: "0.5"}
+inputs:
+  input: {decimal: ["0.05", "0.10"]}
+  target: {decimal: ["0.01"]}
+  hidden_weights: {decimal: [["0.15", "0.20"], ["0.25", "0.30"], ["0.35", "0.40"]], parameter: true}
+  output_weights: {decimal: [["0.40", "0.45", "0.50"]], parameter: true}
+factors:
+  gradient: {numpy: [manual], "*": [auto, manual]}
+  update: [parallel, sequential]
+  loop: {numpy: [rolled, unrolled], "*": [rolled]}
+  layout: [out_in, in_out]
+  compile: {torch: [eager, inductor], "*": [eager]}
+variants:
+  numpy:
+    parallel: {dtypes: [float64, float32], options: {gradient: manual}}
+    unrolled: {dtypes: [float64], steps: 1, options: {loop: unrolled}}
+  torch:
+    auto: {dtypes: [float32], options: {gradient: auto}}
+published:
+  data: published.json
+  columns:
+    NumPy: {framework: numpy, variant: parallel}
+"""
+MODULE = "def train(task):\n    raise task.Unavailable('never run')\n"
+
 WriteMatrix = Callable[..., Path]
 
 
@@ -107,13 +118,19 @@ def write_matrix(tmp_path: Path) -> WriteMatrix:
     """Write the small matrix with (old, new) texts replaced, or any other text or bytes; return its path."""
 
     def write(*replacements: tuple[str, str], content: str | bytes = SMALL) -> Path:
+        workload = TINY
         for old, new in replacements:
             assert isinstance(content, str)
-            assert content.count(old) == 1, f"{old!r} stands {content.count(old)} times in the small matrix"
-            content = content.replace(old, new)
+            assert content.count(old) + workload.count(old) == 1, f"{old!r} does not stand once in the small matrix"
+            content, workload = content.replace(old, new), workload.replace(old, new)
         path = tmp_path / "matrix.yaml"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        (tmp_path / "published.json").write_text('{"losses": {"NumPy": []}}')
+        folder = tmp_path / "tiny"
+        folder.mkdir(exist_ok=True)
+        (folder / "workload.yaml").write_text(workload)
+        (folder / "published.json").write_text('{"losses": {"NumPy": []}}')
+        for name in ("numpy", "torch"):
+            (folder / f"{name}.py").write_text(MODULE)
         return path
 
     return write

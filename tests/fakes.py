@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from repromatrix.engines.base import BuildSpec, Built, Exit, RunLimits
 from repromatrix.errors import EnvironmentFailedError, ResultsError
 from repromatrix.execute.run import Execution
 from repromatrix.matrix import Matrix
+from repromatrix.operations.catalogue import TENSORS
 from repromatrix.plan import Cell, plan
 from repromatrix.results.record import Outcome, Record
 from repromatrix.results.replay import PLACES
@@ -30,37 +32,53 @@ def fingerprint(name: str = "2.0") -> bytes:
     return line(line="fingerprint", fingerprint={"packages": {"numpy": name}})
 
 
-def ok(cell: Asked, loss: float = 0.5, **changes: Any) -> bytes:
-    """Return the line of a cell that went well, in the shape that its workload asks for."""
-    workload = cell["workload"]
+def ok(cell: Asked, loss: float = 0.5, told: Any = None, **changes: Any) -> bytes:
+    """Return the lines of a cell that goes well, from its start on, in the shape that its workload asks for.
 
-    def rows(count: int, width: int) -> list[list[str]]:
-        return [[(0.25).hex()] * width] * count
-
-    hidden, width = len(workload["hidden_weights"]), len(workload["input"])
-    content = {
-        "line": "cell",
-        "id": cell["id"],
-        "outcome": "ok",
-        "reason": None,
-        "dtype": cell["variant"]["dtype"],
-        "losses": [loss.hex()] * workload["steps"],
-        "predictions": rows(workload["steps"] + 1, len(workload["target"])),
-        "weights": {"hidden": rows(hidden, width), "output": rows(len(workload["target"]), hidden)},
-    }
-    if cell["trace"]:
-        content |= {"trace": tensors(workload, loss), "untraced": {}}
-    return line(**(content | changes))
+    `told`: name -> what it has at each step, in place of the usual values; `changes`: of the last line.
+    """
+    values = usual(cell, loss) | (told or {})
+    lines = [line(line="start", id=cell["id"])]
+    for step in range(1, cell["steps"] + 2):
+        entries = [entry for name in values if (entry := entry_at(cell, name, values[name], step)) is not None]
+        if entries:
+            lines.append(line(line="values", id=cell["id"], step=step, values=entries))
+    last = {"line": "cell", "id": cell["id"], "outcome": "ok", "reason": None, "untraced": {}} | changes
+    return b"\n".join([*lines, line(**last)])
 
 
-def tensors(workload: dict[str, Any], loss: float = 0.5) -> dict[str, list[list[str]]]:
-    """Return what a traced cell tells, in the shape that its workload asks for."""
-    width, hidden, output = (len(workload[name]) for name in ("input", "hidden_weights", "target"))
-    sizes = dict.fromkeys(("hidden_pre", "hidden"), hidden) | dict.fromkeys(("output_pre", "output"), output)
-    sizes |= {"grad_output_weights": output * hidden, "grad_hidden_weights": hidden * width}
-    sizes |= {"output_weights": output * hidden, "hidden_weights": hidden * width}
-    found = {name: [[(0.25).hex()] * size] * workload["steps"] for name, size in sizes.items()}
-    return found | {"loss": [[loss.hex()]] * workload["steps"]}
+def sizes(cell: Asked) -> dict[str, list[int]]:
+    """Return the shape of each value of the network."""
+    shapes = {name: given["shape"] for name, given in cell["inputs"].items()}
+    hidden, output = shapes["hidden_weights"][:1], shapes["output_weights"][:1]
+    found = {"hidden_pre": hidden, "hidden": hidden, "output_pre": output, "output": output, "loss": []}
+    found |= {f"{grad}{name}": shapes[name] for name in ("output_weights", "hidden_weights") for grad in ("grad_", "")}
+    return found
+
+
+def usual(cell: Asked, loss: float = 0.5) -> dict[str, list[list[str]]]:
+    """Return what a cell tells at each step, quarters: of a traced one everything."""
+    count, traced = cell["steps"], cell["trace"]
+    found = {}
+    for name in TENSORS:
+        size = prod(sizes(cell)[name])
+        rows = [[(0.25).hex()] * size] * (count + (name == "output"))
+        if name == "loss":
+            found[name] = [[loss.hex()]] * count
+        elif traced or name == "output":
+            found[name] = rows
+        elif name in ("hidden_weights", "output_weights"):
+            found[name] = [None] * (count - 1) + rows[:1]
+    return found
+
+
+def entry_at(cell: Asked, name: str, rows: Sequence[Any], step: int) -> list[Any] | None:
+    """Return a value as a line has it, None where it is not told at that step."""
+    if step > len(rows) or rows[step - 1] is None:
+        return None
+    state = name in ("hidden_weights", "output_weights")
+    role = {"loss": "metric", "output": "output"}.get(name, "state" if state else "trace")
+    return [name, role, cell["dtype"], sizes(cell).get(name, []), rows[step - 1]]
 
 
 def start(cell: Asked) -> bytes:
@@ -72,8 +90,7 @@ def end(cells: Sequence[Asked]) -> bytes:
 
 
 def everything_ok(cells: Sequence[Asked], loss: float = 0.5) -> Answer:
-    middle = [each for cell in cells for each in (start(cell), ok(cell, loss))]
-    return [fingerprint(), *middle, end(cells)], CLEAN
+    return [fingerprint(), *(ok(cell, loss) for cell in cells), end(cells)], CLEAN
 
 
 def replayed(operation: Asked, changes: Mapping[tuple[str, int], str] | None = None, /, **more: Any) -> bytes:
@@ -81,8 +98,8 @@ def replayed(operation: Asked, changes: Mapping[tuple[str, int], str] | None = N
 
     `changes`: (place or primitive, sample) -> its first value.
     """
-    work, name = operation["workload"], operation["operation"]
-    width, hidden, output = (len(work[each]) for each in ("input", "hidden_weights", "target"))
+    name, shapes = operation["operation"], operation["inputs"]
+    (hidden, width), (output, _) = (shapes[each]["shape"] for each in ("hidden_weights", "output_weights"))
     outputs: list[Any] = []
     for sample in operation["samples"]:
         if name == "step":
@@ -110,8 +127,8 @@ def replayed(operation: Asked, changes: Mapping[tuple[str, int], str] | None = N
         "operation": name,
         "outcome": "ok",
         "reason": None,
-        "dtype": operation["variant"]["dtype"],
-        "options": {"update": "parallel"} | operation["variant"]["options"],
+        "dtype": operation["dtype"],
+        "options": {"update": "parallel"} | operation["options"],
         "outputs": outputs,
     }
     return line(**(content | more))
@@ -135,7 +152,7 @@ class FakeRun:
                 assert self._engine.stopped.wait(30)
                 self._exit = Exit(stopped=True)
                 return
-            yield each
+            yield from each.split(b"\n")  # a cell's lines come as one text
 
     def result(self) -> Exit:
         return self._exit
@@ -185,8 +202,11 @@ class FakeEngine:
     ) -> Iterator[FakeRun]:
         assert not variables
         job = json.loads(stdin)
-        cells, operations = job["cells"], job.get("operations", [])
+        cells, operations = job["cells"], job["operations"]
         assert not (cells and operations)
+        for asked in (*cells, *operations):  # the bits beside the shape, for tests that compute
+            for given in asked["inputs"].values():
+                given["bits"] = job["data"][given["data"]]
         with self._lock:
             number = len(self.runs)
             if operations:

@@ -1,11 +1,13 @@
 """An environment in plain Python floats: it trains, traces and replays as an entrypoint does, in ways to choose."""
 
+import base64
 import math
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.catalogue import PRIMITIVES, TENSORS
 from tests import fakes as say
 
 Vector = list[float]
@@ -47,9 +49,9 @@ class Environment:
     unavailable: tuple[str, ...] = ()
 
     def step(self, cell: Mapping[str, Any], w1: Any, w2: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-        work, do = cell["workload"], {**PLAIN, **self.changes}
-        x, t = ([float(each) for each in work[name]] for name in ("input", "target"))
-        b1, b2 = [float(work["hidden_bias"])] * len(w1), [float(work["output_bias"])] * len(w2)
+        work, do = network(cell), {**PLAIN, **self.changes}
+        x, t = work["input"], work["target"]
+        b1, b2 = [work["hidden_bias"]] * len(w1), [work["output_bias"]] * len(w2)
         p1 = do["product"](w1, x)
         z1 = do["bias"](p1, b1)
         h = do["sigmoid"](given.get("hidden_pre", z1))
@@ -63,7 +65,7 @@ class Environment:
         d2 = do["sigmoid_gradient"](seen_z2, seen_o, e2)
         g2 = do["outer"](d2, seen_h)
         new2 = do["update"](w2, given.get("grad_output_weights", g2))
-        sequential = cell["variant"]["options"].get("update") == "sequential"
+        sequential = cell["options"].get("update") == "sequential"
         e1 = do["back"](given.get("new_output_weights", new2) if sequential else w2, d2)
         d1 = do["sigmoid_gradient"](seen_z1, seen_h, e1)
         g1 = do["outer"](d1, x)
@@ -75,22 +77,26 @@ class Environment:
         return dict(zip(names, values, strict=True))
 
     def train(self, cell: Mapping[str, Any]) -> bytes:
-        work = cell["workload"]
-        w1, w2 = ([[float(e) for e in row] for row in work[f"{name}_weights"]] for name in ("hidden", "output"))
-        told: dict[str, list[list[str]]] = {}
-        losses, predictions = [], []
-        for _ in range(work["steps"]):
+        return say.ok(dict(cell), told=self.told(cell))
+
+    def told(self, cell: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """What a cell tells at each step, by name; of a traced one everything."""
+        work = network(cell)
+        w1, w2 = work["hidden_weights"], work["output_weights"]
+        told: dict[str, list[Any]] = {}
+        for _ in range(cell["steps"]):
             found = self.step(cell, w1, w2, {})
             for name in self.fused:
                 found[name] = [2 * each for each in found[name]]
             w1, w2 = found["hidden_weights"], found["output_weights"]
-            losses += texts(found["loss"])
-            predictions.append(texts(found["output"]))
-            for name in say.tensors(work):
+            for name in TENSORS:
                 told.setdefault(name, []).append(texts(found[name]))
-        weights = {"hidden": [texts(row) for row in w1], "output": [texts(row) for row in w2]}
-        line = {"losses": losses, "predictions": [*predictions, predictions[-1]], "weights": weights}
-        return say.ok(dict(cell), **line, **({"trace": told} if cell["trace"] else {}))
+        told["output"].append(told["output"][-1])
+        if not cell["trace"]:
+            for name in ("hidden_weights", "output_weights"):
+                told[name][:-1] = [None] * (len(told[name]) - 1)
+        shown = {"loss", "output", "hidden_weights", "output_weights"}
+        return {name: rows for name, rows in told.items() if cell["trace"] or name in shown}
 
     def operate(self, asked: Mapping[str, Any]) -> bytes:
         name = asked["operation"]
@@ -115,6 +121,23 @@ def install(bench: say.Bench, environments: Mapping[str, Environment]) -> None:
 
     bench.engine.answer = lambda cells, _: ([of(each).train(each) for each in cells], say.CLEAN)
     bench.engine.operate = lambda asked: ([of(each).operate(each) for each in asked], say.CLEAN)
+
+
+def network(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs and numbers of a job's cell as floats; `inputs` holds the bits as the fake engine hands them over."""
+    found = {name: unpacked(given) for name, given in cell["inputs"].items()}
+    return found | {name: float(text) for name, text in cell["numbers"].items()}
+
+
+def unpacked(given: Mapping[str, Any]) -> Any:
+    """An input's floats, in rows where it has two dimensions."""
+    code = {"float64": "d", "float32": "f", "float16": "e"}[given["dtype"]]
+    data = base64.b64decode(given["bits"])
+    values = list(struct.unpack(f"<{len(data) // struct.calcsize(code)}{code}", data))
+    if len(given["shape"]) < 2:
+        return values
+    width = given["shape"][1]
+    return [values[place : place + width] for place in range(0, len(values), width)]
 
 
 def texts(value: Any) -> list[str]:

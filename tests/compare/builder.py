@@ -1,4 +1,4 @@
-"""Synthetic records: single ones, and a whole run that reproduces docs/published/mazur.json."""
+"""Synthetic records: single ones, and a whole run that reproduces workloads/mazur/published.json."""
 
 import hashlib
 import json
@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from repromatrix.results.manifest import Column, Entry, Manifest, Published
-from repromatrix.results.record import Description, Outcome, Provenance, Record, Trajectory
-from repromatrix.results.trace import TENSORS, Trace
+from repromatrix.operations.catalogue import TENSORS
+from repromatrix.results.record import Description, Outcome, Provenance, Record
+from repromatrix.results.trace import Trace
+from tests import values
 
-TABLE = Path(__file__).parents[2] / "docs" / "published" / "mazur.json"
+TABLE = Path(__file__).parents[2] / "workloads" / "mazur" / "published.json"
 TOLERANCES = (
     ("float64", 1e-7, 1e-7, "torch.testing.assert_close"),
     ("float32", 1.3e-6, 1e-5, "torch.testing.assert_close"),
@@ -41,7 +43,8 @@ def record(losses=(0.5, 0.25), *, predictions=None, weights=1.0, repeats=(), out
     environment = f"{framework}-{version}-{flavour}"
     words = {"framework": framework, "version": version, "flavour": flavour, "variant": variant, "python": "3.11"}
     words |= {"workload": "mazur", "environment": environment, "dtype": "float64", "options": (("update", "parallel"),)}
-    words |= {"device": "cpu", "settings": "default", "steps": max(1, len(losses))} | cell
+    words |= {"device": "cpu", "settings": "default", "steps": max(1, len(losses))}
+    words |= {"task": hashlib.sha256(words["workload"].encode()).hexdigest(), "code": "9a" * 32} | cell
     cpu_class = words.pop("cpu_class", "avx2 fma")
     words.setdefault("id", f"{words['workload']}/{environment}/{variant}")
     ran = (losses, *repeats) if outcome is Outcome.OK else ()
@@ -69,34 +72,31 @@ def record(losses=(0.5, 0.25), *, predictions=None, weights=1.0, repeats=(), out
 def trajectory(losses, predictions, weights):
     """A trajectory of float values."""
     rows = predictions or [[0.7, 0.8]] * (len(losses) + 1)
-    return Trajectory(
-        losses=tuple(float(each).hex() for each in losses),
-        predictions=tuple(tuple(float(each).hex() for each in row) for row in rows),
-        hidden_weights=((float(weights).hex(),),),
-        output_weights=((float(weights).hex(),),),
-    )
+    return values.trajectory(losses, rows, [[weights]], [[weights]])
 
 
 def trace(found, changes=None, *, losses=None, missing=()):
     """A trace of a record: its losses and last weights at every step, else 0.5; `changes`: (step from 1, tensor, place)
     -> value; `losses`: those of the traced run, where tracing changes them."""
     first = found.trajectory
-    ran = replace(first, losses=tuple(float(each).hex() for each in losses)) if losses else first
-    layers = {"hidden": first.hidden_weights, "output": first.output_weights}
-    values = {}
+    ran = values.with_column(first, "loss", texts=tuple(map(values.text, losses))) if losses else first
+    layers = {name: first.tensor(f"{name}_weights") for name in ("hidden", "output")}
+    tensors, shapes = {}, {}
     for name in TENSORS:
         rows = layers["hidden" if "hidden" in name else "output"]
         flat = [text for row in rows for text in row]
+        shape = (len(rows), len(rows[0])) if name.endswith("weights") else (len(rows),)
         steady = [(0.5).hex()] * (len(flat) if name.endswith("weights") else len(rows))
         steady = flat if name in ("hidden_weights", "output_weights") else steady
-        values[name] = [[text] if name == "loss" else list(steady) for text in ran.losses]
+        tensors[name] = [[text] if name == "loss" else list(steady) for text in ran.losses]
+        shapes[name] = () if name == "loss" else shape
     for (step, name, place), value in (changes or {}).items():
-        values[name][step - 1][place] = float(value).hex()
+        tensors[name][step - 1][place] = float(value).hex()
+    told = {name: rows for name, rows in tensors.items() if name not in missing}
     return Trace(
         cell=found.cell,
         key=hashlib.sha256(f"trace of {found.cell.id}".encode()).hexdigest(),
-        trajectory=ran,
-        tensors=tuple((name, tuple(map(tuple, values[name]))) for name in TENSORS if name not in missing),
+        trajectory=values.traced(ran, told, shapes),
         untraced=tuple((name, f"no {name} here") for name in TENSORS if name in missing),
     )
 
@@ -170,10 +170,10 @@ def manifest(records, *, tables=None, left_out=(), traces=(), untraced=None):
     )
 
 
-def with_losses(found, values):
+def with_losses(found, changes):
     """The record with other losses at some steps: {step from 1: value}."""
     first = found.trajectories[0]
     losses = list(first.losses)
-    for step, value in values.items():
+    for step, value in changes.items():
         losses[step - 1] = float(value).hex()
-    return replace(found, trajectories=(replace(first, losses=tuple(losses)),))
+    return replace(found, trajectories=(values.with_column(first, "loss", texts=tuple(losses)),))

@@ -1,11 +1,13 @@
 """Records to write, read and damage."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from repromatrix.results.record import Description, Outcome, Provenance, Record, Trajectory
+from repromatrix.results.record import Description, Outcome, Provenance, Record
+from tests import values
 
 CELL = Description(
     id="tiny/numpy-2.0-cpu/parallel",
@@ -21,12 +23,14 @@ CELL = Description(
     device="cpu",
     settings="default",
     steps=2,
+    task="d4" * 32,
+    code="e5" * 32,
 )
-TRAJECTORY = Trajectory(
-    losses=("0x1.8000000000000p-1", "nan"),
-    predictions=(("0x1.0000000000000p+0",), ("inf",), ("-inf",)),
-    hidden_weights=(("0x0.0p+0", "-0x0.0p+0"),),
-    output_weights=(("0x0.0000000000001p-1022",),),
+TRAJECTORY = values.trajectory(
+    ("0x1.8000000000000p-1", "nan"),
+    (("0x1.0000000000000p+0",), ("inf",), ("-inf",)),
+    (("0x0.0p+0", "-0x0.0p+0"),),
+    (("0x0.0000000000001p-1022",),),
 )
 RECORD = Record(
     cell=CELL,
@@ -49,13 +53,21 @@ RECORD = Record(
 )
 
 
+def described(cell_id) -> Description:
+    """Another cell, its parts told from its id."""
+    workload, environment, rest = cell_id.split("/")
+    framework, version, flavour = environment.split("-", 2)
+    words = {"workload": workload, "environment": environment, "framework": framework, "version": version}
+    return replace(CELL, id=cell_id, flavour=flavour, variant=re.split("[@+~]", rest)[0], **words)
+
+
 @pytest.fixture
 def a_record() -> Callable[..., Record]:
     """Return a record with some fields changed; `cell` may be another cell's id."""
 
     def make(**changes) -> Record:
         if isinstance(changes.get("cell"), str):
-            changes["cell"] = replace(CELL, id=changes["cell"])
+            changes["cell"] = described(changes["cell"])
         return replace(RECORD, **changes)
 
     return make
