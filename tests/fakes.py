@@ -19,6 +19,7 @@ from repromatrix.results.replay import PLACES
 from repromatrix.results.store import Store
 
 CLEAN = Exit(code=0)
+BARE = b"BARE"  # before a first line that is no fingerprint, and has none before it
 FOUR = ("numpy-2.0-cpu", "!*/*+avx2")  # one batch of four cells
 Asked = dict[str, Any]  # a cell of the job, as the entrypoint reads it
 Answer = tuple[list[bytes], Exit]
@@ -79,6 +80,11 @@ def entry_at(cell: Asked, name: str, rows: Sequence[Any], step: int) -> list[Any
     state = name in ("hidden_weights", "output_weights")
     role = {"loss": "metric", "output": "output"}.get(name, "state" if state else "trace")
     return [name, role, cell["dtype"], sizes(cell).get(name, []), rows[step - 1]]
+
+
+def ended(cell: Asked, outcome: str, reason: str) -> bytes:
+    """Return the lines of a cell that ends in another way."""
+    return b"\n".join([start(cell), line(line="cell", id=cell["id"], outcome=outcome, reason=reason)])
 
 
 def start(cell: Asked) -> bytes:
@@ -145,7 +151,10 @@ class FakeRun:
         self._lines, self._exit = answer
 
     def lines(self) -> Iterator[bytes]:
+        if not self._lines or not self._lines[0].startswith(BARE) and b'"fingerprint"' not in self._lines[0]:
+            yield fingerprint()  # the first line of every environment
         for each in self._lines:
+            each = each.removeprefix(BARE)
             if each == b"INTERRUPT":
                 raise KeyboardInterrupt
             if each == b"WAIT":  # for Engine.stop, as a hanging process does

@@ -71,9 +71,8 @@ def test_a_crash_costs_only_the_cell_that_crashes(bench) -> None:
     def answer(cells, _number):
         lines = [say.fingerprint()]
         for cell in cells:
-            lines.append(say.start(cell))
             if cell["id"] == B:
-                return lines, Exit(signal="SIGSEGV")
+                return [*lines, say.start(cell)], Exit(signal="SIGSEGV")
             lines.append(say.ok(cell))
         return [*lines, say.end(cells)], say.CLEAN
 
@@ -127,6 +126,21 @@ def test_how_a_process_ends_is_the_reason(bench, ending: Exit, outcome: Outcome,
 
 
 # What a process may print that is no line of the contract, made from the cell that it was asked for.
+LOSS = (0.5).hex()
+QUARTER = (0.25).hex()
+
+
+def told(cell, **values) -> bytes:
+    """A cell that tells other values; of a step, or of all where a list of rows is given."""
+    return say.ok(cell, told=values)
+
+
+def entry(cell, step: int, *value) -> bytes:
+    """A cell with one value of one step more, before its end."""
+    *lines, last = say.ok(cell).split(b"\n")
+    return b"\n".join([*lines, say.line(line="values", id=cell["id"], step=step, values=[list(value)]), last])
+
+
 RUBBISH = {
     "text": lambda _: b"Segmentation fault (core dumped)",
     "nothing": lambda _: b"",
@@ -134,21 +148,31 @@ RUBBISH = {
     "not UTF-8": lambda _: b"\xff\xfe",
     "deep": lambda _: b"[" * 100_000,
     "an unknown kind": lambda cell: say.line(line="progress", id=cell["id"]),
-    "another cell": lambda cell: say.ok(cell, id="tiny/numpy-2.0-cpu/nobody-asked"),
+    "another cell": lambda cell: say.ok(cell | {"id": "tiny/numpy-2.0-cpu/nobody-asked"}),
     "an id that is a list": lambda cell: say.ok(cell, id=[cell["id"]]),
-    "another dtype": lambda cell: say.ok(cell, dtype="bfloat16"),
-    "a loss too few": lambda cell: say.ok(cell, losses=[]),
-    "a loss that is a number": lambda cell: say.ok(cell, losses=[0.5]),
-    "a loss in decimals": lambda cell: say.ok(cell, losses=["0.5"]),
-    "losses in one text": lambda cell: say.ok(cell, losses="0"),
+    "a result of a cell that never started": lambda cell: say.ok(cell).split(b"\n", 1)[1],
+    "another dtype within a column": lambda cell: entry(cell, 3, "loss", "metric", "bfloat16", [], [LOSS]),
+    "a loss too few": lambda cell: told(cell, loss=[]),
+    "a loss too many": lambda cell: entry(cell, 3, "loss", "metric", "float64", [], [LOSS]),
+    "a loss that is a number": lambda cell: told(cell, loss=[[0.5]] * cell["steps"]),
+    "a loss in decimals": lambda cell: told(cell, loss=[["0.5"]] * cell["steps"]),
+    "a loss with more bits than its dtype": lambda cell: entry(cell, 1, "x", "trace", "float16", [], [(0.1).hex()]),
+    "losses in one text": lambda cell: told(cell, loss=["0"] * cell["steps"]),
     "NaN as JSON has none": lambda cell: say.ok(cell, reason=float("nan")),
-    "a prediction too many": lambda cell: say.ok(cell, predictions=[["0x1.0p+0"]] * 9),
-    "rows that are no lists": lambda cell: say.ok(cell, predictions=[5, 5]),
-    "weights that are no mapping": lambda cell: say.ok(cell, weights=[]),
-    "weights of another layer": lambda cell: say.ok(cell, weights={"hidden": [[]], "output": [[]]}),
+    "two elements where one is due": lambda cell: told(cell, loss=[[LOSS, LOSS]] * cell["steps"]),
+    "an output too many": lambda cell: entry(cell, cell["steps"] + 2, "output", "output", "float64", [1], [QUARTER]),
+    "an output of another size": lambda cell: told(cell, output=[[QUARTER, QUARTER]] * cell["steps"]),
+    "a value told as a digest that is none": lambda cell: entry(cell, 1, "x", "trace", "float64", [99], "abc"),
+    "a large value told in full": lambda cell: entry(cell, 1, "x", "trace", "float64", [17], [QUARTER] * 17),
+    "a value twice at a step": lambda cell: entry(cell, 1, "loss", "metric", "float64", [], [LOSS]),
+    "a value without a dtype": lambda cell: entry(cell, 1, "x", "trace"),
+    "a role nobody knows": lambda cell: entry(cell, 1, "x", "weights", "float64", [], [LOSS]),
+    "a state that is not the last step's": lambda cell: entry(cell, 3, "x", "state", "float64", [], [LOSS]),
+    "a step that is no number": lambda cell: entry(cell, "1", "x", "trace", "float64", [], [LOSS]),
     "an outcome nobody knows": lambda cell: say.ok(cell, outcome="fine"),
     "no outcome": lambda cell: say.line(line="cell", id=cell["id"]),
     "a fingerprint that is none": lambda _: say.line(line="fingerprint", fingerprint=5),
+    "a second fingerprint": lambda _: say.fingerprint(),
 }
 
 
@@ -166,22 +190,38 @@ def test_rubbish_on_standard_output_costs_only_the_cell_that_prints_it(bench, ru
     assert len(of(summary, D).reason) < 400
 
 
-def test_a_second_result_for_a_cell_is_rubbish_and_the_first_is_kept(bench) -> None:
-    def answer(cells, number):
-        if number % 5 == 0:
-            return [say.ok(cells[0]), say.ok(cells[0], 0.75)], say.CLEAN
-        return say.everything_ok(cells)
+TWICE = {
+    "the same again": lambda cell: say.ok(cell),
+    "with other bits": lambda cell: say.ok(cell, 0.75),
+    "its last line again": lambda cell: say.ok(cell).split(b"\n")[-1],
+    "after the end": lambda cell: say.line(line="end", cells=1) + b"\n" + say.ok(cell).split(b"\n")[-1],
+}
+
+
+@pytest.mark.parametrize("again", TWICE.values(), ids=TWICE)
+def test_a_cell_with_two_results_has_failed_since_neither_can_be_trusted(bench, again) -> None:
+    def answer(cells, _number):
+        first = [say.ok(cells[0]), again(cells[0])] if cells[0]["id"] == A else [say.ok(cells[0])]
+        return [*first, *map(say.ok, cells[1:]), say.end(cells)], say.CLEAN
 
     bench.engine.answer = answer
     summary = bench.run()
-    assert set(outcomes(summary).values()) == {"ok"}
-    assert of(summary, A).trajectory.losses[0] == (0.5).hex()
+    assert outcomes(summary) == {A: "failed", B: "ok", C: "ok", D: "ok"}
+    assert of(summary, A).reason.startswith("rubbish on standard output: ")
+    assert bench.store.read(A, of(summary, A).key).outcome is Outcome.FAILED
+
+
+def test_results_without_a_fingerprint_are_rubbish(bench) -> None:
+    bench.engine.answer = lambda cells, _: ([say.BARE + say.ok(cells[0]), say.end(cells)], say.CLEAN)
+    summary = bench.run()
+    assert set(outcomes(summary).values()) == {"failed"}
+    assert "before the fingerprint" in of(summary, A).reason
 
 
 @pytest.mark.parametrize("outcome", ["failed", "unavailable"])
 def test_what_an_entrypoint_says_of_a_cell_is_its_outcome(bench, outcome: str) -> None:
     def answer(cells, _number):
-        said = say.line(line="cell", id=cells[0]["id"], outcome=outcome, reason="no float16 \udcff here")
+        said = say.ended(cells[0], outcome, "no float16 \udcff here")
         return [said, *map(say.ok, cells[1:]), say.end(cells)], say.CLEAN
 
     bench.engine.answer = answer
@@ -302,7 +342,7 @@ def test_what_has_its_answer_is_not_run_again_and_nothing_is_built(bench) -> Non
 def test_an_unavailable_cell_has_its_answer_too(bench) -> None:
     bench.engine.answer = lambda cells, _: (
         [
-            *(say.line(line="cell", id=cell["id"], outcome="unavailable", reason="no float16") for cell in cells),
+            *(say.ended(cell, "unavailable", "no float16") for cell in cells),
             say.end(cells),
         ],
         say.CLEAN,
@@ -446,7 +486,7 @@ def test_a_cell_is_kept_as_soon_as_its_last_repeat_ends(bench) -> None:
     def answer(cells, number):
         lines, ending = say.everything_ok(cells)
         # The second repeat is cut short after its second cell.
-        return ([*lines[:5], b"INTERRUPT"] if number else lines), ending
+        return ([*lines[:3], b"INTERRUPT"] if number else lines), ending
 
     bench.engine.answer = answer
     with pytest.raises(KeyboardInterrupt):
@@ -481,7 +521,7 @@ def test_a_damaged_record_is_told_and_its_cell_runs_again(bench) -> None:
 def test_a_record_of_a_newer_release_is_not_replaced(bench) -> None:
     first = bench.run()
     path = bench.store.record_path(D, of(first, D).key)
-    newer = path.read_bytes().replace(b'"format": 1', b'"format": 2')
+    newer = path.read_bytes().replace(b'"format": 2', b'"format": 3')
     path.write_bytes(newer)
     with pytest.raises(NewerFormatError):
         bench.run()
@@ -500,4 +540,4 @@ def _every_file_is_whole(folder: Path) -> None:
     assert [path.name for path in files if path.suffix != ".json"] == []
     for path in files:
         assert decode(path.read_bytes(), str(path)).key
-        assert json.loads(path.read_text())["format"] == 1
+        assert json.loads(path.read_text())["format"] == 2

@@ -106,13 +106,15 @@ class Reader:
         Raises:
             BadLineError: not JSON, an unknown kind, out of order, what was not asked for, or a damaged result.
         """
+        self.last = None
         try:
             return self._read(documents.read(line))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, IndexError) as error:
             raise BadLineError(f"not a line of the contract ({error}): {line[:80]!r}") from error
 
     def _read(self, document: dict[str, Any]) -> Line:
-        kind, self.last = document["line"], document.get("id")
+        kind, about = document["line"], document.get("id")
+        self.last = about if isinstance(about, str) else None
         if self._ended:
             raise BadLineError(f"a line of the kind {kind!r} after the end")
         if (self.fingerprint is None) != (kind == "fingerprint"):

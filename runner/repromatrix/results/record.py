@@ -126,7 +126,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Document(Record):
+class Document(Record):
     """A record as it stands in a file."""
 
     format: int = FORMAT
@@ -134,7 +134,7 @@ class _Document(Record):
 
 def encode(record: Record) -> bytes:
     """Return the record as canonical JSON: sorted keys, one trailing newline."""
-    return documents.canonical(_Document(**fields_of(record, Record)))
+    return documents.canonical(Document(**fields_of(record, Record)))
 
 
 def decode(data: bytes, where: str) -> Record:
@@ -145,7 +145,7 @@ def decode(data: bytes, where: str) -> Record:
     """
     try:
         refuse_other_format(data, FORMAT, "a record", where)
-        found = msgspec.json.decode(data, type=_Document)
+        found = msgspec.json.decode(data, type=Document)
         if documents.canonical(found) != data:
             raise ValueError("not as repromatrix writes it")  # noqa: TRY301 - one way out for all that is wrong
         record = Record(**fields_of(found, Record))

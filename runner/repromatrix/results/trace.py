@@ -58,7 +58,7 @@ def _sorted(trajectory: Trajectory) -> list[Column]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Document(Trace):
+class Document(Trace):
     """A trace as it stands in a file."""
 
     format: int = FORMAT
@@ -66,7 +66,7 @@ class _Document(Trace):
 
 def encode(trace: Trace) -> bytes:
     """Return the trace as canonical JSON: sorted keys, one trailing newline."""
-    return documents.canonical(_Document(**fields_of(trace, Trace)))
+    return documents.canonical(Document(**fields_of(trace, Trace)))
 
 
 def decode(data: bytes, where: str) -> Trace:
@@ -77,7 +77,7 @@ def decode(data: bytes, where: str) -> Trace:
     """
     try:
         refuse_other_format(data, FORMAT, "a trace", where)
-        found = msgspec.json.decode(data, type=_Document)
+        found = msgspec.json.decode(data, type=Document)
         if documents.canonical(found) != data:
             raise ValueError("not as repromatrix writes it")  # noqa: TRY301 - one way out for all that is wrong
         check(found.trajectory, found.cell.steps)

@@ -285,6 +285,8 @@ class _Growing:
         self.digests: list[str] = []
 
     def add(self, name: str, step: int, told: list[str] | str) -> None:
+        if not isinstance(told, str) and len(told) != prod(self.kind[2]):
+            raise ValueError(f"{name} has {len(told)} elements at step {step}, and the shape {list(self.kind[2])}")
         if self.steps and step <= self.steps[-1]:
             raise ValueError(f"{name} is recorded at step {step} after step {self.steps[-1]}")
         self.steps.append(step)
