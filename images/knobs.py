@@ -50,18 +50,27 @@ def host_level(flags: List[str]) -> int:
 
 
 def variables(settings: Settings, knobs: Tuple[str, ...]) -> Dict[str, str]:
-    """The process variables that the settings stand for; `env` has the last word."""
-    made: Dict[str, str] = {}
-    if settings.threads is not None:
-        made.update({name: str(settings.threads) for name in THREAD_VARIABLES})
-    if settings.isa is not None:
-        if platform.machine() not in ("x86_64", "AMD64"):
-            raise Unavailable(f"isa={settings.isa} is a cap for x86-64, this is {platform.machine()}")
-        # A cap above the host would force kernels that it cannot run.
-        cap = min(CAPS.index(settings.isa), host_level(cpu()["flags"]))
-        made.update({knob: SPELLINGS[knob][cap] or numpy_disabled(cap) for knob in knobs})
-    made = {name: value for name, value in made.items() if value}
+    """The process variables that the settings stand for; `env` has the last word, flag by flag in XLA_FLAGS."""
+    made = {**thread_variables(settings), **cap_variables(settings, knobs)}
     if "XLA_FLAGS" in made and "XLA_FLAGS" in settings.env:
-        made["XLA_FLAGS"] += " " + settings.env["XLA_FLAGS"]
-        return {**settings.env, **made}
+        return {**made, **settings.env, "XLA_FLAGS": f"{made['XLA_FLAGS']} {settings.env['XLA_FLAGS']}"}
     return {**made, **settings.env}
+
+
+def thread_variables(settings: Settings) -> Dict[str, str]:
+    """The variables that a number of threads stands for."""
+    if settings.threads is None:
+        return {}
+    return {name: str(settings.threads) for name in THREAD_VARIABLES}
+
+
+def cap_variables(settings: Settings, knobs: Tuple[str, ...]) -> Dict[str, str]:
+    """The variables that a cap stands for. Raises Unavailable where it is none."""
+    if settings.isa is None:
+        return {}
+    if platform.machine() not in ("x86_64", "AMD64"):
+        raise Unavailable(f"isa={settings.isa} is a cap for x86-64, this is {platform.machine()}")
+    # A cap above the host would force kernels that it cannot run.
+    cap = min(CAPS.index(settings.isa), host_level(cpu()["flags"]))
+    spelt = {knob: SPELLINGS[knob][cap] or numpy_disabled(cap) for knob in knobs}
+    return {name: value for name, value in spelt.items() if value}

@@ -224,6 +224,13 @@ def test_a_cap_and_the_variables_of_the_job_share_one_flags_variable(serve):
     assert flags == "--xla_cpu_max_isa=SSE4_2 --mine"
 
 
+def test_flags_on_both_sides_leave_the_last_word_on_all_else_to_the_variables_of_the_job(serve):
+    asked = {"XLA_FLAGS": "--mine", "OMP_NUM_THREADS": "8"}
+    kernels = lines(serve(job(isa="sse4.2", env=asked)))[0]["fingerprint"]["kernels"]
+    assert kernels["threads_seen"] == "8"
+    assert kernels["flags"] == "--xla_cpu_max_isa=SSE4_2 --mine"
+
+
 def test_a_cell_on_a_gpu_has_the_driver_in_the_fingerprint(serve):
     assert "gpu_driver" in lines(serve(job(cell("a", device="cuda:0"))))[0]["fingerprint"]["kernels"]
     assert "gpu_driver" not in lines(serve(job(cell("a"))))[0]["fingerprint"]["kernels"]
