@@ -123,12 +123,3 @@ def neighbour(text: str, dtype: str, places: int) -> str:
     """Return, as exact decimal text, the value of `dtype` that lies `places` above the one nearest to `text`."""
     value = at(ordinal(nearest(text, dtype), dtype) + places, dtype)
     return format(Decimal(value), "f")
-
-
-def finite_decimal(text: str) -> float | None:
-    """Return the float64 nearest to a decimal text, None where it is no finite number: `1e400` rounds to infinity."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -9,6 +9,7 @@ import pytest
 
 from repromatrix.errors import ExitCode, MatrixError
 from repromatrix.matrix import load
+from repromatrix.matrix.check import finite_decimal
 from repromatrix.matrix.document import MAX_BYTES, MAX_DEPTH, MAX_NODES, parse
 
 # (what stands in the small matrix, what replaces it with HERE in the line that must be named, message, next step)
@@ -59,6 +60,17 @@ BROKEN = {
     "name with a bad character": ("  tiny:", "  tiny/er: # HERE", r"'tiny/er' does not match", r"Lower-case letters"),
     "name that ends in a line break": ("flavour: cpu", 'flavour: "cpu\\n" # HERE', r"does not match", r"Lower-case letters"),
     "decimal that is none": ('output_bias: "0.60"', 'output_bias: "0,60" # HERE', r"'0,60' does not match", r"decimal number as text"),
+    "decimal that is no number": ('output_bias: "0.60"', 'output_bias: "nan" # HERE', r"output_bias: 'nan' does not match", r"in quotes"),
+    "decimal that would be infinity": (
+        'learning_rate: "0.5"', 'learning_rate: "1e400" # HERE',
+        r"workloads\.tiny\.learning_rate: '1e400' is out of the range of float64", r"decimal number as text.*5e-324 to 1\.7e308",
+    ),
+    "decimal of a vector that would be infinity": (
+        'target: ["0.01"]', 'target: ["-1e309"] # HERE', r"target\.0: '-1e309' is out of the range", r"decimal number as text",
+    ),
+    "decimal that would be zero": (
+        'learning_rate: "0.5"', 'learning_rate: "0.01e-999999999" # HERE', r"learning_rate: '0\.01e-999999999' is out of the range", r"5e-324",
+    ),
     "duplicate key": (
         "  base: bookworm", '  base: bookworm\n  python: "3.12" # HERE',
         r"the key 'python' stands here a second time", r"first in line 3",
@@ -131,6 +143,16 @@ def test_a_mistake_is_told_with_its_line_and_the_next_step(
         marked[0] if marked else next(i for i, text in enumerate(lines, 1) if "output_weights" in text)
     )
     assert caught.value.exit_code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize("text", ["0", "-0.00e5", "0e-999", "5e-324", "-1.7976931348623157e308", "0.1"])
+def test_decimal_text_that_float64_keeps_apart_from_zero_and_infinity_is_finite(text: str) -> None:
+    assert finite_decimal(text)
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e309", "1e-400", "0.001e-999", "9" * 400, "nan", "inf", "0,1", ""])
+def test_decimal_text_that_float64_makes_infinity_or_zero_is_not(text: str) -> None:
+    assert not finite_decimal(text)
 
 
 def test_the_first_mistake_of_the_file_is_told(write_matrix) -> None:

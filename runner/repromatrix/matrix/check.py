@@ -15,6 +15,8 @@ from repromatrix.errors import MatrixError
 from repromatrix.matrix.document import Document, NodePath
 
 _TYPES = {"object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number"}
+_FINITE_DECIMAL = "finite-decimal"  # the schema's word for text that `finite_decimal` lets pass
+_NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 _GIVEN = {"dict": "a mapping", "list": "a list", "NoneType": "nothing"}
 
 
@@ -52,8 +54,25 @@ def _finite(validator: Any, kind: str, instance: Any, schema: Any) -> Iterator[V
         yield from _plain_type(validator, kind, instance, schema)
 
 
+def _format(_: Any, name: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+    """Check what no pattern can say of decimal text."""
+    if name == _FINITE_DECIMAL and isinstance(instance, str) and not finite_decimal(instance):
+        yield ValidationError(f"{instance!r} is out of the range of float64")
+
+
+def finite_decimal(text: str) -> bool:
+    """Whether a text is a number that float64 makes neither infinity nor, unless it is zero, zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        return False
+    return math.isfinite(value) and (value != 0 or not _NOT_ZERO.match(text))
+
+
 _plain_type: Any = jsonschema.Draft202012Validator.VALIDATORS["type"]
-_Validator: Any = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern, "type": _finite})  # type: ignore[no-untyped-call]
+_Validator: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator, {"pattern": _pattern, "type": _finite, "format": _format}
+)
 
 
 def _explain(error: ValidationError, document: Document, name: str) -> tuple[int, MatrixError]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from repromatrix import resources
 from repromatrix.errors import MatrixError
-from repromatrix.floats import finite_decimal
 from repromatrix.matrix import modules
 from repromatrix.matrix import published as tables
 from repromatrix.matrix.check import failures, suggest
@@ -95,9 +94,6 @@ class _Reader:
         yield from self._metrics()
         for name, entry in self.data["inputs"].items():
             yield from _input_problems(name, entry)
-        for name, text in self.data.get("numbers", {}).items():
-            if finite_decimal(text) is None:
-                yield ("numbers", name), f"{text} is larger than any float64", "write a number that a float64 holds"
         yield from self._places()
         yield from self._variants()
         if "published" in self.data:
@@ -208,14 +204,6 @@ def _shape(entry: Any) -> tuple[int, ...] | None:
     return None if one is None else (len(entry), *one)
 
 
-def _texts(entry: Any) -> Iterator[str]:
-    if isinstance(entry, list):
-        for each in entry:
-            yield from _texts(each)
-    else:
-        yield entry
-
-
 _NEEDS = {"normal": {"scale"}, "uniform": {"low", "high"}, "integers": {"below"}, "zeros": set[str]()}
 
 
@@ -223,9 +211,6 @@ def _input_problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
     place = ("inputs", name)
     if "decimal" in entry and _shape(entry["decimal"]) is None:
         yield (*place, "decimal"), f"the rows of {name!r} differ in length", "one value per column in each row"
-    for text in (*_texts(entry.get("decimal", [])), *(entry[key] for key in ("scale", "low", "high") if key in entry)):
-        if finite_decimal(text) is None:
-            yield place, f"{text} is larger than any float64", "write a number that a float64 holds"
     if prod(entry.get("shape", ())) > MAX_VALUES:
         yield (*place, "shape"), f"{prod(entry['shape']):,} values", f"an input holds at most {MAX_VALUES:,}"
     draw, whole = entry.get("draw"), entry.get("dtype", "").startswith("int")
