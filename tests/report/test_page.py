@@ -105,6 +105,19 @@ def test_ids_are_unique_and_every_link_leads_somewhere(builder):
     assert {each.cell.id for each in records} <= set(ids)
 
 
+def test_the_name_of_every_weight_stands_where_its_value_does(builder):
+    layers = {"hidden_weights": (("0x1p+0",), ("0x1p+1",)), "output_weights": (("0x1p+2", "0x1p+3"),)}
+    plain = builder.record()
+    record = replace(plain, trajectories=(replace(plain.trajectory, **layers),))
+    trace = builder.trace(record)
+    view = build(builder.manifest([record], tables=(), traces=[trace]), [record], (), traces={record.cell.id: trace})
+    found = data(view)
+    (shown,), (traced,) = found["weights"], found["traced"]["cells"]
+    named = {"hidden 1,1": 1.0, "hidden 2,1": 2.0, "output 1,1": 4.0, "output 1,2": 8.0}
+    assert dict(zip(found["weight_names"]["mazur"], shown, strict=True)) == named
+    assert traced["weights"] == [shown, shown]
+
+
 def test_every_table_has_headers_and_scrolls_within_itself(builder):
     records = builder.run()
     text = html(build(builder.manifest(records), records, ()))
