@@ -1,6 +1,7 @@
 """Two cells -> their factors and hybrids: what is flipped is all that changes, and a name says what it was."""
 
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -206,3 +207,65 @@ def test_an_excluded_hybrid_is_not_run_and_says_why(small_matrix) -> None:
 def test_the_settings_to_try_add_no_cell_to_any_plan() -> None:
     wanted = {each.settings for each in matrix().include} | {"default"}
     assert {cell.settings.name for cell in every()} == wanted
+
+
+def crossed(small: Matrix, option: str, a: str, b: str) -> Interventions:
+    """Return a pair of cells that differ in an option of that name, and in what the two ids differ."""
+    other = find(small, b)
+    other = replace(other, variant=replace(other.variant, name="other", options=((option, "on"),)))
+    vocabulary = {name: {option: ("off", "on")} for name in ("numpy", "torch")}
+    plain = find(small, a)
+    return Interventions(small, vocabulary, replace(plain, variant=replace(plain.variant, options=())), other)
+
+
+COLLIDING = {
+    "threads": ("1.0-cpu/parallel", "2.0-cpu/parallel+avx2", "1", "none"),
+    "isa": ("1.0-cpu/parallel", "2.0-cpu/parallel+avx2", "none", "avx2"),
+    "version": ("1.0-cpu/parallel", "2.0-cpu/parallel", "1.0", "2.0"),
+    "dtype": ("2.0-cpu/parallel", "2.0-cpu/parallel-float32", "float64", "float32"),
+}
+
+
+@pytest.mark.parametrize(("name", "ends"), COLLIDING.items(), ids=COLLIDING)
+def test_an_option_is_a_factor_of_its_own_whatever_else_has_its_name(small_matrix, name, ends) -> None:
+    pair = crossed(small_matrix(), name, *(f"tiny/numpy-{end}" for end in ends[:2]))
+    told = {each.name: each for each in pair.factors}
+    option, other = told[f"option {name}"], told[name]
+    assert (option.kind, option.a, option.b, option.silent) == ("option", "off", "on", False)
+    assert (other.a, other.b, other.kind == "option") == (ends[2], ends[3], False)
+    one, both = (pair.flipped("a", names) for names in ([option.name], told))
+    assert both == pair.b
+    assert isinstance(one, Cell)
+    assert (one.environment, one.settings, one.variant.dtype) == (
+        pair.a.environment,
+        pair.a.settings,
+        pair.a.variant.dtype,
+    )
+    assert dict(one.variant.options) == {name: "on"}
+    assert one.id == f"{pair.a.id}.option-{name}-on"
+
+
+@pytest.mark.parametrize("name", ["python", "framework", "flavour", "device"])
+def test_an_option_may_be_called_as_a_part_of_the_environment(small_matrix, name) -> None:
+    pair = crossed(small_matrix(), name, *["tiny/numpy-2.0-cpu/parallel"] * 2)
+    assert [(each.kind, each.name) for each in pair.factors] == [("option", f"option {name}")]
+    assert (pair.flipped("a", names(pair)), pair.flipped("b", names(pair))) == (pair.b, pair.a)
+
+
+def test_an_option_and_a_variable_of_one_name_are_two_factors(small_matrix) -> None:
+    pair = crossed(small_matrix(), "SOME_CAP", "tiny/numpy-2.0-cpu/parallel", "tiny/numpy-2.0-cpu/parallel+avx2")
+    told = {each.name: (each.a, each.b, each.silent) for each in pair.factors}
+    assert told["SOME_CAP"] == ("off", "on", False)
+    assert told["variable SOME_CAP"] == ("none", "1", True)
+    found = pair.flipped("a", ["variable SOME_CAP"])
+    assert isinstance(found, Cell)
+    assert dict(found.settings.variables) == {"SOME_CAP": "1"}
+    assert found.variant.name == "parallel"
+
+
+def test_settings_as_a_condition_leave_an_option_of_the_same_name_alone(small_matrix) -> None:
+    pair = crossed(small_matrix(), "isa", "tiny/numpy-2.0-cpu/parallel", "tiny/numpy-2.0-cpu/parallel")
+    found = under(pair, "b", "avx2")
+    assert isinstance(found, Cell)
+    assert (found.settings.name, dict(found.variant.options)) == ("avx2", {"isa": "on"})
+    assert pair.under("a", Condition(option="isa", value="on")) == pair.b

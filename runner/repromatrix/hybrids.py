@@ -9,18 +9,43 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from repromatrix.matrix import Environment, Matrix, Settings, Variant, Workload
 from repromatrix.plan import Cell, selected, universe
+from repromatrix.results.factors import option_factor
 
 # framework -> option -> its values, the default first
 Vocabulary: TypeAlias = Mapping[str, Mapping[str, tuple[str, ...]]]
-# All that a cell can be asked for, by the factor's name; None, as a missing one: not set, or no such option there.
-State: TypeAlias = dict[str, str | None]
+PartKind: TypeAlias = Literal["environment", "variant", "option", "settings", "variable"]
 
-ENVIRONMENT = ("framework", "version", "flavour", "python")
-SETTINGS = ("threads", "isa")
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing that a cell can be asked for.
+
+    Attributes:
+        kind: where it is asked for; an option, a setting and a variable may share a name.
+    """
+
+    kind: PartKind
+    name: str
+
+    @property
+    def factor(self) -> str:
+        """What it is called as a factor."""
+        return option_factor(self.name) if self.kind == "option" else self.name
+
+
+# All that a cell can be asked for; None, as a missing part: not set, or no such option there.
+State: TypeAlias = dict[Part, str | None]
+
+FRAMEWORK, VERSION, FLAVOUR = (Part("environment", name) for name in ("framework", "version", "flavour"))
+ENVIRONMENT = (FRAMEWORK, VERSION, FLAVOUR, Part("environment", "python"))
+DEVICE = Part("environment", "device")
+DTYPE, STEPS = Part("variant", "dtype"), Part("variant", "steps")
+THREADS, ISA = Part("settings", "threads"), Part("settings", "isa")
+OF_SETTINGS: tuple[PartKind, ...] = ("settings", "variable")
 _LEGAL = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _LONGEST = 120  # characters of a name; with the cell id's other parts far from what a file system allows
 
@@ -30,6 +55,11 @@ class NotTestable:
     """There is no such cell, and why."""
 
     reason: str
+
+
+def chosen(options: Mapping[str, str] | Iterable[tuple[str, str]]) -> State:
+    """Return options with their values as parts of a state."""
+    return {Part("option", name): value for name, value in dict(options).items()}
 
 
 class Hybrids:
@@ -52,16 +82,18 @@ class Hybrids:
 
     def state(self, cell: Cell) -> State:
         """Return all that a cell is asked for, options that its variant leaves out with their defaults."""
-        environment, settings = cell.environment, cell.settings
-        state: State = {name: getattr(environment, name) for name in ENVIRONMENT}
-        state |= {"device": cell.device, "dtype": cell.variant.dtype}
-        options = self.vocabulary.get(environment.framework, {})
-        state |= {name: values[0] for name, values in options.items()} | dict(cell.variant.options)
-        return state | dict.fromkeys(SETTINGS) | self.set_by(settings)
+        environment, variant = cell.environment, cell.variant
+        state: State = {part: getattr(environment, part.name) for part in ENVIRONMENT}
+        state |= {DEVICE: cell.device, DTYPE: variant.dtype}
+        return (
+            state | self._options(environment.framework, variant) | {THREADS: None, ISA: None} | set_by(cell.settings)
+        )
 
-    def set_by(self, settings: Settings) -> dict[str, str | None]:
-        """Return what settings set, as parts of a state."""
-        return dict(_settings_content(settings))
+    def _options(self, framework: str, variant: Variant) -> State:
+        return chosen(self._defaults(framework)) | chosen(variant.options)
+
+    def _defaults(self, framework: str) -> dict[str, str]:
+        return {name: values[0] for name, values in self.vocabulary.get(framework, {}).items()}
 
     def lacks(self, framework: str, option: str, value: str | None) -> str | None:
         """Return why a framework cannot have that value of an option, or None."""
@@ -70,29 +102,26 @@ class Hybrids:
             return f"{framework} cannot do without {option}" if values else None
         return None if value in values else f"{framework} has no {option}={value}"
 
-    def cell(
-        self, state: State, like: Cell, own: Iterable[Cell] = (), options: Iterable[str] = ()
-    ) -> Cell | NotTestable:
+    def cell(self, state: State, like: Cell, own: Iterable[Cell] = ()) -> Cell | NotTestable:
         """Return the cell of a state, in the workload and length of another one.
 
         Args:
             state: what is asked for.
             like: whose workload and length.
             own: cells that need not be of the matrix, and their environments.
-            options: names that the state has only as options, whichever framework knows them.
         """
         environment = next(
             (each.environment for each in own if _coordinates(each.environment) == _wanted(state)),
             self._environments.get(_wanted(state)),
         )
         if environment is None:
-            wanted = "{framework} {version} ({flavour}) on Python {python}".format(**state)
+            wanted = "{framework} {version} ({flavour}) on Python {python}".format(
+                **{part.name: state[part] for part in ENVIRONMENT}
+            )
             return NotTestable(reason=f"the matrix has no environment of {wanted}")
-        known = {*options, *self.vocabulary[environment.framework]}
-        reasons = [each for name in sorted(known) if (each := self.lacks(environment.framework, name, state.get(name)))]
-        if reasons:
+        if reasons := self._lacking(environment.framework, state):
             return NotTestable(reason=", ".join(reasons))
-        device = str(state["device"])
+        device = str(state[DEVICE])
         if device not in environment.devices:
             return NotTestable(reason=f"{environment.name} has no device {device}")
         content = _key(like.workload, environment, like.steps, state)
@@ -106,11 +135,17 @@ class Hybrids:
             environment=environment,
             variant=self._variant(environment.framework, state, like),
             device=device,
-            settings=self._settings(state, known),
+            settings=self._settings(state),
         )
         return (
             self._allowed(found) if selected(found, found.settings.cells) else NotTestable(reason=only(found.settings))
         )
+
+    def _lacking(self, framework: str, state: State) -> list[str]:
+        """Return why a framework cannot have the options of a state."""
+        asked = {part.name: value for part, value in state.items() if part.kind == "option"}
+        names = sorted({*asked, *self.vocabulary[framework]})
+        return [reason for name in names if (reason := self.lacks(framework, name, asked.get(name)))]
 
     def _allowed(self, cell: Cell) -> Cell | NotTestable:
         rule = next((each for each in self.matrix.exclude if fnmatchcase(cell.id, each.cells)), None)
@@ -121,21 +156,21 @@ class Hybrids:
 
     def _variant(self, framework: str, state: State, like: Cell) -> Variant:
         """Return the variant of the state, named after the nearest one of the matrix and how it differs from it."""
-        defaults = {name: values[0] for name, values in self.vocabulary[framework].items()}
-        own = {name: state[name] for name in ("dtype", *defaults)} | {"steps": str(like.steps)}
+        options = chosen(self._defaults(framework))
+        own = {part: state[part] for part in (DTYPE, *options)} | {STEPS: str(like.steps)}
         key = (framework, like.workload.steps, tuple(own.items()))
         if key not in self._variants:
-            self._variants[key] = self._nearest_variant(framework, own, defaults, like)
+            self._variants[key] = self._nearest_variant(framework, own, like)
         return self._variants[key]
 
-    def _nearest_variant(self, framework: str, own: State, defaults: dict[str, str], like: Cell) -> Variant:
+    def _nearest_variant(self, framework: str, own: State, like: Cell) -> Variant:
         whole = like.workload.steps
         nearest: tuple[Variant, State] | None = None
         for each in self.variants:
             if each.framework != framework:
                 continue
-            theirs = defaults | dict(each.options) | {"dtype": each.dtype, "steps": str(each.steps or whole)}
-            changes = {name: value for name, value in own.items() if theirs[name] != value}
+            theirs = self._options(framework, each) | {DTYPE: each.dtype, STEPS: str(each.steps or whole)}
+            changes = {part: value for part, value in own.items() if theirs[part] != value}
             if nearest is None or len(changes) < len(nearest[1]):
                 nearest = each, changes
         if nearest is None:
@@ -146,27 +181,26 @@ class Hybrids:
         return Variant(
             framework=framework,
             name=_name(base.name, changes, {each.name for each in self.variants}),
-            dtype=str(own["dtype"]),
+            dtype=str(own[DTYPE]),
             steps=None if like.steps == whole else like.steps,
             flavours=(),
             devices=(),
-            options=tuple(sorted((name, str(own[name])) for name in defaults)),
+            options=tuple(sorted((part.name, str(value)) for part, value in own.items() if part.kind == "option")),
         )
 
-    def _settings(self, state: State, options: Iterable[str]) -> Settings:
+    def _settings(self, state: State) -> Settings:
         """Return the settings of the state, named after the nearest ones of the matrix and how they differ."""
-        others = {*ENVIRONMENT, "device", "dtype", *options}
-        own = {name: value for name, value in state.items() if name not in others and value is not None}
-        key = tuple(sorted(own.items()))
+        own = {part: value for part, value in state.items() if part.kind in OF_SETTINGS and value is not None}
+        key = frozenset(own.items())
         if key not in self._bundles:
             self._bundles[key] = self._nearest_settings(own)
         return self._bundles[key]
 
-    def _nearest_settings(self, own: Mapping[str, str]) -> Settings:
+    def _nearest_settings(self, own: Mapping[Part, str]) -> Settings:
         nearest: tuple[Settings, State] | None = None
         for each in self.matrix.settings.values():
-            theirs = _settings_content(each)
-            changes = {n: own.get(n) for n in dict.fromkeys((*theirs, *own)) if theirs.get(n) != own.get(n)}
+            theirs = set_by(each)
+            changes = {part: own.get(part) for part in {**theirs, **own} if theirs.get(part) != own.get(part)}
             if nearest is None or len(changes) < len(nearest[1]):
                 nearest = each, changes
         base, changes = nearest or (Settings(), dict(own))
@@ -174,10 +208,17 @@ class Hybrids:
             return base
         return Settings(
             name=_name(base.name, changes, set(self.matrix.settings)),
-            threads=int(own["threads"]) if "threads" in own else None,
-            isa=own.get("isa"),
-            variables=tuple(sorted((n, value) for n, value in own.items() if n not in SETTINGS)),
+            threads=int(own[THREADS]) if THREADS in own else None,
+            isa=own.get(ISA),
+            variables=tuple(sorted((part.name, value) for part, value in own.items() if part.kind == "variable")),
         )
+
+
+def set_by(settings: Settings) -> dict[Part, str]:
+    """Return what settings set, as parts of a state."""
+    fixed = {THREADS: settings.threads, ISA: settings.isa}
+    variables = {Part("variable", name): value for name, value in settings.variables}
+    return {part: str(value) for part, value in fixed.items() if value is not None} | variables
 
 
 def only(settings: Settings) -> str:
@@ -186,26 +227,22 @@ def only(settings: Settings) -> str:
 
 
 def _coordinates(environment: Environment) -> tuple[str | None, ...]:
-    return tuple(getattr(environment, name) for name in ENVIRONMENT)
+    return tuple(getattr(environment, part.name) for part in ENVIRONMENT)
 
 
 def _wanted(state: State) -> tuple[str | None, ...]:
-    return tuple(state[name] for name in ENVIRONMENT)
+    return tuple(state[part] for part in ENVIRONMENT)
 
 
 def _key(workload: Workload, environment: Environment, steps: int, state: State) -> object:
-    content = frozenset((name, value) for name, value in state.items() if value is not None)
+    content = frozenset((part, value) for part, value in state.items() if value is not None)
     return workload.name, environment.name, steps, content
-
-
-def _settings_content(settings: Settings) -> dict[str, str]:
-    found = {"threads": settings.threads, "isa": settings.isa} | dict(settings.variables)
-    return {name: str(value) for name, value in found.items() if value is not None}
 
 
 def _name(base: str, changes: State, taken: set[str]) -> str:
     """Return a name that says what was changed, may stand in a cell id and is none of the matrix."""
-    name = base + "".join(f".{key}-{_legal(value)}" for key, value in sorted(changes.items()))
+    told = sorted((part.factor.replace(" ", "-"), value) for part, value in changes.items())
+    name = base + "".join(f".{factor}-{_legal(value)}" for factor, value in told)
     if len(name) > _LONGEST:
         digest = sha256(name.encode()).hexdigest()[:8]
         name = f"{name[: _LONGEST - 9]}-{digest}"

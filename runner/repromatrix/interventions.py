@@ -8,13 +8,28 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from repromatrix.errors import UsageError
-from repromatrix.hybrids import ENVIRONMENT, SETTINGS, Hybrids, NotTestable, State, Vocabulary, only
+from repromatrix.hybrids import (
+    FLAVOUR,
+    FRAMEWORK,
+    OF_SETTINGS,
+    VERSION,
+    Hybrids,
+    NotTestable,
+    Part,
+    PartKind,
+    State,
+    Vocabulary,
+    chosen,
+    only,
+    set_by,
+)
 from repromatrix.matrix import Matrix, Settings
 from repromatrix.plan import Cell, selected
 
 __all__ = ["Condition", "Factor", "Hybrids", "Interventions", "NotTestable", "Side", "Vocabulary"]
 
 Side: TypeAlias = Literal["a", "b"]
+SIDES: tuple[Side, Side] = ("a", "b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,15 +37,20 @@ class Factor:
     """One thing in which two cells differ.
 
     Attributes:
+        kind: where it comes from.
         a: its value in the first cell, as text.
         b: its value in the second.
-        silent: whether a library may ignore it without a word, as it may an instruction-set cap.
     """
 
+    kind: PartKind
     name: str
     a: str
     b: str
-    silent: bool
+
+    @property
+    def silent(self) -> bool:
+        """Whether a library may ignore it without a word, as it may an instruction-set cap."""
+        return self.kind in OF_SETTINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,17 +95,18 @@ class Interventions:
         self.a, self.b = a, b
         self._hybrids = hybrids or Hybrids(matrix, a.workload)
         self._states = {"a": self._hybrids.state(a), "b": self._hybrids.state(b)}
-        self._options = {name for each in (a, b) for name in self._hybrids.vocabulary[each.environment.framework]}
         self._parts = self._factors()
         self.factors = tuple(self._factor(name) for name in self._parts)
 
     @property
     def bundles(self) -> tuple[tuple[str, ...], ...]:
         """Return the sets of another framework with the options in which it cannot follow, where there are such."""
-        if "framework" not in self._parts or self._states["a"]["framework"] == self._states["b"]["framework"]:
+        if FRAMEWORK.factor not in self._parts:
             return ()
         needed = [set(self._bound("a")), set(self._bound("b"))]
-        found = [("framework", *(n for n in self._parts if n in each)) for each in (needed[0] | needed[1], *needed)]
+        found = [
+            (FRAMEWORK.factor, *(n for n in self._parts if n in each)) for each in (needed[0] | needed[1], *needed)
+        ]
         return tuple(dict.fromkeys(each for each in found if 1 < len(each) < len(self._parts)))
 
     @property
@@ -102,7 +123,7 @@ class Interventions:
         """Return what a condition sets, sorted by name."""
         if condition.settings is None:
             return ((condition.option, condition.value),)
-        return tuple(sorted((n, v) for n, v in self._hybrids.set_by(condition.settings).items() if v is not None))
+        return tuple(sorted((part.name, value) for part, value in set_by(condition.settings).items()))
 
     def flipped(self, side: Side, names: Iterable[str]) -> Cell | NotTestable:
         """Return the cell of one side with these factors taken from the other side."""
@@ -118,48 +139,50 @@ class Interventions:
         if condition.settings is not None:
             if not selected(self.a if side == "a" else self.b, condition.settings.cells):
                 return NotTestable(reason=only(condition.settings))
-            kept = (*ENVIRONMENT, "device", "dtype", *self._options)
-            state = {name: state.get(name) for name in kept} | dict.fromkeys(SETTINGS)
-            state |= self._hybrids.set_by(condition.settings)
+            state = {part: value for part, value in state.items() if part.kind not in OF_SETTINGS}
+            state |= set_by(condition.settings)
         else:
-            framework = str(state["framework"])
-            reason = self._hybrids.lacks(framework, condition.option, condition.value)
+            reason = self._hybrids.lacks(str(state[FRAMEWORK]), condition.option, condition.value)
             if reason is not None:
                 return NotTestable(reason=reason)
-            state[condition.option] = condition.value
+            state |= chosen({condition.option: condition.value})
         if _set(state) == _set(self._states[side]):
             return NotTestable(reason="it is so already")
         return self._cell(state)
 
-    def _factors(self) -> dict[str, tuple[str, ...]]:
+    def _factors(self) -> dict[str, tuple[Part, ...]]:
         """Return the factors' names, each with the parts of the state that it takes along."""
         a, b = self._states["a"], self._states["b"]
-        differing = [name for name in dict.fromkeys((*a, *b)) if a.get(name) != b.get(name)]
-        parts: dict[str, tuple[str, ...]] = {name: (name,) for name in differing}
-        if "framework" in parts:  # versions and flavours of two frameworks are no values of one factor
-            parts = {name: own for name, own in parts.items() if name not in ("version", "flavour")}
-            parts["framework"] = ("framework", "version", "flavour")
+        differing = [part for part in dict.fromkeys((*a, *b)) if a.get(part) != b.get(part)]
+        options = {part.factor for part in (*a, *b) if part.kind == "option"}
+        parts: dict[str, tuple[Part, ...]] = {_told(part, options): (part,) for part in differing}
+        if FRAMEWORK in differing:  # versions and flavours of two frameworks are no values of one factor
+            parts = {name: own for name, own in parts.items() if own not in ((VERSION,), (FLAVOUR,))}
+            parts[FRAMEWORK.factor] = (FRAMEWORK, VERSION, FLAVOUR)
         return parts
 
     def _factor(self, name: str) -> Factor:
-        def text(state: State) -> str:
-            if name == "framework":
-                return " ".join(str(state[part]) for part in self._parts[name])
-            value = state.get(name)
-            return "none" if value is None else value
-
-        silent = name in SETTINGS or name.isupper()
-        return Factor(name=name, a=text(self._states["a"]), b=text(self._states["b"]), silent=silent)
+        parts = self._parts[name]
+        a, b = (" ".join(_text(self._states[side].get(part)) for part in parts) for side in SIDES)
+        return Factor(kind=parts[0].kind, name=name, a=a, b=b)
 
     def _bound(self, side: Side) -> list[str]:
         """Return the options whose value on that side the other side's framework does not have."""
-        there = str(self._states["b" if side == "a" else "a"]["framework"])
-        options = [name for name in self._parts if name in self._options]
-        return [name for name in options if self._hybrids.lacks(there, name, self._states[side].get(name))]
+        here, there = self._states[side], str(self._states["b" if side == "a" else "a"][FRAMEWORK])
+        options = {name: part for name, (part, *_) in self._parts.items() if part.kind == "option"}
+        return [name for name, part in options.items() if self._hybrids.lacks(there, part.name, here.get(part))]
 
     def _cell(self, state: State) -> Cell | NotTestable:
-        return self._hybrids.cell(state, self.a, own=(self.a, self.b), options=self._options)
+        return self._hybrids.cell(state, self.a, own=(self.a, self.b))
+
+
+def _told(part: Part, options: Iterable[str]) -> str:
+    return f"variable {part.name}" if part.kind == "variable" and part.name in options else part.factor
+
+
+def _text(value: str | None) -> str:
+    return "none" if value is None else value
 
 
 def _set(state: State) -> State:
-    return {name: value for name, value in state.items() if value is not None}
+    return {part: value for part, value in state.items() if value is not None}

@@ -1,10 +1,12 @@
 """A short description of a class over factors: true of its cells, of no other, and found rather than guessed."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repromatrix.compare.classes import classes, same_states
-from repromatrix.compare.rules import Rules, holds
+from repromatrix.compare.rules import Rules, factors_of, holds
 
 
 def described(found):
@@ -130,3 +132,10 @@ def test_the_same_losses_with_different_weights_are_two_states_of_one_class(buil
     (found,) = classes(records)
     assert not found.same_state
     assert [len(each) for each in found.states] == [2, 1]
+
+
+def test_an_option_that_is_called_as_another_factor_hides_it_not(builder):
+    record = replace(builder.record(), factors=(("base", "2"), ("version", "old")))
+    found = factors_of(record)
+    assert (found["version"], found["option version"]) == ("numpy 2.4.6", "old")
+    assert (found["base"], found["option base"]) == ("interpreter", "2")

@@ -329,6 +329,12 @@ def test_a_condition_that_neither_has_is_judged_like_a_factor(trial):
     assert trial([LAYOUT | {"value": "z"}], layout="B")[0].word is Word.NOT_TESTED
 
 
+def test_an_option_that_is_blamed_is_not_the_setting_of_its_name(trial):
+    threads = [{"option": "threads", "value": "y"}]
+    assert trial(threads, **{"option threads": "B", "threads": "A"})[0].word is Word.CONFIRMED
+    assert trial(threads, **{"option threads": "A", "threads": "B"})[0].word is Word.REFUTED
+
+
 def test_what_the_budget_did_not_reach_is_not_refuted(trial):
     found, _ = trial([UPDATE, {"settings": "haswell"}], {"haswell": "left"}, update="A", dtype="B")
     assert (found.word, found.reason) == (

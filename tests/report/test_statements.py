@@ -143,10 +143,10 @@ PAIRS = st.sampled_from([["A", "B"], ["A", "C"], ["C", "B"]])
 FIGURES = st.sampled_from(["0.0", "2.5e-1", "0.3", "9.1e-13", "0.25"])
 BLAMED = st.sampled_from(
     [
-        {"factor": "f"},
-        {"factor": "g"},
+        {"factor": "option threads"},
+        {"factor": "threads"},
         {"factor": "dtype"},
-        {"option": "g", "value": "y"},
+        {"option": "threads", "value": "y"},
         {"option": "o", "value": "v"},
         {"settings": "s"},
     ]
@@ -221,12 +221,12 @@ def experiments(builder, records, data):
         known[made.key] = made
         return Attempt(run=Run(id=made.cell.id, key=made.key))
 
-    names = (("f",), ("g",), ("f", "g"))
+    names = (("option threads",), ("threads",), ("option threads", "threads"))
     pair = Pair(
         a=Run(id=a.cell.id, key=a.key),
         b=Run(id=b.cell.id, key=b.key),
         of=("published",),
-        factors=(Factor(name="f", a="x", b="y"), Factor(name="g", a="x", b="y")),
+        factors=tuple(Factor(name=name, a="x", b="y") for (name,) in names[:2]),
         trials=tuple(Trial(factors=each, a=attempt(f"a{each}"), b=attempt(f"b{each}")) for each in names),
         conditions=tuple(
             ConditionTrial(name=name, kind=kind, changes=(("k", "v"),), a=attempt(f"a.{name}"), b=attempt(f"b.{name}"))

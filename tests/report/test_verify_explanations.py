@@ -177,6 +177,32 @@ def test_a_pair_whose_factors_are_not_those_of_its_two_records_is_named(rich):
         assert [each.claim.rpartition(": ")[2] for each in found] == told, factors
 
 
+def test_an_option_that_is_called_as_a_setting_is_held_against_what_the_records_used(rich):
+    first = rich.experiments.pairs[0]
+    a, b = (rich.tried[run.key] for run in (first.a, first.b))
+    known = rich.tried | {
+        a.key: replace(a, factors=(("FAST", "off"), ("threads", "few"), ("version", "old"))),
+        b.key: replace(b, factors=(("FAST", "on"), ("threads", "many"), ("version", "new"))),
+    }
+    fast, version = Factor(name="FAST", a="off", b="on"), Factor(name="option version", a="old", b="new")
+    option, setting = (
+        Factor(name="option threads", a="few", b="many"),
+        Factor(name="threads", a="1", b="2", silent=True),
+    )
+    for factors, told in [
+        ((fast, version, option, setting), []),
+        ((fast, version, option), []),
+        ((fast, version, setting), ["option threads"]),
+        ((fast, option, setting), ["option version"]),
+        ((replace(fast, silent=True), version, option), ["FAST"]),
+        ((fast, version, replace(option, silent=True)), ["option threads"]),
+        ((fast, version, option, Factor(name="variable FAST", a="none", b="1", silent=True)), []),
+    ]:
+        sly = replace(first, factors=factors, trials=(), conditions=())
+        found = honest(Experiments(pairs=(sly,)), known)
+        assert [each.claim.rpartition(": ")[2] for each in found] == told, factors
+
+
 def test_a_factor_whose_own_experiment_was_taken_away_is_named(rich):
     first = rich.experiments.pairs[0]
     sly = replace(first, trials=tuple(each for each in first.trials if each.factors != ("threads",)))
@@ -213,6 +239,23 @@ def test_a_report_with_experiments_says_the_cause_and_holds(results, capsys):
     said = (store.folder.parent / "report" / "report.md").read_text("utf-8")
     assert "1 of 1 pair of classes with different bits is attributed by experiment, 0 are not" in said
     assert "1 of 1 pair with different bits is attributed to update, flipped alone" in said
+
+
+def test_a_report_on_options_that_are_called_as_other_factors_holds(builder, tmp_path):
+    store = Store(tmp_path / "results")
+    a = replace(builder.record((0.5, 0.25), variant="a"), factors=(("settings", "x"), ("version", "old")))
+    b = replace(builder.record((0.5, 0.125), variant="b"), factors=(("settings", "x"), ("version", "new")))
+    made = replace(tried.hybrid(builder, a, "option-version-new", like=b), factors=b.factors)
+    for record in (a, b, made):
+        store.write(record)
+    store.write_manifest(builder.manifest([a, b], tables=()))
+    trials = ((("option version",), tried.ran(made), tried.NONE),)
+    pair = tried.pair(a, b, ("classes",), (("option version", "old", "new"),), trials)
+    store.write_experiments(Experiments(pairs=(pair,)))
+    assert (command("report", store), command("verify", store)) == (0, 0)
+    said = (store.folder.parent / "report" / "report.md").read_text("utf-8")
+    assert "attributed to option version, flipped alone" in said
+    assert "option version old" in said
 
 
 def test_a_hybrid_that_was_changed_or_taken_away_is_found(results, capsys):

@@ -6,7 +6,6 @@ from repromatrix.cli.judgements import Judgements
 from repromatrix.compare.operations import Anatomy, anatomy
 from repromatrix.execute.run import Execution
 from repromatrix.execute.study import Pair, Studying
-from repromatrix.hybrids import ENVIRONMENT
 from repromatrix.interventions import Interventions, NotTestable
 from repromatrix.results.studies import End, Study, Testimony
 
@@ -56,7 +55,7 @@ def to_replay(pair: Interventions) -> Pair | NotTestable:
     they are.
     """
     a, b = pair.a, pair.b
-    options = [each.name for each in pair.factors if not _of_environment(each.name, silent=each.silent)]
+    options = [each.name for each in pair.factors if each.kind in ("variant", "option")]
     if len(options) < len(pair.factors):
         able = [each for each in options if not isinstance(pair.flipped("a", [each]), NotTestable)]
         for names in (options, able):
@@ -72,7 +71,3 @@ def to_replay(pair: Interventions) -> Pair | NotTestable:
         if len(options) < len(pair.factors)
         else f"{a.variant.dtype} against {b.variant.dtype}: no input of one is an input of the other"
     )
-
-
-def _of_environment(name: str, *, silent: bool) -> bool:
-    return name in (*ENVIRONMENT, "device") or silent

@@ -11,7 +11,7 @@ from repromatrix.compare.setups import find as find_record
 from repromatrix.compare.setups import setups, version_key
 from repromatrix.compare.table import parse
 from repromatrix.errors import UsageError
-from repromatrix.hybrids import State
+from repromatrix.hybrids import FLAVOUR, FRAMEWORK, VERSION, State
 from repromatrix.interventions import Condition, Hybrids, Interventions
 from repromatrix.matrix import Matrix
 from repromatrix.matrix.check import suggest
@@ -137,8 +137,8 @@ class Pairs:
             if cell.id not in self._states:
                 self._states[cell.id] = self._hybrids[cell.workload.name].state(cell)
         a, b = (self._states[cell.id] for cell in pair)
-        names = {name for name in a.keys() | b.keys() if a.get(name) != b.get(name)}
-        return len(names - {"version", "flavour"} if "framework" in names else names)
+        parts = {part for part in a.keys() | b.keys() if a.get(part) != b.get(part)}
+        return len(parts - {VERSION, FLAVOUR} if FRAMEWORK in parts else parts)
 
     def _members(self, text: str) -> list[Cell]:
         if text.startswith(_PUBLISHED):

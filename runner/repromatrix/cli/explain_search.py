@@ -12,14 +12,13 @@ from repromatrix.compare.difference import Verdict
 from repromatrix.compare.experiments import Judge, usable
 from repromatrix.compare.explanations import seen
 from repromatrix.compare.findings import Row
-from repromatrix.interventions import Condition, Interventions, NotTestable, Side
+from repromatrix.interventions import SIDES, Condition, Interventions, NotTestable
 from repromatrix.plan import Cell
 from repromatrix.results.experiments import Attempt, ConditionTrial, Factor, Origin, Pair, Run, Trial
 from repromatrix.results.record import Record
 
 # A cause of these is more than one thing; conditions tell which of them it is.
 _ENVIRONMENT = frozenset({"framework", "version", "flavour", "python", "device"})
-SIDES: tuple[Side, Side] = ("a", "b")
 OWN = 2  # A and B
 Names = tuple[str, ...]
 

@@ -25,7 +25,7 @@ from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
 from repromatrix.floats import FORMS
-from repromatrix.hybrids import Hybrids, NotTestable
+from repromatrix.hybrids import DTYPE, Hybrids, NotTestable, Part
 from repromatrix.plan import Cell
 from repromatrix.results import trace as traces
 from repromatrix.results.replay import Replay
@@ -60,7 +60,7 @@ class ForeignTrace:
             hidden_weights=work.hidden_weights,
             output_weights=work.output_weights,
             dtype=cell.variant.dtype,
-            options={name: str(self._state[name]) for name in options},
+            options={name: str(self._state[Part("option", name)]) for name in options},
         )
 
     def explain(self) -> Attribution:
@@ -83,7 +83,8 @@ class ForeignTrace:
         return attribute(a, self._b, asked, self._task, own)
 
     def _flipped(self, flips: Flips) -> Cell | NotTestable:
-        return self._hybrids.cell({**self._state, **dict(flips)}, self._cell, own=(self._cell,))
+        flipped = {DTYPE if name == DTYPE.name else Part("option", name): value for name, value in flips}
+        return self._hybrids.cell({**self._state, **flipped}, self._cell, own=(self._cell,))
 
     def _own_trace(self) -> Trace:
         records = self._execution.run([self._cell]).records

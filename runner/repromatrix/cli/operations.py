@@ -18,7 +18,7 @@ from repromatrix.execute import host
 from repromatrix.execute.network import network
 from repromatrix.execute.run import Execution
 from repromatrix.execute.study import Studying
-from repromatrix.hybrids import Hybrids, Vocabulary
+from repromatrix.hybrids import Hybrids, Vocabulary, chosen
 from repromatrix.matrix import Environment, Matrix, Workload, load
 from repromatrix.matrix.check import suggest
 from repromatrix.operations.catalogue import PRIMITIVES
@@ -80,7 +80,7 @@ def cells_to_list(matrix: Matrix, environments: Sequence[Environment]) -> Iterat
     for environment in environments:
         for like in _like(matrix, workload, environment):
             for options in _variants(hybrids.vocabulary, environment.framework):
-                cell = hybrids.cell({**hybrids.state(like), **options}, like)
+                cell = hybrids.cell(hybrids.state(like) | chosen(options), like)
                 if isinstance(cell, Cell):
                     yield cell
 

@@ -9,6 +9,7 @@ from repromatrix.compare.difference import Verdict
 from repromatrix.compare.findings import ConditionRow, End, Finding, Row
 from repromatrix.compare.ledger import Ledger
 from repromatrix.compare.verdicts import Condition, Kind, Left, Tried, Word
+from repromatrix.results.factors import option_factor, option_factors
 from repromatrix.results.record import Record
 
 # By the ids of the two cells, whichever comes first.
@@ -115,16 +116,17 @@ def _row(thing: Blamed, ledger: Ledger) -> Row | ConditionRow | None:
         if found:
             return found[0]
     # One side may have the value already: then it is no condition but a factor of the pair.
-    known = [each for each in ledger.factors if each.name == thing.name and thing.kind != "settings"]
+    name = option_factor(thing.name) if thing.kind == "option" else thing.name
+    known = [each for each in ledger.factors if each.name == name and thing.kind != "settings"]
     if not known or (thing.kind == "option" and thing.value not in (known[0].a, known[0].b)):
         return None
-    return next((each for each in ledger.rows if each.factors == (thing.name,)), None)
+    return next((each for each in ledger.rows if each.factors == (name,)), None)
 
 
 def _state(record: Record | None) -> dict[str, str]:
     if record is None:
         return {}
-    return dict(record.factors) | {name: getattr(record.cell, name) for name in _DESCRIBED}
+    return option_factors(record.factors) | {name: getattr(record.cell, name) for name in _DESCRIBED}
 
 
 def _tried(ledger: Ledger, row: Row | ConditionRow, blamed: set[str]) -> Tried:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from repromatrix.results.factors import option_factors
 from repromatrix.results.record import Record
 
 NOT_STATED = "-"
@@ -57,8 +58,8 @@ def factors_of(record: Record) -> dict[str, str]:
         "dtype": cell.dtype,
         "device": cell.device,
         "settings": cell.settings,
-        **dict(cell.options),
-        **dict(record.factors),  # an option that the matrix leaves out has a value all the same
+        **option_factors(cell.options),
+        **option_factors(record.factors),  # an option that the matrix leaves out has a value all the same
         "engine": provenance.engine if provenance else NOT_STATED,
         "base": provenance.base_kind if provenance else NOT_STATED,
         "cpu class": provenance.cpu_class if provenance else NOT_STATED,

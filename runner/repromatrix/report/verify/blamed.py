@@ -7,6 +7,7 @@ from repromatrix.compare.verdicts import Condition, Kind, Left, Tried, Word
 from repromatrix.report.claims.flips import Seen
 from repromatrix.report.verify.ledgers import Ledger, Line
 from repromatrix.results.experiments import ConditionTrial
+from repromatrix.results.factors import option_factor, option_factors
 from repromatrix.results.record import Record
 
 _CAUSES = ("cause", "cause together")
@@ -119,9 +120,10 @@ def _line(kind: str, name: str, said: str, value: Any, ledger: Ledger) -> Line |
             return each
     if kind == "settings":
         return None
+    called = option_factor(name) if kind == "option" else name
     for factor in ledger.pair.factors:
-        if factor.name == name and (kind == "factor" or value in (factor.a, factor.b)):
-            return next((each for each in ledger.singles if _names(each) == (name,)), None)
+        if factor.name == called and (kind == "factor" or value in (factor.a, factor.b)):
+            return next((each for each in ledger.singles if _names(each) == (called,)), None)
     return None
 
 
@@ -130,7 +132,7 @@ def _value(record: Record | None, name: str) -> str | None:
         return None
     if name in ("framework", "version", "flavour", "python", "dtype", "device"):
         return str(getattr(record.cell, name))
-    return dict(record.factors).get(name)
+    return option_factors(record.factors).get(name)
 
 
 def _names(line: Line) -> tuple[str, ...]:

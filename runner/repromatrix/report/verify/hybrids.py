@@ -1,9 +1,10 @@
 """Whether experiments are what they are said to be: two cells with these factors, and one side with some of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from repromatrix.report.verify.complaint import Complaint, shown
 from repromatrix.results.experiments import ConditionTrial, Experiments, Pair, Run, Trial
+from repromatrix.results.factors import option_factors
 from repromatrix.results.record import Record
 
 _PLACES = ("workload", "steps", "framework", "version", "flavour", "python", "device", "dtype")
@@ -39,8 +40,8 @@ def _pair(pair: Pair, records: Mapping[str, Record]) -> Iterable[Complaint]:
         return
     told = {each.name: (each.a, each.b) for each in pair.factors}
     due = _differing(a, b)
-    # What an environment was asked for beside its options no record states.
-    open_ = {name for name in told if _asked_only(name) or not ((a.factors and b.factors) or name in _PLACES)}
+    options = {*option_factors(a.factors), *option_factors(b.factors)}
+    open_ = _open(pair, options if a.factors and b.factors else None)
     for name in dict.fromkeys((*due, *told)):
         if told.get(name) != due.get(name) and name not in open_:
             yield Complaint(
@@ -56,7 +57,7 @@ def _pair(pair: Pair, records: Mapping[str, Record]) -> Iterable[Complaint]:
                 says="never flipped alone, nor told why not",
                 records="a factor of the pair",
             )
-        if each.silent != _asked_only(each.name):
+        if each.name in ({*_PLACES, *options} if each.silent else _SETTINGS):
             yield Complaint(
                 claim=f"experiments/{pair.a.id} and {pair.b.id}: {each.name}",
                 says="may be ignored silently" if each.silent else "is never ignored",
@@ -77,8 +78,10 @@ def _differing(a: Record, b: Record) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _asked_only(name: str) -> bool:
-    return name in _SETTINGS or name.isupper()
+def _open(pair: Pair, options: Collection[str] | None) -> set[str]:
+    """Return the factors of which no record tells: settings, and options if a record does not say what it used."""
+    unknown = [each for each in pair.factors if each.name not in {*_PLACES, *(options or ())}]
+    return {each.name for each in unknown if options is None or each.silent or each.name in _SETTINGS}
 
 
 def _values(found: tuple[str, str] | None) -> str:
@@ -108,7 +111,7 @@ def _due(trial: Trial | ConditionTrial, mine: Record, theirs: Record) -> dict[st
     """Return what the changed cell has to state."""
     due, other = _stated(mine), _stated(theirs)
     if isinstance(trial, ConditionTrial):
-        return due | dict(trial.changes) if trial.kind == "option" else due
+        return due | option_factors(trial.changes) if trial.kind == "option" else due
     flipped = {part for name in trial.factors for part in (_WITH_FRAMEWORK if name == "framework" else (name,))}
     # An option that only one framework has is stated by no side that lacks it.
     return {name: value for name, value in due.items() if name not in flipped} | {
@@ -117,4 +120,4 @@ def _due(trial: Trial | ConditionTrial, mine: Record, theirs: Record) -> dict[st
 
 
 def _stated(record: Record) -> dict[str, str]:
-    return {name: str(getattr(record.cell, name)) for name in _PLACES} | dict(record.factors)
+    return {name: str(getattr(record.cell, name)) for name in _PLACES} | option_factors(record.factors)

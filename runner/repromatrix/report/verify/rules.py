@@ -5,6 +5,7 @@ from typing import Any
 
 from repromatrix.report.claims.classes import ClassOf, ClassRule
 from repromatrix.report.verify.complaint import Complaint, differing, shown
+from repromatrix.results.factors import option_factors
 from repromatrix.results.record import Record
 
 NOT_STATED = "-"
@@ -68,8 +69,8 @@ def _holds(rule: ClassRule, record: Record) -> bool:
         **{name: getattr(cell, name) for name in ("python", "dtype", "device", "settings")},
         "framework": framework,
         "version": f"{framework} {cell.version}",
-        **dict(cell.options),
-        **dict(record.factors),
+        **option_factors(cell.options),
+        **option_factors(record.factors),
         "engine": made.engine if made else NOT_STATED,
         "base": made.base_kind if made else NOT_STATED,
         "cpu class": made.cpu_class if made else NOT_STATED,

@@ -10,6 +10,7 @@ from repromatrix.report.claims.classes import ClassOf, OneClassTwoStates
 from repromatrix.report.claims.traces import FirstDivergence, Traced, TracingChanges, UntracedTensors, WithoutTrace
 from repromatrix.report.verify.bits import stored
 from repromatrix.report.verify.measure import coarser
+from repromatrix.results.factors import option_factors
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
 from repromatrix.results.trace import Trace
@@ -123,8 +124,8 @@ def _factors(record: Record) -> dict[str, str]:
     cell, made = record.cell, record.provenance
     framework = cell.framework if cell.flavour == "cpu" else f"{cell.framework}/{cell.flavour}"
     found = {name: str(getattr(cell, name)) for name in ("python", "dtype", "device", "settings")}
-    found |= {"framework": framework, "version": f"{framework} {cell.version}"} | dict(cell.options)
-    found |= dict(record.factors)
+    found |= {"framework": framework, "version": f"{framework} {cell.version}"}
+    found |= option_factors(cell.options) | option_factors(record.factors)
     if made:
         found |= {"engine": made.engine, "base": made.base_kind, "cpu class": made.cpu_class}
     return {name: value for name, value in found.items() if value != "-"}
