@@ -70,6 +70,12 @@ class Framework:
 Emit = Callable[[Line], None]
 
 
+def stop_at(obstacle: Optional[Exception]) -> None:
+    """Raise what stands in the way of every cell."""
+    if obstacle is not None:
+        raise obstacle
+
+
 class Server:
     """Runs the cells and the operations of one job and prints their lines."""
 
@@ -111,8 +117,7 @@ class Server:
     def finished(self, line: Line, cell: Cell, obstacle: Optional[Exception], work: Callable[[], Line]) -> Line:
         """The last line of a cell or an operation, with what `work` tells. A failure is a value."""
         try:
-            if obstacle is not None:
-                raise obstacle
+            stop_at(obstacle)
             return {**line, "outcome": "ok", "reason": None, **work()}
         except Unavailable as error:
             return {**line, "outcome": "unavailable", "reason": str(error)}

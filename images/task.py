@@ -73,7 +73,9 @@ class Task:
         made: List[Any] = []
         for step in range(self.steps):
             if step < count:
-                made.append(tuple(self._adapter.tensor(rows(entry, step, self.cell.batch), self.device) for entry in given))
+                made.append(
+                    tuple(self._adapter.tensor(rows(entry, step, self.cell.batch), self.device) for entry in given)
+                )
             batch = made[step % count]
             yield batch if len(names) > 1 else batch[0]
 
@@ -136,7 +138,9 @@ class Task:
         """Record outputs that are computed after the last update; they are those of step `steps` + 1."""
         foreign = [name for name in values if name not in self.cell.outputs]
         if foreign or self._recorded != self.steps or self._finished:
-            what = f"{foreign[0]!r} is no output of workload.yaml" if foreign else f"{self._recorded} steps are recorded"
+            what = (
+                f"{foreign[0]!r} is no output of workload.yaml" if foreign else f"{self._recorded} steps are recorded"
+            )
             raise WorkloadError(f"task.finish() takes outputs, once, after the last step: {what}")
         self._finished = True
         self._tell(self.steps + 1, [(name, value, "output") for name, value in values.items()])
@@ -176,7 +180,9 @@ class Task:
         try:
             return self._adapter.value(tensor)
         except (AttributeError, TypeError) as error:
-            raise WorkloadError(f"{name!r} is {type(tensor).__name__}, expected a tensor or a number ({error})") from error
+            raise WorkloadError(
+                f"{name!r} is {type(tensor).__name__}, expected a tensor or a number ({error})"
+            ) from error
 
 
 def rows(given: Input, step: int, batch: int) -> Input:

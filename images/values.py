@@ -91,7 +91,7 @@ def of_array(array: Any) -> Value:
     return Value(dtype.name, shape, array.byteswap().tobytes() if big else data)
 
 
-def of_number(number: Union[bool, int, float], dtype: str) -> Value:
+def of_number(number: Union[bool, float], dtype: str) -> Value:
     """The value of a Python number: in `dtype` where that holds it exactly, else in Python's own."""
     if isinstance(number, bool):
         return Value("bool", (), struct.pack("<?", number))

@@ -151,7 +151,7 @@ class FakeRun:
         self._lines, self._exit = answer
 
     def lines(self) -> Iterator[bytes]:
-        if not self._lines or not self._lines[0].startswith(BARE) and b'"fingerprint"' not in self._lines[0]:
+        if not self._lines or (not self._lines[0].startswith(BARE) and b'"fingerprint"' not in self._lines[0]):
             yield fingerprint()  # the first line of every environment
         for each in self._lines:
             each = each.removeprefix(BARE)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from repromatrix.images.options import vocabulary
 
 from repromatrix.errors import UsageError
-from repromatrix.images.options import vocabulary
 from repromatrix.interventions import Condition, Interventions, NotTestable
 from repromatrix.matrix import Matrix, load
 from repromatrix.plan import Cell, find, job, universe

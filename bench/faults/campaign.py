@@ -12,11 +12,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from repromatrix.images.options import vocabulary
+
 from bench.faults.explain import Environment, clean_lines, explain, read
 from bench.faults.score import Verdict, judge
 from repromatrix import resources
 from repromatrix.compare.attribution import Attribution
-from repromatrix.images.options import vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
 CHUNK = 250  # runs that share a process

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from repromatrix.images.options import vocabulary
 
 from repromatrix import resources
 from repromatrix.cli.foreign_trace import ForeignTrace, document
@@ -17,7 +18,6 @@ from repromatrix.errors import NewerFormatError, UsageError
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
 from repromatrix.hybrids import Hybrids
-from repromatrix.images.options import vocabulary
 from repromatrix.results import trace as traces
 from repromatrix.results.store import Store
 

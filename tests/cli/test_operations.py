@@ -5,6 +5,7 @@ import math
 
 import jsonschema
 import pytest
+from repromatrix.images.options import vocabulary
 
 from repromatrix import resources
 from repromatrix.cli.anatomies import anatomies, to_replay
@@ -13,7 +14,6 @@ from repromatrix.cli.judgements import Judgements
 from repromatrix.compare.arithmetic import Arithmetic
 from repromatrix.execute.study import Pair
 from repromatrix.hybrids import NotTestable
-from repromatrix.images.options import vocabulary
 from repromatrix.interventions import Interventions
 from repromatrix.operations.catalogue import PRIMITIVES
 from repromatrix.plan import universe

@@ -6,8 +6,8 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
-from repromatrix.results.manifest import Column, Entry, Manifest, Published
 from repromatrix.operations.catalogue import TENSORS
+from repromatrix.results.manifest import Column, Entry, Manifest, Published
 from repromatrix.results.record import Description, Outcome, Provenance, Record
 from repromatrix.results.trace import Trace
 from tests import values

@@ -134,7 +134,7 @@ class Operations:
         raise NotImplementedError
 
     def bias(self, p, b):
-        """p + b."""
+        """P + b."""
         raise NotImplementedError
 
     def sigmoid(self, z):

@@ -7,6 +7,7 @@ from typing import Any
 
 from repromatrix import resources
 from repromatrix.engines.base import Base, BuildSpec
+from repromatrix.images.default_job import default_job
 from repromatrix.images.labels import labels
 from repromatrix.images.lock import Lock
 from repromatrix.matrix import Environment
@@ -16,10 +17,9 @@ EPOCH = 1704067200
 
 
 def sources(framework: str) -> tuple[Path, ...]:
-    """Return the files that run inside an environment, side by side: the harness, the entrypoint, the default job."""
+    """Return the files that run inside an environment, side by side: the harness and the framework's entrypoint."""
     images = resources.folder("images")
-    own = (path for path in (images / framework).iterdir() if path.suffix in (".py", ".json"))
-    return (*sorted(images.glob("*.py")), *sorted(own))
+    return (*sorted(images.glob("*.py")), *sorted((images / framework).glob("*.py")))
 
 
 def sources_digest(framework: str) -> str:
@@ -56,7 +56,7 @@ def build_spec(environment: Environment, base: Base, lock: Lock, wheels: tuple[P
         base=base,
         lock=lock.path,
         wheels=wheels,
-        sources=sources(environment.framework),
+        sources=(*sources(environment.framework), default_job(environment)),
         dockerfile=_recipe(),
         variables=environment.variables,
         labels=labels(environment, base, lock, identity["sources"]),
