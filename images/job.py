@@ -181,9 +181,7 @@ def parse_number(where: str, text: str) -> float:
 def parse_fetch(where: str, document: Any) -> FrozenSet[Tuple[int, str]]:
     entries = take(where, document, "fetch", list)
     for entry in entries:
-        if not (
-            isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], int) and isinstance(entry[1], str)
-        ):
+        if not isinstance(entry, list) or [type(part) for part in entry] != [int, str]:
             raise MalformedJob(f"{where}.fetch holds {json.dumps(entry)[:80]}, expected a step and a name")
     return frozenset((step, name) for step, name in entries)
 

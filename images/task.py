@@ -101,7 +101,7 @@ class Task:
 
         def lean(*arguments: Any) -> Any:
             result = function(*arguments)
-            if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
+            if not is_step(result):
                 return result
             kept = {n: v for n, v in result[1].items() if (wanted is None or n in wanted) and n not in left_out}
             order[:] = list(kept)  # JAX and TensorFlow sort the names of a dict
@@ -183,6 +183,11 @@ class Task:
             raise WorkloadError(
                 f"{name!r} is {type(tensor).__name__}, expected a tensor or a number ({error})"
             ) from error
+
+
+def is_step(result: Any) -> bool:
+    """Whether a compiled function gave `(state, values)`."""
+    return isinstance(result, tuple) and [type(part) for part in result][1:] == [dict]
 
 
 def rows(given: Input, step: int, batch: int) -> Input:

@@ -82,7 +82,7 @@ def of_array(array: Any) -> Value:
     if dtype.kind == "c":
         parts = array.reshape(-1).view(f"f{dtype.itemsize // 2}")
         return Value(dtype.name, shape, of_array(parts).data)
-    mask = array != array
+    mask = array != array  # noqa: PLR0124 - NaN, without asking for NumPy
     if mask.any():  # one NaN for all: which one comes out is chance, torch alone has two
         array = array.reshape(-1).copy()
         array[mask.reshape(-1)] = float("nan")
@@ -97,7 +97,7 @@ def of_number(number: Union[bool, float], dtype: str) -> Value:
         return Value("bool", (), struct.pack("<?", number))
     if isinstance(number, int):
         return Value("int64", (), struct.pack("<q", number))
-    if number != number:
+    if number != number:  # noqa: PLR0124 - NaN
         number = float("nan")
     try:
         data = struct.pack("<f", number)[2:] if dtype == "bfloat16" else struct.pack(f"<{CODES[dtype]}", number)

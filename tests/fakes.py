@@ -153,8 +153,7 @@ class FakeRun:
     def lines(self) -> Iterator[bytes]:
         if not self._lines or (not self._lines[0].startswith(BARE) and b'"fingerprint"' not in self._lines[0]):
             yield fingerprint()  # the first line of every environment
-        for each in self._lines:
-            each = each.removeprefix(BARE)
+        for each in (text.removeprefix(BARE) for text in self._lines):
             if each == b"INTERRUPT":
                 raise KeyboardInterrupt
             if each == b"WAIT":  # for Engine.stop, as a hanging process does

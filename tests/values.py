@@ -1,5 +1,7 @@
 """Trajectories of a network of two layers, out of plain numbers or texts, as a cell of `mazur` has them."""
 
+import msgspec
+
 from repromatrix.results.value import Column, Role, Trajectory
 
 
@@ -37,13 +39,11 @@ def trajectory(losses, predictions=(), hidden=(), output=(), *, dtype="float64",
 
 def with_column(found, name, **changes):
     """The trajectory with other fields of one column."""
-    import msgspec
-
     columns = tuple(msgspec.structs.replace(each, **changes) if each.name == name else each for each in found.columns)
     return Trajectory(columns=columns)
 
 
-def traced(found, tensors, shapes, *, steps=None):
+def traced(found, tensors, shapes):
     """The trajectory of a traced run: `tensors` name -> for each step its elements laid flat, in order.
 
     Metrics, outputs and state of `found` stay what they are; the state is that of every step.

@@ -93,7 +93,7 @@ def sigmoid_gradient(a, e):
 def train_rolled(net, task):
     W1, W2 = net.W1, net.W2
     for _ in range(task.steps):
-        forward = z1, h, z2, o = net.forward(W1, W2)
+        forward = _, h, _, o = net.forward(W1, W2)
         loss = net.loss(o, net.t)
         d2 = net.output_delta(o)
         g2 = net.outer(d2, h)
@@ -112,7 +112,7 @@ def train_unrolled(net, task):
     if task.steps != 2 or task.option("update") != "parallel":
         raise task.Unavailable("loop=unrolled is written for two steps and update=parallel")
 
-    first = z1, h, z2, o = net.forward(net.W1, net.W2)
+    first = _, h, _, o = net.forward(net.W1, net.W2)
     loss = net.loss(o, net.t)
     d2 = net.output_delta(o)
     d1 = sigmoid_gradient(h, net.back(net.W2, d2))
@@ -121,7 +121,7 @@ def train_unrolled(net, task):
     W1 = net.update(net.W1, g1)
     net.record(task, first, loss, g2, g1, W2, W1)
 
-    second = next_z1, next_h, next_z2, next_o = net.forward(W1, W2)
+    second = _, next_h, _, next_o = net.forward(W1, W2)
     next_loss = net.loss(next_o, net.t)
     next_d2 = net.output_delta(next_o)
     next_d1 = sigmoid_gradient(next_h, net.back(W2, next_d2))
