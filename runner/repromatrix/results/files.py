@@ -1,5 +1,8 @@
 """The files of a results folder, whatever they hold: read if they are there, written atomically, errors with a path."""
 
+import hashlib
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +11,8 @@ from typing import Generic, Protocol, TypeVar
 from repromatrix import resources
 from repromatrix.errors import ResultsError
 from repromatrix.results.record import Description
+
+MOST_BYTES = 512 << 20  # of one file
 
 
 class Keyed(Protocol):
@@ -49,8 +54,8 @@ class Sort(Generic[KeyedT]):
         """
         write(path, self.encode(thing), f"the {self.name}")
 
-    def read(self, path: Path, cell_id: str, key: str) -> KeyedT | None:
-        """Return what stands there, or None.
+    def read(self, path: Path, cell_id: str, key: str, sha256: str | None = None) -> KeyedT | None:
+        """Return what stands there, or None; `sha256`: the file's digest, where a manifest tells it.
 
         Raises:
             ResultsError: it cannot be read, or is of another cell or key.
@@ -58,6 +63,12 @@ class Sort(Generic[KeyedT]):
         data = read(path, f"the {self.name}")
         if data is None:
             return None
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise ResultsError(
+                f"the {self.name} of {cell_id} is not the one of the run: its bytes have changed since",
+                where=str(path),
+                hint=self.again,
+            )
         found = self.decode(data, str(path))
         if found.key != key or found.cell.id != cell_id:
             raise ResultsError(
@@ -87,7 +98,16 @@ def read(path: Path, what: str) -> bytes | None:
         ResultsError: it is there and cannot be read.
     """
     try:
-        return path.read_bytes()
+        # Not through a link, and not waiting for a pipe's other end: the folder may be somebody else's.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            found = os.fstat(stream.fileno())
+            if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
+                raise ResultsError(
+                    f"{what} is no regular file of at most {MOST_BYTES >> 20} MiB",
+                    where=str(path),
+                    hint="these results were not written by repromatrix; do not use them",
+                )
+            return stream.read()
     except FileNotFoundError:
         return None
     except OSError as error:

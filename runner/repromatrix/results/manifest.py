@@ -1,12 +1,20 @@
-"""The manifest of a run, what the run was asked for: as frozen values and as JSON (format 1)."""
+"""The manifest of a run, what the run was asked for: as frozen values and as JSON (format 2).
 
-from dataclasses import dataclass
+It names every file of the results folder with its SHA-256, and its own content with another: what changes afterwards,
+a flipped bit or a hand, is noticed by name.
+"""
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
-from repromatrix.errors import NewerFormatError, ResultsError
-from repromatrix.results import document as documents
+import msgspec
 
-FORMAT = 1
+from repromatrix.errors import ResultsError
+from repromatrix.results import document as documents
+from repromatrix.results.record import fields_of, refuse_other_format
+
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +78,7 @@ class Manifest:
         tolerances: dtype -> (relative, absolute, source).
         ensembles: which entries measure noise, and of what.
         versions: (framework, flavour, Python, version) of every environment of the matrix, run or not.
+        files: (path in the folder, SHA-256) of all records, traces, replays and values, sorted by path.
     """
 
     profile: str
@@ -78,74 +87,35 @@ class Manifest:
     tolerances: tuple[tuple[str, float, float, str], ...]
     ensembles: tuple[Ensemble, ...] = ()
     versions: tuple[tuple[str, str, str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document(Manifest):
+    """A manifest as it stands in its file; `digest`: over all else of it."""
+
+    format: int = FORMAT
+    digest: str = ""
 
 
 def encode(manifest: Manifest) -> bytes:
     """Return the manifest as canonical JSON: sorted keys, one trailing newline."""
-    document = {
-        "format": FORMAT,
-        "profile": manifest.profile,
-        "entries": [_fields(each) for each in manifest.entries],
-        "published": [
-            {
-                "workload": each.workload,
-                "columns": [_fields(column) for column in each.columns],
-                "data": each.data,
-            }
-            for each in manifest.published
-        ],
-        "tolerances": [list(each) for each in manifest.tolerances],
-        "ensembles": [_fields(each) for each in manifest.ensembles],
-        "versions": [list(each) for each in manifest.versions],
-    }
-    return documents.write(document)
+    bare = Document(**fields_of(manifest, Manifest))
+    return documents.canonical(replace(bare, digest=sha256(documents.canonical(bare)).hexdigest()))
 
 
 def decode(data: bytes, where: str) -> Manifest:
     """Read a manifest; `where` is its path in messages.
 
     Raises:
-        NewerFormatError: a newer release wrote it.
+        NewerFormatError: another release wrote it.
         ResultsError: damaged.
     """
     try:
-        document = documents.read(data)
-        if document["format"] != FORMAT:
-            raise NewerFormatError(
-                f"format {document['format']}, this release reads format {FORMAT}",
-                where=where,
-                hint="update repromatrix, or use another --results folder",
-            )
-        return Manifest(
-            profile=document["profile"],
-            entries=tuple(map(_entry, document["entries"])),
-            published=tuple(map(_published, document["published"])),
-            tolerances=tuple((d, float(r), float(a), s) for d, r, a, s in document["tolerances"]),
-            ensembles=tuple(map(_ensemble, document.get("ensembles", []))),  # earlier releases measured no noise
-            versions=tuple((f, flavour, p, v) for f, flavour, p, v in document.get("versions", [])),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ResultsError(
-            f"not a readable manifest ({type(error).__name__}: {error})", where=where, hint="run again: make matrix"
-        ) from error
-
-
-def _fields(each: Entry | Column | Ensemble) -> dict[str, Any]:
-    return {name: getattr(each, name) for name in each.__dataclass_fields__}
-
-
-def _entry(entry: dict[str, Any]) -> Entry:
-    found = Entry(**entry)
-    if not isinstance(found.id, str) or not all(isinstance(each, str | None) for each in (found.key, found.trace)):
-        raise TypeError(f"{entry!r} is not a cell of a run")
-    return found
-
-
-def _ensemble(entry: dict[str, Any]) -> Ensemble:
-    return Ensemble(**(entry | {"members": tuple(entry["members"])}))
-
-
-def _published(entry: dict[str, Any]) -> Published:
-    return Published(
-        workload=entry["workload"], columns=tuple(Column(**each) for each in entry["columns"]), data=entry["data"]
-    )
+        refuse_other_format(data, FORMAT, "a manifest", where)
+        manifest = Manifest(**fields_of(msgspec.json.decode(data, type=Document), Manifest))
+        if encode(manifest) != data:
+            raise ValueError("it is not what its digest says")  # noqa: TRY301 - one way out for all that is wrong
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise ResultsError(f"not a readable manifest ({error})", where=where, hint="run again: make matrix") from error
+    return manifest

@@ -12,8 +12,10 @@ The only module that knows this layout. Writes are atomic; a newer release's fil
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+from repromatrix import resources
 from repromatrix.errors import ResultsError
 from repromatrix.results import experiments as tried
 from repromatrix.results import files
@@ -22,7 +24,7 @@ from repromatrix.results import replay as replays
 from repromatrix.results import studies as replayed
 from repromatrix.results import trace as traces
 from repromatrix.results.experiments import Experiments
-from repromatrix.results.files import Sort
+from repromatrix.results.files import KeyedT, Sort
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record, decode, encode
 from repromatrix.results.replay import Replay
@@ -30,6 +32,7 @@ from repromatrix.results.studies import End, Keys, Studies, Testimony
 from repromatrix.results.trace import Trace
 
 KEY_CHARACTERS = 16
+_SEALED = ("records", "replays", "traces", "values")  # whose files the manifest names with their digests
 # What a cell id, a key or a log may add to a path; a folder may come from anywhere, so none of it may lead out.
 _PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@~-]*(/[A-Za-z0-9_][A-Za-z0-9._+@~-]*)*")
 _RECORD = Sort(name="record", encode=encode, decode=decode, again="delete that file and run the cell again")
@@ -56,6 +59,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._digests: dict[str, str] | None = None
 
     def record_path(self, cell_id: str, key: str) -> Path:
         """Return where the record of that cell and key stands."""
@@ -83,7 +87,7 @@ class Store:
 
     def write(self, record: Record) -> None:
         """Write a record."""
-        _RECORD.write(self.record_path(record.cell.id, record.key), record)
+        self._write(_RECORD, self.record_path(record.cell.id, record.key), record)
 
     def read(self, cell_id: str, key: str) -> Record | None:
         """Return the record of that cell and key, or None.
@@ -91,11 +95,11 @@ class Store:
         Raises:
             ResultsError: it is there and cannot be read.
         """
-        return _RECORD.read(self.record_path(cell_id, key), cell_id, key)
+        return self._read(_RECORD, self.record_path(cell_id, key), cell_id, key)
 
     def write_trace(self, trace: Trace) -> None:
         """Write a trace."""
-        _TRACE.write(self.trace_path(trace.cell.id, trace.key), trace)
+        self._write(_TRACE, self.trace_path(trace.cell.id, trace.key), trace)
 
     def read_trace(self, cell_id: str, key: str) -> Trace | None:
         """Return the trace of that cell and key, or None.
@@ -103,11 +107,11 @@ class Store:
         Raises:
             ResultsError: it is there and cannot be read.
         """
-        return _TRACE.read(self.trace_path(cell_id, key), cell_id, key)
+        return self._read(_TRACE, self.trace_path(cell_id, key), cell_id, key)
 
     def write_replay(self, replay: Replay) -> None:
         """Write a replay."""
-        _REPLAY.write(self.replay_path(replay.cell.id, replay.key), replay)
+        self._write(_REPLAY, self.replay_path(replay.cell.id, replay.key), replay)
 
     def read_replay(self, cell_id: str, key: str) -> Replay | None:
         """Return the replay of that cell and key, or None.
@@ -115,13 +119,14 @@ class Store:
         Raises:
             ResultsError: it is there and cannot be read.
         """
-        return _REPLAY.read(self.replay_path(cell_id, key), cell_id, key)
+        return self._read(_REPLAY, self.replay_path(cell_id, key), cell_id, key)
 
     def adopt(self, record: Record, source: "Store") -> None:
         """Write a record of another folder here, with its log where there is one."""
-        self.write(record)
-        if record.log and source.place_of_log(record.log).is_file():
-            files.write(self.place_of_log(record.log), source.place_of_log(record.log).read_bytes(), "the log")
+        log = files.read(source.place_of_log(record.log), "the log") if record.log else None
+        if record.log and log is not None:
+            files.write(self.place_of_log(record.log), log, "the log")
+        self.write(record)  # last: a record's log is there before it
 
     def traces(self, manifest: Manifest) -> dict[str, Trace]:
         """Return the traces that a manifest names and that are there, by cell id in its order.
@@ -211,9 +216,19 @@ class Store:
         """Whether a run finished here."""
         return self._manifest_path.is_file()
 
-    def write_manifest(self, manifest: Manifest) -> None:
-        """Write the manifest of a run."""
-        files.write(self._manifest_path, manifests.encode(manifest), "the manifest")
+    def write_manifest(self, manifest: Manifest) -> Manifest:
+        """Write the manifest of a run, with the digest of every file that is there, and return it."""
+        sealed = replace(manifest, files=self._sealed())
+        files.write(self._manifest_path, manifests.encode(sealed), "the manifest")
+        self._digests = dict(sealed.files)
+        return sealed
+
+    def seal(self) -> None:
+        """Write the manifest again where files have come or changed since; nothing where no run finished here."""
+        if self.has_manifest:
+            manifest = self.read_manifest()
+            if manifest.files != self._sealed():
+                self.write_manifest(manifest)
 
     def read_manifest(self) -> Manifest:
         """Return the manifest of the latest run.
@@ -224,7 +239,31 @@ class Store:
         data = files.read(self._manifest_path, "the manifest")
         if data is None:
             raise ResultsError("holds no finished run", where=str(self.folder), hint="run first: make matrix")
-        return manifests.decode(data, str(self._manifest_path))
+        manifest = manifests.decode(data, str(self._manifest_path))
+        self._digests = dict(manifest.files)
+        return manifest
+
+    def _write(self, sort: Sort[KeyedT], path: Path, thing: KeyedT) -> None:
+        if self._digests is not None:
+            self._digests.pop(self.relative(path), None)  # it is another file now, which the next manifest names
+        sort.write(path, thing)
+
+    def _read(self, sort: Sort[KeyedT], path: Path, cell_id: str, key: str) -> KeyedT | None:
+        if self._digests is None:
+            self._digests = self._digests_of_manifest()
+        return sort.read(path, cell_id, key, self._digests.get(self.relative(path)))
+
+    def _digests_of_manifest(self) -> dict[str, str]:
+        """Return the digests that a manifest tells; none where there is no manifest, or none that can be read."""
+        try:
+            return dict(self.read_manifest().files)
+        except ResultsError:
+            return {}
+
+    def _sealed(self) -> tuple[tuple[str, str], ...]:
+        """Return the digest of every file that belongs to cells."""
+        found = (path for name in _SEALED for path in sorted((self.folder / name).rglob("*")))
+        return tuple((self.relative(path), resources.file_sha256(path)) for path in found if _whole(path))
 
     def _place(self, *parts: str) -> Path:
         """Return a path of this folder.
@@ -244,6 +283,11 @@ class Store:
     @property
     def _manifest_path(self) -> Path:
         return self.folder / "manifest.json"
+
+
+def _whole(path: Path) -> bool:
+    """Whether it is a file that was written whole: no link, no folder, nothing under way."""
+    return path.is_file() and not path.is_symlink() and not path.name.startswith(".")
 
 
 def record_of(data: bytes, where: str) -> Record | None:
