@@ -153,6 +153,7 @@ class Store:
     def write_studies(self, studies: Studies) -> None:
         """Write whose operations were replayed."""
         files.write(self._place("studies.json"), replayed.encode(studies), "the studies")
+        self.seal()
 
     def read_studies(self) -> Studies:
         """Return whose operations were replayed; nobody's where none were.
@@ -190,6 +191,7 @@ class Store:
     def write_experiments(self, experiments: Experiments) -> None:
         """Write the experiments."""
         files.write(self._place("experiments.json"), tried.encode(experiments), "the experiments")
+        self.seal()
 
     def read_experiments(self) -> Experiments:
         """Return what was tried, nothing where no pair was explained.
