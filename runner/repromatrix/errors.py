@@ -17,7 +17,9 @@ class ExitCode(IntEnum):
     CELL_FAILED = 5
     NO_ENGINE = 6
     INTERNAL = 70
+    RESULT_LOST = 74
     INTERRUPTED = 130
+    READER_GONE = 141
 
 
 class RepromatrixError(Exception):
@@ -81,3 +83,28 @@ class NoEngineError(RepromatrixError):
     """The engine that was asked for does not answer."""
 
     exit_code = ExitCode.NO_ENGINE
+
+
+class ResultLostError(RepromatrixError):
+    """The result could not be written to standard output.
+
+    Args:
+        why: what is wrong with standard output.
+    """
+
+    exit_code = ExitCode.RESULT_LOST
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"the result could not be written to standard output: {why}",
+            hint="the work is done; send the result to a file on a disk with room: > FILE",
+        )
+
+
+class ReaderGoneError(RepromatrixError):
+    """Whoever read the result went away before its end."""
+
+    exit_code = ExitCode.READER_GONE
+
+    def __init__(self) -> None:
+        super().__init__("the reader of standard output went away before the result's end")

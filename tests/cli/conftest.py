@@ -55,10 +55,7 @@ def command(bench: Bench, write_matrix, monkeypatch, capsys, tmp_path: Path) -> 
 
     def run(*arguments: str) -> Said:
         capsys.readouterr()
-        try:
-            code = main(arguments)
-        except SystemExit as ended:  # argparse
-            code = int(ended.code or 0)
+        code = main(arguments)
         out, err = capsys.readouterr()
         return Said(code, out, err)
 

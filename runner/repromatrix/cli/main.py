@@ -1,7 +1,6 @@
 """The command line's grammar, and errors -> exit codes. Each command is a function in a module of its own."""
 
 import argparse
-import contextlib
 import os
 import re
 import signal
@@ -13,8 +12,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from repromatrix import __version__
+from repromatrix.cli import streams
 from repromatrix.cli.printable import printable
-from repromatrix.errors import ExitCode, RepromatrixError
+from repromatrix.errors import ExitCode, ReaderGoneError, RepromatrixError
 
 # command -> (module in repromatrix.cli, one line of help)
 _COMMANDS = {
@@ -43,34 +43,26 @@ _COMMANDS = {
 }
 
 
-# What asks a process to end: a job's time limit or its cancelling, a closed terminal.
-_ENDINGS = ("SIGTERM", "SIGHUP")
+# What asks a process to end: Ctrl-C, a job's time limit or its cancelling, a closed terminal.
+_ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def run(arguments: Sequence[str], *, own_process: bool = False) -> int:
     """Run one command; every error that a person can meet becomes a message and an exit code.
 
-    With `own_process`, what asks the process to end is answered as Ctrl-C is: nothing is left behind.
+    With `own_process`, what asks the process to end is answered as Ctrl-C is: nothing is left behind. And no message
+    that cannot be written changes anything; a result that cannot be written has its own exit code.
     """
-    options = _parser().parse_args(arguments)
     try:
-        if own_process:
-            _end_as_by_ctrl_c()
-        command: Callable[[argparse.Namespace], int] = import_module(
-            f"repromatrix.cli.{_COMMANDS[options.command][0]}"
-        ).run
-        code = int(command(options))
-        sys.stdout.flush()  # here, where a reader that has gone is expected
+        return _in_own_process(arguments) if own_process else _asked_for(arguments)()
+    except ReaderGoneError as error:  # who goes away wants no message
+        return int(error.exit_code)
     except RepromatrixError as error:
         print(f"repromatrix: {printable(str(error))}", file=sys.stderr)
         return int(error.exit_code)
     except KeyboardInterrupt:
-        with contextlib.suppress(OSError):  # the terminal may be what went away
-            print("repromatrix: interrupted; what had finished is kept", file=sys.stderr, flush=True)
+        print("repromatrix: interrupted; what had finished is kept", file=sys.stderr)
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.OK)
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         print(f"repromatrix: {what}\n  next: check that place and the disk: repromatrix doctor", file=sys.stderr)
@@ -79,14 +71,32 @@ def run(arguments: Sequence[str], *, own_process: bool = False) -> int:
         traceback.print_exc()
         print("repromatrix: a defect of repromatrix itself; please report it with the lines above", file=sys.stderr)
         return int(ExitCode.INTERNAL)
-    else:
-        return code
+
+
+def _in_own_process(arguments: Sequence[str]) -> int:
+    result = streams.take_over()
+    command = _asked_for(arguments)
+    _end_as_by_ctrl_c()  # from here on there may be something to clean up
+    code = command()
+    result.require_written()
+    return code
+
+
+def _asked_for(arguments: Sequence[str]) -> Callable[[], int]:
+    """Return the command, ready to run; help and mistakes of the command line are told already."""
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+        return lambda: code
+    command: Callable[[argparse.Namespace], int] = import_module(f"repromatrix.cli.{_COMMANDS[options.command][0]}").run
+    return lambda: int(command(options))
 
 
 def _end_as_by_ctrl_c() -> None:
     for name in _ENDINGS:
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup, or in the background
             signal.signal(number, _interrupt)
 
 
@@ -100,7 +110,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Run the same training job in many pinned environments "
         "and check every difference between the numbers.",
         epilog="exit codes: 0 as expected, 1 an unexpected difference, 2 matrix or usage error, 3 nothing selected, "
-        "4 an environment could not be made, 5 a cell failed or is missing, 6 no engine, 70 a defect, 130 interrupted",
+        "4 an environment could not be made, 5 a cell failed or is missing, 6 no engine, 70 a defect, "
+        "74 the result could not be written, 130 interrupted, 141 the reader of the result went away",
     )
     parser.add_argument("--version", action="version", version=f"repromatrix {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
