@@ -1,16 +1,29 @@
 """`repromatrix` and `python -m repromatrix`: parse, run the steps, turn errors into exit codes."""
 
-import sys
-from collections.abc import Sequence
+import sys  # and nothing else up here: what Python loads before `main` begins, Ctrl-C ends with a traceback
+
+_INTERRUPTED = 130  # as in `errors`, whose import may be what is interrupted
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str] | tuple[str, ...] | None = None) -> int:
     """Run the command line and return its exit code."""
-    from repromatrix.cli.main import run  # noqa: PLC0415 - `--help` must not pay for what it does not use
+    try:
+        if arguments is None:
+            _end_at_once_by_ctrl_c()
+        from repromatrix.cli.main import run  # noqa: PLC0415 - most of the time that a start takes
 
-    if arguments is not None:
-        return run(arguments)
-    return run(sys.argv[1:], own_process=True)
+        return run(sys.argv[1:] if arguments is None else arguments, own_process=arguments is None)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _end_at_once_by_ctrl_c() -> None:
+    """Answer Ctrl-C without an exception, which imports may swallow, until there is something to clean up."""
+    import os  # noqa: PLC0415 - what is imported up there is not yet under `try`
+    import signal  # noqa: PLC0415
+
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell has it in the background
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """A message that cannot be written changes neither the work nor the exit code; a lost result has a code of its own."""
 
+import ast
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -197,3 +199,39 @@ def test_a_reader_that_leaves_in_the_middle_of_the_story_stops_no_work(tmp_path:
         run.stdout.close()
     assert run.returncode == 0
     assert len(list((tmp_path / "results" / "records").rglob("*.json"))) > 1
+
+
+# Ctrl-C.
+
+INTERRUPTED_IMPORT = """
+import os, sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "{module}":
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["repromatrix", "schema", "matrix"]
+from repromatrix.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("module", ["signal", "repromatrix.cli.main", "argparse", "repromatrix.cli.schema"])
+def test_ctrl_c_while_the_program_is_being_loaded_ends_it_without_a_traceback(module: str) -> None:
+    source = INTERRUPTED_IMPORT.format(module=module, number=int(signal.SIGINT))
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_python_loads_nothing_else_before_ctrl_c_is_answered() -> None:
+    source = "import sys; before = {*sys.modules}; import repromatrix.__main__; print({*sys.modules} - before)"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert ast.literal_eval(done.stdout) == {"repromatrix", "repromatrix.__main__"}
+
+
+def test_what_a_shell_has_ignored_stays_ignored() -> None:
+    source = ENDS.format(what="os.kill(os.getpid(), signal.SIGINT); return 5")
+    ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", source]
+    assert subprocess.run(ignoring, capture_output=True, check=False).returncode == 5
