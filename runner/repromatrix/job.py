@@ -13,6 +13,7 @@ from repromatrix import draw
 from repromatrix.plan import Cell, Operation
 
 FORMAT = 2
+_NO_SETTINGS = {"name": "default", "threads": None, "isa": None, "env": {}}  # of a job without a cell
 Asked = Cell | Operation
 Fetch = Mapping[str, Iterable[tuple[int, str]]]  # cell id -> the steps and names of the values whose bits are wanted
 
@@ -45,7 +46,7 @@ def job(asked: Sequence[Asked], *, trace: bool = False, fetch: Fetch | None = No
     ]
     document = {
         "format": FORMAT,
-        "settings": _settings(cell_of(asked[0])),
+        "settings": _settings(cell_of(asked[0])) if asked else _NO_SETTINGS,
         "workloads": made.workloads,
         "data": made.data,
         "cells": cells,

@@ -5,17 +5,15 @@ that can change its numbers, the inputs included.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from repromatrix.engines.base import Built
 from repromatrix.errors import EnvironmentFailedError, NewerFormatError, ResultsError
-from repromatrix.execute.batch import BatchResult, run_batch
 from repromatrix.execute.lines import Finished
 from repromatrix.execute.records import describe
 from repromatrix.execute.run import Batch, Execution, batches_of
+from repromatrix.execute.work import Work
 from repromatrix.images.uses import using
 from repromatrix.plan import Cell, Operation
 from repromatrix.results.record import Outcome
@@ -99,19 +97,11 @@ class Replaying:
         by_cell: dict[str, list[Request]] = {}
         for request in todo.values():
             by_cell.setdefault(request.cell.id, []).append(request)
-        groups: dict[str, list[Batch]] = {}
-        for batch in batches_of([asked[0].cell for asked in by_cell.values()]):
-            groups.setdefault(batch.environment.name, []).append(batch)
-        jobs = self._execution.jobs
-        with using(groups), ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="repromatrix") as pool:
-            try:
-                futures = [pool.submit(self._environment, group, by_cell) for group in groups.values()]
-                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-                    future.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                self._execution.engine.stop()
-                raise
+        batches = batches_of([asked[0].cell for asked in by_cell.values()])
+        with using(batch.environment.name for batch in batches):
+            self._execution.perform(
+                self._work(batch, [each for cell in batch.cells for each in by_cell[cell.id]]) for batch in batches
+            )
         return tuple(self._found[each.id] for each in requests)
 
     def _key(self, request: Request) -> str:
@@ -134,35 +124,24 @@ class Replaying:
         self._found[request.id] = found
         return True
 
-    def _environment(self, group: Sequence[Batch], by_cell: Mapping[str, Sequence[Request]]) -> None:
-        """Run the batches of one environment, one after the other."""
-        try:
-            ready = self._execution.prepare(group[0].environment)
-        except EnvironmentFailedError as error:
-            for request in (each for batch in group for cell in batch.cells for each in by_cell[cell.id]):
-                self._give_up(request, f"its environment could not be made: {error.what}")
-            return
-        for batch in group:
-            self._run(batch, ready.built, [each for cell in batch.cells for each in by_cell[cell.id]])
-
-    def _run(self, batch: Batch, built: Built, asked: Sequence[Request]) -> None:
+    def _work(self, batch: Batch, asked: Sequence[Request]) -> Work:
         execution = self._execution
         requests = {each.id: each for each in asked}
 
-        def done(finished: Finished) -> None:
+        def heard(_: Work, finished: Finished) -> None:
             execution.listener.repeat(finished.id, finished.outcome)
             self._keep(requests[finished.id], finished)
 
-        log = batch.log(execution.store, "replay")
-        log.unlink(missing_ok=True)
-        run_batch(
-            [each.asked for each in asked],
-            result=BatchResult(),
-            engine=execution.engine,
-            built=built,
+        def failed(_: Work, error: EnvironmentFailedError) -> None:
+            for request in asked:
+                self._give_up(request, f"its environment could not be made: {error.what}")
+
+        return Work(
+            asked=[each.asked for each in asked],
+            log=batch.log(execution.store, "replay"),
             limits=execution.limits_of(batch.cells[0]),
-            log=log,
-            done=done,
+            heard=heard,
+            failed=failed,
         )
 
     def _give_up(self, request: Request, reason: str) -> None:

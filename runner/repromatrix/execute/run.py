@@ -4,20 +4,20 @@ Cells that share environment, device and settings form a batch; a batch runs onc
 fresh process. Environments are made and batches run side by side, at most `jobs` at a time.
 """
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from threading import Lock
-from typing import Any, Protocol
+from typing import Protocol
 
-from repromatrix.engines.base import Built, Engine, RunLimits
+from repromatrix.engines.base import Engine, RunLimits
 from repromatrix.errors import AbsentError, EnvironmentFailedError, NewerFormatError, ResultsError
 from repromatrix.execute import host
-from repromatrix.execute.batch import BatchResult, run_batch
 from repromatrix.execute.key import provenance, record_key
 from repromatrix.execute.lines import Finished
 from repromatrix.execute.records import assemble, unrun
+from repromatrix.execute.work import Work, perform
 from repromatrix.images.build import Identity, Ready, ensure, identify, log_path
 from repromatrix.images.build import weight as weigh
 from repromatrix.images.disk import Wanted, require_space
@@ -77,13 +77,11 @@ class Summary:
     broken: tuple[tuple[str, EnvironmentFailedError], ...]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Cells of one environment, device and settings, and what their repeats have given so far."""
+    """Cells of one environment, device and settings: they can share a process."""
 
-    cells: list[Cell]
-    built: Built | None = None
-    results: dict[int, BatchResult] = field(default_factory=dict)
+    cells: tuple[Cell, ...]
 
     @property
     def environment(self) -> Environment:
@@ -97,7 +95,7 @@ class Batch:
 
 
 class Execution:
-    """One run of a plan's cells."""
+    """One run of a plan's cells; also the host of all else that runs in their environments."""
 
     def __init__(
         self,
@@ -109,7 +107,21 @@ class Execution:
         jobs: int,
         lock_folders: Mapping[str, Path] | None = None,
         share: Share | None = None,
+        workers: Callable[[], Executor] | None = None,
     ) -> None:
+        """Begin.
+
+        Args:
+            matrix: whose cells they are.
+            engine: where the processes run.
+            store: where the records are.
+            listener: hears what happens.
+            jobs: how many processes at a time.
+            lock_folders: by environment, where its lock lies if not in its own place.
+            share: a registry of images.
+            workers: makes the executor of the processes; None: threads of this process.
+        """
+        self._workers = workers or partial(ThreadPoolExecutor, max_workers=jobs, thread_name_prefix="repromatrix")
         self._repeats = matrix.repeats
         self._limits = _run_limits(matrix.limits)
         self.engine = engine
@@ -122,7 +134,6 @@ class Execution:
         self._broken: dict[str, EnvironmentFailedError] = {}
         self._records: dict[str, Record] = {}
         self._made = 0
-        self._keeping = Lock()
 
     def run(self, cells: Sequence[Cell], *, retry: bool = True) -> Summary:
         """Give every cell a record: from the store, or by running it; with `retry` also one that failed last time."""
@@ -130,13 +141,7 @@ class Execution:
         batches = batches_of(todo)
         with using(batch.environment.name for batch in batches):
             self._require_space(batches)
-            with ThreadPoolExecutor(max_workers=self.jobs, thread_name_prefix="repromatrix") as pool:
-                try:
-                    self._work(pool, batches)
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    self.engine.stop()
-                    raise
+            self.perform([work for batch in batches for work in self._repeats_of(batch)])
         return Summary(
             records=tuple(self._records[cell.id] for cell in cells),
             ran=sum(1 for cell in todo if self._records[cell.id].repeats),
@@ -209,48 +214,23 @@ class Execution:
         if unknown:
             self.listener.warned(unknown)
 
-    def _work(self, pool: ThreadPoolExecutor, batches: Sequence[Batch]) -> None:
-        preparing: dict[Future[Ready], list[Batch]] = {}
-        running: set[Future[None]] = set()
-        for group in self._by_environment(batches):
-            preparing[pool.submit(self.prepare, group[0].environment)] = group
-        while preparing or running:
-            under_way: list[Future[Any]] = [*preparing, *running]
-            done = wait(under_way, return_when=FIRST_COMPLETED).done
-            for future in [each for each in under_way if each in done]:
-                if future in preparing:
-                    running |= self._start(pool, preparing.pop(future), future)
-                else:
-                    running.remove(future)
-                    future.result()
+    def perform(self, works: Iterable[Work]) -> None:
+        """Do all work in the environments of this execution; results come one by one, in this thread.
 
-    def _start(self, pool: ThreadPoolExecutor, group: Sequence[Batch], future: Future[Ready]) -> set[Future[None]]:
-        environment = group[0].environment
-        try:
-            ready = future.result()
-        except EnvironmentFailedError as error:
-            self._break(environment, error)
-            for cell in (cell for batch in group for cell in batch.cells):
-                reason = f"its environment could not be made: {error.what}"
-                self._keep(unrun(cell, Outcome.FAILED, reason), cached=False)
-            return set()
+        Raises:
+            NoEngineError: the engine is gone.
+        """
+        with self._workers() as executor:
+            perform(works, self, executor)
+
+    def weight(self, environment: Environment) -> int:
+        """Return how large an environment is."""
+        return weigh(environment, self.engine, self._lock_folders.get(environment.name))
+
+    def prepared(self, environment: Environment, ready: Ready) -> None:
+        """Note that an environment can run."""
         self._made += ready.made
         self.listener.ready(environment.name, made=ready.made)
-        for batch in group:
-            batch.built = ready.built
-        return {pool.submit(self._run_repeat, batch, repeat) for batch in group for repeat in range(self._repeats)}
-
-    def _by_environment(self, batches: Sequence[Batch]) -> list[list[Batch]]:
-        """Group batches by environment, the largest lock first: the longest work must not start last."""
-        groups: dict[str, list[Batch]] = {}
-        for batch in batches:
-            groups.setdefault(batch.environment.name, []).append(batch)
-
-        def weight(group: list[Batch]) -> int:
-            environment = group[0].environment
-            return -weigh(environment, self.engine, self._lock_folders.get(environment.name))
-
-        return sorted(groups.values(), key=weight)
 
     def prepare(self, environment: Environment) -> Ready:
         """Make an environment unless it is there.
@@ -269,39 +249,51 @@ class Execution:
                 hint="check the disk: repromatrix doctor",
             ) from error
 
-    def _run_repeat(self, batch: Batch, repeat: int) -> None:
-        log = batch.log(self.store, str(repeat + 1))
-        log.unlink(missing_ok=True)
-        assert batch.built is not None  # noqa: S101 - _start sets it before it submits this
-        with self._keeping:
-            result = batch.results[repeat] = BatchResult()
+    def _repeats_of(self, batch: Batch) -> list[Work]:
+        """Return the work of a batch: a process for each repeat."""
         cells = {cell.id: cell for cell in batch.cells}
+        finished: dict[str, dict[int, Finished]] = {name: {} for name in cells}
+        works: list[Work] = []
 
-        def done(finished: Finished) -> None:
-            self.listener.repeat(finished.id, finished.outcome)
-            with self._keeping:
-                # Kept as soon as its last repeat ends: what comes after must not cost it.
-                ended = [each for each in batch.results.values() if finished.id in each.finished]
-                if len(ended) == self._repeats:
-                    self._keep(self._assembled(cells[finished.id], batch), cached=False)
+        def heard(work: Work, found: Finished) -> None:
+            self.listener.repeat(found.id, found.outcome)
+            finished[found.id][works.index(work)] = found
+            # Kept as soon as its last repeat ends: what comes after must not cost it.
+            if len(finished[found.id]) == self._repeats:
+                self._keep(self._assembled(cells[found.id], batch, works, finished[found.id]), cached=False)
 
-        limits = self.limits_of(batch.cells[0])  # equal settings, equal limits
-        run_batch(batch.cells, result=result, engine=self.engine, built=batch.built, limits=limits, log=log, done=done)
+        def failed(_: Work, error: EnvironmentFailedError) -> None:
+            self._break(batch.environment, error)
+            for cell in batch.cells:
+                reason = f"its environment could not be made: {error.what}"
+                self._keep(unrun(cell, Outcome.FAILED, reason), cached=False)
 
-    def _assembled(self, cell: Cell, batch: Batch) -> Record:
-        repeats = sorted(batch.results)
-        results = [batch.results[repeat] for repeat in repeats]
+        works += [
+            Work(
+                asked=batch.cells,
+                log=batch.log(self.store, str(repeat + 1)),
+                limits=self.limits_of(batch.cells[0]),  # equal settings, equal limits
+                heard=heard,
+                failed=failed if repeat == 0 else _told_already,
+            )
+            for repeat in range(self._repeats)
+        ]
+        return works
+
+    def _assembled(self, cell: Cell, batch: Batch, works: Sequence[Work], finished: Mapping[int, Finished]) -> Record:
+        repeats = range(self._repeats)
+        built = works[0].built
         return assemble(
             cell,
             key=self.key(cell),
-            finished=[result.finished[cell.id] for result in results],
+            finished=[finished[repeat] for repeat in repeats],
             logs=[self.store.relative(batch.log(self.store, str(repeat + 1))) for repeat in repeats],
-            fingerprint=next((each.fingerprint for each in results if each.fingerprint), {}),
+            fingerprint=next((work.result.fingerprint for work in works if work.result.fingerprint), {}),
             provenance=provenance(
                 identity=self._identities[cell.environment.name],
                 engine=self.engine.name,
                 cpu_class=host.cpu_class(),
-                image_digest=batch.built.digest if batch.built else None,
+                image_digest=built.digest if built else None,
             ),
         )
 
@@ -316,14 +308,17 @@ class Execution:
             self.listener.failed(environment.name, error)
 
 
+def _told_already(_: Work, error: EnvironmentFailedError) -> None:
+    """Do nothing: the first repeat's work has told the error."""
+
+
 def _run_limits(limits: Limits) -> RunLimits:
     return RunLimits(silence=limits.seconds, memory_mib=limits.memory_mib, processes=limits.processes, cpus=limits.cpus)
 
 
 def batches_of(cells: Sequence[Cell]) -> list[Batch]:
     """Group cells that share environment, device and settings, in the order of the plan."""
-    groups: dict[tuple[str, str, str], Batch] = {}
+    groups: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in cells:
-        key = (cell.environment.name, cell.device, cell.settings.name)
-        groups.setdefault(key, Batch(cells=[])).cells.append(cell)
-    return list(groups.values())
+        groups.setdefault((cell.environment.name, cell.device, cell.settings.name), []).append(cell)
+    return [Batch(cells=tuple(group)) for group in groups.values()]

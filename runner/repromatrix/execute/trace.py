@@ -4,15 +4,13 @@ What goes wrong here is told and costs only the trace: the records are there alr
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from repromatrix.engines.base import Built
 from repromatrix.errors import EnvironmentFailedError, NewerFormatError, ResultsError
-from repromatrix.execute.batch import BatchResult, run_batch
 from repromatrix.execute.lines import Finished
 from repromatrix.execute.records import describe
 from repromatrix.execute.run import Batch, Execution, batches_of
+from repromatrix.execute.work import Work
 from repromatrix.images.uses import using
 from repromatrix.plan import Cell
 from repromatrix.results.record import Outcome, Record
@@ -50,19 +48,9 @@ class Tracing:
         """
         self._records = {each.cell.id: each for each in records}
         fine = [cell for cell in cells if self._records[cell.id].outcome is Outcome.OK]
-        groups: dict[str, list[Batch]] = {}
-        for batch in batches_of([cell for cell in fine if not self._answered(cell)]):
-            groups.setdefault(batch.environment.name, []).append(batch)
-        jobs = self._execution.jobs
-        with using(groups), ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="repromatrix") as pool:
-            try:
-                futures = [pool.submit(self._trace, group) for group in groups.values()]
-                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-                    future.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                self._execution.engine.stop()
-                raise
+        batches = batches_of([cell for cell in fine if not self._answered(cell)])
+        with using(batch.environment.name for batch in batches):
+            self._execution.perform(map(self._work, batches))
         return tuple(self._traced[cell.id] for cell in fine)
 
     def _answered(self, cell: Cell) -> bool:
@@ -78,34 +66,23 @@ class Tracing:
         self._keep(found)
         return True
 
-    def _trace(self, group: Sequence[Batch]) -> None:
-        """Trace the batches of one environment, one after the other."""
-        try:
-            ready = self._execution.prepare(group[0].environment)
-        except EnvironmentFailedError as error:
-            for cell in (cell for batch in group for cell in batch.cells):
-                self._give_up(cell.id, f"its environment could not be made: {error.what}")
-            return
-        for batch in group:
-            self._run(batch, ready.built)
-
-    def _run(self, batch: Batch, built: Built) -> None:
+    def _work(self, batch: Batch) -> Work:
         execution, cells = self._execution, {cell.id: cell for cell in batch.cells}
 
-        def done(finished: Finished) -> None:
+        def heard(_: Work, finished: Finished) -> None:
             execution.listener.repeat(finished.id, finished.outcome)
             self._finished(cells[finished.id], finished)
 
-        log = batch.log(execution.store, "trace")
-        log.unlink(missing_ok=True)
-        run_batch(
-            batch.cells,
-            result=BatchResult(),
-            engine=execution.engine,
-            built=built,
+        def failed(_: Work, error: EnvironmentFailedError) -> None:
+            for cell in batch.cells:
+                self._give_up(cell.id, f"its environment could not be made: {error.what}")
+
+        return Work(
+            asked=batch.cells,
+            log=batch.log(execution.store, "trace"),
             limits=execution.limits_of(batch.cells[0]),
-            log=log,
-            done=done,
+            heard=heard,
+            failed=failed,
             trace=True,
         )
 
