@@ -13,7 +13,7 @@ from repromatrix import draw
 from repromatrix.plan import Cell, Operation
 
 FORMAT = 2
-_NO_SETTINGS = {"name": "default", "threads": None, "isa": None, "env": {}}  # of a job without a cell
+_NO_SETTINGS: dict[str, Any] = {"name": "default", "threads": None, "isa": None, "env": {}}  # of a job without a cell
 Asked = Cell | Operation
 Fetch = Mapping[str, Iterable[tuple[int, str]]]  # cell id -> the steps and names of the values whose bits are wanted
 
