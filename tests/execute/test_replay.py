@@ -5,6 +5,8 @@ import pytest
 from repromatrix.engines.base import Exit
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.replay import Inputs, Replaying, Request
+from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.fresh import samples
 from repromatrix.plan import job
 from repromatrix.results.record import Outcome
 from repromatrix.results.replay import Origin, digest, sample
@@ -109,6 +111,13 @@ def test_a_crash_costs_only_what_had_not_finished_and_is_asked_again_next_time(b
     assert "SIGSEGV" in found[1].reason
     bench.engine.operate = say.everything_replayed
     assert [each.outcome for each in ask(bench, ("bias", FRESH), ("sigmoid", Z), cells=(A,))] == [Outcome.OK] * 2
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_an_answer_has_as_many_values_as_its_inputs_ask_for(bench, name) -> None:
+    given = [sample(each) for each in samples(name, "float64")[:2]]
+    (found,) = ask(bench, (name, fresh(*given)), cells=(A,))
+    assert (found.outcome, found.reason) == (Outcome.OK, None)
 
 
 RUBBISH = {

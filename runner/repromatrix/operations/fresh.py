@@ -21,7 +21,10 @@ from repromatrix.operations import soft, truth
 from repromatrix.operations.catalogue import Sample
 
 CALLS = 1024
-UNITS = 2
+UNITS = 2  # of what is no matrix, and terms of every sum
+# Rows and columns, unequal, so that a matrix that is taken for its transpose cannot pass. Sums keep two terms, as in
+# the worked example: of three, no known form gives the bits of NumPy's and PyTorch's products in float64.
+SHAPES = {"product": (3, UNITS), "outer": (3, UNITS), "back": (UNITS, 3), "update": (3, UNITS)}
 SHORT = ("float16", "bfloat16")
 # Exponents. Small numbers are rarer in training, as in an even spread.
 _EVEN = (-1,) * 8 + (-2,) * 4 + (-3,) * 2 + (-4, -5)
@@ -36,8 +39,8 @@ _NEAR_BITS = 5
 def samples(primitive: str, dtype: str, seed: int = 0) -> tuple[Sample, ...]:
     """Return calls of a primitive that together give at least 2048 values: 1024 calls, or 2048 of `loss`.
 
-    The shapes are those of the worked example, two units a layer. The `z` of `sigmoid_gradient` are those of `sigmoid`
-    of the same seed, call by call, and its `a` are the correctly rounded sigmoids of them.
+    Vectors have two numbers, matrices the rows and columns of `SHAPES`. The `z` of `sigmoid_gradient` are those of
+    `sigmoid` of the same seed, call by call, and its `a` are the correctly rounded sigmoids of them.
 
     Raises:
         KeyError: no such primitive.
@@ -116,14 +119,14 @@ class _Draw:
         """Return one of the next 32 larger values."""
         return floats.at(floats.ordinal(value, self.dtype) + 1 + self.random.getrandbits(_NEAR_BITS), self.dtype)
 
-    def outputs(self, exponents: tuple[int, ...]) -> list[float]:
-        return [self.positive(exponents) for _ in range(UNITS)]
+    def outputs(self, exponents: tuple[int, ...], count: int = UNITS) -> list[float]:
+        return [self.positive(exponents) for _ in range(count)]
 
-    def vector(self, exponents: tuple[int, ...]) -> list[float]:
-        return [self.signed(exponents) for _ in range(UNITS)]
+    def vector(self, exponents: tuple[int, ...], count: int = UNITS) -> list[float]:
+        return [self.signed(exponents) for _ in range(count)]
 
-    def matrix(self, exponents: tuple[int, ...]) -> list[list[float]]:
-        return [self.vector(exponents) for _ in range(UNITS)]
+    def matrix(self, exponents: tuple[int, ...], rows: int, columns: int) -> list[list[float]]:
+        return [self.vector(exponents, columns) for _ in range(rows)]
 
 
 def _sample(primitive: str, draw: _Draw, index: int) -> Sample:
@@ -131,13 +134,18 @@ def _sample(primitive: str, draw: _Draw, index: int) -> Sample:
     usual, small = (_WIDE, _WIDE) if wide else (_EVEN, _SMALL)
     if primitive in {"loss", "error"}:
         return _outputs(draw, usual, index)
+    rows, columns = SHAPES.get(primitive, (UNITS, UNITS))
+
+    def into() -> list[float]:
+        return draw.vector(usual, columns) if wide else draw.outputs(usual, columns)
+
     makers: dict[str, Callable[[], Sample]] = {
-        "product": lambda: {"W": draw.matrix(usual), "v": draw.vector(usual) if wide else draw.outputs(usual)},
+        "product": lambda: {"W": draw.matrix(usual, rows, columns), "v": into()},
         "bias": lambda: {"p": draw.vector(usual), "b": draw.vector(usual)},
         "sigmoid": lambda: {"z": draw.vector(_WIDE_Z if wide else _EVEN)},
-        "outer": lambda: {"d": draw.vector(small), "v": draw.outputs(usual)},
-        "back": lambda: {"W": draw.matrix(usual), "d": draw.vector(small)},
-        "update": lambda: {"W": draw.matrix(usual), "g": draw.matrix(small)},
+        "outer": lambda: {"d": draw.vector(small, rows), "v": draw.outputs(usual, columns)},
+        "back": lambda: {"W": draw.matrix(usual, rows, columns), "d": draw.vector(small, rows)},
+        "update": lambda: {"W": draw.matrix(usual, rows, columns), "g": draw.matrix(small, rows, columns)},
     }
     return makers[primitive]()
 
