@@ -5,9 +5,10 @@ difference arises, unless one before it was not traced; such are named.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeAlias
 
 from repromatrix.compare import exact
 from repromatrix.compare.classes import Class
@@ -15,6 +16,16 @@ from repromatrix.compare.rules import NOT_STATED, factors_of
 from repromatrix.floats import FORMS, at, coarser, ordinal
 from repromatrix.results.record import Record
 from repromatrix.results.trace import Trace
+from repromatrix.results.value import Column, first_difference
+
+# Gives the bits of a value by their SHA-256; None: nobody asked for them.
+Bits: TypeAlias = Callable[[str], bytes | None]
+# Name -> step -> what is told of a value.
+Read: TypeAlias = Mapping[str, Mapping[int, tuple[str, ...]]]
+
+
+def _no_bits(_: str) -> bytes | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +88,14 @@ class Divergence:
         return self.reason is None and self.point is None
 
 
-def divergence(a: Trace, b: Trace) -> Divergence:
-    """Find where two traces part; of two dtypes, where they part after rounding to the coarser."""
+def divergence(a: Trace, b: Trace, bits: Bits = _no_bits) -> Divergence:
+    """Find where two traces part; of two dtypes, where they part after rounding to the coarser.
+
+    Args:
+        a: a trace.
+        b: the other.
+        bits: gives the bits of a large value by their digest, where they are known.
+    """
     dtype = coarser(a.cell.dtype, b.cell.dtype)
     left, right = _rounded(a, dtype), _rounded(b, dtype)
     names = tuple(name for name in left if name in right)
@@ -96,7 +113,7 @@ def divergence(a: Trace, b: Trace) -> Divergence:
         workload=a.cell.workload,
         a=a.cell.id,
         b=b.cell.id,
-        point=_point(a, b, found, left, right) if found else None,
+        point=_point(a, b, found, (left, right), bits) if found else None,
         steps=steps,
         tensors=names,
         reason=None,
@@ -105,7 +122,7 @@ def divergence(a: Trace, b: Trace) -> Divergence:
 
 
 def divergences(
-    classes: Iterable[Class], records: Iterable[Record], traces: Mapping[str, Trace]
+    classes: Iterable[Class], records: Iterable[Record], traces: Mapping[str, Trace], bits: Bits = _no_bits
 ) -> tuple[Divergence, ...]:
     """Compare, for each dtype of each workload, each class with the one most like it, and within a class its states.
 
@@ -118,10 +135,11 @@ def divergences(
         classes: of all workloads, the largest of each first.
         records: the records of their cells.
         traces: by cell id; none at all gives no divergence.
+        bits: gives the bits of a large value by their digest, where they are known.
     """
     if not traces:
         return ()
-    speakers = _Speakers({each.cell.id: each for each in records}, traces)
+    speakers = _Speakers({each.cell.id: each for each in records}, traces, bits)
     classes = tuple(classes)
     groups: dict[tuple[str, str], list[list[str]]] = {}
     for each in classes:
@@ -170,7 +188,8 @@ def representatives(
 class _Speakers:
     """The cells whose traces speak for groups of cells with the same bits."""
 
-    def __init__(self, records: Mapping[str, Record], traces: Mapping[str, Trace]) -> None:
+    def __init__(self, records: Mapping[str, Record], traces: Mapping[str, Trace], bits: Bits = _no_bits) -> None:
+        self._bits = bits
         self._records = records
         self._traces = traces
         self._known: dict[str, dict[str, str]] = {}
@@ -181,7 +200,7 @@ class _Speakers:
     def compare(self, workload: str, first: Sequence[str], other: Sequence[str]) -> Divergence:
         a, b = self.speaker(first), self.speaker(other)
         if a is not None and b is not None:
-            return divergence(a, b)
+            return divergence(a, b, self._bits)
         silent = "; ".join(self._silence(cells[0]) for cells, trace in ((first, a), (other, b)) if trace is None)
         return _unanswered(workload, a.cell.id if a else first[0], b.cell.id if b else other[0], silent)
 
@@ -259,19 +278,23 @@ def _point(
     a: Trace,
     b: Trace,
     found: tuple[int, str],
-    left: Mapping[str, Mapping[int, tuple[str, ...]]],
-    right: Mapping[str, Mapping[int, tuple[str, ...]]],
+    read: tuple[Read, Read],
+    bits: Bits,
 ) -> Point:
-    step, name = found
+    (step, name), (left, right) = found, read
     columns = a.columns[name], b.columns[name]
     dtype = coarser(a.cell.dtype, b.cell.dtype)
     rows = [dict(zip(each.at, each.rows, strict=True)).get(step, ()) for each in columns]
     told = all(each.inline and each.dtype in FORMS for each in columns) and all(rows)
-    if not told:
+    if told:
+        pairs = zip(left[name][step], right[name][step], strict=True)
+        place = next(place for place, pair in enumerate(pairs) if pair[0] != pair[1])
+        parted: tuple[int, str, str] | None = (place, rows[0][place], rows[1][place])
+    else:
+        parted = _fetched(columns, rows, bits)
+    if parted is None:
         return Point(step=step, tensor=name, index=(), a=None, b=None, ulps=None, ulp_dtype=dtype)
-    pairs = zip(left[name][step], right[name][step], strict=True)
-    place = next(place for place, pair in enumerate(pairs) if pair[0] != pair[1])
-    one, other = rows[0][place], rows[1][place]
+    place, one, other = parted
     return Point(
         step=step,
         tensor=name,
@@ -281,6 +304,16 @@ def _point(
         ulps=exact.ulps(float.fromhex(one), float.fromhex(other), dtype),
         ulp_dtype=dtype,
     )
+
+
+def _fetched(
+    columns: tuple[Column, Column], rows: Sequence[tuple[str, ...]], bits: Bits
+) -> tuple[int, str, str] | None:
+    """Return the first element that differs in two values whose bits were fetched, None where they were not."""
+    if columns[0].dtype != columns[1].dtype or columns[0].dtype not in FORMS or not all(rows):
+        return None
+    one, other = (bits(row[0]) for row in rows)
+    return None if one is None or other is None else first_difference(one, other, columns[0].dtype)
 
 
 def index_of(place: int, shape: Sequence[int]) -> tuple[int, ...]:

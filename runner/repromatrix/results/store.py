@@ -4,6 +4,7 @@
     results/records/<cell id>/<key>.json  immutable
     results/traces/<cell id>/<key>.json   immutable; what a traced run computed on the way
     results/replays/<cell id>/<key>.json  immutable; what an operation gave on inputs of its own
+    results/values/<ab>/<SHA-256>         the bits of a large value of a trace, where they were asked for
     results/experiments.json              what was tried to explain pairs of cells
     results/studies.json                  whose operations were replayed, and which replays tell of them
     results/logs/<environment>/*.log      standard error of the containers
@@ -13,6 +14,7 @@ The only module that knows this layout. Writes are atomic; a newer release's fil
 
 import re
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from repromatrix import resources
@@ -120,6 +122,45 @@ class Store:
             ResultsError: it is there and cannot be read.
         """
         return self._read(_REPLAY, self.replay_path(cell_id, key), cell_id, key)
+
+    def write_value(self, data: bytes) -> str:
+        """Write the bits of a value and return their SHA-256; equal values are one file."""
+        digest = sha256(data).hexdigest()
+        path = self._value_path(digest)
+        if not path.is_file():
+            files.write(path, data, "the value")
+        return digest
+
+    def read_value(self, digest: str) -> bytes | None:
+        """Return the bits of a value by their SHA-256, or None.
+
+        Raises:
+            ResultsError: they are there and are not what they are called.
+        """
+        path = self._value_path(digest)
+        data = files.read(path, "the value")
+        if data is not None and sha256(data).hexdigest() != digest:
+            raise ResultsError(
+                "the value's bytes are not those of its name",
+                where=str(path),
+                hint="delete that file and fetch it again",
+            )
+        return data
+
+    def sweep_values(self, manifest: Manifest) -> int:
+        """Remove the values that no trace of the manifest names, and return how many they were."""
+        there = [path for path in sorted((self.folder / "values").rglob("*")) if _whole(path)]
+        if not there:
+            return 0
+        columns = [column for trace in self.traces(manifest).values() for column in trace.trajectory.columns]
+        named = {digest for column in columns for digest in column.digests}
+        gone = [path for path in there if path.name not in named]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return len(gone)
+
+    def _value_path(self, digest: str) -> Path:
+        return self._place("values", digest[:2], digest)
 
     def adopt(self, record: Record, source: "Store") -> None:
         """Write a record of another folder here, with its log where there is one."""

@@ -6,6 +6,7 @@ the results folder under that digest.
 """
 
 import re
+import struct
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from math import prod
@@ -17,6 +18,11 @@ from repromatrix.floats import FORMS, at, ordinal
 
 INLINE = 16  # elements up to which a value is told in full; the harness has the same number (images/values.py)
 INTEGERS = ("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool")
+# Bytes of an element of each dtype.
+WIDTHS = {
+    dtype: int(dtype.strip("abcdefghijklmnopqrstuvwxyz")) // 8 for dtype in (*FORMS, *INTEGERS) if dtype != "bool"
+}
+WIDTHS["bool"] = 1
 Rows: TypeAlias = tuple[tuple[str, ...], ...]
 
 _WHOLE = re.compile(r"(?:(?:0|-?[1-9][0-9]{0,19})\n)*+")
@@ -307,6 +313,30 @@ class _Growing:
             texts=tuple(self.texts),
             digests=tuple(self.digests),
         )
+
+
+def first_difference(a: bytes, b: bytes, dtype: str) -> tuple[int, str, str] | None:
+    """Return the first element in which the bits of two values differ: its place, and both elements as exact text.
+
+    None where no element differs, or where the dtype's elements cannot be written as text.
+    """
+    width = WIDTHS.get(dtype)
+    if width is None or len(a) != len(b):
+        return None
+    for place in range(0, len(a), width):
+        one, other = a[place : place + width], b[place : place + width]
+        if one != other:
+            return place // width, element(one, dtype), element(other, dtype)
+    return None
+
+
+def element(data: bytes, dtype: str) -> str:
+    """Return one element, given as little-endian bits, as exact text."""
+    if dtype in INTEGERS:
+        return str(int.from_bytes(data, "little", signed=dtype.startswith("int")))
+    code = {"float64": "<d", "float32": "<f", "float16": "<e", "bfloat16": "<f"}[dtype]
+    value: float = struct.unpack(code, b"\0\0" + data if dtype == "bfloat16" else data)[0]
+    return value.hex()
 
 
 def by_name(trajectory: Trajectory) -> Mapping[str, Column]:

@@ -1,0 +1,97 @@
+"""The bits of values whose digests a trace has: the cell runs once more, traced, and sends them along.
+
+A trace keeps digests of large values, so that it costs neither memory nor disk. Who wants to see the first element
+that differs asks for the bits of that one value. They are kept only if they are those of the trace: what comes out
+otherwise is not deterministic, and says nothing of the trace.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.execute.lines import Finished
+from repromatrix.execute.run import Execution, batches_of
+from repromatrix.execute.work import Work
+from repromatrix.images.uses import using
+from repromatrix.plan import Cell
+from repromatrix.results.trace import Trace
+from repromatrix.results.value import Trajectory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A value of a traced cell."""
+
+    cell: Cell
+    trace: Trace
+    step: int
+    name: str
+
+
+class Fetching:
+    """Fetches values in the environments of an execution."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._reasons: dict[str, str] = {}
+
+    def run(self, wanted: Sequence[Wanted]) -> Mapping[str, str]:
+        """Put the bits of values into the store, and return why that failed, by cell id.
+
+        Raises:
+            NoEngineError: the engine is gone.
+        """
+        self._reasons = {}
+        by_cell = {each.cell.id: each for each in wanted}
+        batches = batches_of([each.cell for each in by_cell.values()])
+        self._execution.ready_for([each.cell for each in by_cell.values()])
+        with using(batch.environment.name for batch in batches):
+            self._execution.perform(
+                Work(
+                    asked=batch.cells,
+                    log=batch.log(self._execution.store, "fetch"),
+                    limits=self._execution.limits_of(batch.cells[0]),
+                    heard=lambda work, finished: self._heard(work, finished, by_cell[finished.id]),
+                    failed=self._failed,
+                    trace=True,
+                    fetch={cell.id: [(by_cell[cell.id].step, by_cell[cell.id].name)] for cell in batch.cells},
+                )
+                for batch in batches
+            )
+        return dict(self._reasons)
+
+    def _failed(self, work: Work, error: EnvironmentFailedError) -> None:
+        for asked in work.asked:
+            self._reasons[asked.id] = f"its environment could not be made: {error.what}"
+
+    def _heard(self, work: Work, finished: Finished, wanted: Wanted) -> None:
+        bits = work.result.bits.get(finished.id, {}).get((wanted.step, wanted.name))
+        if finished.trajectory is None or bits is None:
+            self._reasons[finished.id] = finished.reason or f"it did not send {wanted.name} of step {wanted.step}"
+            return
+        parted = first_step(wanted.trace.trajectory, finished.trajectory)
+        if parted is not None or sha256(bits).hexdigest() not in _digests(wanted):
+            step = parted or wanted.step
+            self._reasons[finished.id] = f"it is not deterministic from step {step} on: a second traced run differs"
+            return
+        self._execution.store.write_value(bits)
+
+
+def first_step(a: Trajectory, b: Trajectory) -> int | None:
+    """Return the first step at which two runs of one cell differ, None if they do not."""
+    left, right = (
+        {
+            (column.name, step): row
+            for column in each.columns
+            for step, row in zip(column.at, column.rows, strict=True)
+        }
+        for each in (a, b)
+    )  # fmt: skip
+    steps = [step for name, step in left.keys() | right.keys() if left.get((name, step)) != right.get((name, step))]
+    return min(steps, default=None)
+
+
+def _digests(wanted: Wanted) -> tuple[str, ...]:
+    column = wanted.trace.columns[wanted.name]
+    return dict(zip(column.at, column.rows, strict=True)).get(wanted.step, ())
