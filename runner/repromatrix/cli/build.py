@@ -24,7 +24,7 @@ def run(options: Namespace) -> int:
     """Build what is absent; the others are only looked up."""
     story = Story.of(options)
     _, plan = read(options)
-    engine = choose_engine(options, story)
+    engine = choose_engine(options, story, plan.environments)
     share = share_of(options, engine, story)
     with using(each.name for each in plan.environments):
         wanted = wanted_of(plan.environments, engine, share)

@@ -21,7 +21,7 @@ def run(options: Namespace) -> int:
     cell = find(matrix, options.id)
     require_locks(matrix.path, [cell.environment])
     story = Story.of(options)
-    engine = choose_engine(options, story)
+    engine = choose_engine(options, story, [cell.environment])
     share, store = share_of(options, engine, story), Store(options.results)
     execution = Execution(matrix=matrix, engine=engine, store=store, listener=story, jobs=options.jobs, share=share)
     summary = execution.run([cell])

@@ -27,7 +27,7 @@ class Finding:
 def run(options: Namespace) -> int:
     """Look at everything; exit 4 if something is missing that no run can do without."""
     checks: list[Callable[[Namespace], list[Finding]]] = [
-        _platform, _engines, _interpreters, _sources, _registry, _disk, _gpu, _locks,
+        _platform, _engines, _automatic, _interpreters, _sources, _registry, _disk, _gpu, _locks,
     ]  # fmt: skip
     findings = [finding for check in checks for finding in check(options)]
     if options.json:
@@ -77,6 +77,23 @@ def _engines(_: Namespace) -> list[Finding]:
     return findings
 
 
+def _automatic(options: Namespace) -> list[Finding]:
+    """Tell what `--engine auto` does for the default profile."""
+    from repromatrix.cli.auto import prospect  # noqa: PLC0415
+    from repromatrix.cli.registry import asked  # noqa: PLC0415
+    from repromatrix.matrix import load  # noqa: PLC0415
+    from repromatrix.plan import plan  # noqa: PLC0415
+
+    try:
+        environments = plan(load(options.matrix), profile="default").environments
+        found = prospect(environments, shared=asked(options) is not None)
+    except RepromatrixError as error:
+        return [Finding(name="engine auto", ok=False, needed=False, found=f"not known: {error.what}")]
+    first = f"; first {found.supply.work}" if found.supply.work else ""
+    told = f"takes {found.choice.engine.name} ({found.choice.reason}){first}"
+    return [Finding(name="engine auto", ok=True, needed=False, found=told)]
+
+
 def _interpreters(options: Namespace) -> list[Finding]:
     from repromatrix.images.interpreters import find  # noqa: PLC0415
     from repromatrix.matrix import load  # noqa: PLC0415
@@ -115,13 +132,14 @@ def _registry(options: Namespace) -> list[Finding]:
     from repromatrix.engines.choose import choose  # noqa: PLC0415
     from repromatrix.engines.docker_images import DockerImages  # noqa: PLC0415
     from repromatrix.images import base as bases  # noqa: PLC0415
+    from repromatrix.images.supply import PATIENCE  # noqa: PLC0415
     from repromatrix.matrix import load  # noqa: PLC0415
 
     hint = "base images are then built from the distribution's packages: make base"
     try:
         choose("docker")
         wanted = bases.entry(load(options.matrix).environments[0])
-        problem = DockerImages().registry_problem(wanted.pinned)
+        problem = DockerImages().registry_problem(wanted.pinned, PATIENCE)
     except RepromatrixError as error:
         return [Finding(name="registry", ok=False, needed=False, found=f"not asked: {error.what}", hint=hint)]
     return [

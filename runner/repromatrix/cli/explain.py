@@ -182,8 +182,9 @@ def _keep(store: Store, pairs: Sequence[Pair], whole: Sequence[Origin] = ()) -> 
 
 
 def _execution(matrix: Matrix, cells: Sequence[Cell], options: Namespace, story: Story) -> Execution:
-    require_locks(matrix.path, list({cell.environment.name: cell.environment for cell in cells}.values()))
-    engine = choose_engine(options, story)
+    environments = list({cell.environment.name: cell.environment for cell in cells}.values())
+    require_locks(matrix.path, environments)
+    engine = choose_engine(options, story, environments)
     return Execution(
         matrix=matrix,
         engine=engine,

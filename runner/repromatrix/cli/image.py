@@ -28,7 +28,7 @@ def run(options: Namespace) -> int:
 
     story = Story.of(options)
     environment = _environment(options)
-    engine = choose_engine(options, story)
+    engine = choose_engine(options, story, [environment])
     if options.sbom:
         bill = bill_of(environment, engine, story)
         if options.sbom == "-":

@@ -45,7 +45,7 @@ def run(options: Namespace) -> int:
     caveats = _caveats(before, after)
     for caveat in caveats:
         print(f"{'caveat':<10} {caveat}", file=sys.stderr, flush=True)
-    engine = choose_engine(options, story)
+    engine = choose_engine(options, story, chosen)
     noise = ensembles(cells[chosen], matrix.noise_members)
     every = [*cells[chosen], *(member for each in noise for member in each.members)]
     summary = _execute(every, options=options, matrix=matrix, engine=engine, folders=made.places(chosen), story=story)

@@ -37,7 +37,7 @@ def run(options: Namespace) -> int:
     environments = _environments(matrix, options)
     require_locks(matrix.path, environments)
     cells = tuple(cells_to_list(matrix, environments))
-    engine = choose_engine(options, story)
+    engine = choose_engine(options, story, environments)
     execution = Execution(
         matrix=matrix,
         engine=engine,

@@ -24,7 +24,7 @@ def run(options: Namespace) -> int:
     """Push what the registry does not have; what is absent here as well is built first."""
     story = Story.of(options)
     _, plan = read(options)
-    engine = choose_engine(options, story)
+    engine = choose_engine(options, story, plan.environments)
     share = share_of(options, engine, story, own_base_first=True)
     if share is None:
         raise UsageError("push where?", hint=f"--registry HOST[:PORT]/PATH, or set {VARIABLE}")

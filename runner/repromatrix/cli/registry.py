@@ -41,16 +41,21 @@ def place(text: str) -> str:
     return found
 
 
+def asked(options: Namespace) -> str | None:
+    """Return the registry that the options or the environment variable name, as it stands there."""
+    return getattr(options, "registry", None) or os.environ.get(VARIABLE) or None
+
+
 def share_of(options: Namespace, engine: Engine, story: Story, *, own_base_first: bool = False) -> "Share | None":
     """Return the images in the registry that the options or the environment variable name, None where none is named.
 
     Raises:
         UsageError: the registry's form, or an engine that has no images.
     """
-    asked = options.registry or os.environ.get(VARIABLE)
-    if not asked:
+    named = asked(options)
+    if not named:
         return None
-    registry = place(asked)
+    registry = place(named)
     from repromatrix.engines.docker import DockerEngine  # noqa: PLC0415 - most commands share nothing
 
     if not isinstance(engine, DockerEngine):

@@ -43,8 +43,10 @@ def execute(options: Namespace, story: Story) -> Summary:
     cells = plan.every_cell
     with story.progress(len(cells) * matrix.repeats + len(plan.cells) * options.trace):
         summary = execution.run(cells)
-        target.write_manifest(manifest(matrix, plan, summary))
-        if options.trace:
+        kept = no_cell_ran(summary) and target.has_manifest
+        if not kept:  # else `report` and `verify` would lose the last run that gave something
+            target.write_manifest(manifest(matrix, plan, summary))
+        if options.trace and not kept:
             traced = Tracing(execution).run(plan.cells, summary.records)
             target.write_manifest(manifest(matrix, plan, summary, traced))
             story.say(f"{'traced':<10} {sum(each.key is not None for each in traced)} of {len(plan.cells)} cells")
@@ -54,7 +56,8 @@ def execute(options: Namespace, story: Story) -> Summary:
 
 def _pinned(options: Namespace, story: Story) -> tuple[Matrix, Plan, Engine]:
     here.refuse_without(options)
-    return *read(options), choose_engine(options, story)
+    matrix, plan = read(options)
+    return matrix, plan, choose_engine(options, story, plan.environments)
 
 
 def manifest(matrix: Matrix, plan: Plan, summary: Summary, traced: Sequence[Traced] = ()) -> Manifest:
@@ -119,6 +122,11 @@ def tell(summary: Summary, results: Path, members: frozenset[str]) -> str:
     now = f"{summary.ran} ran now, {summary.made} environments built"
     more = f", {noise} more for the noise floor" if noise else ""
     return f"{len(told)} cells: {', '.join(parts)}{more}; {now} ({results})"
+
+
+def no_cell_ran(summary: Summary) -> bool:
+    """Whether environments could not be made and no cell has run, now or earlier: there is nothing to report."""
+    return bool(summary.broken) and not any(record.repeats for record in summary.records)
 
 
 def exit_code(summary: Summary) -> ExitCode:

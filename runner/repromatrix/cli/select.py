@@ -4,8 +4,10 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from repromatrix.cli.registry import asked
 from repromatrix.cli.story import Story
 from repromatrix.engines.base import Engine
+from repromatrix.engines.choose import Choice
 from repromatrix.errors import MatrixError
 from repromatrix.images import lock as locks
 from repromatrix.matrix import Environment, Matrix, load
@@ -41,14 +43,24 @@ def require_locks(path: Path, environments: Sequence[Environment]) -> None:
         )
 
 
-def engine(options: Namespace, story: Story) -> Engine:
-    """Return the engine that the options ask for, saying which it is and why.
+def engine(options: Namespace, story: Story, environments: Sequence[Environment]) -> Engine:
+    """Return the engine that the options ask for, saying which it is and why; chosen once, it serves a whole command.
 
     Raises:
         NoEngineError: the one asked for does not answer.
     """
+    if "choice" not in options:
+        options.choice = _choice(options, story, environments)
+        story.say(f"{'engine':<10} {options.choice.engine.describe()} ({options.choice.reason})")
+    chosen: Engine = options.choice.engine
+    return chosen
+
+
+def _choice(options: Namespace, story: Story, environments: Sequence[Environment]) -> Choice:
     from repromatrix.engines.choose import choose  # noqa: PLC0415 - the Docker SDK costs time
 
-    choice = choose(options.engine)
-    story.say(f"{'engine':<10} {choice.engine.describe()} ({choice.reason})")
-    return choice.engine
+    if options.engine != "auto":
+        return choose(options.engine)
+    from repromatrix.cli.auto import settle  # noqa: PLC0415
+
+    return settle(environments, story.say, shared=asked(options) is not None)

@@ -19,6 +19,8 @@ class Choice:
 def choose(name: str) -> Choice:
     """Return the engine `name`, or for `auto` Docker where one answers and can build, else plain processes.
 
+    Whether what images stand on can be had is for those who know images (cli/auto).
+
     Raises:
         NoEngineError: Docker was asked for by name and does not answer, or nothing here can build with BuildKit.
         UsageError: there is no such engine.

@@ -69,7 +69,7 @@ def engine_host() -> str:
 
 
 @contextmanager
-def while_it_answers(but: type[Exception] | None = None) -> Iterator[None]:
+def while_it_answers(but: type[Exception] | tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn the loss of the engine in the middle of something into an error of ours; `but` passes as it is."""
     from docker.errors import DockerException  # noqa: PLC0415
     from requests.exceptions import RequestException  # noqa: PLC0415
@@ -77,7 +77,7 @@ def while_it_answers(but: type[Exception] | None = None) -> Iterator[None]:
     try:
         yield
     except (DockerException, RequestException) as error:
-        if but and isinstance(error, but):
+        if isinstance(error, but):
             raise
         raise NoEngineError(
             f"the Docker engine on {engine_host()} stopped answering: {' '.join(str(error).split())[:160]}",

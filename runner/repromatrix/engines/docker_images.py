@@ -51,13 +51,18 @@ class DockerImages:
                 self._seen[reference] = None
         return self._seen[reference]
 
-    def registry_problem(self, reference: str) -> str:
-        """Return an empty text if the registry knows that reference, else the engine's reason."""
+    def registry_problem(self, reference: str, seconds: int) -> str:
+        """Return an empty text if the registry knows that reference, else the engine's reason, or that time is up."""
         from docker.errors import APIError  # noqa: PLC0415
+        from requests.exceptions import Timeout  # noqa: PLC0415
 
+        client = connect()
+        client.timeout = seconds  # of this question; the others may take as long as a busy engine needs
         try:
-            with while_it_answers(but=APIError):
-                self._client.inspect_distribution(reference)  # type: ignore[no-untyped-call]
+            with while_it_answers(but=(APIError, Timeout)):
+                client.inspect_distribution(reference)  # type: ignore[no-untyped-call]
+        except Timeout:
+            return f"no answer within {seconds} s"
         except APIError as error:
             return _reason(error)
         return ""

@@ -192,6 +192,11 @@ def make_image(wanted: BaseEntry, images: Images, log: Path, run: RunCommand, *,
     return Base(kind="local", reference=wanted.local, digest=digest)
 
 
+def obstacle(wanted: BaseEntry) -> str:
+    """Return why the equivalent of a base cannot be built on this machine, empty if it can."""
+    return rootfs.obstacle() if wanted.packages else f"{wanted.suite} has no Python {wanted.python}"
+
+
 def unlike_lock(wanted: BaseEntry, made: Base, images: Images) -> str:
     """Return how a locally built base differs from its lock, in one line; an empty text if it does not.
 

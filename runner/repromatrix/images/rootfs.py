@@ -14,6 +14,7 @@ from repromatrix.engines.base import RunCommand
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.images.base_lock import Package
 
+_TOOL = "mmdebstrap"
 # Every file carries this time, so that two builds of the same packages are equal.
 _SOURCE_DATE_EPOCH = "1700000000"
 _CLEANING = 10  # seconds for mmdebstrap, which works in a folder of its own, to remove it
@@ -36,16 +37,23 @@ _DESCRIBED = (
 )
 
 
+def obstacle() -> str:
+    """Return why this machine cannot build one, empty if it can."""
+    if not shutil.which(_TOOL):
+        return f"{_TOOL} is not installed"
+    return "" if os.geteuid() == 0 else f"{_TOOL} needs root rights"
+
+
 def build(suite: str, packages: Sequence[str], tar: Path, log: Path, run: RunCommand) -> tuple[Package, ...]:
     """Write the root file system of `suite` with `packages` to `tar`; return every package in it, sorted.
 
     Raises:
         EnvironmentFailedError: mmdebstrap is missing, fails or is stopped, or a package's hash is not known.
     """
-    tool = shutil.which("mmdebstrap")
+    tool = shutil.which(_TOOL)
     if not tool:
         raise EnvironmentFailedError(
-            "mmdebstrap is not installed", hint="install it (Debian, Ubuntu): apt-get install mmdebstrap"
+            f"{_TOOL} is not installed", hint=f"install it (Debian, Ubuntu): apt-get install {_TOOL}"
         )
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="repromatrix-packages-") as name:
