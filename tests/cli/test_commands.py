@@ -1,6 +1,7 @@
 """What each command prints, where, and the exit code that it ends with."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,40 @@ def test_4_an_environment_cannot_be_made_and_the_others_are(command, name: str) 
     assert "numpy-1.0-cpu does not build" in said.err
     assert "read the log" in said.err
     assert command.engine.built == ["numpy-2.0-cpu"]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_4_where_no_cell_ran_the_last_report_and_the_last_run_stay_as_they_are(command) -> None:
+    assert command("matrix", "--no-explain").code == 0
+    report, manifest = _files(command.folder / "report"), (command.folder / "results" / "manifest.json").read_bytes()
+    command.engine.there.clear()
+    command.engine.broken = {"numpy-1.0-cpu", "numpy-2.0-cpu"}
+    shutil.rmtree(command.folder / "results" / "records")
+    said = command("matrix", "--trace", "--json")
+    assert said.code == 4
+    assert said.err.splitlines()[-1] == "no report  no cell ran, so report stays as it is"
+    assert json.loads(said.out) == {"files": [], "missing": []}
+    assert report == _files(command.folder / "report")
+    assert (command.folder / "results" / "manifest.json").read_bytes() == manifest
+
+
+def test_4_where_cells_have_earlier_answers_the_report_is_written(command) -> None:
+    assert command("run", "--select", "numpy-1.0-cpu").code == 0
+    command.engine.broken = {"numpy-2.0-cpu"}
+    said = command("matrix", "--no-explain")
+    assert said.code == 4
+    assert "wrote      report/index.html" in said.err
+
+
+def test_4_a_first_run_in_which_no_cell_ran_can_be_reported_on_demand(command) -> None:
+    command.engine.broken = {"numpy-1.0-cpu", "numpy-2.0-cpu"}
+    assert command("matrix").code == 4
+    assert not (command.folder / "report").exists()
+    assert command("report").code == 0
+    assert "could not be made" in (command.folder / "report" / "report.md").read_text()
 
 
 def test_4_a_lock_is_missing(command) -> None:
@@ -400,7 +435,7 @@ class Registry:
 
     problem = ""
 
-    def registry_problem(self, _reference: str) -> str:
+    def registry_problem(self, _reference: str, _seconds: int) -> str:
         return self.problem
 
 
@@ -425,6 +460,11 @@ def test_doctor_finds_what_a_run_needs(doctor) -> None:
         assert found[name]["ok"], name
     assert found["locks"]["found"] == "3 of 3 environments"
     assert {"certificates", "disk", "CPU class", "GPU"} <= set(found)
+
+
+def test_doctor_says_what_auto_would_do(doctor) -> None:
+    found = {each["name"]: each for each in json.loads(doctor("--json").out)}["engine auto"]
+    assert (found["ok"], found["found"]) == (True, "takes process (a test wants it)")
 
 
 def test_doctor_says_what_to_type_where_something_is_wrong(doctor, command) -> None:

@@ -1,10 +1,10 @@
-"""`repromatrix lock --upgrade` and `--check` as a person meets them."""
+"""`repromatrix lock`, `--upgrade` and `--check` as a person meets them."""
 
 import json
 
 import pytest
 
-from repromatrix.errors import ExitCode
+from repromatrix.errors import EnvironmentFailedError, ExitCode
 from repromatrix.images import lock as locks
 
 PINS = f"helper==1.5 --hash=sha256:{'a' * 64}\nother==1.0 --hash=sha256:{'b' * 64}\n"
@@ -30,6 +30,128 @@ def asked(command, monkeypatch) -> list[tuple[str, tuple[str, ...]]]:
 
     monkeypatch.setattr(locks, "upgrade", upgrade)
     return found
+
+
+@pytest.fixture
+def resolved(monkeypatch) -> list[str]:
+    """The names of the environments that are resolved, each with a new lock; nothing answers for numpy 6."""
+    names: list[str] = []
+
+    def make(environment) -> bool:
+        names.append(environment.name)
+        if environment.version == "6.0":
+            raise EnvironmentFailedError("no such version")
+        path = locks.path_of(environment)
+        before = path.read_text() if path.is_file() else ""
+        path.write_text(f"# request: {' '.join(locks._request(environment))}\n{PINS}")
+        return path.read_text() != before
+
+    monkeypatch.setattr(locks, "make", make)
+    return names
+
+
+def add_version(command, version: str, profiles: tuple[str, str] = ("", "")) -> None:
+    matrix = command.folder / "matrix.yaml"
+    old = 'versions: ["1.0", "2.0"]'
+    matrix.write_text(matrix.read_text().replace(old, f'{old[:-1]}, "{version}"]').replace(*profiles))
+
+
+NAMED = ('environments: ["numpy-*"]', "environments: [numpy-1.0-cpu, numpy-2.0-cpu]")
+
+
+def test_only_what_has_no_lock_is_resolved(command, resolved) -> None:
+    add_version(command, "5.0")
+    said = command("lock", "--json")
+    assert (said.code, resolved) == (0, ["numpy-5.0-cpu"])
+    assert said.err.splitlines() == [
+        "locked     numpy-5.0-cpu (in the profiles default, both)",
+        "3 of 4 locks answer matrix.yaml already; to resolve them again: repromatrix lock --all",
+    ]
+    assert json.loads(said.out) == {
+        "numpy-1.0-cpu": "current",
+        "numpy-2.0-cpu": "current",
+        "numpy-5.0-cpu": "locked",
+        "torch-3.0-cuda": "current",
+    }
+
+
+@pytest.mark.parametrize("text", ["# request: numpy==0.9\n", "helper>=1.5\n"], ids=["outdated", "damaged"])
+def test_a_lock_that_no_longer_serves_is_resolved_again(command, resolved, text: str) -> None:
+    path = command.locks / "numpy" / "locks" / "numpy-2.0-cpu.txt"
+    path.write_text(text if text.startswith("#") else path.read_text() + text)
+    assert command("lock").code == 0
+    assert resolved == ["numpy-2.0-cpu"]
+    assert command("lock", "--check").code == 0
+
+
+def test_where_every_lock_answers_nothing_is_asked(command, resolved) -> None:
+    said = command("lock")
+    assert (said.code, resolved) == (0, [])
+    assert said.err == "3 of 3 locks answer matrix.yaml already; to resolve them again: repromatrix lock --all\n"
+
+
+def test_all_of_the_selected_are_resolved_on_demand(command, resolved) -> None:
+    said = command("lock", "--all", "--select", "numpy", "--jobs", "1")
+    assert (said.code, resolved) == (0, ["numpy-1.0-cpu", "numpy-2.0-cpu"])
+    assert "locks answer matrix.yaml" not in said.err
+
+
+@pytest.mark.usefixtures("resolved")
+def test_a_lock_that_all_leaves_as_it_is_tells_no_profiles(command) -> None:
+    command("lock", "--all")
+    assert command("lock", "--all", "--select", "numpy-1.0-cpu").err == "unchanged  numpy-1.0-cpu\n"
+
+
+@pytest.mark.usefixtures("resolved")
+def test_a_version_that_the_default_profile_does_not_name_is_told_with_the_line_to_edit(command) -> None:
+    add_version(command, "5.0", NAMED)
+    said = command("lock")
+    assert said.code == 0
+    line = 1 + (command.folder / "matrix.yaml").read_text().splitlines().index(
+        f"  default: {{{NAMED[1]}, devices: [cpu]}}"
+    )
+    place = f"its environments (matrix.yaml:{line})"
+    assert said.err.splitlines()[:3] == [
+        "locked     numpy-5.0-cpu (in the profile both)",
+        f"           the profile default does not run numpy-5.0-cpu: add the name to {place}",
+        "           or run the profile both: make matrix PROFILE=both",
+    ]
+
+
+@pytest.mark.usefixtures("resolved")
+def test_a_version_in_no_profile_is_told_so(command) -> None:
+    add_version(command, "5.0", NAMED)
+    matrix = command.folder / "matrix.yaml"
+    matrix.write_text(matrix.read_text().replace('both: {environments: ["*"]', 'both: {environments: ["*-2.0-*"]'))
+    said = command("lock")
+    assert "locked     numpy-5.0-cpu (in no profile)" in said.err
+    assert "make matrix PROFILE" not in said.err
+
+
+@pytest.mark.usefixtures("resolved")
+def test_a_profile_that_names_what_is_not_there_is_a_warning_beside_the_lock(command) -> None:
+    add_version(command, "5.0", ('environments: ["numpy-*"]', "environments: [numpy-5-cpu]"))
+    said = command("lock")
+    assert said.code == 0
+    assert "locked     numpy-5.0-cpu\n" in said.err
+    assert "the profile 'default' names 'numpy-5-cpu', which matches no environment" in said.err
+
+
+@pytest.mark.usefixtures("resolved")
+def test_an_environment_that_cannot_be_resolved_does_not_stop_the_others(command) -> None:
+    add_version(command, "6.0")
+    (command.locks / "numpy" / "locks" / "numpy-1.0-cpu.txt").unlink()
+    said = command("lock", "--json")
+    assert said.code == ExitCode.ENVIRONMENT
+    assert "no such version" in said.err
+    found = json.loads(said.out)
+    assert (found["numpy-1.0-cpu"], found["numpy-6.0-cpu"]) == ("locked", "failed")
+
+
+@pytest.mark.parametrize("other", [("--check",), ("--upgrade", "helper")])
+def test_all_goes_with_nothing_else(command, resolved, other: tuple[str, ...]) -> None:
+    assert command("lock", "--all", *other).code == ExitCode.USAGE
+    assert resolved == []
 
 
 def test_an_upgrade_tells_what_moved_and_what_moved_with_it(command, asked) -> None:

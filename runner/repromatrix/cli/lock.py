@@ -1,22 +1,28 @@
-"""`repromatrix lock`: resolve environments and write their locks, or check that they are there."""
+"""`repromatrix lock`: resolve environments whose lock is missing or answers another request, or check them all."""
 
 import json
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from repromatrix.cli.profiles import advice, in_words, profiles_of
 from repromatrix.cli.story import Story
 from repromatrix.cli.upgrade import upgrade
-from repromatrix.errors import EnvironmentFailedError, ExitCode, NothingSelectedError
+from repromatrix.errors import EnvironmentFailedError, ExitCode, MatrixError, NothingSelectedError
 from repromatrix.images import lock as locks
 from repromatrix.matrix import Environment, Matrix, load
 from repromatrix.plan import plan
 
+_ASKED = "default"  # the profile that other commands run unless told
+_CURRENT = "current"
+_LOCKED = "locked"
+_Outcome = str | EnvironmentFailedError
+
 
 def run(options: Namespace) -> int:
-    """Lock the selected environments; without --profile, those of the whole matrix."""
+    """Lock those of the selected environments that need it; without --profile, those of the whole matrix."""
     story = Story.of(options)
     matrix = load(options.matrix)
     environments = environments_of(options, matrix)
@@ -24,19 +30,19 @@ def run(options: Namespace) -> int:
         return _check(environments, locks.orphans(matrix.environments), story, as_json=options.json)
     if options.upgrade:
         return upgrade(environments, options.upgrade, story, as_json=options.json)
-    with ThreadPoolExecutor(max_workers=options.jobs) as pool:
-        outcomes = list(pool.map(_make, environments))
-    for environment, outcome in zip(environments, outcomes, strict=True):
-        story.say(f"{outcome if isinstance(outcome, str) else 'failed':<10} {environment.name}")
-    errors = [each for each in outcomes if not isinstance(each, str)]
-    if options.json:
-        print(
-            json.dumps(
-                {e.name: o if isinstance(o, str) else "failed" for e, o in zip(environments, outcomes, strict=True)}
-            )
+    wanted = [each for each in environments if options.all or _state(each) != _CURRENT]
+    outcomes = _make_all(wanted, options.jobs)
+    _tell(matrix, wanted, outcomes, options.profile or _ASKED, story)
+    if len(wanted) < len(environments):
+        story.say(
+            f"{len(environments) - len(wanted)} of {len(environments)} locks answer matrix.yaml already; "
+            "to resolve them again: repromatrix lock --all"
         )
-    if errors:
-        raise errors[0]
+    if options.json:
+        print(json.dumps({each.name: _word(outcomes.get(each.name, _CURRENT)) for each in environments}))
+    for outcome in outcomes.values():
+        if isinstance(outcome, EnvironmentFailedError):
+            raise outcome
     return 0
 
 
@@ -64,16 +70,46 @@ def _matches(environment: Environment, patterns: list[str]) -> bool:
     return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
-def _make(environment: Environment) -> str | EnvironmentFailedError:
+def _make_all(environments: Sequence[Environment], jobs: int) -> dict[str, _Outcome]:
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        outcomes = pool.map(_make, environments)
+        return {each.name: outcome for each, outcome in zip(environments, outcomes, strict=True)}
+
+
+def _tell(
+    matrix: Matrix, wanted: Sequence[Environment], outcomes: Mapping[str, _Outcome], asked: str, story: Story
+) -> None:
+    """Say what became of each environment and, where its lock is new, who runs it: that may be nobody."""
+    profiles = _profiles(matrix, [each for each in wanted if outcomes[each.name] == _LOCKED], story)
+    for each in wanted:
+        where = f" ({in_words(profiles[each.name])})" if each.name in profiles else ""
+        story.say(f"{_word(outcomes[each.name]):<10} {each.name}{where}")
+    for line in advice(matrix, profiles, asked):
+        story.say(f"{'':<10} {line}")
+
+
+def _profiles(matrix: Matrix, written: Sequence[Environment], story: Story) -> Mapping[str, tuple[str, ...]]:
     try:
-        return "locked" if locks.make(environment) else "unchanged"
+        return profiles_of(matrix, written) if written else {}
+    except MatrixError as error:  # the locks are good all the same
+        story.warned(f"{error.where}: {error.what}")
+        return {}
+
+
+def _word(outcome: _Outcome) -> str:
+    return outcome if isinstance(outcome, str) else "failed"
+
+
+def _make(environment: Environment) -> _Outcome:
+    try:
+        return _LOCKED if locks.make(environment) else "unchanged"
     except EnvironmentFailedError as error:
         return error
 
 
 def _check(environments: list[Environment], orphans: Sequence[Path], story: Story, *, as_json: bool) -> int:
     states = {each.name: _state(each) for each in environments}
-    wrong = [each for each in environments if states[each.name] != "current"]
+    wrong = [each for each in environments if states[each.name] != _CURRENT]
     for each in wrong:
         story.say(f"{states[each.name]:<10} {each.name} ({each.where})")
     for path in orphans:
@@ -93,4 +129,4 @@ def _state(environment: Environment) -> str:
         locks.read(environment)
     except EnvironmentFailedError:
         return "damaged"
-    return "current"
+    return _CURRENT

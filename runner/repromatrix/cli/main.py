@@ -19,7 +19,7 @@ from repromatrix.errors import ExitCode, ReaderGoneError, RepromatrixError
 # command -> (module in repromatrix.cli, one line of help)
 _COMMANDS = {
     "plan": ("plan", "print every cell, and those left out with their reasons"),
-    "lock": ("lock", "resolve environments and write their locks"),
+    "lock": ("lock", "resolve the environments that have no lock, or ask for something else now"),
     "build": ("build", "make the environments"),
     "push": ("push", "make the environments and push their images to a registry"),
     "run": ("run", "run the cells and write their records"),
@@ -199,6 +199,9 @@ def _lock_options(parser: argparse.ArgumentParser) -> None:
     _selection(parser)
     parser.set_defaults(profile=None)
     what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--all", action="store_true", help="resolve also what has a lock that answers; versions stay where they can"
+    )
     what.add_argument(
         "--check",
         action="store_true",

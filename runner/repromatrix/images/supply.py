@@ -124,7 +124,7 @@ def _registry_problems(wanted: Sequence[BaseEntry], images: Images) -> dict[Base
     until = monotonic() + PATIENCE
     problems = {}
     for each in wanted:
-        left = int(until - monotonic())
+        left = round(until - monotonic())
         problems[each] = images.registry_problem(each.pinned, left) if left > 0 else "no time left to ask"
     return problems
 

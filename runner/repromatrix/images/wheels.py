@@ -51,7 +51,7 @@ def fetch(environment: Environment, lock: locks.Lock, log: Path, run: RunCommand
         raise EnvironmentFailedError(
             f"{environment.name}: no wheel for Python {environment.python} on this platform: {', '.join(absent)}",
             where=str(log),
-            hint=f"make the lock again: repromatrix lock --select {environment.name}",
+            hint=f"make the lock again: repromatrix lock --all --select {environment.name}",
         )
     return tuple(path for path in found.values() if path is not None)
 
