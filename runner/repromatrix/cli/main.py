@@ -137,7 +137,12 @@ def _selection(parser: argparse.ArgumentParser) -> None:
 
 
 def _engine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--engine", choices=("auto", "docker", "process"), default="auto", help="default: auto")
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "docker", "process"),
+        default="auto",
+        help="default: auto, Docker where its base images can be had",
+    )
     _jobs(parser)
     _registry(parser)
 
