@@ -14,9 +14,7 @@ from repromatrix.cli.explain_pairs import Pairs
 from repromatrix.cli.explain_rounds import Rounds
 from repromatrix.cli.explain_search import OWN, Question, Search
 from repromatrix.cli.ledger import tell, tell_many
-from repromatrix.cli.registry import share_of
-from repromatrix.cli.select import engine as choose_engine
-from repromatrix.cli.select import require_locks
+from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
 from repromatrix.compare.allowance import Allowances, Tolerance, allowances
 from repromatrix.compare.anatomy import Anatomy
@@ -76,7 +74,7 @@ def _file(options: Namespace, story: Story) -> int:
     matrix = load(options.matrix)
     cell = find(matrix, options.a)
     hybrids = Hybrids(matrix, cell.workload)
-    execution = _execution(matrix, [cell], options, story)
+    execution = execution_of(matrix, [cell], options, story)
     found = ForeignTrace(execution, hybrids, cell, Path(options.b)).explain()
     if options.json:
         print(json.dumps(document(found, cell, options.b), indent=1))
@@ -101,7 +99,7 @@ def everything(
         _keep(store, (), origins)
         return ()
     started = monotonic()
-    execution = _execution(matrix, _cells(questions), options, story)
+    execution = execution_of(matrix, _cells(questions), options, story)
     rounds = Rounds(execution, matrix.repeats, story)
     judges = allowed(matrix, store)
     searches = [Search(each, judges, options.budget) for each in questions]
@@ -153,7 +151,7 @@ def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None
     matrix, store = load(options.matrix), Store(options.results)
     store.read_experiments()  # what cannot be read ends it before anything runs
     question = Pairs(matrix, store).named(options.a, options.b)
-    execution = _execution(matrix, _cells([question]), options, story)
+    execution = execution_of(matrix, _cells([question]), options, story)
     search = Search(question, allowed(matrix, store), options.budget)
     story.say(f"{'budget':<10} {search.told} (--budget N for another)")
     rounds = Rounds(execution, matrix.repeats, story)
@@ -179,20 +177,6 @@ def _keep(store: Store, pairs: Sequence[Pair], whole: Sequence[Origin] = ()) -> 
     merged = earlier.merged(pairs, whole=whole)
     if whole or merged != earlier:  # writing hundreds of pairs takes longer than all else that an unchanged one needs
         store.write_experiments(merged)
-
-
-def _execution(matrix: Matrix, cells: Sequence[Cell], options: Namespace, story: Story) -> Execution:
-    environments = list({cell.environment.name: cell.environment for cell in cells}.values())
-    require_locks(matrix.path, environments)
-    engine = choose_engine(options, story, environments)
-    return Execution(
-        matrix=matrix,
-        engine=engine,
-        store=Store(options.results),
-        listener=story,
-        jobs=options.jobs,
-        share=share_of(options, engine, story),
-    )
 
 
 def allowed(matrix: Matrix, store: Store) -> Allowances:

@@ -327,6 +327,13 @@ def _state(parser: argparse.ArgumentParser) -> None:
 
 def _trace_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cells", nargs="*", metavar="ID", help="two cells; default: the classes of each dtype")
+    parser.add_argument(
+        "--no-fetch",
+        action="store_true",
+        help="of a large value tell only that it differs: do not run the two cells again for its bits",
+    )
+    parser.add_argument("--matrix", type=Path, default=Path("matrix.yaml"), metavar="FILE", help="default: matrix.yaml")
+    _engine(parser)
     _results(parser)
     _json(parser)
 

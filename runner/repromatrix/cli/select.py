@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from repromatrix.cli.registry import asked
 from repromatrix.cli.story import Story
@@ -11,7 +12,10 @@ from repromatrix.engines.choose import Choice
 from repromatrix.errors import MatrixError
 from repromatrix.images import lock as locks
 from repromatrix.matrix import Environment, Matrix, load
-from repromatrix.plan import Plan, plan
+from repromatrix.plan import Cell, Plan, plan
+
+if TYPE_CHECKING:
+    from repromatrix.execute.run import Execution
 
 
 def read(options: Namespace) -> tuple[Matrix, Plan]:
@@ -64,3 +68,23 @@ def _choice(options: Namespace, story: Story, environments: Sequence[Environment
     from repromatrix.cli.auto import settle  # noqa: PLC0415
 
     return settle(environments, story.say, shared=asked(options) is not None)
+
+
+def execution_of(matrix: Matrix, cells: Sequence[Cell], options: Namespace, story: Story) -> "Execution":
+    """Return an execution for cells, in the engine and the results folder of the options; their locks are there."""
+    # Loaded by those that run something only.
+    from repromatrix.cli.registry import share_of  # noqa: PLC0415
+    from repromatrix.execute.run import Execution  # noqa: PLC0415
+    from repromatrix.results.store import Store  # noqa: PLC0415
+
+    environments = list({cell.environment.name: cell.environment for cell in cells}.values())
+    require_locks(matrix.path, environments)
+    chosen = engine(options, story, environments)
+    return Execution(
+        matrix=matrix,
+        engine=chosen,
+        store=Store(options.results),
+        listener=story,
+        jobs=options.jobs,
+        share=share_of(options, chosen, story),
+    )

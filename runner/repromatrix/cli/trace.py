@@ -5,10 +5,15 @@ import json
 from argparse import Namespace
 from collections.abc import Mapping
 
+from repromatrix.cli.select import execution_of
+from repromatrix.cli.story import Story
 from repromatrix.compare.classes import classes
 from repromatrix.compare.trace import Divergence, Point, divergence, divergences
 from repromatrix.errors import ExitCode, NothingSelectedError, UsageError
+from repromatrix.execute.fetch import Fetching, Wanted
+from repromatrix.matrix import load
 from repromatrix.matrix.check import suggest
+from repromatrix.plan import find
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.store import Store
 from repromatrix.results.trace import Trace
@@ -24,6 +29,8 @@ def run(options: Namespace) -> int:
             "these results have no traces", where=str(options.results), hint="run once more: repromatrix run --trace"
         )
     found = _named(options, store, manifest, traces) if options.cells else _all(store, manifest, traces)
+    if options.cells and not options.no_fetch and _unseen(found[0]):
+        found = (_fetched(options, store, traces, found[0]),)
     if options.json:
         print(json.dumps([dataclasses.asdict(each) | {"same": each.same} for each in found], indent=1))
     else:
@@ -48,13 +55,35 @@ def _named(options: Namespace, store: Store, manifest: Manifest, traces: Mapping
                 where=str(options.results),
                 hint=f"compare what was not traced: repromatrix compare {' '.join(options.cells)}",
             )
-    return (divergence(*(traces[name] for name in options.cells)),)
+    a, b = (traces[name] for name in options.cells)
+    return (divergence(a, b, store.read_value),)
+
+
+def _unseen(found: Divergence) -> bool:
+    """Whether two values part of which only the digests are known."""
+    return found.point is not None and found.point.a is None
+
+
+def _fetched(options: Namespace, store: Store, traces: Mapping[str, Trace], found: Divergence) -> Divergence:
+    """Run both cells once more for the bits of the value in which they part, and look again."""
+    assert found.point is not None  # noqa: S101 - `_unseen` has looked
+    story = Story.of(options)
+    matrix = load(options.matrix)
+    wanted = [
+        Wanted(cell=find(matrix, name), trace=traces[name], step=found.point.step, name=found.point.tensor)
+        for name in options.cells
+    ]
+    reasons = Fetching(execution_of(matrix, [each.cell for each in wanted], options, story)).run(wanted)
+    for name, reason in reasons.items():
+        story.say(f"{'not seen':<10} {name}: {reason}")
+    store.seal()
+    return divergence(traces[found.a], traces[found.b], store.read_value)
 
 
 def _all(store: Store, manifest: Manifest, traces: Mapping[str, Trace]) -> tuple[Divergence, ...]:
     members = {name for each in manifest.ensembles for name in each.members}
     records = [each for each in store.records(manifest)[0] if each.cell.id not in members]
-    return divergences(classes(records), records, traces)
+    return divergences(classes(records), records, traces, store.read_value)
 
 
 def tell(found: Divergence) -> str:
@@ -71,7 +100,7 @@ def tell(found: Divergence) -> str:
 
 def _point(point: Point) -> list[str]:
     if point.a is None or point.b is None:
-        return [f"part at step {point.step}, {point.tensor}: its bits are known by their digests alone"]
+        return [f"part at step {point.step}, {point.tensor}: known by its digests alone"]
     index = "".join(f"[{each}]" for each in point.index)
     apart = "not finite" if point.ulps is None else f"{point.ulps} ULP of {point.ulp_dtype}"
     values = [(each.decimal, each.hexadecimal, each.bits) for each in (point.a, point.b)]

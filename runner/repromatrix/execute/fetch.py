@@ -41,11 +41,13 @@ class Fetching:
 
         Raises:
             NoEngineError: the engine is gone.
+            EnvironmentFailedError: an environment cannot be had.
         """
         self._reasons = {}
         by_cell = {each.cell.id: each for each in wanted}
         batches = batches_of([each.cell for each in by_cell.values()])
-        self._execution.ready_for([each.cell for each in by_cell.values()])
+        for cell in (each.cell for each in by_cell.values()):
+            self._execution.key(cell, trace=True)  # an environment that cannot be had ends it here
         with using(batch.environment.name for batch in batches):
             self._execution.perform(
                 Work(
