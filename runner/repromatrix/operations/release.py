@@ -1,14 +1,25 @@
-"""Which release of all that knows of operations this is; what is derived from it is kept under its name."""
+"""Which release of all that judges operations this is; what is derived from it is kept under its name."""
 
 from functools import cache
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 _CHARACTERS = 16
+_PACKAGE = Path(__file__).parents[1]
+# All that compare/arithmetic and the fresh inputs stand on.
+_CODE = ("errors.py", "floats.py", "compare/arithmetic.py", "operations/*.py", "results/*.py")
+_LIBRARIES = ("numpy", "python-flint")
+
+
+def code() -> tuple[Path, ...]:
+    """Return the modules whose change makes another release."""
+    return tuple(path for pattern in _CODE for path in sorted(_PACKAGE.glob(pattern)))
 
 
 @cache
 def release() -> str:
-    """Return the start of the digest over the code of this room, 16 hexadecimal digits."""
-    paths = sorted(Path(__file__).parent.glob("*.py"))
-    return sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:_CHARACTERS]
+    """Return the start of the digest over that code and the versions of its libraries, 16 hexadecimal digits."""
+    parts = [f"{name} {version(name)}".encode() for name in _LIBRARIES]
+    parts += [path.name.encode() + b"\0" + path.read_bytes() for path in code()]
+    return sha256(b"".join(sha256(part).digest() for part in parts)).hexdigest()[:_CHARACTERS]
