@@ -1,6 +1,7 @@
 """Files of the product are found, and a write is whole or did not happen."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,3 +98,80 @@ def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     assert resources.file_sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def tree(folder: Path) -> str:
+    return resources.tree_sha256(folder, without=("logs",))
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    for name in ("a", "b/c", "b/d", "logs/e"):
+        resources.write_atomically(tmp_path / "tree" / name, name.encode())
+    return tmp_path / "tree"
+
+
+def test_a_folder_has_the_digest_of_what_its_files_hold_wherever_it_lies(written: Path, tmp_path: Path) -> None:
+    before = tree(written)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(written, elsewhere)
+    assert tree(elsewhere) == before
+    for name in ("logs/e", "logs/f", "b/logs/g"):
+        resources.write_atomically(elsewhere / name, b"anything")
+    assert tree(elsewhere) == before
+
+
+def change(path: Path) -> None:
+    stamp = path.stat()
+    path.write_bytes(bytes(reversed(path.read_bytes())))
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # neither size nor time tell
+
+
+CHANGES = {
+    "changed": lambda folder: change(folder / "b" / "c"),
+    "added": lambda folder: (folder / "b" / "x").write_bytes(b""),
+    "removed": lambda folder: (folder / "a").unlink(),
+    "renamed": lambda folder: (folder / "b" / "c").rename(folder / "b" / "x"),
+    "moved": lambda folder: (folder / "b" / "c").rename(folder / "c"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_folder_with_other_files_has_another_digest(written: Path, change) -> None:
+    before = tree(written)
+    change(written)
+    assert tree(written) != before
+
+
+def test_a_linked_folder_counts_with_its_files(written: Path, tmp_path: Path) -> None:
+    (written / "b").rename(tmp_path / "elsewhere")
+    (written / "b").symlink_to(tmp_path / "elsewhere")
+    before = tree(written)
+    (tmp_path / "elsewhere" / "c").write_bytes(b"other")
+    assert tree(written) != before
+
+
+def test_what_cannot_be_read_has_no_digest(written: Path, tmp_path: Path) -> None:
+    (written / "b" / "gone").symlink_to(tmp_path / "nowhere")
+    for folder in (written, tmp_path / "nowhere"):
+        with pytest.raises(OSError, match=r"nowhere|gone"):
+            tree(folder)
+
+
+def test_the_product_is_its_code_its_folders_and_what_it_stands_on(monkeypatch, tmp_path: Path) -> None:
+    before = resources.product_sha256()
+    assert resources.product_sha256() == before
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "version", "4.0")
+        assert resources.product_sha256() != before
+    (tmp_path / "site" / "numpy-9.9.dist-info").mkdir(parents=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "path", [*sys.path, str(tmp_path / "site")])
+        assert resources.product_sha256() != before
+    templates = tmp_path / "templates"
+    shutil.copytree(resources.folder("templates"), templates)
+    real = resources.folder
+    monkeypatch.setattr(resources, "folder", lambda name: templates if name == "templates" else real(name))
+    assert resources.product_sha256() == before
+    (templates / "vendor" / "d3.min.js").write_text("// other code")
+    assert resources.product_sha256() != before

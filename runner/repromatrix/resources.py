@@ -1,17 +1,20 @@
-"""Where the product's own files lie, and the one way to write a file.
+"""Where the product's own files lie, the one way to write a file, and digests of what files hold.
 
 In a checkout `images/` and `templates/` stand beside the package; in an installed wheel they are
 package data. Nothing here knows what the files mean.
 """
 
 import os
+import sys
 import tempfile
+from collections.abc import Collection, Iterator
 from hashlib import sha256
 from pathlib import Path
 
 from repromatrix.errors import RepromatrixError
 
 _PACKAGE = Path(__file__).parent
+_COMPILED = "__pycache__"
 
 
 def folder(name: str) -> Path:
@@ -63,3 +66,45 @@ def file_sha256(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def tree_sha256(folder: Path, *, without: Collection[str] = ()) -> str:
+    """Return the SHA-256 over the names and contents of all files below a folder, but those in folders `without`.
+
+    Raises:
+        OSError: a file or a folder cannot be read.
+    """
+    digest = sha256()
+    for path in _files(folder, without):
+        name = os.fsencode(path)[len(os.fsencode(folder)) :]
+        digest.update(name + b"\0" + sha256(Path(path).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def product_sha256() -> str:
+    """Return the SHA-256 over all that decides what the product makes of given files: its own, and what it stands on.
+
+    Its own are the package with its schemas, `images/` and `templates/`. Python and the installed distributions count
+    by their releases.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    own = [_PACKAGE, folder("images"), folder("templates")]
+    parts = [sys.version, *_distributions(), *(tree_sha256(each, without=(_COMPILED,)) for each in own)]
+    return sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _files(folder: Path, without: Collection[str]) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for here, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        folders[:] = sorted(set(folders).difference(without))
+        yield from (os.path.join(here, name) for name in sorted(names))  # noqa: PTH118 - thousands, and a Path is slow
+
+
+def _distributions() -> list[str]:
+    """Return the names and versions of what is installed, as the folders that say so are called."""
+    places = [Path(place) for place in sys.path if place]
+    return sorted(path.name for place in places for path in place.glob("*.dist-info"))

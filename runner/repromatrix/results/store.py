@@ -254,6 +254,14 @@ class Store:
         found = ((run.key, self.read(run.id, run.key)) for run in runs)
         return {key: record for key, record in found if record is not None}
 
+    def sha256(self) -> str:
+        """Return the SHA-256 over all files that answers stand on: everything but the logs.
+
+        Raises:
+            OSError: one of them cannot be read.
+        """
+        return resources.tree_sha256(self.folder, without=("logs",))
+
     @property
     def has_manifest(self) -> bool:
         """Whether a run finished here."""
