@@ -4,7 +4,8 @@ import json
 from argparse import Namespace
 
 from repromatrix.cli.explain import everything
-from repromatrix.cli.report import demanded, produce
+from repromatrix.cli.gist import demanded, print_json, tell
+from repromatrix.cli.report import produce
 from repromatrix.cli.run import execute, exit_code, no_cell_ran
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
@@ -19,9 +20,12 @@ def run(options: Namespace) -> int:
         return _leave_report(options, story, summary)
     if not (options.no_explain or options.here):  # hybrids need pinned environments
         everything(options, story)
-    view = produce(options, story)
+    report = produce(options)
+    tell(report, story)
+    if options.json:
+        print_json(report)
     code = exit_code(summary)
-    return int(code if code is not ExitCode.OK else demanded(options, view))
+    return int(code if code is not ExitCode.OK else demanded(options, report.gist))
 
 
 def _leave_report(options: Namespace, story: Story, summary: Summary) -> int:

@@ -1,43 +1,39 @@
 """`repromatrix report`: records -> index.html, report.md, report.json. Needs no engine and no matrix."""
 
-import json
 from argparse import Namespace
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from repromatrix import resources
+from repromatrix.cli.gist import Gist, Written, accepted_run, demanded, print_json, tell
 from repromatrix.cli.judgements import Judgements
 from repromatrix.cli.story import Story
-from repromatrix.errors import ExitCode, UsageError
+from repromatrix.errors import ExitCode
 from repromatrix.report.junit import junit
 from repromatrix.report.render import write
 from repromatrix.report.replayed import Replayed
 from repromatrix.report.view import View, build
-from repromatrix.results.accepted import Accepted, bits, read
+from repromatrix.results.accepted import Accepted, bits
 from repromatrix.results.record import Record
 from repromatrix.results.store import Store
-
-ACCEPTED = "accepted.json"
 
 
 def run(options: Namespace) -> int:
     """Write the report; cells of the manifest without a record are named and make the exit code 5."""
-    view = produce(options, Story.of(options))
-    if view.missing:
+    written = produce(options)
+    tell(written, Story.of(options))
+    if options.json:
+        print_json(written)
+    if written.gist.missing:
         return int(ExitCode.CELL_FAILED)
-    return int(demanded(options, view))
+    return int(demanded(options, written.gist))
 
 
-def produce(options: Namespace, story: Story) -> View:
-    """Write the report of the results folder and return its view."""
+def produce(options: Namespace) -> Written:
+    """Write the report of the results folder."""
     store = Store(options.results)
     manifest = store.read_manifest()
     records, missing = store.records(manifest)
-    accepted = accepted_run(options.accepted)
-    if options.require_accepted and accepted is None:
-        raise UsageError(
-            "--require-accepted, and there is no accepted run", where=ACCEPTED, hint="accept one: repromatrix accept"
-        )
+    accepted = accepted_run(options.accepted, required=options.require_accepted)
     earlier = earlier_records(store, accepted, records)
     experiments = store.read_experiments()
     view = build(
@@ -56,47 +52,19 @@ def produce(options: Namespace, story: Story) -> View:
     if options.junit:
         resources.write_atomically(options.junit, junit(view).encode())
         files = (*files, options.junit)
-    for cell_id in missing:
-        story.say(f"{'missing':<10} {cell_id}")
-    story.say(f"{'wrote':<10} {', '.join(str(path) for path in files)}")
-    if options.json:
-        print(json.dumps({"files": [str(path) for path in files], "missing": list(missing)}))
-    _tell_published(view, story)
-    _tell_changes(view, story)
-    return view
+    return Written(files=files, gist=gist(view))
 
 
-def demanded(options: Namespace, view: View) -> ExitCode:
-    """Return 1 if a demand is not met.
-
-    `--require-published`: pinned environments reproduce the whole published tables. `--require-accepted`: every cell of
-    the accepted run is there, and no bits and no outcomes changed.
-
-    Raises:
-        UsageError: `--require-accepted`, and the accepted run has no cell of this one.
-    """
-    whole = bool(view.published) and all(each.complete for each in view.published)
-    found = view.changes
-    if options.require_accepted and found and not found.claims[0].cells:
-        raise UsageError(
-            "--require-accepted, and no cell of this run is in the accepted one: nothing was compared",
-            where=str(options.accepted or ACCEPTED),
-            hint="run the same profile, or accept this run: repromatrix accept",
-        )
-    changed = found is not None and (found.broken or found.gone > 0)
-    unmet = (options.require_published and not whole) or (options.require_accepted and changed)
-    return ExitCode.DIFFERENCE if unmet else ExitCode.OK
-
-
-def accepted_run(path: Path | None) -> Accepted | None:
-    """Return the accepted run: that file, or accepted.json of the current folder if it is there, else None.
-
-    Raises:
-        UsageError: a file that was named is not there, or one cannot be read.
-    """
-    if path is None and not Path(ACCEPTED).is_file():
-        return None
-    return read(path or Path(ACCEPTED))
+def gist(view: View) -> Gist:
+    """Return what is said of a report."""
+    changes = view.changes
+    return Gist(
+        missing=view.missing,
+        lines=(*_of_published(view), *_of_changes(view)),
+        reproduced=bool(view.published) and all(table.complete for table in view.published),
+        compared=changes is None or bool(changes.claims[0].cells),
+        kept=changes is None or not (changes.broken or changes.gone > 0),
+    )
 
 
 def replayed(store: Store) -> Replayed:
@@ -127,26 +95,26 @@ def earlier_records(store: Store, accepted: Accepted | None, records: Sequence[R
     return found
 
 
-def _tell_changes(view: View, story: Story) -> None:
+def _of_changes(view: View) -> Iterator[str]:
     if view.changes:
-        story.say(f"{'accepted':<10} {view.changes.claims[0].text}")
+        yield f"{'accepted':<10} {view.changes.claims[0].text}"
         for line in view.changes.lines:
-            story.say(f"{'changed':<10} {line}")
+            yield f"{'changed':<10} {line}"
 
 
-def _tell_published(view: View, story: Story) -> None:
-    for each in view.published:
+def _of_published(view: View) -> Iterator[str]:
+    for table in view.published:
         rest = [
-            (each.not_pinned, "of these losses by no pinned environment"),
-            (each.differing, "losses differ"),
-            (each.not_computed, "losses not computed in this run"),
-            (each.predictions_differing, "predictions differ"),
-            (each.predictions_not_computed, "predictions not computed in this run"),
+            (table.not_pinned, "of these losses by no pinned environment"),
+            (table.differing, "losses differ"),
+            (table.not_computed, "losses not computed in this run"),
+            (table.predictions_differing, "predictions differ"),
+            (table.predictions_not_computed, "predictions not computed in this run"),
         ]
         more = "".join(f", {count} {what}" for count, what in rest if count)
-        if each.verdict_line:
-            story.say(f"{'verdicts':<10} {each.verdict_line}")
-        story.say(
-            f"{'published':<10} {each.reproduced} of {each.total} losses and {each.predictions_reproduced} of "
-            f"{each.predictions_total} predictions reproduced to every printed digit{more}"
+        if table.verdict_line:
+            yield f"{'verdicts':<10} {table.verdict_line}"
+        yield (
+            f"{'published':<10} {table.reproduced} of {table.total} losses and {table.predictions_reproduced} of "
+            f"{table.predictions_total} predictions reproduced to every printed digit{more}"
         )

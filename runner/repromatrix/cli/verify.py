@@ -7,9 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from repromatrix.cli.gist import ACCEPTED, accepted_run
 from repromatrix.cli.judgements import Judgements
 from repromatrix.cli.printable import printable
-from repromatrix.cli.report import ACCEPTED, accepted_run, earlier_records, replayed
+from repromatrix.cli.report import earlier_records, replayed
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, NewerFormatError, ResultsError, UsageError
 from repromatrix.report.verify.check import Evidence, Written, verify
