@@ -5,6 +5,7 @@ It runs nothing itself, so that one run can serve a round of many searches.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from repromatrix.compare.allowance import Allowances
 from repromatrix.compare.combinations import next_sets
@@ -37,12 +38,22 @@ class Question:
     asked: tuple[Condition, ...] = ()
 
 
+class Stage(IntEnum):
+    """What a search asks for, in this order; sets may take several rounds."""
+
+    OWN = 1
+    FACTORS = 2
+    SETS = 3
+    CONDITIONS = 4
+
+
 class Search:
     """Asks for cells (`wanted`) until it needs no more.
 
     Attributes:
         wanted: the cells whose records it waits for; empty: it has ended.
-        last: whether those are its conditions, so that nothing comes after them.
+        stage: what those are; nothing comes after conditions.
+        ahead: the cells that its conditions will want, as far as that is known.
         unusable: the record of A or B that has nothing to compare, else None.
     """
 
@@ -67,7 +78,8 @@ class Search:
         self._trials: list[Trial] = []
         self._conditions: list[ConditionTrial] = []
         self._exhausted = False
-        self.last = False
+        self.stage = Stage.OWN
+        self.ahead: tuple[Cell, ...] = ()
         self.unusable: Record | None = None
         self._course = self._rounds()
         self.wanted: tuple[Cell, ...] = next(self._course)
@@ -111,9 +123,11 @@ class Search:
             return
         rows: list[Row] = []
         sets: list[Row] = []
+        self.stage = Stage.FACTORS
         yield from self._flip([(each.name,) for each in self.factors], judge, rows)
         # Every set that was ever thought of would leave nothing for the conditions; two sets are always worth it.
-        self._reserved = min(self._needs(self._due(rows)), max(0, self._budget - len(self._records) - 2 * OWN))
+        self.stage, self.ahead = Stage.SETS, self._needs(self._due(rows))
+        self._reserved = min(len(self.ahead), max(0, self._budget - len(self._records) - 2 * OWN))
         while not self._exhausted and (names := next_sets(rows, sets, self._hybrids.bundles)):
             yield from self._flip(names, judge, sets)
         self._found = [frozenset(row.factors) for row in sets if row.explains]
@@ -150,13 +164,13 @@ class Search:
     def _under(self, conditions: Sequence[Condition]) -> list[list[Cell | NotTestable]]:
         return [[self._hybrids.under(side, each) for side in SIDES] for each in conditions]
 
-    def _needs(self, conditions: Sequence[Condition]) -> int:
-        """Return how many cells more the conditions take."""
-        wanted = {each.id for ends in self._under(conditions) for each in ends if isinstance(each, Cell)}
-        return len(wanted - self._records.keys())
+    def _needs(self, conditions: Sequence[Condition]) -> tuple[Cell, ...]:
+        """Return the cells that the conditions take beside those that were looked at."""
+        wanted = {each.id: each for ends in self._under(conditions) for each in ends if isinstance(each, Cell)}
+        return tuple(cell for name, cell in wanted.items() if name not in self._records)
 
     def _apply(self, conditions: Sequence[Condition]) -> Iterator[tuple[Cell, ...]]:
-        self.last = True
+        self.stage, self.ahead = Stage.CONDITIONS, ()
         cells = self._under(conditions)
         yield from self._look([cell for ends in cells for cell in ends])
         for each, (a, b) in zip(conditions, cells, strict=True):

@@ -18,6 +18,7 @@ class Story:
         self._quiet = quiet
         self._verbose = verbose
         self._lock = Lock()
+        self._ready: set[str] = set()
         self._bar: Any = None
         self._task: Any = None
 
@@ -65,8 +66,10 @@ class Story:
         self.detail(f"preparing  {environment}")
 
     def ready(self, environment: str, *, made: bool) -> None:
-        """An environment can run."""
-        self.say(f"{'built' if made else 'found':<10} {environment}")
+        """An environment can run; said once, however many rounds of runs use it."""
+        if made or environment not in self._ready:
+            self.say(f"{'built' if made else 'found':<10} {environment}")
+        self._ready.add(environment)
 
     def failed(self, environment: str, error: EnvironmentFailedError) -> None:
         """An environment could not be made."""
