@@ -145,7 +145,9 @@ def test_two_dtypes_of_one_environment_have_no_inputs_in_common(bench) -> None:
 
 def test_anatomies_are_kept_as_studies_with_reasons_where_nothing_was_replayed(bench) -> None:
     install(bench, {NUMPY: Environment(changes={"sigmoid": nudged})})
-    found = anatomies(bench.execution(), [interventions(bench, OLD, NUMPY), interventions(bench, NUMPY, SINGLE)])
+    replays = anatomies(bench.execution(), [interventions(bench, OLD, NUMPY), interventions(bench, NUMPY, SINGLE)])
+    found = replays.anatomies
+    assert replays.settled  # what cannot be replayed is not asked again
     assert [(each.a, each.b, each.reason is None) for each in found] == [(OLD, NUMPY, True), (NUMPY, SINGLE, False)]
     assert document(found[0])["sentence"] == "sigmoid gives other bits (at hidden, output)"
     assert [(each.a, each.b) for each in bench.store.read_studies().pairs] == [(OLD, NUMPY), (NUMPY, SINGLE)]

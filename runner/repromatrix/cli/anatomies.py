@@ -1,16 +1,34 @@
 """Pairs of cells -> their anatomies: what is to be replayed is chosen, run where it has no answer, and judged."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from repromatrix.cli.judgements import Judgements
 from repromatrix.compare.operations import Anatomy, anatomy
+from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.run import Execution
 from repromatrix.execute.study import Pair, Studying
 from repromatrix.interventions import Interventions, NotTestable
+from repromatrix.plan import Cell
+from repromatrix.results.record import Outcome
 from repromatrix.results.studies import End, Study, Testimony
 
+_ANSWERS = frozenset({Outcome.OK, Outcome.UNAVAILABLE})
 
-def anatomies(execution: Execution, pairs: Sequence[Interventions]) -> tuple[Anatomy, ...]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replays:
+    """What replaying pairs showed, in their order.
+
+    Attributes:
+        settled: whether all of it is an answer, so that asking again runs nothing.
+    """
+
+    anatomies: tuple[Anatomy, ...]
+    settled: bool
+
+
+def anatomies(execution: Execution, pairs: Sequence[Interventions]) -> Replays:
     """Return the anatomy of each pair, in order; what was replayed is kept in the results folder.
 
     Raises:
@@ -29,7 +47,30 @@ def anatomies(execution: Execution, pairs: Sequence[Interventions]) -> tuple[Ana
     ]
     store = execution.store
     store.write_studies(store.read_studies().with_pairs(studies))
-    return judged(studies, studying.testimony)
+    tried = [(each, studied[each.a, each.b]) for each in able]
+    return Replays(
+        anatomies=judged(studies, studying.testimony),
+        settled=all(_is_settled(execution, pair, study, studying.testimony) for pair, study in tried),
+    )
+
+
+def _is_settled(execution: Execution, pair: Pair, study: Study, testimony: Callable[[End], Testimony]) -> bool:
+    """Whether to replay the pair again would run nothing."""
+    if study.left is None or study.right is None:
+        return all(_has_answer(execution, cell) for cell in (pair.left, pair.right))
+    ends = [testimony(end) for end in (study.left, study.right)]
+    replays = [[end.own, end.other, *end.recorded.values(), *end.fresh.values()] for end in ends]
+    return all(each.outcome in _ANSWERS for some in replays for each in some)
+
+
+def _has_answer(execution: Execution, cell: Cell) -> bool:
+    """Whether a cell that cannot be replayed is not run or traced again when that is asked for."""
+    try:
+        record = execution.store.read(cell.id, execution.key(cell))
+        traced = execution.store.read_trace(cell.id, execution.key(cell, trace=True)) is not None
+    except EnvironmentFailedError:
+        return False
+    return record is not None and (record.outcome is Outcome.UNAVAILABLE or (record.outcome is Outcome.OK and traced))
 
 
 def judged(studies: Sequence[Study], testimony: Callable[[End], Testimony | None]) -> tuple[Anatomy, ...]:

@@ -6,6 +6,7 @@ Exit 0: all cells have the same bits, or each difference is attributed; 1: one i
 import json
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -36,6 +37,20 @@ _PARTS: dict[str | None, tuple[Origin, ...]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Everything:
+    """Every pair of the latest run, explained.
+
+    Attributes:
+        said: what is said of it where nothing runs.
+        settled: whether to ask again would run nothing: all has an answer, in environments of the latest run.
+    """
+
+    explanations: tuple[Explanation, ...] = ()
+    said: tuple[str, ...] = ()
+    settled: bool = True
+
+
 def run(options: Namespace) -> int:
     """Flip what differs between cells, one factor at a time, then together, and print what that shows."""
     if options.budget is not None and options.budget < OWN:
@@ -56,7 +71,7 @@ def run(options: Namespace) -> int:
             f"{options.a} and nothing to hold it against",
             hint="name two cells, or `classes`, or `published`, or nothing: repromatrix explain",
         )
-    every = everything(options, story, _PARTS[options.a])
+    every = everything(options, story, _PARTS[options.a]).explanations
     if options.json:
         documents = [{"of": list(each.of), "explanation": each.ledger.document()} for each in every]
         print(json.dumps({"format": 1, "explanations": documents}, indent=1))
@@ -83,9 +98,7 @@ def _file(options: Namespace, story: Story) -> int:
     return int(ExitCode.OK if found.attributed or not found.detected else ExitCode.DIFFERENCE)
 
 
-def everything(
-    options: Namespace, story: Story, origins: Sequence[Origin] = ("classes", "published")
-) -> tuple[Explanation, ...]:
+def everything(options: Namespace, story: Story, origins: Sequence[Origin] = ("classes", "published")) -> Everything:
     """Explain every pair of classes and of published columns of the latest run, and keep what was tried.
 
     Raises:
@@ -97,38 +110,46 @@ def everything(
     questions = pairs.every(origins)
     if not questions:
         _keep(store, (), origins)
-        return ()
+        return Everything()
     started = monotonic()
     execution = execution_of(matrix, _cells(questions), options, story)
     rounds = Rounds(execution, matrix.repeats, story)
     judges = allowed(matrix, store)
     searches = [Search(each, judges, options.budget) for each in questions]
     rounds.finish(searches)
-    for each in searches:
-        if each.unusable:
-            story.say(f"{'left out':<10} {each.unusable.cell.id}: nothing to compare")
     tried = Experiments(pairs=tuple(each.pair for each in searches if not each.unusable))
     _keep(store, tried.pairs, origins)
-    stale = len(tried.pairs) - len(tried.fitting(pairs.keys()).pairs)
-    if stale:
-        story.say(
-            f"{'outdated':<10} {stale} pairs have cells that changed since the latest run; run again: make matrix"
-        )
+    notes = _notes(searches, len(tried.pairs) - len(tried.fitting(pairs.keys()).pairs))
+    for line in notes:
+        story.say(line)
     found = explanations(tried, rounds.records, allowed(matrix, store))
     attributed = sum(each.ledger.attributed for each in found)
-    story.say(
-        f"{'explained':<10} {attributed} of {len(found)} pairs: {len(rounds.records)} cells, {rounds.ran} ran now, "
-        f"{monotonic() - started:.0f} s"
+    line = f"{'explained':<10} {attributed} of {len(found)} pairs: {len(rounds.records)} cells"
+    story.say(f"{line}, {rounds.ran} ran now, {monotonic() - started:.0f} s")
+    replayed, final = ((), True) if options.no_operations else _replay(execution, searches, found, story)
+    return Everything(
+        explanations=found,
+        said=(*notes, f"{line}, 0 ran now", *replayed),
+        settled=rounds.settled and final and rounds.places <= pairs.places(),
     )
-    if not options.no_operations:
-        _replay(execution, searches, found, story)
-    return found
+
+
+def _notes(searches: Sequence[Search], stale: int) -> tuple[str, ...]:
+    """Return what is said of pairs that cannot be explained, and of those whose explanations are outdated."""
+    silent = [each.unusable.cell.id for each in searches if each.unusable]
+    left_out = [f"{'left out':<10} {cell_id}: nothing to compare" for cell_id in silent]
+    what = f"{stale} pairs have cells that changed since the latest run; run again: make matrix"
+    return (*left_out, *([f"{'outdated':<10} {what}"] if stale else []))
 
 
 def _replay(
     execution: Execution, searches: Sequence[Search], found: Sequence[Explanation], story: Story
-) -> tuple[Anatomy, ...]:
-    """Replay the operations of published columns that differ; of hundreds of pairs of classes it would take long."""
+) -> tuple[tuple[str, ...], bool]:
+    """Replay the operations of published columns that differ; of hundreds of pairs of classes it would take long.
+
+    Returns:
+        what is said of it where nothing runs, and whether to ask again would run nothing.
+    """
     apart = {
         (each.ledger.a, each.ledger.b)
         for each in found
@@ -137,14 +158,16 @@ def _replay(
     pairs = [each.question.hybrids for each in searches]
     wanted = [each for each in pairs if (each.a.id, each.b.id) in apart]
     if not wanted:
-        return ()
+        return (), True
     from repromatrix.cli.anatomies import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
 
     started = monotonic()
+    story.say(f"{'replaying':<10} the operations of {len(wanted)} pairs")
     told = anatomies(execution, wanted)
-    known = sum(each.reason is None for each in told)
-    story.say(f"{'replayed':<10} the operations of {known} of {len(told)} pairs, {monotonic() - started:.0f} s")
-    return told
+    known = sum(each.reason is None for each in told.anatomies)
+    line = f"{'replayed':<10} the operations of {known} of {len(wanted)} pairs"
+    story.say(f"{line}, {monotonic() - started:.0f} s")
+    return (line,), told.settled
 
 
 def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None]:
@@ -164,7 +187,7 @@ def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None
         return found, None
     from repromatrix.cli.anatomies import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
 
-    return found, anatomies(execution, [question.hybrids])[0]
+    return found, anatomies(execution, [question.hybrids]).anatomies[0]
 
 
 def _cells(questions: Sequence[Question]) -> list[Cell]:

@@ -67,6 +67,11 @@ class Pairs:
         """Return the keys of the latest run's cells."""
         return {each.id: each.key for each in self._run().entries}
 
+    def places(self) -> frozenset[tuple[str, str]]:
+        """Return the environments and devices that the latest run has records of."""
+        self._run()
+        return frozenset((each.cell.environment, each.cell.device) for each in self._records)
+
     def _question(self, a: Cell, b: Cell, of: tuple[Origin, ...], asked: Sequence[Condition]) -> Question:
         found = Interventions(self._matrix, a, b, hybrids=self._hybrids[a.workload.name])
         return Question(hybrids=found, of=of, asked=tuple(asked))
