@@ -39,6 +39,7 @@ class Kind(StrEnum):
     UNPACKED = "unpacked wheels"
     JUDGEMENTS = "judgements"
     FRESH = "fresh inputs"
+    STAMP = "stamp"
     LEFT = "left behind"
 
 
@@ -188,6 +189,11 @@ def _fresh(path: Path) -> _Found:
     return _of_release(Kind.FRESH, path, r"[a-z_]+-b?float\d+-\d+")
 
 
+def _stamp(path: Path) -> _Found:
+    ours = re.fullmatch(r"[a-z]+-[0-9a-f]{24}\.json", path.name) and _is_file(path)
+    return _thing(Kind.STAMP, path) if ours else None
+
+
 def _of_release(kind: Kind, path: Path, names: str) -> _Found:
     """Return what belongs to one release of the operations as one thing: thousands of small files, made again."""
     if not re.fullmatch(r"[0-9a-f]{16}", path.name) or not _is_folder(path):
@@ -207,6 +213,7 @@ _FOLDERS: dict[str, Callable[[Path], _Found]] = {
     "locks": _lock,
     "judgements": _judgements,
     "fresh": _fresh,
+    "stamps": _stamp,
 }
 
 
