@@ -183,13 +183,13 @@ def test_one_cell_alone_is_a_mistake(command) -> None:
     assert "nothing to hold it against" in said.err
 
 
-def test_matrix_explains_between_run_and_report_unless_told_not_to(command) -> None:
+def test_matrix_explains_what_it_ran_unless_told_not_to(command) -> None:
     command.engine.answer = by_loss
     assert command("matrix", "--select", "*/parallel*", "--no-explain", *ONE).code == 0
     assert not (command.folder / "results" / "experiments.json").exists()
     said = command("matrix", "--select", "*/parallel*", *ONE)
     assert said.code == 0
-    assert said.err.index("explained  2 of 3 pairs") < said.err.index("wrote")
+    assert said.err.index("explained  2 of 3 pairs") < said.err.index("wrote")  # the report without them is there
     assert len(kept(command)) == 3
 
 

@@ -24,7 +24,7 @@ _COMMANDS = {
     "push": ("push", "make the environments and push their images to a registry"),
     "run": ("run", "run the cells and write their records"),
     "report": ("report", "write the report from the records"),
-    "matrix": ("matrix", "all in order: plan, build, run, explain, report"),
+    "matrix": ("matrix", "all in order: plan, build, run, report, explain"),
     "cell": ("cell", "run one cell and print its record"),
     "impact": ("impact", "what changes numerically between two versions"),
     "accept": ("accept", "keep what this run gave as what is expected, in a file to commit"),

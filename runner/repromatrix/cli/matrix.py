@@ -1,12 +1,13 @@
-"""`repromatrix matrix`: plan, build, run, explain and report, in order."""
+"""`repromatrix matrix`: plan, build, run, report, explain, and report again with the explanations, in order."""
 
 import json
 from argparse import Namespace
 
-from repromatrix.cli.explain import everything
+from repromatrix.cli.explained import explained
 from repromatrix.cli.gist import demanded, print_json, tell
-from repromatrix.cli.report import produce
+from repromatrix.cli.renew import renewed
 from repromatrix.cli.run import execute, exit_code, no_cell_ran
+from repromatrix.cli.stamps import Stamps
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
 from repromatrix.execute.run import Summary
@@ -14,14 +15,17 @@ from repromatrix.execute.run import Summary
 
 def run(options: Namespace) -> int:
     """Run what has no answer yet and write the report, even if cells failed; if none ran, the last one stays."""
-    story = Story.of(options)
+    story, stamps = Story.of(options), Stamps()
     summary = execute(options, story)
     if no_cell_ran(summary):
         return _leave_report(options, story, summary)
-    if not (options.no_explain or options.here):  # hybrids need pinned environments
-        everything(options, story)
-    report = produce(options)
+    report = renewed(options, stamps)
     tell(report, story)
+    # Hybrids need pinned environments.
+    if not (options.no_explain or options.here) and explained(options, story, stamps):
+        before, report = report, renewed(options, stamps)
+        if report.new:
+            tell(report, story, before.gist)
     if options.json:
         print_json(report)
     code = exit_code(summary)
