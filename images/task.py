@@ -96,7 +96,7 @@ class Task:
         mode = self.cell.options.get("compile", "eager")
         if mode == "eager":
             return function
-        wanted, order = tuple(self._always) if not self.traced else None, self._order
+        wanted = tuple(self._always) if not self.traced else None
         left_out = frozenset(self._untraced)
 
         def lean(*arguments: Any) -> Any:
@@ -104,7 +104,9 @@ class Task:
             if not is_step(result):
                 return result
             kept = {n: v for n, v in result[1].items() if (wanted is None or n in wanted) and n not in left_out}
-            order[:] = list(kept)  # JAX and TensorFlow sort the names of a dict
+            # JAX and TensorFlow sort the names of a dict. Not kept in a list made before: PyTorch, which has seen that
+            # list empty, would compile the step again.
+            self._order = list(kept)
             return result[0], kept
 
         return self._adapter.compile(lean, mode)
