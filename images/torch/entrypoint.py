@@ -1,49 +1,32 @@
-"""The workload in PyTorch: autograd, or gradients written out by hand."""
+"""PyTorch for every workload: tensors from bits and back, TF32, and Inductor."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from types import FunctionType
+from typing import Any, Callable, ContextManager, Dict, List
 
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
 import backends
 import compiler
-from cell import Framework, Primitives, Settings, Task, Unavailable, main
-from tracing import Trace
+from cell import Framework, Input, Settings, Task, Value, main
+from values import of_array
 
 torch: Any = None  # imported by load, after the process variables are set
-nets: Any = None
 library = backends.Torch()
-
-# What it has of each factor; the first is the default.
-OPTIONS = {
-    "gradient": ("auto", "manual"),
-    "update": ("parallel", "sequential"),
-    "loop": ("rolled",),
-    "layout": ("out_in", "in_out", "in_out_untransposed"),
-    "loss_form": ("half_sum", "mean"),
-    "activation": ("native", "exp"),
-    "compile": ("eager", "inductor"),
-    "api": ("core",),
-    "optimizer": ("plain", "sgd"),
-    "final_forward": ("model",),
-    "tf32": backends.TF32,
-}
 
 
 class PyTorch(Framework):
+    name = "torch"
     dtypes = ("float32", "float64", "bfloat16", "float16")
-    options = OPTIONS
     knobs = library.knobs
 
     def load(self, settings: Settings) -> None:
-        global torch, nets
+        global torch
         if compiler.available():
             compiler.install(Path(tempfile.gettempdir()) / "repromatrix-compiler")
-        import nets
         import torch
 
         library.set_threads(settings.threads)
@@ -54,91 +37,53 @@ class PyTorch(Framework):
     def threads(self) -> Dict[str, int]:
         return library.threads()
 
-    @contextlib.contextmanager
-    def net(self, task: Task) -> Iterator[Any]:
-        """The network of a task that this entrypoint can run, at the precision of its products."""
-        options = task.options
+    def at(self, task: Task) -> ContextManager[Any]:
         if task.device != "cpu":
             library.gpu_index(task.device)
-        if options["gradient"] == "auto" and options["update"] == "sequential":
-            raise Unavailable("update=sequential needs gradient=manual")
-        if options["gradient"] == "manual" and options["optimizer"] == "sgd":
-            raise Unavailable("optimizer=sgd needs gradient=auto")
-        if options["compile"] == "inductor":
+        if compiles(task):
             backends.need_compiler()
-        with library.float32(task):
-            yield nets.Net(task)
+            from torch._inductor import metrics
 
-    def train(self, task: Task) -> Dict[str, Any]:
-        with self.net(task) as net:
-            return train_auto(net, task) if task.options["gradient"] == "auto" else train_manual(net, task)
+            torch.compiler.reset()  # another cell's compiled code is no part of this one
+            metrics.reset()
+        precision: ContextManager[Any] = library.float32(task)
+        return precision
 
-    @contextlib.contextmanager
-    def primitives(self, task: Task) -> Iterator[Primitives]:
-        from primitives import Auto, Manual
+    def tensor(self, given: Input, device: str) -> Any:
+        dtype = getattr(torch, given.dtype)
+        # A copy, for memory that is aligned as all of PyTorch's is.
+        flat = torch.frombuffer(bytearray(given.data), dtype=dtype) if given.data else torch.empty(0, dtype=dtype)
+        return flat.reshape(given.shape).to(device, copy=True)
 
-        with self.net(task) as net:
-            yield Auto(net, task) if task.options["gradient"] == "auto" else Manual(net, task)
+    def value(self, tensor: Any) -> Value:
+        if tensor.dtype == torch.bfloat16:  # which NumPy does not have
+            one_nan = tensor.detach().masked_fill(tensor.isnan(), float("nan"))
+            return Value("bfloat16", tuple(tensor.shape), one_nan.view(torch.int16).numpy(force=True).tobytes())
+        return of_array(tensor.numpy(force=True))
 
+    def compile(self, function: Callable[..., Any], mode: str) -> Callable[..., Any]:
+        if mode != "inductor":
+            return super().compile(function, mode)
+        # Whole or not at all, and for these shapes alone.
+        return torch.compile(with_own_code(function), fullgraph=True, backend="inductor", dynamic=False)
 
-def train_auto(net: Any, task: Task) -> Dict[str, Any]:
-    W1, W2 = net.W1.requires_grad_(), net.W2.requires_grad_()
-    optimizer = None
-    if task.options["optimizer"] == "sgd":
-        optimizer = torch.optim.SGD([W1, W2], lr=task.workload.learning_rate)
+    def ran(self, task: Task) -> None:
+        if compiles(task):
+            from torch._inductor import metrics
 
-    trace = Trace(task)
-
-    def forward(W1: Any, W2: Any) -> Any:
-        *inner, o = net.forward(W1, W2)
-        # Nothing flows back through what is only looked at.
-        return (net.loss(o, net.t), o, *(each.detach() for each in inner if trace.on))
-
-    forward = nets.compiled(forward, task)  # its backward pass is compiled with it
-    losses, predictions = [], []
-    for _ in range(task.workload.steps):
-        loss, o, *inner = forward(W1, W2)
-        losses.append(loss.item())
-        predictions.append(o.tolist())
-        W1.grad = W2.grad = None
-        loss.backward()
-        if optimizer is not None:
-            optimizer.step()
-        else:
-            with torch.no_grad():
-                net.update_in_place(W1, W1.grad)
-                net.update_in_place(W2, W2.grad)
-        trace.step(*inner, o, loss, W2.grad, W1.grad, W2, W1)
-    predictions.append(forward(W1, W2)[1].tolist())
-    nets.check_compiled(task)
-    return {**task.result(losses, predictions, W1.tolist(), W2.tolist()), **trace.told()}
+            # Scalar kernels can give eager bits: only the count shows that they were there.
+            if not metrics.generated_kernel_count:
+                raise RuntimeError("torch.compile gave no Inductor kernel: the cell ran eagerly")
 
 
-def train_manual(net: Any, task: Task) -> Dict[str, Any]:
-    W1, W2, trace = net.W1, net.W2, Trace(task)
+def compiles(task: Task) -> bool:
+    return task.cell.options.get("compile", "eager") == "inductor"
 
-    def step(W1: Any, W2: Any) -> Any:
-        z1, h, z2, o = net.forward(W1, W2)
-        d2 = net.output_delta(o)
-        g2 = net.outer(d2, h)
-        new_W2 = net.update(W2, g2)
-        # Sequential: the hidden gradient already sees the new output weights.
-        e1 = net.back(new_W2 if task.options["update"] == "sequential" else W2, d2)
-        d1 = nets.sigmoid_gradient(h, e1)
-        g1 = net.outer(d1, net.x)
-        # A compiled step gives out nothing more than what is asked for: each output may change how it is fused.
-        return (net.loss(o, net.t), o, net.update(W1, g1), new_W2, *((z1, h, z2, g2, g1) if trace.on else ()))
 
-    step = nets.compiled(step, task)
-    losses, predictions = [], []
-    for _ in range(task.workload.steps):
-        loss, o, W1, W2, *more = step(W1, W2)
-        losses.append(loss.item())
-        predictions.append(o.tolist())
-        trace.step(*more[:3], o, loss, *more[3:], W2, W1)
-    predictions.append(step(W1, W2)[1].tolist())
-    nets.check_compiled(task)
-    return {**task.result(losses, predictions, W1.tolist(), W2.tolist()), **trace.told()}
+def with_own_code(function: Any) -> Callable[..., Any]:
+    """The same function on a code object of its own: of one code, in whatever closures, PyTorch compiles only a few."""
+    code, defaults, closure = function.__code__.replace(), function.__defaults__, function.__closure__
+    return FunctionType(code, function.__globals__, function.__name__, defaults, closure)
 
 
 if __name__ == "__main__":
