@@ -22,6 +22,8 @@ from repromatrix.results.record import Record
 from repromatrix.results.store import Store
 
 _PUBLISHED, _CLASS = "published:", "class:"
+# Of a workload with more pairs of classes than these, each class is explained with the one most like it.
+MOST_PAIRS = 700
 
 
 class Pairs:
@@ -90,9 +92,27 @@ class Pairs:
         known = Counter(name for cells in members for name in {cell.environment.name for cell in cells})
         for cells in members:
             cells.sort(key=lambda cell: -known[cell.environment.name])
-        for (a, left), (b, right) in combinations(zip(found, members, strict=True), 2):
-            if (a.workload, a.steps) == (b.workload, b.steps) and left and right:
-                yield self._nearest(left, right)
+        alike: dict[tuple[str, int], list[list[Cell]]] = {}
+        for each, cells in zip(found, members, strict=True):
+            if cells:
+                alike.setdefault((each.workload, each.steps), []).append(cells)
+        for groups in alike.values():
+            pairs = list(combinations(groups, 2))
+            every = [self._nearest(*pair) for pair in pairs]
+            yield from every if len(every) <= MOST_PAIRS else self._most_alike(groups, pairs, every)
+
+    def _most_alike(
+        self,
+        groups: Sequence[Sequence[Cell]],
+        pairs: Sequence[tuple[Sequence[Cell], Sequence[Cell]]],
+        nearest: Sequence[tuple[Cell, Cell]],
+    ) -> Iterator[tuple[Cell, Cell]]:
+        """Yield for each class its pair with the class most like it, each pair once."""
+        chosen: dict[int, None] = {}
+        for cells in groups:
+            own = [place for place, pair in enumerate(pairs) if cells is pair[0] or cells is pair[1]]
+            chosen[min(own, key=lambda place: self._apart(*nearest[place]))] = None
+        yield from (nearest[place] for place in chosen)
 
     def _of_columns(self) -> Iterator[tuple[Cell, Cell]]:
         for table in self._run().published:
