@@ -43,6 +43,7 @@ def produce(options: Namespace) -> Written:
         accepted,
         earlier,
         traces=store.traces(manifest),
+        bits=store.read_value,
         experiments=experiments,
         tried=store.records_of(experiments),
         replayed=replayed(store),

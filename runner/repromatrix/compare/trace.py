@@ -24,7 +24,8 @@ Bits: TypeAlias = Callable[[str], bytes | None]
 Read: TypeAlias = Mapping[str, Mapping[int, tuple[str, ...]]]
 
 
-def _no_bits(_: str) -> bytes | None:
+def no_bits(_: str) -> bytes | None:
+    """Give nothing: only digests are known."""
     return None
 
 
@@ -88,7 +89,7 @@ class Divergence:
         return self.reason is None and self.point is None
 
 
-def divergence(a: Trace, b: Trace, bits: Bits = _no_bits) -> Divergence:
+def divergence(a: Trace, b: Trace, bits: Bits = no_bits) -> Divergence:
     """Find where two traces part; of two dtypes, where they part after rounding to the coarser.
 
     Args:
@@ -122,7 +123,7 @@ def divergence(a: Trace, b: Trace, bits: Bits = _no_bits) -> Divergence:
 
 
 def divergences(
-    classes: Iterable[Class], records: Iterable[Record], traces: Mapping[str, Trace], bits: Bits = _no_bits
+    classes: Iterable[Class], records: Iterable[Record], traces: Mapping[str, Trace], bits: Bits = no_bits
 ) -> tuple[Divergence, ...]:
     """Compare, for each dtype of each workload, each class with the one most like it, and within a class its states.
 
@@ -188,7 +189,7 @@ def representatives(
 class _Speakers:
     """The cells whose traces speak for groups of cells with the same bits."""
 
-    def __init__(self, records: Mapping[str, Record], traces: Mapping[str, Trace], bits: Bits = _no_bits) -> None:
+    def __init__(self, records: Mapping[str, Record], traces: Mapping[str, Trace], bits: Bits = no_bits) -> None:
         self._bits = bits
         self._records = records
         self._traces = traces

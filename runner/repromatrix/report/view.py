@@ -15,7 +15,7 @@ from repromatrix.compare.difference import Verdict
 from repromatrix.compare.ledger import Ledger
 from repromatrix.compare.published import Check, check
 from repromatrix.compare.statements import judge
-from repromatrix.compare.trace import Divergence, Representative, divergences, representatives
+from repromatrix.compare.trace import Bits, Divergence, Representative, divergences, no_bits, representatives
 from repromatrix.compare.versions import Line, VersionPair, between_versions, lines
 from repromatrix.floats import FORMS
 from repromatrix.report import anatomies, explanations, pairs, predictions, rows, statements, tables, wording
@@ -213,6 +213,7 @@ def build(
     earlier: Mapping[str, Record] | None = None,
     *,
     traces: Mapping[str, Trace] | None = None,
+    bits: Bits = no_bits,
     experiments: Experiments | None = None,
     tried: Mapping[str, Record] | None = None,
     replayed: Replayed | None = None,
@@ -227,6 +228,7 @@ def build(
         accepted: the accepted run, if there is one.
         earlier: by cell id, accepted records that are still there.
         traces: by cell id, what traced cells computed on the way.
+        bits: gives the bits of a large value of a trace by their digest, where they were fetched.
         experiments: what was tried to explain pairs of cells.
         tried: by key, the records that the experiments stand on.
         replayed: operations that were computed again.
@@ -250,7 +252,7 @@ def build(
     states, floors, ran_in = same_states(records, found), tuple(allowed.floors.values()), rows.environments(records)
     own = {each.cell.id for each in records}
     traces = {cell: trace for cell, trace in (traces or {}).items() if cell in own}
-    parted = divergences(found, records, traces)
+    parted = divergences(found, records, traces, bits)
     since = changes(accepted, records, missing_ids, earlier or {}, allowed) if accepted else None
     explained = stated_explanations.of_explanations(tale, found)
     operated = stated_operations.of_operations(replayed or Replayed(), manifest.entries, {} if memo is None else memo)

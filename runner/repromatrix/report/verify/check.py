@@ -1,7 +1,7 @@
 """A written report against the records: every claim recomputed, none missing, and the pages say what the claims say."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,7 @@ class Evidence:
         experiments: what was tried to explain pairs of cells.
         tried: by key, the records that the experiments stand on.
         replayed: operations that were computed again.
+        bits: gives the bits of a large value of a trace by their digest, where they were fetched.
     """
 
     manifest: Manifest
@@ -66,6 +67,7 @@ class Evidence:
     experiments: Experiments = field(default_factory=Experiments)
     tried: Mapping[str, Record] = field(default_factory=dict)
     replayed: Replayed = field(default_factory=Replayed)
+    bits: Callable[[str], bytes | None] = field(default=lambda _: None)
 
 
 def verify(written: Written, evidence: Evidence) -> tuple[Complaint, ...]:
@@ -89,7 +91,7 @@ def expected(evidence: Evidence) -> tuple[Claim, ...]:
     return (
         *plain,
         *tables,
-        *traced(evidence.manifest, own, evidence.traces, plain),
+        *traced(evidence.manifest, own, evidence.traces, plain, evidence.bits),
         *why,
         *operated(evidence.replayed, evidence.manifest),
         *changes,

@@ -1,7 +1,8 @@
 """Trace files -> what a report must say of them, by another way: texts, fractions and the processor's own formats."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 
 from repromatrix.floats import FORMS
@@ -14,13 +15,17 @@ from repromatrix.results.factors import option_factors
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
 from repromatrix.results.trace import Trace
-from repromatrix.results.value import Trajectory
+from repromatrix.results.value import Column, Trajectory
 
 Texts = tuple[str, ...]
 
 
 def traced(
-    manifest: Manifest, records: Sequence[Record], traces: Mapping[str, Trace], due: Iterable[Claim]
+    manifest: Manifest,
+    records: Sequence[Record],
+    traces: Mapping[str, Trace],
+    due: Iterable[Claim],
+    bits: Callable[[str], bytes | None] = lambda _: None,
 ) -> Iterable[Claim]:
     """Return every claim about traces.
 
@@ -29,6 +34,7 @@ def traced(
         records: the records of the report.
         traces: by cell id.
         due: the claims about classes, as recomputed.
+        bits: gives the bits of a large value by their digest, where they were fetched.
     """
     by_id = {each.cell.id: each for each in records}
     known = {name: traces[name] for name in by_id if name in traces}
@@ -47,7 +53,7 @@ def traced(
             yield WithoutTrace(cells=(entry.id,), reason=entry.untraced or "its file is not there")
     if known:
         for first, other in _groups(by_id, honest, tuple(due)):
-            yield _between(by_id, known, honest, first, other)
+            yield _between(by_id, known, honest, (first, other), bits)
 
 
 def _tells(trace: Trace, record: Record) -> bool:
@@ -132,8 +138,13 @@ def _factors(record: Record) -> dict[str, str]:
 
 
 def _between(
-    records: Mapping[str, Record], traces: Mapping[str, Trace], honest: set[str], first: Texts, other: Texts
+    records: Mapping[str, Record],
+    traces: Mapping[str, Trace],
+    honest: set[str],
+    groups: tuple[Texts, Texts],
+    bits: Callable[[str], bytes | None],
 ) -> Claim:
+    first, other = groups
     speakers = [next((each for each in group if each in honest), None) for group in (first, other)]
     a, b = (speaker or group[0] for speaker, group in zip(speakers, (first, other), strict=True))
     silent = [group[0] for speaker, group in zip(speakers, (first, other), strict=True) if speaker is None]
@@ -142,10 +153,10 @@ def _between(
         for each in silent
     )
     workload = records[a].cell.workload
-    return _incomparable(workload, a, b, reason) if silent else _compared(workload, traces[a], traces[b])
+    return _incomparable(workload, a, b, reason) if silent else _compared(workload, traces[a], traces[b], bits)
 
 
-def _compared(workload: str, left: Trace, right: Trace) -> Claim:
+def _compared(workload: str, left: Trace, right: Trace, bits: Callable[[str], bytes | None]) -> Claim:
     a, b = left.cell.id, right.cell.id
     if left.cell.task != right.cell.task:
         edited = f"the workload {workload} was edited between the two: its inputs or metrics are others"
@@ -170,55 +181,74 @@ def _compared(workload: str, left: Trace, right: Trace) -> Claim:
     form = coarser(left.cell.dtype, right.cell.dtype)
     for step, name in product(range(1, steps + 1), names):
         x_row, y_row = (side[name].get(step, ()) for side in tensors)
-        if x_row != y_row and not (x_row and y_row and one[name].inline and one[name].dtype in FORMS):
-            return _parted(
-                workload,
-                (a, b),
-                steps=steps,
-                tensors=names,
-                step=step,
-                tensor=name,
-                form=form,
-                caveats=_caveats(left, right, form),
-            )
-        for index, x, y in zip(product(*map(range, one[name].shape)), x_row, y_row, strict=False):
-            if one[name].inline and (x != y if not across else stored(x, form) != stored(y, form)):
-                return FirstDivergence(
-                    cells=(a, b),
-                    workload=workload,
-                    steps=steps,
-                    tensors=names,
-                    step=step,
-                    tensor=name,
-                    index=index,
-                    a=x,
-                    a_bits=stored(x, one[name].dtype),
-                    b=y,
-                    b_bits=stored(y, other[name].dtype),
-                    ulps=_apart(x, y, form),
-                    ulp_dtype=form,
-                    reason=None,
-                    caveats=_caveats(left, right, form),
-                )
+        if x_row == y_row or (across and _alike(x_row, y_row, form)):
+            continue
+        place = workload, (a, b), steps, names, step, name
+        shown = [_shown(row, side[name], bits) for row, side in ((x_row, one), (y_row, other))]
+        differing = _first(one[name].shape, shown, form if across else None)
+        said = _caveats(left, right, form)
+        return _parted(place, form, said, differing, (one[name].dtype, other[name].dtype))
     return _same(workload, (a, b), steps, names, _caveats(left, right, form))
 
 
-def _parted(
-    workload: str,
-    cells: tuple[str, str],
-    *,
-    steps: int,
-    tensors: Texts,
-    step: int,
-    tensor: str,
-    form: str,
-    caveats: Texts,
-) -> Claim:
-    """Return that two values differ of which only the digests are known."""
+_Place = tuple[str, tuple[str, str], int, Texts, int, str]
+_Element = tuple[tuple[int, ...], str, str]
+
+
+def _alike(x_row: Texts, y_row: Texts, form: str) -> bool:
+    """Whether two values told in full are the same after rounding to a format."""
+    return bool(x_row and y_row) and [stored(x, form) for x in x_row] == [stored(y, form) for y in y_row]
+
+
+def _shown(row: Texts, column: Column, bits: Callable[[str], bytes | None]) -> Texts | None:
+    """Return the elements of a value: as told, or out of its bits where they were fetched."""
+    if not row or column.dtype not in FORMS:
+        return None
+    if column.inline:
+        return row
+    data = bits(row[0])
+    return None if data is None else _elements(data, column.dtype)
+
+
+def _elements(data: bytes, dtype: str) -> Texts:
+    code = {"float64": "d", "float32": "f", "float16": "e", "bfloat16": "f"}[dtype]
+    if dtype == "bfloat16":  # the upper half of a float32
+        data = b"".join(b"\0\0" + data[at : at + 2] for at in range(0, len(data), 2))
+    return tuple(value.hex() for (value,) in struct.iter_unpack(f"<{code}", data))
+
+
+def _first(shape: tuple[int, ...], shown: Sequence[Texts | None], form: str | None) -> _Element | None:
+    """Return the first element that differs, with its index; None where the elements are not known."""
+    x_all, y_all = shown
+    if x_all is None or y_all is None:
+        return None
+    for index, x, y in zip(product(*map(range, shape)), x_all, y_all, strict=True):
+        if x != y if form is None else stored(x, form) != stored(y, form):
+            return index, x, y
+    return None
+
+
+def _parted(place: _Place, form: str, caveats: Texts, found: _Element | None, dtypes: tuple[str, str]) -> Claim:
+    """Return that two values differ, and in which element where that is known."""
+    workload, cells, steps, tensors, step, tensor = place
+    index, a, b = found or ((), None, None)
     return FirstDivergence(
-        cells=cells, workload=workload, steps=steps, tensors=tensors, step=step, tensor=tensor, index=(),
-        a=None, a_bits=None, b=None, b_bits=None, ulps=None, ulp_dtype=form, reason=None, caveats=caveats,
-    )  # fmt: skip
+        cells=cells,
+        workload=workload,
+        steps=steps,
+        tensors=tensors,
+        step=step,
+        tensor=tensor,
+        index=index,
+        a=a,
+        a_bits=None if a is None else stored(a, dtypes[0]),
+        b=b,
+        b_bits=None if b is None else stored(b, dtypes[1]),
+        ulps=None if a is None or b is None else _apart(a, b, form),
+        ulp_dtype=form,
+        reason=None,
+        caveats=caveats,
+    )
 
 
 def _same(workload: str, cells: tuple[str, str], steps: int, tensors: Texts, caveats: Texts) -> Claim:
