@@ -14,6 +14,7 @@ from repromatrix.report.verify.bits import stored
 from repromatrix.report.verify.truths import off, rounded, truths
 from repromatrix.results.replay import Replay
 from repromatrix.results.studies import Study, Testimony
+from repromatrix.results.value import Trajectory
 
 _GONE = "a file that it stands on is not there; ask again: repromatrix explain"
 _CHANGED = "tracing changes one of the cells, so its trace explains nothing"
@@ -80,16 +81,13 @@ def found(study: Study, sides: tuple[Testimony | None, Testimony | None]) -> Fou
 
 
 def _honest(side: Testimony) -> bool:
-    """Whether the traced run has the record's bits; predictions may be left out of either."""
-    traced = side.trace.trajectory
-    for each in side.record.trajectories:
-        pairs = [
-            (getattr(traced, name), getattr(each, name)) for name in ("losses", "hidden_weights", "output_weights")
-        ]
-        told = traced.predictions and each.predictions
-        if all(x == y for x, y in pairs) and (not told or traced.predictions == each.predictions):
-            return True
-    return False
+    """Whether the traced run has the record's bits: metrics, outputs, and what the last step leaves."""
+    mine = _judged(side.trace.trajectory)
+    return any(mine == _judged(each) for each in side.record.trajectories)
+
+
+def _judged(trajectory: Trajectory) -> tuple[object, ...]:
+    return trajectory.judged, trajectory.predictions, sorted(trajectory.state)
 
 
 def _strange(traced: Testimony, outputs: Any) -> set[str]:
