@@ -17,7 +17,6 @@ import numpy.typing as npt
 from repromatrix.floats import FORMS, at, nearest, ordinal
 from repromatrix.matrix.model import Input, Nested
 
-VERSION = 1  # of the generator: part of a cell's key
 _TERMS = 12
 _BITS = 53
 _NATIVE = {"float64": "<f8", "float32": "<f4", "float16": "<f2", "int32": "<i4", "int64": "<i8"}

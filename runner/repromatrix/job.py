@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from repromatrix import draw
+from repromatrix.matrix.model import DRAW
 from repromatrix.plan import Cell, Operation
 
 FORMAT = 2
@@ -24,7 +24,7 @@ def question(cell: Cell, *, trace: bool = False) -> dict[str, Any]:
         "settings": _settings(cell),
         "task": cell.workload.task,
         "code": cell.workload.code(cell.environment.framework),
-        "draw": draw.VERSION,
+        "draw": DRAW,
         "member": cell.member,
     }
 
@@ -77,6 +77,8 @@ class _Job:
         return _common(cell, trace=self._trace) | {"workload": code, "inputs": self._inputs(cell), "fetch": fetch}
 
     def _inputs(self, cell: Cell) -> dict[str, Any]:
+        from repromatrix import draw  # noqa: PLC0415 - NumPy costs time, and most answers are there already
+
         found = {}
         for each in cell.workload.inputs:
             dtype, member = each.dtype or cell.variant.dtype, cell.member if each.parameter else 0

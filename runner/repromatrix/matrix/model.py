@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 DEFAULT_SETTINGS = "default"
+DRAW = 1  # version of the generator of inputs (draw.py): part of a cell's key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import cache
 from math import prod
 from typing import TypeAlias
 
@@ -37,14 +38,15 @@ _DIGITS = {
 _LEAST = {"float64": 1022, "float32": 126, "float16": 14, "bfloat16": 126}
 
 
+@cache
 def _form(dtype: str) -> re.Pattern[str]:
+    """Return the form of a list of values of a dtype; to compile it costs time, so only when it is asked for."""
     least = _LEAST[dtype]
     exponents = "|".join([*(f"\\+{n}" for n in range(least + 2)), *(f"-{n}" for n in range(1, least + 1))])
     digits = _DIGITS[dtype]
     return re.compile(rf"(?:(?:-?0x1\.{digits}p(?:{exponents})|-?0x0\.0p\+0|nan|-?inf)\n)*+")
 
 
-_FORMS = {dtype: _form(dtype) for dtype in FORMS}
 _HEX = re.compile(r"-?0x[01]\.[0-9a-f]{13}p[+-](?:0|[1-9][0-9]{0,3})|-?0x0\.0p\+0|nan|-?inf")
 
 
@@ -238,7 +240,7 @@ def exact(texts: Iterable[str], dtype: str) -> tuple[str, ...]:
         if not matches(_WHOLE, texts):
             raise ValueError(f"not all are {dtype}: {texts[:3]}"[:120])
         return texts
-    if not matches(_FORMS[dtype], texts):
+    if not matches(_form(dtype), texts):
         for text in texts:  # subnormal values, or what is none
             if not _HEX.fullmatch(text) or not _is_of(text, dtype):
                 raise ValueError(f"not a {dtype}: {text[:40]!r}")
