@@ -20,6 +20,7 @@ class Net:
     """The constants of the network and what a step is made of, in the cell's dtype and layout."""
 
     def __init__(self, task):
+        operations.check_square(task)
         self.layout, self.loss_form = task.option("layout"), task.option("loss_form")
         # Typed constants: before NumPy 2 a Python float would widen a float32 scalar to float64.
         self.dtype = dtype = np.dtype(task.dtype).type
@@ -32,7 +33,6 @@ class Net:
 
     def stored(self, W):
         """Weights, given as rows per unit, as the layout stores them."""
-        operations.check_square(self.layout, W)
         return np.ascontiguousarray(W.T) if self.layout == "in_out" else W
 
     def rows(self, W):

@@ -214,10 +214,11 @@ def parse(task, name, samples):
     return [parse_sample(f"samples[{i}]", sample, needed, known, dict(sizes)) for i, sample in enumerate(samples)]
 
 
-def check_square(layout, W):
+def check_square(task):
     """Rows that are used as columns, untransposed, must be as many."""
-    if layout == "in_out_untransposed" and W.shape[0] != W.shape[1]:
-        raise ValueError("layout=in_out_untransposed needs square weights")
+    shapes = [given.shape for given in task.cell.inputs.values() if len(given.shape) > 1]
+    if task.option("layout") == "in_out_untransposed" and any(rows != columns for rows, columns in shapes):
+        raise task.Unavailable("layout=in_out_untransposed needs square weights")
 
 
 def transposed(rows):

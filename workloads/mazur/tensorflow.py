@@ -59,6 +59,7 @@ class Net:
     """Kernels, constants and what a step is made of; a row of one sample, as TensorFlow writes it."""
 
     def __init__(self, task):
+        operations.check_square(task)
         self.layout, self.loss_form = task.option("layout"), task.option("loss_form")
         self.gradient, self.sequential = task.option("gradient"), task.option("update") == "sequential"
         self.sigmoid = tf.sigmoid if task.option("activation") == "native" else sigmoid
@@ -72,7 +73,6 @@ class Net:
 
     def stored(self, W):
         """Weights, given as rows per unit, as the layout stores them."""
-        operations.check_square(self.layout, W)
         return tf.transpose(W) if self.layout == "in_out" else W
 
     def rows(self, W):
