@@ -28,6 +28,7 @@ class Net:
     """The constants of the network and what a step is made of, in the cell's dtype and layout."""
 
     def __init__(self, task):
+        operations.check_square(task)
         if task.option("gradient") == "auto" and task.option("update") == "sequential":
             raise task.Unavailable("update=sequential needs gradient=manual")
         self.layout, self.loss_form = task.option("layout"), task.option("loss_form")

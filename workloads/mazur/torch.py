@@ -22,6 +22,7 @@ class Net:
     """The constants of the network and what a step is made of, in the cell's dtype and layout."""
 
     def __init__(self, task):
+        operations.check_square(task)
         check_options(task)
         self.layout, self.loss_form = task.option("layout"), task.option("loss_form")
         self.activation = task.option("activation")
