@@ -1,6 +1,6 @@
 """A published table's JSON content -> frozen values, every figure still the text that was printed.
 
-The form is that of docs/published/mazur.json: `losses` by column, `final_predictions`, `claims`.
+The form is that of workloads/mazur/published.json: `losses` by column, `final_predictions`, `claims`.
 """
 
 from collections.abc import Mapping, Sequence
