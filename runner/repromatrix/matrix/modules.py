@@ -5,20 +5,26 @@ for are those of workload.yaml. What only a run can tell, a run tells.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from repromatrix.matrix.check import suggest
-from repromatrix.matrix.model import Workload
 
 Problem = tuple[str, int, str, str]  # file, line, what, the next step
 
 
-def problems(workload: Workload) -> Iterator[Problem]:
-    """Yield all that is wrong with the modules of a workload."""
-    files = dict(workload.files)
-    if not any(f"{name}.py" in files for name in workload.frameworks):
-        names = ", ".join(f"{name}.py" for name in workload.frameworks)
-        yield "workload.yaml", 1, f"there is no module for any framework in {workload.folder}", f"write one of {names}"
+def problems(
+    files: Mapping[str, str], frameworks: Sequence[str], names: Mapping[str, Sequence[str]]
+) -> Iterator[Problem]:
+    """Yield all that is wrong with the modules of a workload.
+
+    Args:
+        files: file name -> source text.
+        frameworks: after which modules are named.
+        names: what workload.yaml has under `inputs`, `numbers` and `factors`, and `batch`, if it has one.
+    """
+    if not any(f"{name}.py" in files for name in frameworks):
+        known = ", ".join(f"{name}.py" for name in frameworks)
+        yield "workload.yaml", 1, "there is no module for any framework beside it", f"write one of {known}"
     for name, text in files.items():
         try:
             tree = ast.parse(text)
@@ -26,9 +32,9 @@ def problems(workload: Workload) -> Iterator[Problem]:
             line = getattr(error, "lineno", None) or 1
             yield name, line, f"not Python: {getattr(error, 'msg', error)}", "mend it there"
             continue
-        if name.removesuffix(".py") in workload.frameworks:
+        if name.removesuffix(".py") in frameworks:
             yield from _entry(name, tree)
-        yield from _names(name, tree, workload)
+        yield from _names(name, tree, names)
 
 
 def _entry(name: str, tree: ast.Module) -> Iterator[Problem]:
@@ -43,18 +49,14 @@ def _entry(name: str, tree: ast.Module) -> Iterator[Problem]:
             yield name, node.lineno, f"train takes {count} arguments, expected one: train(task)", "take the task only"
 
 
-def _names(name: str, tree: ast.Module, workload: Workload) -> Iterator[Problem]:
+def _names(name: str, tree: ast.Module, names: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
     """Yield the texts given to methods of `task` that workload.yaml does not have."""
-    known = {
-        "tensor": ("inputs", [each.name for each in workload.inputs]),
-        "batches": ("inputs", [each.name for each in workload.inputs]),
-        "number": ("numbers", [each for each, _ in workload.numbers]),
-        "option": ("factors", [each for each, _ in workload.factors]),
-    }
+    parts = {"tensor": "inputs", "batches": "inputs", "number": "numbers", "option": "factors"}
+    known = {method: (part, names[part]) for method, part in parts.items()}
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_task(node.func.value)):
             continue
-        if node.func.attr == "batches" and not workload.batch:
+        if node.func.attr == "batches" and not names["batch"]:
             yield name, node.lineno, "task.batches(), and workload.yaml has no `batch`", "add batch: ROWS"
         if node.func.attr not in known:
             continue

@@ -1,7 +1,7 @@
 """A workload's folder -> a frozen `Workload`. All that is wrong with it is said at once, each with file and line."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -29,39 +29,47 @@ def load_workload(folder: Path, name: str) -> Workload:
     path = folder / FILE
     document = parse(read_text(path, f"a workload is a folder with {FILE} and a module per framework"), path.name)
     where = f"{name}/{FILE}"
-    wrong = [error for _, error in failures(document, where, "workload")]
-    if not wrong:
-        found = _Reader(folder, name, document)
-        wrong = [
-            MatrixError(what, where=f"{where}:{document.line(place)}", hint=hint)
-            for place, what, hint in found.problems()
-        ]
-        if not wrong:
-            workload = found.workload()
-            wrong = [
-                MatrixError(what, where=f"{name}/{file}:{line}", hint=hint)
-                for file, line, what, hint in modules.problems(workload)
-            ]
-            if not wrong:
-                return workload
-    raise together(wrong)
+    misshapen = [error for _, error in failures(document, where, "workload")]
+    found = _Reader(folder, name, document)
+    told = list(_bearing(found.problems(), misshapen))
+    wrong = [
+        *misshapen,
+        *(MatrixError(what, where=f"{where}:{document.line(place)}", hint=hint) for place, what, hint in told),
+        *(
+            MatrixError(what, where=f"{name}/{file}:{line}", hint=hint)
+            for file, line, what, hint in modules.problems(found.files, found.frameworks, found.names())
+        ),
+    ]
+    if wrong:
+        raise together(name, wrong)
+    return found.workload()
 
 
-def together(errors: list[MatrixError]) -> MatrixError:
+def _bearing(problems: Iterator[Problem], misshapen: Sequence[MatrixError]) -> Iterator[Problem]:
+    """Yield what else is wrong with a file, as far as its shape lets us see."""
+    try:
+        yield from problems
+    except (KeyError, TypeError, ValueError, AttributeError):
+        if not misshapen:
+            raise
+
+
+def together(name: str, errors: Sequence[MatrixError]) -> MatrixError:
     """Return one error that says what several say."""
-    first, *others = errors
-    if not others:
-        return first
-    rest = "\n".join(f"{each.where}: {each.what}" + (f" ({each.hint})" if each.hint else "") for each in others)
-    hint = f"{first.hint}; and {len(others)} more:\n{rest}" if first.hint else f"and {len(others)} more:\n{rest}"
-    return MatrixError(first.what, where=first.where, hint=hint)
+    if len(errors) == 1:
+        return errors[0]
+    lines = [f"  {each.where}: {each.what}" + (f"\n      {each.hint}" if each.hint else "") for each in errors]
+    return MatrixError(
+        "\n".join([f"the workload {name} has {len(errors)} mistakes", *lines]), hint="mend them: see docs/workloads.md"
+    )
 
 
 class _Reader:
     """Turns checked plain data into the frozen types, and says what a schema cannot."""
 
     def __init__(self, folder: Path, name: str, document: Document) -> None:
-        self.folder, self.name, self.data = folder, name, document.data
+        self.folder, self.name, self.data = folder, name, document.data if isinstance(document.data, dict) else {}
+        self.files = {path.name: read_text(path, "") for path in sorted(folder.glob("*.py"))}
         images = resources.folder("images")
         self.frameworks = tuple(sorted(path.parent.name for path in images.glob("*/entrypoint.py")))
 
@@ -85,10 +93,16 @@ class _Reader:
                 for name, entry in entries.items()
                 for dtype in entry["dtypes"]
             ),
-            files=tuple((path.name, read_text(path, "")) for path in sorted(self.folder.glob("*.py"))),
+            files=tuple(self.files.items()),
             frameworks=self.frameworks,
             published=self._published(data["published"]) if "published" in data else None,
         )
+
+    def names(self) -> dict[str, list[str]]:
+        """Return what the modules may ask for, by the part of the file in which it stands."""
+        parts = {part: self.data.get(part) for part in ("inputs", "numbers", "factors")}
+        found = {part: list(entries) if isinstance(entries, dict) else [] for part, entries in parts.items()}
+        return found | {"batch": ["batch"] if "batch" in self.data else []}
 
     def problems(self) -> Iterator[Problem]:
         yield from self._metrics()
