@@ -16,6 +16,7 @@ from repromatrix.images.disk import in_words
 from repromatrix.images.inventory import BASE_LABEL, Kind, Thing, in_cache, of_engine
 from repromatrix.matrix import load
 from repromatrix.operations.release import release
+from repromatrix.results.store import Store
 
 _SECONDS = {"d": 86400, "h": 3600}
 
@@ -36,9 +37,21 @@ def run(options: Namespace) -> int:
             skipped += kept
             total -= sum(thing.size for thing, _ in kept)
     _tell(options, gone, skipped, [str(path) for path in cache.foreign], max(total, 0))
+    if options.unused:
+        _sweep(options, story)
     if not options.dry_run and any(each.kind is Kind.IMAGE for each in gone):
         story.say("Docker's build cache may still hold the layers of what went: docker builder prune")
     return 0
+
+
+def _sweep(options: Namespace, story: Story) -> None:
+    """Remove the bits of values that no trace of the results folder names."""
+    store = Store(options.results)
+    if store.has_manifest:
+        count, size = store.sweep_values(remove=not options.dry_run)
+        if count:
+            word = "would go" if options.dry_run else "removed"
+            story.say(f"{word:<10} {count} values of {options.results} that no trace names, {in_words(size)}")
 
 
 def _wish(options: Namespace) -> clean.Wish:

@@ -467,9 +467,12 @@ def _clean_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(profile=None)
     parser.add_argument("--older-than", metavar="AGE", help="only what was made longer ago: 30d, 12h")
     parser.add_argument(
-        "--unused", action="store_true", help="what the matrix as it stands does not use: older images, other wheels"
+        "--unused",
+        action="store_true",
+        help="what the matrix as it stands does not use: older images, other wheels; in the results, values of no trace",
     )
     parser.add_argument("--all", action="store_true", help="everything, base images too")
+    _results(parser)
     parser.add_argument("--dry-run", action="store_true", help="remove nothing, only print what would go")
     _json(parser)
 

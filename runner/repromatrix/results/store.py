@@ -147,17 +147,23 @@ class Store:
             )
         return data
 
-    def sweep_values(self, manifest: Manifest) -> int:
-        """Remove the values that no trace of the manifest names, and return how many they were."""
+    def sweep_values(self, *, remove: bool = True) -> tuple[int, int]:
+        """Remove the values that no trace of the latest run names, and return how many they are, and their bytes.
+
+        Raises:
+            ResultsError: there is no run, or a trace cannot be read; then nothing is removed.
+        """
+        manifest = self.read_manifest()
         there = [path for path in sorted((self.folder / "values").rglob("*")) if _whole(path)]
-        if not there:
-            return 0
         columns = [column for trace in self.traces(manifest).values() for column in trace.trajectory.columns]
         named = {digest for column in columns for digest in column.digests}
         gone = [path for path in there if path.name not in named]
-        for path in gone:
+        size = sum(path.stat().st_size for path in gone)
+        for path in gone if remove else ():
             path.unlink(missing_ok=True)
-        return len(gone)
+        if gone and remove:
+            self.seal()
+        return len(gone), size
 
     def _value_path(self, digest: str) -> Path:
         return self._place("values", digest[:2], digest)
