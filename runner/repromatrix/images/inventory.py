@@ -40,6 +40,7 @@ class Kind(StrEnum):
     JUDGEMENTS = "judgements"
     FRESH = "fresh inputs"
     STAMP = "stamp"
+    JOB = "default job"
     LEFT = "left behind"
 
 
@@ -194,6 +195,11 @@ def _stamp(path: Path) -> _Found:
     return _thing(Kind.STAMP, path) if ours else None
 
 
+def _default_job(path: Path) -> _Found:
+    ours = re.fullmatch(r"[0-9a-f]{24}", path.name) and [each.name for each in path.iterdir()] == ["default-job.json"]
+    return _thing(Kind.JOB, path) if ours and _is_folder(path) else None
+
+
 def _of_release(kind: Kind, path: Path, names: str) -> _Found:
     """Return what belongs to one release of the operations as one thing: thousands of small files, made again."""
     if not re.fullmatch(r"[0-9a-f]{16}", path.name) or not _is_folder(path):
@@ -214,6 +220,7 @@ _FOLDERS: dict[str, Callable[[Path], _Found]] = {
     "judgements": _judgements,
     "fresh": _fresh,
     "stamps": _stamp,
+    "default-jobs": _default_job,
 }
 
 
