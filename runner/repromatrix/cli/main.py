@@ -469,7 +469,7 @@ def _clean_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unused",
         action="store_true",
-        help="what the matrix as it stands does not use: older images, other wheels; in the results, values of no trace",
+        help="what the matrix does not use: older images, other wheels; in the results values of no trace",
     )
     parser.add_argument("--all", action="store_true", help="everything, base images too")
     _results(parser)
