@@ -1,111 +1,114 @@
 """Takes tensors out of the training step that Keras runs, op by op or compiled; nothing is computed again.
 
-It looks where Keras calls what it was given: the activations, the loss and the optimizer. In a compiled step each
-backend has its own way out: an assignment to a variable in TensorFlow, a callback in JAX.
+For the module of any workload (`from probe import Probe`). It looks where Keras calls what it was given: the
+activations, the loss and the optimizer; in an untraced cell these stay as they are. In a compiled step each backend has
+its own way out: an assignment to a variable in TensorFlow, a callback in JAX.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, Container, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence
 
-from job import Task
-from tracing import TENSORS
+import keras
+from job import Unavailable
+from task import Task
 
-# The weights after the update can be read from the model.
-TAKEN = TENSORS[:-2]
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+elif keras.backend.backend() == "jax":
+    import jax
 
 
 class Probe:
-    """Keeps the latest value of each tensor of a traced step; of an untraced one it keeps nothing."""
+    """Keeps the tensors of the latest step under the names that they have in the record."""
 
-    def __init__(self, task: Task, backend: str, untraced: Container[str]) -> None:
-        self.on, self.armed, self.backend, self.untraced = task.trace, False, backend, untraced
-        self.values: Dict[str, Any] = variables(task) if task.trace and backend == "tensorflow" else {}
+    def __init__(self, task: Task) -> None:
+        self.task, self.backend, self.armed = task, keras.backend.backend(), False
+        self.values: Dict[str, Any] = {}
+        # On torch, the metric through which Keras reports the loss rounds float64 to float32.
+        self.rounds = self.backend == "torch" and task.dtype == "float64"
+        if task.traced and task.cell.options.get("compile") == "inductor":
+            raise Unavailable("no trace of compile=inductor: nothing can be taken out of the step that it compiles")
 
-    def activation(self, activation: Callable[[Any], Any], layer: str) -> Callable[[Any], Any]:
-        """The activation of `hidden` or `output`, before and after which is looked."""
+    def activation(self, activation: Any, before: Optional[str] = None, after: Optional[str] = None) -> Any:
+        """An activation, before and after which is looked."""
+        function = keras.activations.get(activation)
 
         def seen(z: Any) -> Any:
-            a = activation(z)
-            self.take(f"{layer}_pre", z)
-            self.take(layer, a)
+            a = function(z)
+            self.take(before, z)
+            self.take(after, a)
             return a
 
-        return seen
+        return seen if self.task.traced else activation
 
-    def objective(self, objective: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        """The loss, whose value is looked at."""
+    def loss(self, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """A loss that is one number for the batch; looked at where Keras does not report all of its bits."""
 
-        def seen(t: Any, o: Any) -> Any:
-            loss = objective(t, o)
+        def seen(y_true: Any, y_pred: Any) -> Any:
+            loss = function(y_true, y_pred)
             self.take("loss", loss)
             return loss
 
-        return seen
+        return seen if self.rounds else function
 
-    def optimizer(self, optimizer: Any) -> Any:
-        """The optimizer itself, whose gradients are looked at; another class could update in another way."""
+    def optimizer(self, optimizer: Any, names: Sequence[str]) -> Any:
+        """The optimizer itself, whose gradients are looked at; another class could update in another way.
+
+        `names` are those of the gradients, in the order of the model's trainable variables.
+        """
         apply = optimizer.apply
 
         def seen(gradients: Any, *arguments: Any, **words: Any) -> Any:
             gradients = list(gradients)
-            for name, gradient in zip(("grad_hidden_weights", "grad_output_weights"), gradients):
+            for name, gradient in zip(names, gradients):
                 self.take(name, gradient)
             return apply(gradients, *arguments, **words)
 
-        optimizer.apply = seen
+        if self.task.traced:
+            optimizer.apply = seen
         return optimizer
-
-    def take(self, name: str, tensor: Any) -> None:
-        """Keep a tensor, also from inside a step that is being compiled."""
-        if not self.armed or name in self.untraced:
-            return
-        if self.backend == "tensorflow":
-            self.values[name].assign(tensor)
-        elif self.backend == "jax":
-            import jax
-
-            jax.debug.callback(lambda value: self.values.__setitem__(name, value), tensor)
-        else:
-            self.values[name] = tensor.detach().clone()
 
     @contextlib.contextmanager
     def taking(self) -> Iterator[None]:
-        """While Keras trains: what it does to predict or to build is no part of the step."""
-        if not self.on:
-            yield
-            return
+        """While Keras trains: what it does to predict is no part of the step."""
         if self.backend != "tensorflow":
             self.values.clear()  # no value of the step before may pass for one of this step
         self.armed = True
         try:
             yield
             if self.backend == "jax":
-                import jax
-
                 jax.effects_barrier()
         finally:
             self.armed = False
 
-    def tensors(self) -> List[Any]:
-        """The tensors of the step before its update, in order."""
-        if self.on:
-            lacking = [name for name in TAKEN if name not in self.values and name not in self.untraced]
-            if lacking:
-                raise RuntimeError(f"the step of this Keras gave no {', '.join(lacking)}")
-        return [self.values.get(name) for name in TAKEN]
+    def taken(self, *names: str) -> Dict[str, Any]:
+        """Those of the tensors that are asked for, as the step computed them."""
+        wanted = [name for name in names if self.task.wants(name)]
+        lacking = [name for name in wanted if name not in self.values]
+        if lacking:
+            raise RuntimeError(f"the step of this Keras gave no {', '.join(lacking)}")
+        return {name: self.values[name] for name in wanted}
 
+    def exact(self, reported: float) -> Any:
+        """The loss of the step with all of its bits; `reported` is what train_on_batch gave."""
+        return self.taken("loss")["loss"] if self.rounds else reported
 
-def variables(task: Task) -> Dict[str, Any]:
-    """A variable for each tensor, to which a TensorFlow step assigns."""
-    import tensorflow as tf
+    def take(self, name: Optional[str], tensor: Any) -> None:
+        """Keep a tensor, also from inside a step that is being compiled."""
+        if not self.armed or name is None or not self.task.wants(name):
+            return
+        if self.backend == "tensorflow":
+            self.variable(name, tensor).assign(tensor)
+        elif self.backend == "jax":
+            jax.debug.callback(lambda value: self.values.__setitem__(name, value), tensor)
+        else:
+            self.values[name] = tensor.detach().clone()
 
-    hidden, output = (tf.zeros_like(tf.constant(weights, task.dtype)) for weights in task.weights())
-    layers = {"hidden": len(task.workload.hidden_weights), "output": len(task.workload.target)}
-    found = {"loss": tf.Variable(tf.zeros((), task.dtype))}
-    found.update(grad_hidden_weights=tf.Variable(hidden), grad_output_weights=tf.Variable(output))
-    for name, count in layers.items():
-        for each in (name, f"{name}_pre"):
-            found[each] = tf.Variable(tf.zeros((1, count), task.dtype))
-    return found
+    def variable(self, name: str, tensor: Any) -> Any:
+        """The variable, outside of any graph, to which a TensorFlow step assigns a tensor."""
+        if name not in self.values:
+            with tf.init_scope():
+                self.values[name] = tf.Variable(tf.zeros(tensor.shape, tensor.dtype))
+        return self.values[name]
