@@ -123,7 +123,7 @@ class Server:
             return {**line, "outcome": "unavailable", "reason": str(error)}
         except Exception as error:
             traceback.print_exc()
-            reason = blamed(error, self.modules.folders.get(cell.workload))
+            reason = blamed(error, self.modules.folders.get(cell.workload), self.job.codes[cell.workload].name)
             return {**line, "outcome": "failed", "reason": reason}
 
     def run(self, cell: Cell) -> Line:

@@ -71,11 +71,11 @@ def function_of(module: ModuleType, name: str) -> Any:
     return function
 
 
-def blamed(error: BaseException, folder: Optional[Path]) -> str:
+def blamed(error: BaseException, folder: Optional[Path], workload: str) -> str:
     """What went wrong, with file and line of the workload where its code was under way."""
     frames: List[Any] = traceback.extract_tb(error.__traceback__) if folder is not None else []
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).parent == folder:
-        return f"{Path(error.filename).name}:{error.lineno}: {describe(error)}"
+        return f"{workload}/{Path(error.filename).name}:{error.lineno}: {describe(error)}"
     own = [frame for frame in frames if Path(frame.filename).parent == folder]
     said = str(error) if isinstance(error, WorkloadError) else describe(error)
-    return f"{Path(own[-1].filename).name}:{own[-1].lineno}: {said}" if own else said
+    return f"{workload}/{Path(own[-1].filename).name}:{own[-1].lineno}: {said}" if own else said

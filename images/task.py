@@ -44,6 +44,7 @@ class Task:
         self._always = (*cell.metrics, *cell.outputs)
         self._untraced: Dict[str, str] = {}
         self._order: List[str] = []
+        self._kinds: Dict[str, Tuple[str, Tuple[int, ...]]] = {}
         self._recorded, self._finished, self._state = 0, False, False
 
     def option(self, name: str) -> str:
@@ -68,7 +69,10 @@ class Task:
         given = [self._known(self.cell.inputs, name, "inputs") for name in names]
         counts = {entry.shape[0] // self.cell.batch if entry.shape else 0 for entry in given}
         if len(counts) != 1 or 0 in counts:
-            raise WorkloadError(f"{', '.join(names)} have not the same number of batches of {self.cell.batch} rows")
+            told = ", ".join(
+                f"{name} has {entry.shape[0] if entry.shape else 1} rows" for name, entry in zip(names, given)
+            )
+            raise WorkloadError(f"no common number of batches of {self.cell.batch} rows: {told}")
         (count,) = counts
         made: List[Any] = []
         for step in range(self.steps):
@@ -151,6 +155,12 @@ class Task:
         """What could not be traced, with the reasons. Raises WorkloadError if steps are missing."""
         if self._recorded != self.steps:
             raise WorkloadError(f"{self._recorded} steps are recorded where {self.steps} are due: task.record({{...}})")
+        lacking = [name for name in self.cell.outputs if name not in self._kinds]
+        if lacking:
+            raise WorkloadError(
+                f"no step records {lacking[0]!r}, which is among the outputs of workload.yaml: "
+                f"record it, or give it to task.finish()"
+            )
         return dict(self._untraced) if self.traced else {}
 
     def _known(self, entries: Mapping[str, Any], name: str, what: str) -> Any:
@@ -171,14 +181,22 @@ class Task:
             self._emit({"line": "values", "id": self.cell.id, "step": step, "values": told})
 
     def _entry(self, step: int, name: str, tensor: Any, role: str) -> List[Any]:
-        value = of_number(tensor, self.dtype) if isinstance(tensor, (bool, int, float)) else self._value(name, tensor)
+        value = self._value(name, tensor)
         if role == "metric" and value.size != 1:
             raise WorkloadError(f"step {step}: the metric {name!r} has shape {list(value.shape)}, expected one number")
         shape = () if role == "metric" else value.shape
+        kind = (value.dtype, shape)
+        if self._kinds.setdefault(name, kind) != kind:
+            now, before = (f"{dtype}{list(sizes)}" for dtype, sizes in (kind, self._kinds[name]))
+            raise WorkloadError(f"step {step}: {name!r} is {now}, and was {before} before: give it one dtype and shape")
         entry = [name, role, value.dtype, list(shape), value.told()]
         return [*entry, value.base64()] if (step, name) in self.cell.fetch else entry
 
     def _value(self, name: str, tensor: Any) -> Value:
+        if isinstance(tensor, (bool, int, float)) and not hasattr(tensor, "dtype"):  # np.float64 is a float too
+            return of_number(tensor)
+        if tensor is None or isinstance(tensor, (str, bytes, list, tuple, dict, set)):
+            raise WorkloadError(f"{name!r} is a {type(tensor).__name__}, expected a tensor or a number")
         try:
             return self._adapter.value(tensor)
         except (AttributeError, TypeError) as error:

@@ -91,17 +91,11 @@ def of_array(array: Any) -> Value:
     return Value(dtype.name, shape, array.byteswap().tobytes() if big else data)
 
 
-def of_number(number: Union[bool, float], dtype: str) -> Value:
-    """The value of a Python number: in `dtype` where that holds it exactly, else in Python's own."""
+def of_number(number: Union[bool, float]) -> Value:
+    """The value of a Python number: a float64, an int64 or a bool, whatever it was computed from."""
     if isinstance(number, bool):
         return Value("bool", (), struct.pack("<?", number))
     if isinstance(number, int):
         return Value("int64", (), struct.pack("<q", number))
-    if number != number:  # noqa: PLR0124 - NaN
-        number = float("nan")
-    try:
-        data = struct.pack("<f", number)[2:] if dtype == "bfloat16" else struct.pack(f"<{CODES[dtype]}", number)
-        same = numbers(dtype, data)[0].hex() == number.hex()
-    except (OverflowError, KeyError, struct.error):
-        same = False
-    return Value(dtype, (), data) if same else Value("float64", (), struct.pack("<d", number))
+    one_nan = float("nan") if number != number else number  # noqa: PLR0124 - every NaN is one
+    return Value("float64", (), struct.pack("<d", one_nan))

@@ -9,6 +9,7 @@ from typing import Any, Self
 from repromatrix.cli.printable import printable
 from repromatrix.errors import EnvironmentFailedError, ResultsError
 from repromatrix.results.record import Outcome, Record
+from repromatrix.results.value import first_values
 
 
 class Story:
@@ -92,7 +93,7 @@ class Story:
             log = f" (log: {record.log})" if record.log else ""
             self._print(f"{record.outcome.value:<10} {record.cell.id}: {record.reason}{log}")
         elif record.deterministic is False:
-            self.say(f"{'differs':<10} {record.cell.id}: its {record.repeats} repeats do not agree")
+            self.say(f"{'differs':<10} {record.cell.id}: its {record.repeats} repeats do not agree{_parting(record)}")
         elif cached:
             self.detail(f"{'kept':<10} {record.cell.id}")
 
@@ -116,3 +117,9 @@ class Story:
                 self._bar.console.print(text, markup=False, highlight=False)
             else:
                 print(text, file=sys.stderr, flush=True)
+
+
+def _parting(record: Record) -> str:
+    """Return where the first two of a cell's trajectories part."""
+    name, step = next(first_values(*record.trajectories[:2]), ("", 0))
+    return f", from {name} of step {step} on" if name else ""

@@ -100,7 +100,9 @@ def tell(found: Divergence) -> str:
 
 def _point(point: Point) -> list[str]:
     if point.a is None or point.b is None:
-        return [f"part at step {point.step}, {point.tensor}: known by its digests alone"]
+        return [
+            f"part at step {point.step}, {point.tensor}: known by its digests alone (its bits: repromatrix trace A B)"
+        ]
     index = "".join(f"[{each}]" for each in point.index)
     apart = "not finite" if point.ulps is None else f"{point.ulps} ULP of {point.ulp_dtype}"
     values = [(each.decimal, each.hexadecimal, each.bits) for each in (point.a, point.b)]

@@ -3,7 +3,7 @@
 A failed or missing side is a verdict of its own, never a number. Pure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
@@ -107,34 +107,45 @@ def compare(a: Record, b: Record, allowed: Allowances) -> Difference:
         reason = f"the workload {a.cell.workload} was edited between the two: its inputs, numbers or metrics are others"
         return _difference(a, b, Judgement(verdict=Verdict.INCOMPARABLE, reason=reason))
     dtype = coarser(a.cell.dtype, b.cell.dtype)
-    left, right = arrays.decode(a.trajectory.losses), arrays.decode(b.trajectory.losses)
+    chosen = judged(a.trajectory, b.trajectory, a.cell.workload, dtype, allowed)
+    return _difference(a, b, chosen.judgement, chosen.measure, dtype)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One metric of two trajectories.
+
+    Attributes:
+        metric: its name; None: the loss.
+    """
+
+    metric: str | None
+    measure: Measure
+    judgement: Judgement
+
+
+def judged(a: Trajectory, b: Trajectory, workload: str, dtype: str, allowed: Allowances) -> Judged:
+    """Return the metric in which two trajectories of one task differ the most, ULPs in `dtype`."""
+    left, right = arrays.decode(a.losses), arrays.decode(b.losses)
     found = arrays.measure(left, right, dtype)
-    judgement = judge(left, right, found, allowed.of(a.cell.workload, dtype, found.steps), dtype)
-    others = metrics(a.trajectory.metrics[1:], b.trajectory.metrics[1:], allowed.tolerances.get(dtype), dtype)
-    return _difference(a, b, worst(judgement, others), found, dtype)
+    judgement = judge(left, right, found, allowed.of(workload, dtype, found.steps), dtype)
+    loss = Judged(metric=None, measure=found, judgement=judgement)
+    return worst((loss, *metrics(a.metrics[1:], b.metrics[1:], allowed.tolerances.get(dtype), dtype)))
 
 
-def metrics(
-    a: Sequence[Column], b: Sequence[Column], allowed: Allowance | None, dtype: str
-) -> dict[str, tuple[Measure, Judgement]]:
+def metrics(a: Sequence[Column], b: Sequence[Column], allowed: Allowance | None, dtype: str) -> Iterator[Judged]:
     """Judge the metrics beside the loss; the noise floor is the loss's, so a tolerance judges these."""
-    found = {}
     for left, right in zip(a, b, strict=False):
         one, other = arrays.decode(left.texts), arrays.decode(right.texts)
         measure = arrays.measure(one, other, dtype)
-        found[left.name] = measure, judge(one, other, measure, allowed, dtype)
-    return found
+        judgement = judge(one, other, measure, allowed, dtype)
+        reason = f"in {left.name}" if judgement.reason is None else f"in {left.name}, {judgement.reason}"
+        yield Judged(metric=left.name, measure=measure, judgement=replace(judgement, reason=reason))
 
 
-def worst(loss: Judgement, others: Mapping[str, tuple[Measure, Judgement]]) -> Judgement:
-    """Return the judgement of a cell: that of its loss, unless another metric differs by more."""
-    found = loss
-    for name, (measure, judgement) in others.items():
-        if _ORDER.index(judgement.verdict) > _ORDER.index(found.verdict):
-            first = f"{name} differs from step {measure.first_difference} on"
-            reason = f"{name}: {judgement.reason}" if judgement.reason else first
-            found = replace(judgement, reason=reason)
-    return found
+def worst(judged: Iterable[Judged]) -> Judged:
+    """Return the metric that differs by the most, by its verdict; of equals the first, which is the loss."""
+    return max(judged, key=lambda each: _ORDER.index(each.judgement.verdict))
 
 
 def judge(a: Values, b: Values, found: Measure, allowed: Allowance | None, dtype: str) -> Judgement:

@@ -9,7 +9,7 @@ from typing import Any
 
 from repromatrix.compare import arrays
 from repromatrix.compare.allowance import Allowances, Floor, Tolerance
-from repromatrix.compare.difference import Difference, Verdict, compare, judge
+from repromatrix.compare.difference import Difference, Verdict, compare, judged
 from repromatrix.compare.findings import ConditionRow, End, Finding, Row
 from repromatrix.results.experiments import ConditionTrial, Factor
 from repromatrix.results.record import Record
@@ -135,10 +135,10 @@ class Judge:
         if dtype is None or dtype == self.before.ulp_dtype or self.before.measure is None:
             return _settled(self.before)
         if dtype not in self._verdicts:
-            a, b = (arrays.decode(each.trajectory.losses) for each in (self._a, self._b) if each.trajectory)
-            found = arrays.measure(a, b, dtype)
-            allowed = self._allowed.of(self._a.cell.workload, dtype, found.steps)
-            self._verdicts[dtype] = judge(a, b, found, allowed, dtype).verdict
+            a, b = (each.trajectory for each in (self._a, self._b))
+            assert a is not None  # noqa: S101 - what has no trajectory is not judged
+            assert b is not None  # noqa: S101
+            self._verdicts[dtype] = judged(a, b, self._a.cell.workload, dtype, self._allowed).judgement.verdict
         return self._verdicts[dtype] in _SETTLED
 
     def _shrinks(self, end: End) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from repromatrix.compare import arrays, caveats, printed, series
 from repromatrix.compare.allowance import Allowance, Allowances
 from repromatrix.compare.arrays import Bools, Measure, Values
-from repromatrix.compare.difference import Difference, Judgement, Verdict, judge, metrics, worst
+from repromatrix.compare.difference import Difference, Judged, Judgement, Verdict, judge, metrics, worst
 from repromatrix.compare.series import Reading, Series
 from repromatrix.errors import UsageError
 from repromatrix.floats import coarser
@@ -157,13 +157,17 @@ def pair(left: Side, right: Side, allowed: Allowances, dtype: str | None = None)
     values, untold = (one.values, 0) if exact else _as_printed(a, b, one.values, other.values, texts)
     found = arrays.measure(values, other.values, coarse)
     judgement = judge(values, other.values, found, _allowance(a, b, allowed, coarse, found.steps), coarse)
-    judgement = worst(judgement, metrics(a.metrics, b.metrics, allowed.tolerances.get(coarse), coarse))
     if not exact:
         said += caveats.of_digits(((a, one), (b, other)))
         if judgement.verdict is Verdict.IDENTICAL:
             judgement = Judgement(verdict=Verdict.IDENTICAL, reason="in all printed digits; bits cannot be told")
     texts &= arrays.same_bits(values[:steps], other.values[:steps])
     found, judgement = _as_written(a, b, texts, found, judgement)
+    others = metrics(a.metrics, b.metrics, allowed.tolerances.get(coarse), coarse)
+    chosen = worst((Judged(metric=None, measure=found, judgement=judgement), *others))
+    if chosen.metric is not None:  # shown and judged by the metric that differs the most
+        found, judgement = chosen.measure, chosen.judgement
+        one, other = (_of_metric(each, chosen.metric) for each in (a, b))
     point = None if found.first_difference is None else _point(found.first_difference, a, b, one, other)
     return Pair(
         difference=_difference(left, right, judgement, said, measure=found, ulp_dtype=coarse),
@@ -173,6 +177,12 @@ def pair(left: Side, right: Side, allowed: Allowances, dtype: str | None = None)
         deterministic=_deterministic(a, b),
         first=point,
     )
+
+
+def _of_metric(series: Series, name: str) -> Reading:
+    """Return another metric than the loss; those of cells are exact."""
+    column = next(each for each in series.metrics if each.name == name)
+    return Reading(dtype=column.dtype, values=arrays.decode(column.texts), told_apart=True)
 
 
 def _check_steps(a: Series, b: Series) -> None:

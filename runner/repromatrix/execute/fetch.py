@@ -16,7 +16,7 @@ from repromatrix.execute.work import Work
 from repromatrix.images.uses import using
 from repromatrix.plan import Cell
 from repromatrix.results.trace import Trace
-from repromatrix.results.value import Trajectory
+from repromatrix.results.value import first_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,26 +72,12 @@ class Fetching:
         if finished.trajectory is None or bits is None:
             self._reasons[finished.id] = finished.reason or f"it did not send {wanted.name} of step {wanted.step}"
             return
-        parted = first_step(wanted.trace.trajectory, finished.trajectory)
+        _, parted = next(first_values(wanted.trace.trajectory, finished.trajectory), ("", None))
         if parted is not None or sha256(bits).hexdigest() not in _digests(wanted):
             step = parted or wanted.step
             self._reasons[finished.id] = f"it is not deterministic from step {step} on: a second traced run differs"
             return
         self._execution.store.write_value(bits)
-
-
-def first_step(a: Trajectory, b: Trajectory) -> int | None:
-    """Return the first step at which two runs of one cell differ, None if they do not."""
-    left, right = (
-        {
-            (column.name, step): row
-            for column in each.columns
-            for step, row in zip(column.at, column.rows, strict=True)
-        }
-        for each in (a, b)
-    )  # fmt: skip
-    steps = [step for name, step in left.keys() | right.keys() if left.get((name, step)) != right.get((name, step))]
-    return min(steps, default=None)
 
 
 def _digests(wanted: Wanted) -> tuple[str, ...]:

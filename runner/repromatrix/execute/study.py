@@ -140,7 +140,7 @@ class Studying:
             elif not trace.tells_of(record):
                 self._silent[name] = f"tracing changes {name}, so its trace explains nothing"
             elif network(cells[name].workload) is None:
-                self._silent[name] = f"the step of {cells[name].workload.name} cannot be taken apart"
+                self._silent[name] = f"{cells[name].workload.name} has no operations that could be computed alone"
             elif not {"hidden_weights", "output_weights"} <= set(trace.columns):
                 self._silent[name] = f"the weights of {name} cannot be traced"
             else:
@@ -148,7 +148,7 @@ class Studying:
 
     def _reason(self, pair: Pair) -> str | None:
         reasons = (self._silent.get(cell.id) for cell in (pair.left, pair.right))
-        return "; ".join(each for each in reasons if each) or None
+        return "; ".join(dict.fromkeys(each for each in reasons if each)) or None
 
     def _round(self, requests: Sequence[Request]) -> dict[str, Replay]:
         """Return what came of requests, by their ids."""

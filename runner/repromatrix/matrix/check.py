@@ -16,6 +16,7 @@ from repromatrix.matrix.document import Document, NodePath
 
 _TYPES = {"object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number"}
 _FINITE_DECIMAL = "finite-decimal"  # the schema's word for text that `finite_decimal` lets pass
+_EXPONENT = re.compile(r"[0-9]+[eE][-+]?[0-9]+")  # no number in YAML 1.1, for want of a point
 _NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 _GIVEN = {"dict": "a mapping", "list": "a list", "NoneType": "nothing"}
 
@@ -102,6 +103,8 @@ def _text(error: ValidationError, path: NodePath, document: Document) -> tuple[s
         case "type":
             written = document.written.get(path)
             hint = f'write it in quotes: "{written}"' if rule == "string" and written else "see docs/matrix.md"
+            if rule == "number" and isinstance(value, str) and _EXPONENT.fullmatch(value):
+                hint = f"YAML reads it as text: write {float(value):.1e}, with a point"
             given = written or _GIVEN.get(type(value).__name__) or repr(value)[:80]
             return f"{place} must be {_TYPES.get(str(rule), rule)}, not {given}", hint
         case "enum":

@@ -26,6 +26,14 @@ from repromatrix.matrix.model import (
 from repromatrix.matrix.text import read_text
 from repromatrix.matrix.workload import FILE, load_workload
 
+_SOURCE = "defaults of torch.testing.assert_close"
+# What is called close where a matrix does not say it.
+TOLERANCES = {
+    "float64": Tolerance(relative=1.0e-7, absolute=1.0e-7, source=_SOURCE),
+    "float32": Tolerance(relative=1.3e-6, absolute=1.0e-5, source=_SOURCE),
+    "bfloat16": Tolerance(relative=1.6e-2, absolute=1.0e-5, source=_SOURCE),
+    "float16": Tolerance(relative=1.0e-3, absolute=1.0e-5, source=_SOURCE),
+}
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
@@ -58,7 +66,7 @@ class _Reader:
         return Matrix(
             path=self.path,
             environments=environments,
-            workloads=self._workloads(environments),
+            workloads=self._workloads(),
             settings=MappingProxyType(settings),
             include=tuple(self._includes(settings)),
             exclude=tuple(
@@ -67,7 +75,9 @@ class _Reader:
             profiles=MappingProxyType(
                 {name: self._profile(name, entry) for name, entry in self.data["profiles"].items()}
             ),
-            tolerances=MappingProxyType({k: Tolerance(**v) for k, v in self.data.get("tolerances", {}).items()}),
+            tolerances=MappingProxyType(
+                TOLERANCES | {k: Tolerance(**v) for k, v in self.data.get("tolerances", {}).items()}
+            ),
             repeats=self.defaults.get("repeats", 2),
             limits=Limits(**self.defaults.get("limits", {})),
             noise_members=self.data.get("noise", {}).get("members", 0),
@@ -114,7 +124,7 @@ class _Reader:
             file=self.path.name,
         )
 
-    def _workloads(self, environments: tuple[Environment, ...]) -> tuple[Workload, ...]:
+    def _workloads(self) -> tuple[Workload, ...]:
         found: dict[str, Workload] = {}
         for i, entry in enumerate(self.data["workloads"]):
             folder = self._folder(entry, i)
@@ -125,7 +135,6 @@ class _Reader:
                     hint="workloads are called by the name of their folder; rename one",
                 )  # fmt: skip
             found[folder.name] = load_workload(folder, folder.name)
-            self._check_variants(found[folder.name], environments, i)
         return tuple(found.values())
 
     def _folder(self, entry: str, place: int) -> Path:
@@ -137,7 +146,7 @@ class _Reader:
             raise self._fail(
                 f"no workload {entry!r} in {own.name}/",
                 "workloads", place,
-                hint=f"{suggest(entry, known)} A folder of your own is written with a slash: ./{entry}",
+                hint=f"{suggest(entry, known)}; a folder of your own is written with a slash: ./{entry}",
             )  # fmt: skip
         if not NAME.fullmatch(folder.name):
             raise self._fail(
@@ -146,21 +155,6 @@ class _Reader:
                 hint="lower-case letters, digits, dot, underscore and dash",
             )  # fmt: skip
         return folder
-
-    def _check_variants(self, workload: Workload, environments: tuple[Environment, ...], place: int) -> None:
-        """Refuse dtypes without a tolerance: their differences could not be judged."""
-        known = self.data.get("tolerances", {})
-        used = {
-            variant.dtype
-            for each in environments
-            for variant in workload.variants(each.framework, each.flavour)
-        }  # fmt: skip
-        for dtype in sorted(used - set(known)):
-            raise self._fail(
-                f"the workload {workload.name} runs in {dtype}, and there is no tolerance for that",
-                "workloads", place,
-                hint=f"add tolerances: {{{dtype}: {{relative: ..., absolute: ..., source: ...}}}}",
-            )  # fmt: skip
 
     def _includes(self, settings: Mapping[str, Settings]) -> list[Include]:
         result = []

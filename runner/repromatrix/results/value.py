@@ -7,7 +7,7 @@ the results folder under that digest.
 
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import cache
 from math import prod
@@ -147,8 +147,9 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def predictions(self) -> Rows:
-        """The first output at each step; empty where there is none."""
-        return next((each.rows for each in self.of(Role.OUTPUT)), ())
+        """The first output at each step; empty where there is none that is told in full, as floats."""
+        told = (each.rows for each in self.of(Role.OUTPUT) if each.inline and each.dtype in FORMS)
+        return next(told, ())
 
     @property
     def state(self) -> tuple[tuple[str, ...], ...]:
@@ -339,6 +340,21 @@ def element(data: bytes, dtype: str) -> str:
     code = {"float64": "<d", "float32": "<f", "float16": "<e", "bfloat16": "<f"}[dtype]
     value: float = struct.unpack(code, b"\0\0" + data if dtype == "bfloat16" else data)[0]
     return value.hex()
+
+
+def first_values(a: Trajectory, b: Trajectory) -> Iterator[tuple[str, int]]:
+    """Yield name and step of the values in which two runs of one job differ, the first step first."""
+    left, right = (
+        {
+            (step, name): row
+            for name, column in by_name(each).items()
+            for step, row in zip(column.at, column.rows, strict=True)
+        }
+        for each in (a, b)
+    )
+    order = {name: place for place, name in enumerate((*by_name(a), *by_name(b)))}
+    differing = (place for place in left.keys() | right.keys() if left.get(place) != right.get(place))
+    yield from ((name, step) for step, name in sorted(differing, key=lambda each: (each[0], order[each[1]])))
 
 
 def by_name(trajectory: Trajectory) -> Mapping[str, Column]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from repromatrix.report.claims.flips import Seen
-from repromatrix.report.verify.measure import Judges, apart, coarser, judged
+from repromatrix.report.verify.measure import VERDICTS, Judges, apart, coarser, judged
 from repromatrix.results.experiments import Attempt, ConditionTrial, Pair, Trial
 from repromatrix.results.record import Record
 
@@ -189,12 +189,20 @@ class _Bench:
             return Gap(verdict="missing", size=None)
         if a.cell.workload != b.cell.workload:
             return Gap(verdict="incomparable", size=None)
-        left, right = a.trajectories[0].losses, b.trajectories[0].losses
         dtype = dtype or coarser(a.cell.dtype, b.cell.dtype)
+        pairs = zip(a.trajectories[0].metrics, b.trajectories[0].metrics, strict=False)
+        gaps = [
+            self._metric(x.texts, y.texts, a.cell.workload, dtype, loss=number == 0)
+            for number, (x, y) in enumerate(pairs)
+        ]
+        return max(gaps, key=lambda gap: VERDICTS.index(gap.verdict))  # of equals the first, which is the loss
+
+    def _metric(self, left: Sequence[str], right: Sequence[str], workload: str, dtype: str, *, loss: bool) -> Gap:
         found = apart(left, right, dtype)
         if len(left) != len(right) or not found.steps:
             return Gap(verdict="incomparable", size=found.max_abs, dtype=dtype)
-        verdict, _, _ = judged(left, right, found, self._judges.of(a.cell.workload, dtype, found.steps))
+        judge = self._judges.of(workload, dtype, found.steps) if loss else self._judges.tolerance(dtype)
+        verdict, _, _ = judged(left, right, found, judge)
         return Gap(verdict=verdict, size=found.max_abs, dtype=dtype)
 
     def _bound(self, dtype: str) -> float:

@@ -13,6 +13,9 @@ from repromatrix.report.claims.versions import NoiseFloor
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
 
+# From the least to the most.
+VERDICTS = ("identical", "rounding", "amplified", "divergent", "incomparable", "missing")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apart:
@@ -38,10 +41,14 @@ class Judges:
         if floor and len(floor.bound) >= steps:
             name = f"noise floor of {workload} in {dtype}, {len(floor.cells) - 1} one-ULP members"
             return name, [float.fromhex(each) for each in floor.bound]
-        if dtype in self.tolerances:
-            relative, absolute, source = self.tolerances[dtype]
-            return source, (relative, absolute)
-        return None
+        return self.tolerance(dtype)
+
+    def tolerance(self, dtype: str) -> tuple[str, tuple[float, float]] | None:
+        """Return whose word a tolerance is, and (relative, absolute)."""
+        if dtype not in self.tolerances:
+            return None
+        relative, absolute, source = self.tolerances[dtype]
+        return source, (relative, absolute)
 
 
 def judges_of(manifest: Manifest, records: Iterable[Record]) -> Judges:

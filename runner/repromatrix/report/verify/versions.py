@@ -7,9 +7,10 @@ from packaging.version import InvalidVersion, Version
 
 from repromatrix.report.claims.base import Claim
 from repromatrix.report.claims.versions import VersionChange, VersionLine
-from repromatrix.report.verify.measure import Apart, Judges, apart, coarser, judged
+from repromatrix.report.verify.measure import VERDICTS, Apart, Judges, apart, coarser, judged
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
+from repromatrix.results.value import Trajectory
 
 
 def newest_last(version: str) -> tuple[bool, Version, str]:
@@ -84,10 +85,7 @@ def change(a: Record, b: Record, judges: Judges) -> VersionChange:
     if a.trajectories and b.trajectories:
         left, right = a.trajectories[0], b.trajectories[0]
         state = left.state == right.state
-        found = apart(left.losses, right.losses, dtype)
-        verdict, reason, by = _judged(
-            left.losses, right.losses, found, judges.of(a.cell.workload, dtype, found.steps), dtype
-        )
+        found, (verdict, reason, by) = _worst(left, right, a.cell.workload, dtype, judges)
     else:
         absent = [f"{r.cell.id}: {_how(r)}" for r in (a, b) if not r.trajectories]
         verdict, reason, by = "missing", "; ".join(absent), None
@@ -107,6 +105,23 @@ def change(a: Record, b: Record, judges: Judges) -> VersionChange:
         same_state=state,
         same_cpu_class=classes[0] == classes[1] if len(classes) == 2 else None,  # noqa: PLR2004 - a pair
     )
+
+
+def _worst(
+    left: Trajectory, right: Trajectory, workload: str, dtype: str, judges: Judges
+) -> tuple[Apart, tuple[str, str | None, str | None]]:
+    """Return how the metric that differs the most differs; of equals the first, which is the loss."""
+    told: tuple[Apart, tuple[str, str | None, str | None]] | None = None
+    for number, (a, b) in enumerate(zip(left.metrics, right.metrics, strict=False)):
+        found = apart(a.texts, b.texts, dtype)
+        judge = judges.of(workload, dtype, found.steps) if number == 0 else judges.tolerance(dtype)
+        verdict, reason, by = _judged(a.texts, b.texts, found, judge, dtype)
+        if number:
+            reason = f"in {a.name}" if reason is None else f"in {a.name}, {reason}"
+        if told is None or VERDICTS.index(verdict) > VERDICTS.index(told[1][0]):
+            told = found, (verdict, reason, by)
+    assert told is not None  # noqa: S101 - a trajectory has a metric
+    return told
 
 
 def _judged(
