@@ -221,7 +221,10 @@ def check_column(column: Column) -> None:
     if not column.name or not _DTYPE.fullmatch(column.dtype) or any(size < 0 for size in column.shape):
         raise ValueError(f"{column.name!r} is of {column.dtype[:40]!r} and the shape {list(column.shape)}")
     if column.inline:
-        if column.digests or (column.size and len(column.texts) % column.size):
+        if column.digests:
+            kind = f"{column.dtype}{list(column.shape)}"
+            raise ValueError(f"{column.name}: the elements of {kind} are told, not their digest")
+        if len(column.texts) % column.size if column.size else column.texts:
             raise ValueError(f"{column.name}: {len(column.texts)} elements are no whole number of {column.shape}")
         exact(column.texts, column.dtype)
     elif column.texts or not matches(_DIGESTS, column.digests):
