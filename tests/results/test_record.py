@@ -193,7 +193,7 @@ DAMAGE = {
     "the weights of another step": (WEIGHTS, FIRST_STATE, "the state w is not that after the last step"),
     "steps that do not rise": ((*OUTPUT, "steps"), [1, 3, 2], "not rising from 1"),
     "steps that need not be told": ((*OUTPUT, "steps"), [1, 2, 3], "output tells its steps, which have no gap"),
-    "a digest where elements are due": ((*LOSS, "digests"), ["a" * 64], "loss"),
+    "a digest where elements are due": ((*LOSS, "digests"), ["a" * 64], "the elements of float64[] are told"),
     "no loss": ((*LOSS, "role"), "output", "the metrics are none"),
     "a name twice": ((*OUTPUT, "name"), "loss", "'loss' is there twice"),
     "a trace in a record": ((*WEIGHTS, "role"), "trace", "a record holds no trace"),

@@ -239,8 +239,9 @@ def test_a_value_without_elements_is_one_at_each_step() -> None:
 BAD_COLUMNS = {
     "a negative size": ({"shape": (-1,)}, "the shape"),
     "half a row": ({"shape": (3,)}, "4 elements are no whole number"),
-    "digests beside elements": ({"digests": ("a" * 64,)}, "elements"),
+    "digests beside elements": ({"digests": ("a" * 64,)}, r"the elements of float64\[2\] are told"),
     "elements in place of digests": ({"shape": (4, 5)}, r"float64\[4, 5\] each step is one SHA-256"),
+    "elements of nothing": ({"shape": (0,), "steps": (1, 2)}, "4 elements are no whole number"),
     "a digest that is none": ({"shape": (17,), "texts": (), "digests": ("A" * 64,)}, "each step is one SHA-256"),
     "no values": ({"texts": ()}, "w has no values"),
     "a step too few": ({"steps": (2,)}, "1 steps of 2 values"),
