@@ -308,7 +308,7 @@ def test_the_metrics_are_those_that_the_workload_names_in_its_order() -> None:
     two = values.trajectory([1, 2], metrics={"accuracy": [0, 1]})
     check(two, 2, ["loss", "accuracy"])
     for wanted in (["loss"], ["accuracy", "loss"], ["loss", "accuracy", "norm"]):
-        with pytest.raises(ValueError, match=f"the metrics are loss, accuracy, {', '.join(wanted)} are due"):
+        with pytest.raises(ValueError, match=f"the metrics are loss, accuracy instead of {', '.join(wanted)}"):
             check(two, 2, wanted)
 
 

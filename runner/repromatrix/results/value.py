@@ -200,7 +200,7 @@ def check(trajectory: Trajectory, steps: int, metrics: Iterable[str] | None = No
             raise ValueError(f"{column.name} has a step {column.at[-1]} of {steps}")
     found = [each.name for each in trajectory.metrics]
     if not found or (metrics is not None and found != list(metrics)):
-        wanted = f", {', '.join(metrics)} are due" if metrics is not None else ""
+        wanted = f" instead of {', '.join(metrics)}" if metrics is not None else ""
         raise ValueError(f"the metrics are {', '.join(found) or 'none'}{wanted}")
     for column in trajectory.metrics:
         if column.dtype not in FORMS:
