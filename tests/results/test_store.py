@@ -314,9 +314,24 @@ def test_values_that_no_trace_of_the_run_names_are_swept(tmp_path: Path, a_recor
     large = values.Column(name="w", role="trace", dtype="float64", shape=(17,), digests=(kept, kept))
     columns = (large, *TRAJECTORY.columns)
     store.write_trace(Trace(cell=CELL, key="f6" * 32, trajectory=Trajectory(columns=columns), untraced=()))
-    assert store.sweep_values(store.read_manifest()) == 1
+    store.seal()
+    assert store.sweep_values(remove=False) == (1, 4)
+    assert store.read_value(gone) == b"gone"
+    assert store.sweep_values() == (1, 4)
     assert (store.read_value(kept), store.read_value(gone)) == (b"kept", None)
-    assert store.sweep_values(store.read_manifest()) == 0
+    assert store.sweep_values() == (0, 0)
+    assert [name for name, _ in store.read_manifest().files if name.startswith("values/")] == [
+        f"values/{kept[:2]}/{kept}"
+    ]
+
+
+def test_values_are_not_swept_where_it_cannot_be_told_which_are_named(tmp_path: Path, a_record) -> None:
+    store = _whole_folder(tmp_path, a_record)
+    gone = store.write_value(b"gone")
+    store.trace_path(ID, "f6" * 32).write_bytes(b"{")
+    with pytest.raises(ResultsError):
+        store.sweep_values()
+    assert store.read_value(gone) == b"gone"
 
 
 # Folders of others: nothing but regular files.
