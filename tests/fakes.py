@@ -100,7 +100,7 @@ def everything_ok(cells: Sequence[Asked], loss: float = 0.5) -> Answer:
 
 
 def replayed(operation: Asked, changes: Mapping[tuple[str, int], str] | None = None, /, **more: Any) -> bytes:
-    """Return the line of an operation in the shape that its inputs ask for: quarters, and what a step was given.
+    """Return the lines of an operation, from its start on, in the shape that its inputs ask for: quarters.
 
     `changes`: (place or primitive, sample) -> its first value.
     """
@@ -137,12 +137,11 @@ def replayed(operation: Asked, changes: Mapping[tuple[str, int], str] | None = N
         "options": {"update": "parallel"} | operation["options"],
         "outputs": outputs,
     }
-    return line(**(content | more))
+    return b"\n".join([start(operation), line(**(content | more))])
 
 
 def everything_replayed(operations: Sequence[Asked]) -> Answer:
-    middle = [each for operation in operations for each in (start(operation), replayed(operation))]
-    return [fingerprint(), *middle, line(line="end", cells=0, operations=len(operations))], CLEAN
+    return [fingerprint(), *map(replayed, operations), line(line="end", cells=0, operations=len(operations))], CLEAN
 
 
 class FakeRun:

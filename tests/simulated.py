@@ -101,7 +101,8 @@ class Environment:
     def operate(self, asked: Mapping[str, Any]) -> bytes:
         name = asked["operation"]
         if name in self.unavailable:
-            return say.line(line="operation", id=asked["id"], operation=name, outcome="unavailable", reason="not alone")
+            last = {"line": "operation", "id": asked["id"], "operation": name}
+            return b"\n".join([say.start(dict(asked)), say.line(**last, outcome="unavailable", reason="not alone")])
         outputs: list[Any] = []
         for sample in asked["samples"]:
             inputs = {key: numbers(entry) for key, entry in sample.items()}

@@ -4,6 +4,8 @@ import msgspec
 
 from repromatrix.results.value import Column, Role, Trajectory
 
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+
 
 def text(value):
     """A number as records have it; texts as they are."""

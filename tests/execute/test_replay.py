@@ -1,13 +1,15 @@
 """Operations on inputs of their own, with an engine in memory: asked for once, in batches, and a failure is a value."""
 
+import json
+
 import pytest
 
 from repromatrix.engines.base import Exit
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.replay import Inputs, Replaying, Request
+from repromatrix.job import job
 from repromatrix.operations.catalogue import PRIMITIVES
 from repromatrix.operations.fresh import samples
-from repromatrix.plan import job
 from repromatrix.results.record import Outcome
 from repromatrix.results.replay import Origin, digest, sample
 from tests import fakes as say
@@ -84,16 +86,23 @@ def test_the_job_carries_exact_numbers_and_the_cell_as_it_is(bench) -> None:
     ask(bench, ("bias", RECORDED), cells=(A,))
     (asked,) = bench.engine.operations[0]
     assert asked["samples"] == [{"b": ["0x1.0000000000000p+0"] * 3, "p": [HALF, QUARTER, (0.125).hex()]}]
-    assert asked["variant"]["options"] == {"gradient": "manual"}
     (cell,) = [each for each in bench.cells() if each.id == A]
-    assert b"operations" not in job([cell])
+    document = json.loads(job([cell]))
+    assert document["operations"] == []
+    own = {"id", "inputs"}  # of the operation; the bits of the inputs are those of the cell
+    expected = {name: value for name, value in document["cells"][0].items() if name not in own}
+    assert {name: asked[name] for name in expected} == expected
+    assert {name: each["data"] for name, each in asked["inputs"].items()} == {
+        name: each["data"] for name, each in document["cells"][0]["inputs"].items()
+    }
+    assert asked.keys() - document["cells"][0].keys() == {"operation", "samples"}
 
 
 def test_what_an_environment_cannot_do_is_an_answer_with_its_reason(bench) -> None:
     bench.engine.operate = lambda asked: (
-        [say.line(line="operation", id=e["id"], operation=e["operation"], outcome="unavailable", reason="no such op")
-         for e in asked], say.CLEAN,
-    )  # fmt: skip
+        [say.replayed(each, outcome="unavailable", reason="no such op") for each in asked],
+        say.CLEAN,
+    )
     (found,) = ask(bench, ("bias", FRESH), cells=(A,))
     assert (found.outcome, found.reason, found.values) == (Outcome.UNAVAILABLE, "no such op", ())
     ask(bench, ("bias", FRESH), cells=(A,))
@@ -103,7 +112,8 @@ def test_what_an_environment_cannot_do_is_an_answer_with_its_reason(bench) -> No
 def test_a_crash_costs_only_what_had_not_finished_and_is_asked_again_next_time(bench) -> None:
     def crash(asked):
         fine = [each for each in asked if each["operation"] != "sigmoid"]
-        return [say.start(each) for each in asked] + [say.replayed(each) for each in fine], Exit(signal="SIGSEGV")
+        begun = [say.start(each) for each in asked if each not in fine]
+        return [say.replayed(each) for each in fine] + begun[:1], Exit(signal="SIGSEGV")
 
     bench.engine.operate = crash
     found = ask(bench, ("bias", FRESH), ("sigmoid", Z), cells=(A,))
@@ -121,24 +131,40 @@ def test_an_answer_has_as_many_values_as_its_inputs_ask_for(bench, name) -> None
 
 
 RUBBISH = {
-    "an output too few": {"outputs": [[QUARTER] * 3]},
-    "a value too many": {"outputs": [[QUARTER] * 4] * 2},
-    "decimals": {"outputs": [["0.25"] * 3] * 2},
-    "no list": {"outputs": None},
-    "another operation": {"operation": "sigmoid"},
-    "another dtype": {"dtype": "float16"},
-    "an id that nobody asked for": {"id": "x"},
-    "a cell's line": {"line": "cell"},
-    "options that are no texts": {"options": {"steps": 2}},
+    "an output too few": ({"outputs": [[QUARTER] * 3]}, "not a list of 2 outputs"),
+    "a value too many": ({"outputs": [[QUARTER] * 4] * 2}, "bias has 4 values where 3 are due"),
+    "decimals": ({"outputs": [["0.25"] * 3] * 2}, "not a float64: '0.25'"),
+    "numbers": ({"outputs": [[0.25] * 3] * 2}, "not a line of the contract"),
+    "no list": ({"outputs": None}, "not a list of 2 outputs"),
+    "no outputs": ({"outputs": []}, "not a list of 2 outputs"),
+    "another operation": ({"operation": "sigmoid"}, "answers as 'sigmoid'"),
+    "another dtype": ({"dtype": "float16"}, "answers in float16, asked for float64"),
+    "an id that nobody asked for": ({"id": "x"}, "a result of x, which is not under way"),
+    "a cell's line": ({"line": "cell"}, "a line of the kind cell for"),
+    "an outcome that nobody knows": ({"outcome": "fine"}, "'fine' is not a valid Outcome"),
 }
 
 
-@pytest.mark.parametrize("damage", RUBBISH.values(), ids=RUBBISH)
-def test_an_answer_that_is_rubbish_is_a_failure(bench, damage) -> None:
+@pytest.mark.parametrize(("damage", "what"), RUBBISH.values(), ids=RUBBISH)
+def test_an_answer_that_is_rubbish_is_a_failure(bench, damage, what: str) -> None:
     bench.engine.operate = lambda asked: ([say.replayed(each, **damage) for each in asked], say.CLEAN)
     (found,) = ask(bench, ("bias", FRESH), cells=(A,))
     assert found.outcome is Outcome.FAILED
     assert found.reason.startswith("rubbish on standard output: ")
+    assert what in found.reason
+
+
+def test_options_are_those_that_were_asked_for_whatever_is_said_of_them(bench) -> None:
+    bench.engine.operate = lambda asked: ([say.replayed(each, options={"steps": 2}) for each in asked], say.CLEAN)
+    (found,) = ask(bench, ("bias", FRESH), cells=(A,))
+    expected = {"compile": "eager", "gradient": "manual", "layout": "out_in", "loop": "rolled", "update": "parallel"}
+    assert (found.outcome, dict(found.options)) == (Outcome.OK, expected)
+
+
+def test_an_operation_that_does_not_begin_is_rubbish(bench) -> None:
+    bench.engine.operate = lambda asked: ([say.replayed(each).split(b"\n")[1] for each in asked], say.CLEAN)
+    (found,) = ask(bench, ("bias", FRESH), cells=(A,))
+    assert "which is not under way" in found.reason
 
 
 def test_a_step_that_does_not_tell_all_places_is_rubbish(bench) -> None:

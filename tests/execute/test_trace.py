@@ -1,5 +1,7 @@
 """Traced runs with an engine in memory: each good cell once more, in a batch of its own, never in a record's way."""
 
+import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,9 +10,10 @@ from repromatrix.cli.run import manifest
 from repromatrix.engines.base import Exit
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.trace import Tracing
-from repromatrix.plan import job, plan
+from repromatrix.job import job
+from repromatrix.operations.catalogue import TENSORS
+from repromatrix.plan import plan
 from repromatrix.results.record import Outcome
-from repromatrix.results.trace import TENSORS
 from tests import fakes as say
 
 A = "tiny/numpy-2.0-cpu/parallel"
@@ -91,19 +94,10 @@ WRONG = {
     "a crash": (lambda cells: ([say.ok(cell) for cell in cells if cell["id"] != B], Exit(signal="SIGSEGV")), "SIGSEGV"),
     "a cell that cannot be traced": (
         lambda cells: (
-            [
-                say.line(line="cell", id=cell["id"], outcome="unavailable", reason="does not trace")
-                if cell["id"] == B
-                else say.ok(cell)
-                for cell in cells
-            ],
+            [say.ended(cell, "unavailable", "does not trace") if cell["id"] == B else say.ok(cell) for cell in cells],
             say.CLEAN,
         ),
         "does not trace",
-    ),
-    "an entrypoint that does not know of traces": (
-        lambda cells: ([say.ok(cell | {"trace": cell["id"] != B}) for cell in cells], say.CLEAN),
-        "its entrypoint gave no trace",
     ),
 }
 
@@ -132,43 +126,86 @@ def test_an_environment_that_can_no_longer_be_made_costs_only_traces(bench, monk
     assert {each.reason for each in found} == {"its environment could not be made: the disk is full"}
 
 
+def told_of(cell, name: str, change) -> bytes:
+    """Return the lines of a traced cell, each value of that name changed."""
+    lines = [json.loads(line) for line in say.ok(cell).split(b"\n")]
+    for document in lines:
+        for value in document.get("values", ()):
+            if value[0] == name:
+                change(value, document["step"])
+    return b"\n".join(say.line(**document) for document in lines)
+
+
+def set_to(place: int, found, step: int | None = None):
+    def change(value, at: int) -> None:
+        if step in (None, at):
+            value[place] = found
+
+    return change
+
+
 RUBBISH = {
-    "a tensor that no trace has": lambda tensors: tensors | {"bias": tensors["loss"]},
-    "a tensor that is neither told nor excused": lambda tensors: {n: t for n, t in tensors.items() if n != "hidden"},
-    "a step too few": lambda tensors: tensors | {"loss": tensors["loss"][1:]},
-    "a value too many": lambda tensors: tensors | {"loss": [[*step, *step] for step in tensors["loss"]]},
-    "decimals": lambda tensors: tensors | {"loss": [["0.5"] for _ in tensors["loss"]]},
-    "numbers": lambda tensors: tensors | {"loss": [[0.5] for _ in tensors["loss"]]},
-    "no mapping": list,
+    "a loss that is missing at a step": ("told", {"loss": [[(0.5).hex()], None]}, "loss has 1 values where 2 are due"),
+    "another metric": ("loss", set_to(0, "other"), "the metrics are other instead of loss"),
+    "a value too many": ("hidden", set_to(4, ["nan"] * 4), "hidden has 4 elements at step 1"),
+    "decimals": ("hidden", set_to(4, ["0.25"] * 3), "not a float32: '0.25'"),
+    "bits that the dtype lacks": ("hidden", set_to(4, ["0x1.2345678912345p-2"] * 3), "not a float32"),
+    "numbers": ("hidden", set_to(4, [0.25] * 3), "elements of hidden that are no texts"),
+    "a number in place of elements": ("hidden", set_to(4, 0.25), "a value"),
+    "a digest in place of few elements": ("hidden", set_to(4, "a" * 64), "the elements of float32"),
+    "no digest": ("hidden", set_to(4, "A" * 64), "the elements of float32"),
+    "many elements in place of a digest": (
+        "hidden",
+        lambda v, _: v.__setitem__(slice(3, 5), [[17], ["nan"] * 17]),
+        "SHA",
+    ),
+    "another shape later": ("hidden", set_to(3, [3, 1], 2), "at step 2 and a trace of float32"),
+    "another dtype later": ("hidden", set_to(2, "float64", 2), "a trace of float64"),
+    "another role later": ("hidden", set_to(1, "output", 2), "a output of float32"),
+    "a role that nobody knows": ("hidden", set_to(1, "gradient"), "'gradient' is not a valid Role"),
+    "a shape that is none": ("hidden", set_to(3, ["3"]), "hidden has the shape"),
+    "a value twice": ("hidden_pre", set_to(0, "hidden"), "recorded at step 1 after step 1"),
+    "a value that cannot be had and is told": (
+        "untraced",
+        {"hidden": "inside a kernel"},
+        "hidden is told, and is said to be untraced",
+    ),
 }
 
 
-@pytest.mark.parametrize("damage", RUBBISH.values(), ids=RUBBISH)
-def test_a_trace_that_is_rubbish_is_no_trace(bench, damage) -> None:
-    def traced(cells):
-        lines = [
-            say.ok(cell, trace=damage(say.tensors(cell["workload"]))) if cell["id"] == D else say.ok(cell)
-            for cell in cells
-        ]
-        return lines, say.CLEAN
+@pytest.mark.parametrize(("name", "change", "what"), RUBBISH.values(), ids=RUBBISH)
+def test_a_trace_that_is_rubbish_is_no_trace(bench, name: str, change, what: str) -> None:
+    def damaged(cell) -> bytes:
+        return told_of(cell, name, change) if callable(change) else say.ok(cell, **{name: change})
 
-    answer(bench, traced)
+    answer(bench, lambda cells: ([damaged(cell) if cell["id"] == B else say.ok(cell) for cell in cells], say.CLEAN))
     _, found = trace(bench)
-    assert [name for name in EVERY if found[name].key] == [A, B, C]
-    assert found[D].reason.startswith("rubbish on standard output: ")
+    assert [name for name in EVERY if found[name].key] == [A, C, D]
+    assert found[B].reason.startswith("rubbish on standard output: ")
+    assert re.search(what, found[B].reason), found[B].reason
 
 
-def test_a_tensor_that_cannot_be_had_is_left_out_with_the_reason(bench) -> None:
+def test_a_value_that_cannot_be_had_is_left_out_with_the_reason(bench) -> None:
     def without(cell):
-        tensors = say.tensors(cell["workload"])
-        del tensors["hidden_pre"]
-        return say.ok(cell, trace=tensors, untraced={"hidden_pre": "it is inside a kernel"})
+        return say.ok(cell, told={"hidden_pre": []}, untraced={"hidden_pre": "it is inside a kernel"})
 
     answer(bench, lambda cells: ([without(cell) for cell in cells], say.CLEAN))
     _, found = trace(bench)
     stored = bench.store.read_trace(A, found[A].key)
     assert "hidden_pre" not in dict(stored.tensors)
     assert stored.untraced == (("hidden_pre", "it is inside a kernel"),)
+
+
+def test_a_large_value_is_kept_by_its_digest(bench) -> None:
+    def large(cell):
+        return told_of(cell, "hidden", lambda value, step: value.__setitem__(slice(3, 5), [[5, 5], f"{step:064x}"]))
+
+    answer(bench, lambda cells: ([large(cell) for cell in cells], say.CLEAN))
+    _, found = trace(bench)
+    stored = bench.store.read_trace(A, found[A].key)
+    assert stored.columns["hidden"].shape == (5, 5)
+    assert stored.columns["hidden"].rows == ((f"{1:064x}",), (f"{2:064x}",))
+    assert "hidden" not in dict(stored.tensors)
 
 
 def test_a_traced_run_with_other_bits_is_told_and_tells_nothing_of_the_record(bench) -> None:
@@ -199,21 +236,17 @@ def test_the_manifest_names_the_traces_and_why_one_is_missing(bench) -> None:
     assert entries[A].untraced is None
     assert entries[B].trace is None
     assert "SIGSEGV" in entries[B].untraced
-    bench.store.write_manifest(with_traces)
-    assert bench.store.read_manifest() == with_traces
+    written = bench.store.write_manifest(with_traces)
+    assert bench.store.read_manifest() == written
+    assert replace(written, files=()) == with_traces
+    traced = {bench.store.relative(bench.store.trace_path(name, found[name].key)) for name in (A, C, D)}
+    assert traced == {name for name, _ in written.files if name.startswith("traces/")}
     assert list(bench.store.traces(with_traces)) == [A, C, D]
     assert {each.trace for each in manifest(bench.matrix, planned, summary).entries} == {None}
 
 
-def test_the_options_that_were_used_are_in_the_record(bench) -> None:
-    used = {"update": "parallel", "compile": "eager"}
-    bench.engine.answer = lambda cells, _: ([say.ok(cell, options=used) for cell in cells], say.CLEAN)
+def test_every_factor_is_in_the_record_with_the_value_that_was_asked_for(bench) -> None:
+    bench.engine.answer = lambda cells, _: ([say.ok(cell, options={"gradient": 2}) for cell in cells], say.CLEAN)
     summary, _ = trace(bench, A)
-    assert summary.records[0].factors == (("compile", "eager"), ("update", "parallel"))
-
-
-def test_options_that_are_no_texts_are_rubbish(bench) -> None:
-    bench.engine.answer = lambda cells, _: ([say.ok(cell, options={"steps": 2}) for cell in cells], say.CLEAN)
-    (record,) = bench.run(A).records
-    assert record.outcome is Outcome.FAILED
-    assert "options" in record.reason
+    expected = {"compile": "eager", "gradient": "manual", "layout": "out_in", "loop": "rolled", "update": "parallel"}
+    assert dict(summary.records[0].factors) == expected

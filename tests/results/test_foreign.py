@@ -78,7 +78,7 @@ def test_a_json_file_may_hold_several_runs_under_nested_names() -> None:
 
 
 def test_the_published_table_is_such_a_file() -> None:
-    path = Path(__file__).parents[2] / "docs" / "published" / "mazur.json"
+    path = Path(__file__).parents[2] / "workloads" / "mazur" / "published.json"
     names = [log.name for log in foreign.read(path)]
     assert names == list(json.loads(path.read_text())["losses"])
 

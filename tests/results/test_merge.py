@@ -14,15 +14,17 @@ from repromatrix.results.record import Outcome, Record
 from repromatrix.results.replay import Replay
 from repromatrix.results.store import Store
 from repromatrix.results.studies import End, Listing, Studies, Study
-from repromatrix.results.trace import TENSORS, Trace
-from tests.results.conftest import CELL, TRAJECTORY
+from repromatrix.results.trace import Trace
+from repromatrix.results.value import Column, Role, Trajectory
+from tests import values
+from tests.results.conftest import TRAJECTORY, described
 from tests.results.test_replay import FRESH, a_replay
 
 A, B, HYBRID = (
     Run(id=f"tiny/{name}-1-cpu/x", key=letter * 64) for name, letter in (("a", "a"), ("b", "b"), ("h", "c"))
 )
 OTHER_HYBRID = replace(HYBRID, key="9" * 64)
-OTHER_NUMBERS = (replace(TRAJECTORY, losses=("0x1.0000000000000p+0", "nan")),)
+OTHER_NUMBERS = (values.with_column(TRAJECTORY, "loss", texts=("0x1.0000000000000p+0", "nan")),)
 
 
 def a_pair(*of, a: Run = A, b: Run = B, hybrid: Run = HYBRID, spent: int = 3) -> Pair:
@@ -146,10 +148,9 @@ def test_two_environments_of_one_name_are_told_also_where_only_experiments_have_
     for store, key in zip(stores, (HYBRID.key, OTHER_HYBRID.key), strict=True):
         record = a_record(cell=HYBRID.id, key=key)
         loose = replace(record.provenance, lock_digest=None, base_digest=key[:8])
-        cell = replace(record.cell, environment="torch-2-here")
-        store.write(replace(record, provenance=loose, cell=cell))
+        store.write(replace(record, provenance=loose))
         store.write_experiments(Experiments(pairs=(a_pair("asked", hybrid=replace(HYBRID, key=key)),)))
-    with pytest.raises(ResultsError, match="two different environments are named torch-2-here"):
+    with pytest.raises(ResultsError, match="two different environments are named h-1-cpu"):
         merge([store.folder for store in stores], target)
 
 
@@ -205,19 +206,18 @@ ENDS = tuple(
 )
 STUDY = Study(a=A.id, b=B.id, left=ENDS[0], right=ENDS[1], reason=None)
 SILENT = replace(STUDY, left=None, right=None, reason="no trace")
-UNTRACED = tuple((name, "compiled") for name in TENSORS)
 LISTING = Listing(cell=A.id, environment="numpy-2.0-cpu", fresh=(("bias", BIAS_KEY),))
 
 
 def _of(replay: Replay, cell: str, key: str) -> Replay:
-    return replace(replay, cell=replace(CELL, id=cell), key=key)
+    return replace(replay, cell=described(cell), key=key)
 
 
 def _studied(store: Store, studies: Studies, bias: Replay = FRESH, key: str = BIAS_KEY) -> Store:
     """Add studies with all that their two cells stand on."""
     for run in (A, B):
-        cell = replace(CELL, id=run.id)
-        store.write_trace(Trace(cell=cell, key=TRACE_KEY, trajectory=TRAJECTORY, tensors=(), untraced=UNTRACED))
+        untraced = (("hidden", "compiled"),)
+        store.write_trace(Trace(cell=described(run.id), key=TRACE_KEY, trajectory=TRAJECTORY, untraced=untraced))
         store.write_replay(_of(a_replay(), run.id, OWN_KEY))
         store.write_replay(_of(bias, run.id, key))
     store.write_studies(studies)
@@ -258,6 +258,23 @@ def test_other_numbers_of_an_operation_are_a_conflict_and_nothing_is_written(a_r
     two = _studied(a_run("two", A, B), Studies(catalogue=(listing,)), OTHER_BIAS, key)
     with pytest.raises(ResultsError, match=f"two different results of a replay of {A.id}"):
         merge([one.folder, two.folder], target)
+    assert not target.folder.exists()
+
+
+@pytest.mark.parametrize("digits", ["a" * 64, "b" * 64], ids=["the same", "other"])
+def test_other_numbers_of_a_trace_are_a_conflict_also_where_only_digests_are_told(a_run, target, digits) -> None:
+    stores = [_studied(a_run(name, A, B), Studies(pairs=(STUDY,))) for name in ("one", "two")]
+    for store, digest in zip(stores, ("a" * 64, digits), strict=True):
+        large = Column(name="patches", role=Role.TRACE, dtype="float64", shape=(17,), digests=(digest,) * 2)
+        trajectory = Trajectory(columns=(large, *TRAJECTORY.columns))
+        store.write_trace(Trace(cell=described(A.id), key=TRACE_KEY, trajectory=trajectory, untraced=()))
+    folders = [store.folder for store in stores]
+    if digits == "a" * 64:
+        merge(folders, target)
+        assert target.read_trace(A.id, TRACE_KEY).columns["patches"].digests == (digits,) * 2
+        return
+    with pytest.raises(ResultsError, match=f"two different results of a trace of {A.id}"):
+        merge(folders, target)
     assert not target.folder.exists()
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repromatrix import resources
-from repromatrix.errors import ResultsError
+from repromatrix.errors import NewerFormatError, ResultsError
 from repromatrix.operations import catalogue
 from repromatrix.results import replay as replays
 from repromatrix.results import studies
@@ -115,6 +115,9 @@ DAMAGE = {
     "packed values that end early": changed(FRESH, outputs={"bias": {"width": 1, "bits": "AAAA"}}),
     "a step of recorded inputs": changed(a_replay(), operation="step"),
     "places of unequal length": changed(STEP, outputs={"loss": [[HALF]], "output": [[HALF], [HALF]]}),
+    "an operation on a cell that is none": changed(a_replay(), cell={"id": CELL.id}),
+    "a dtype that nobody knows": changed(a_replay(), cell=json.loads(encode(a_replay()))["cell"] | {"dtype": "float7"}),
+    "deep nesting": b'{"format": 2, "cell": ' + b"[" * 100_000,
     "half a file": encode(a_replay())[:90],
     "a list": b"[]",
 }
@@ -128,9 +131,11 @@ def test_damage_is_told_with_the_path(data: bytes) -> None:
     assert "delete that file" in caught.value.hint
 
 
-def test_newer_formats_are_refused() -> None:
-    with pytest.raises(ResultsError, match="a replay of format 2, this release reads format 1"):
-        decode(changed(a_replay(), format=2), "x")
+def test_other_formats_are_refused() -> None:
+    for number, way_out in ((1, "run the cells again into another folder"), (3, "update repromatrix")):
+        with pytest.raises(NewerFormatError, match=f"a replay of format {number}, this release") as caught:
+            decode(changed(a_replay(), format=number), "x")
+        assert caught.value.hint.startswith(way_out)
     with pytest.raises(ResultsError, match="studies of format 2, this release reads format 1"):
         studies.decode(json.dumps({"format": 2}).encode(), "x")
 

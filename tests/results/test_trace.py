@@ -1,8 +1,9 @@
-"""A trace survives being written, read and merged; what is damaged or too new is refused by name."""
+"""A trace survives being written, read and merged; what is damaged or of another format is refused by name."""
 
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import jsonschema
@@ -10,47 +11,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repromatrix import resources
-from repromatrix.errors import ResultsError
+from repromatrix.errors import NewerFormatError, ResultsError
+from repromatrix.results import document as documents
+from repromatrix.results import schemas
 from repromatrix.results.manifest import Entry, Manifest
 from repromatrix.results.merge import merge
-from repromatrix.results.record import Description, Outcome, Record, Trajectory
+from repromatrix.results.record import Outcome, Record
 from repromatrix.results.store import Store
-from repromatrix.results.trace import TENSORS, Trace, decode, encode
+from repromatrix.results.trace import Trace, decode, encode
+from repromatrix.results.value import INLINE, Column, Role, Trajectory
+from tests import values
+from tests.results.conftest import RECORD, TRAJECTORY
+from tests.results.test_record import DIGEST, TEXT, cells
+from tests.results.test_value import trajectories
 
 ID = "tiny/numpy-2.0-cpu/parallel"
-HEX = st.floats().map(float.hex)
-
-
-def rows(count: int, width: int) -> st.SearchStrategy:
-    return st.lists(st.lists(HEX, min_size=width, max_size=width).map(tuple), min_size=count, max_size=count).map(tuple)
+HALF = (0.5).hex()
 
 
 @st.composite
 def traces(draw: st.DrawFn) -> Trace:
-    steps, width, hidden, output = (draw(st.integers(1, 3)) for _ in range(4))
-    sizes = {"hidden": hidden, "hidden_pre": hidden, "output": output, "output_pre": output, "loss": 1}
-    sizes |= dict.fromkeys(("hidden_weights", "grad_hidden_weights"), hidden * width)
-    sizes |= dict.fromkeys(("output_weights", "grad_output_weights"), output * hidden)
-    missing = draw(st.sets(st.sampled_from(TENSORS)))
-    options = draw(st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=2))
-    return Trace(
-        cell=Description(
-            **dict.fromkeys(("id", "workload", "framework", "version", "flavour", "python", "environment"), "x"),
-            **dict.fromkeys(("variant", "dtype", "device", "settings"), "y"),
-            options=tuple(sorted(options.items())),
-            steps=steps,
-        ),
-        key=draw(st.text(max_size=8)),
-        trajectory=Trajectory(
-            losses=draw(rows(1, steps))[0],
-            predictions=draw(rows(steps + 1, output)),
-            hidden_weights=draw(rows(hidden, width)),
-            output_weights=draw(rows(output, hidden)),
-        ),
-        tensors=tuple((name, draw(rows(steps, sizes[name]))) for name in TENSORS if name not in missing),
-        untraced=tuple((name, draw(st.text(max_size=8))) for name in TENSORS if name in missing),
-    )
+    cell = draw(cells())
+    found = draw(trajectories(cell.steps, traced=True))
+    told = {each.name for each in found.columns}
+    reasons = draw(st.dictionaries(TEXT.filter(lambda name: name not in told), TEXT, max_size=2))
+    return Trace(cell=cell, key=draw(DIGEST), trajectory=found, untraced=tuple(sorted(reasons.items())))
 
 
 @given(traces())
@@ -60,35 +45,51 @@ def test_what_is_written_is_read_back_byte_for_byte(trace: Trace) -> None:
 
 
 @given(traces())
-def test_a_tensor_has_as_many_values_as_its_shape(trace: Trace) -> None:
+def test_a_tensor_has_as_many_values_as_its_shape_and_large_ones_are_not_told(trace: Trace) -> None:
     for name, steps in trace.tensors:
-        size = 1
-        for each in trace.shape(name):
-            size *= each
-        assert {len(values) for values in steps} == {size}
+        assert {len(values) for values in steps} == {prod(trace.shape(name))}
+        assert len(steps) <= trace.cell.steps
+    told = [name for name, _ in trace.tensors]
+    assert told == [each.name for each in trace.trajectory.columns if each.size <= INLINE]
+
+
+@given(traces())
+def test_a_trace_is_what_its_schema_says(trace: Trace) -> None:
+    jsonschema.validate(json.loads(encode(trace)), schemas.made()["trace"], cls=jsonschema.Draft202012Validator)
+
+
+# What lies between, of a net with 2 inputs, 1 hidden unit and 1 output; then what is larger than 16 elements.
+SMALL = {"hidden_pre": [[HALF], ["inf"]], "hidden": [[HALF], ["nan"]]}
+LARGE = Column(name="patches", role=Role.TRACE, dtype="float64", shape=(4, 8), digests=("a" * 64, "b" * 64))
 
 
 @pytest.fixture
 def a_trace(a_record: Callable[..., Record]) -> Callable[..., Trace]:
-    """Return a trace of the small record, of a net with 2 inputs, 1 hidden unit and 1 output."""
+    """Return a trace of the small record: its metrics and outputs, what lies between, and the state of every step."""
 
     def make(**changes) -> Trace:
-        record = a_record()
-        sizes = dict.fromkeys(("hidden_weights", "grad_hidden_weights"), 2)
-        values = tuple((name, (((0.5).hex(),) * sizes.get(name, 1),) * 2) for name in TENSORS)
-        trace = Trace(cell=record.cell, key="f6" * 32, trajectory=record.trajectory, tensors=values, untraced=())
+        weights = {"output_weights": [[HALF], ["0x0.0000000000001p-1022"]]}
+        weights["hidden_weights"] = [[HALF, HALF], ["0x0.0p+0", "-0x0.0p+0"]]
+        tensors = SMALL | {"output": None, "loss": None} | weights
+        shapes = {"hidden_pre": (1,), "hidden": (1,), "output_weights": (1, 1), "hidden_weights": (1, 2)}
+        columns = values.traced(a_record().trajectory, tensors, shapes).columns
+        trajectory = Trajectory(columns=(LARGE, *columns))
+        trace = Trace(cell=a_record().cell, key="f6" * 32, trajectory=trajectory, untraced=(("kernel", "compiled"),))
         return replace(trace, **changes)
 
     return make
 
 
-def test_a_trace_is_what_its_published_schema_says(a_trace) -> None:
-    rules = json.loads(resources.schema("trace").read_text())
-    jsonschema.Draft202012Validator.check_schema(rules)
-    assert rules["$defs"]["name"]["enum"] == list(TENSORS)
-    partly = a_trace(tensors=a_trace().tensors[2:], untraced=tuple((name, "why") for name in TENSORS[:2]))
-    for each in (a_trace(), partly):
-        jsonschema.validate(json.loads(encode(each)), rules, cls=jsonschema.Draft202012Validator)
+def test_a_trace_tells_its_values_in_the_order_of_the_step(a_trace) -> None:
+    trace = a_trace()
+    assert decode(encode(trace), "x") == trace
+    assert list(trace.columns) == [
+        "patches", "hidden_pre", "hidden", "output", "loss", "output_weights", "hidden_weights",
+    ]  # fmt: skip
+    assert [name for name, _ in trace.tensors] == list(trace.columns)[1:]
+    assert dict(trace.tensors)["hidden"] == ((HALF,), ("nan",))
+    assert len(dict(trace.tensors)["output"]) == 2, "the output after the last step is no tensor of a step"
+    assert [trace.shape(name) for name in ("loss", "hidden_weights", "patches", "absent")] == [(), (1, 2), (4, 8), ()]
 
 
 def _with(trace: Trace, path: tuple, value: object) -> bytes:
@@ -96,42 +97,72 @@ def _with(trace: Trace, path: tuple, value: object) -> bytes:
     for key in path[:-1]:
         inner = inner[key]
     inner[path[-1]] = value
-    return json.dumps(document).encode()
+    return documents.canonical(document)
 
 
+BIG, PRE, _, OUTPUT, LOSS, WEIGHTS = (("trajectory", "columns", place) for place in range(6))
 DAMAGE = {
-    "a rounded value": (("tensors", "loss", 0), ["0.5"]),
-    "a number": (("tensors", "loss", 0), [0.5]),
-    "a value too many": (("tensors", "loss", 0), ["nan", "nan"]),
-    "a step too few": (("tensors", "hidden"), [["nan"]]),
-    "an unknown tensor": (("tensors", "bias"), [["nan"], ["nan"]]),
-    "a tensor that is told and left out": (("untraced", "loss"), "why"),
-    "no mapping": (("tensors",), []),
-    "no trajectory": (("trajectory",), {}),
-    "no weights": (("trajectory", "hidden_weights"), []),
+    "a rounded value": ((*PRE, "texts", 0), "0.5", "not a float64: '0.5'"),
+    "a number": ((*PRE, "texts", 0), 0.5, "Expected `str`, got `float`"),
+    "a value too many": ((*WEIGHTS, "texts"), ["nan"] * 3, "output_weights has a step 3 of 2"),
+    "half a value": ((*PRE, "shape"), [4], "2 elements are no whole number"),
+    "a loss too few": ((*LOSS, "texts"), ["nan"], "the metric loss has 1 values where 2 are due"),
+    "a digest that is none": ((*BIG, "digests", 0), "a" * 63, "each step is one SHA-256"),
+    "a digest too many": ((*BIG, "digests"), ["a" * 64] * 3, "patches has a step 3 of 2"),
+    "elements that are too many to be told": ((*BIG, "texts"), ["nan"], "each step is one SHA-256"),
+    "a large value that is small": ((*BIG, "shape"), [2], "the elements of float64[2] are told, not their digest"),
+    "a value twice": ((*PRE, "name"), "hidden", "'hidden' is there twice"),
+    "a value that is told and left out": (("untraced", 0, 0), "loss", "loss is traced, and not"),
+    "no metric": ((*LOSS, "role"), "trace", "the metrics are none"),
+    "a role that nobody knows": ((*PRE, "role"), "gradient", "Invalid enum value 'gradient'"),
+    "no list of values": (("trajectory", "columns"), {}, "Expected `array`, got `object`"),
+    "no values": (("trajectory", "columns"), [], "the metrics are none"),
+    "no trajectory": (("trajectory",), {}, "missing required field `columns`"),
+    "no list of reasons": (("untraced",), {"x": "why"}, "Expected `array`, got `object`"),
+    "an unknown word": (("tensors",), {}, "not as repromatrix writes it"),
+    "half a cell": (("cell",), {"id": ID}, "missing required field"),
 }
 
 
-@pytest.mark.parametrize(("path", "value"), DAMAGE.values(), ids=DAMAGE)
-def test_damage_is_told_with_the_path(a_trace, path: tuple, value: object) -> None:
+@pytest.mark.parametrize(("path", "value", "what"), DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_told_with_the_path(a_trace, path: tuple, value: object, what: str) -> None:
     with pytest.raises(ResultsError, match="not a readable trace") as caught:
         decode(_with(a_trace(), path, value), "results/traces/x.json")
+    assert what in caught.value.what
     assert caught.value.where == "results/traces/x.json"
     assert "run --trace" in caught.value.hint
 
 
-def test_a_newer_format_is_refused(a_trace) -> None:
-    with pytest.raises(ResultsError, match="a trace of format 2, this release reads format 1"):
-        decode(_with(a_trace(), ("format",), 2), "x.json")
+@given(data=st.data())
+def test_a_trace_cut_anywhere_is_refused(data: st.DataObject) -> None:
+    whole = encode(data.draw(traces()))
+    with pytest.raises(ResultsError):
+        decode(whole[: data.draw(st.integers(0, len(whole) - 1))], "somewhere")
+
+
+@pytest.mark.parametrize(("number", "way_out"), [(1, "run the cells again into another folder"), (3, "update repro")])
+def test_another_format_is_refused_with_a_way_out(a_trace, number: int, way_out: str) -> None:
+    with pytest.raises(NewerFormatError, match=f"a trace of format {number}, this release reads format 2") as caught:
+        decode(_with(a_trace(), ("format",), number), "x.json")
+    assert caught.value.hint.startswith(way_out)
 
 
 def test_a_trace_tells_of_a_record_with_the_same_bits_and_of_no_other(a_trace, a_record) -> None:
     record = a_record()
-    other = replace(record.trajectory, output_weights=(("0x0.0p+0",),))
     assert a_trace().tells_of(record)
-    assert a_trace().tells_of(replace(record, trajectories=(replace(record.trajectory, predictions=()),)))
-    assert not a_trace().tells_of(replace(record, trajectories=(other,)))
+    other = values.with_column(TRAJECTORY, "hidden_weights", texts=("0x0.0p+0", "0x0.0p+0"))
+    assert a_trace().tells_of(replace(record, trajectories=(other, TRAJECTORY)))
+    for name in ("loss", "output", "output_weights", "hidden_weights"):
+        other = values.with_column(TRAJECTORY, name, texts=(*TRAJECTORY.column(name).texts[:-1], HALF))
+        assert not a_trace().tells_of(replace(record, trajectories=(other,))), name
+    assert not a_trace().tells_of(replace(record, trajectories=(Trajectory(columns=TRAJECTORY.columns[:-1]),)))
     assert not a_trace().tells_of(replace(record, outcome=Outcome.FAILED, reason="x", trajectories=()))
+
+
+@given(traces())
+def test_a_trace_tells_of_what_the_cell_tells_untraced_in_whatever_order(trace: Trace) -> None:
+    bare = trace.trajectory.untraced()
+    assert trace.tells_of(replace(RECORD, cell=trace.cell, trajectories=(Trajectory(columns=bare.columns[::-1]),)))
 
 
 # In a results folder.
@@ -185,13 +216,3 @@ def test_a_trace_that_is_gone_does_not_stop_a_merge(tmp_path: Path, a_trace, a_r
     Store(folder).trace_path(ID, a_trace().key).unlink()
     target = Store(tmp_path / "merged")
     assert target.traces(merge([folder], target).manifest) == {}
-
-
-def test_a_manifest_from_before_there_were_traces_is_read(tmp_path: Path, a_record) -> None:
-    store = Store(_run(tmp_path, a_record(), None))
-    path = tmp_path / "manifest.json"
-    document = json.loads(path.read_text())
-    for entry in document["entries"]:
-        del entry["trace"], entry["untraced"]
-    path.write_text(json.dumps(document))
-    assert store.read_manifest().entries[0] == Entry(id=ID, key="a1" * 32, reason=None)

@@ -168,6 +168,9 @@ class Reader:
         trajectory = Trajectory(columns=columns(self._entries))
         check(trajectory, cell.steps, cell.workload.metrics)
         untraced = document.get("untraced", {})
+        for column in trajectory.columns:
+            if column.name in untraced:
+                raise BadLineError(f"{column.name} is told, and is said to be untraced")
         return Finished(
             id=cell.id,
             outcome=Outcome.OK,

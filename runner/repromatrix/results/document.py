@@ -37,8 +37,15 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def canonical(value: Any) -> bytes:
-    """Return a typed value as canonical JSON: sorted keys, an indent that a person can read, one trailing newline."""
-    return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=1) + b"\n"
+    """Return a typed value as canonical JSON: sorted keys, an indent that a person can read, one trailing newline.
+
+    Half a surrogate pair becomes `?`, as in `write`.
+    """
+    try:
+        data = msgspec.json.encode(value, order="sorted")
+    except UnicodeEncodeError:  # half a character, which no file takes
+        data = msgspec.json.encode(read(write(msgspec.to_builtins(value))), order="sorted")
+    return msgspec.json.format(data, indent=1) + b"\n"
 
 
 def base64(text: str) -> bytes:

@@ -116,6 +116,6 @@ def decode(data: bytes, where: str) -> Manifest:
         manifest = Manifest(**fields_of(msgspec.json.decode(data, type=Document), Manifest))
         if encode(manifest) != data:
             raise ValueError("it is not what its digest says")  # noqa: TRY301 - one way out for all that is wrong
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise ResultsError(f"not a readable manifest ({error})", where=where, hint="run again: make matrix") from error
     return manifest

@@ -74,7 +74,7 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
     _write(gathered, target, experiments, studies)
     absent = {cell_id: Entry(id=cell_id, key=_NO_RECORD, reason=None) for cell_id in expected if cell_id not in found}
     entries = {cell_id: each.entry for cell_id, each in found.items()} | absent
-    merged = Manifest(
+    manifest = Manifest(
         profile=manifests[0].profile,
         entries=tuple(entries[cell_id] for cell_id in dict.fromkeys((*expected, *found))),
         published=tuple({each.workload: each for manifest in manifests for each in manifest.published}.values()),
@@ -83,7 +83,7 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
         ensembles=tuple({(e.workload, e.dtype, e.reference): e for m in manifests for e in m.ensembles}.values()),
         versions=tuple(dict.fromkeys(each for manifest in manifests for each in manifest.versions)),
     )
-    target.write_manifest(merged)
+    merged = target.write_manifest(manifest)
     there = {record.cell.id for record in target.records(merged)[0]}
     due = {*expected, *(each.id for each in merged.entries if each.key is not None)}
     missing = tuple(each.id for each in merged.entries if each.id in due - there)

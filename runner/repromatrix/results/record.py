@@ -18,6 +18,7 @@ from repromatrix.results.value import Role, Trajectory, check
 
 FORMAT = 2
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_MEMBER = re.compile(r"(~[1-9][0-9]*)?")
 _LOG = re.compile(r"logs/[A-Za-z0-9_][A-Za-z0-9._+-]*/[A-Za-z0-9_][A-Za-z0-9._+-]*\.log")
 ENGINES = ("docker", "process", "here")
 BASES = ("registry", "local", "interpreter", "here")
@@ -151,7 +152,7 @@ def decode(data: bytes, where: str) -> Record:
         record = Record(**fields_of(found, Record))
         for what in contradictions(record):
             raise ValueError(what)  # noqa: TRY301
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise ResultsError(
             f"not a readable record ({error})", where=where, hint="delete that file and run the cell again"
         ) from error
@@ -219,9 +220,10 @@ def _counts(record: Record) -> Iterator[str]:
 
 def _names(record: Record) -> Iterator[str]:
     cell = record.cell
-    start = f"{cell.workload}/{cell.environment}/{cell.variant}"
-    rest = cell.id.removeprefix(start)
-    if not cell.id.startswith(start) or (rest and rest[0] not in "@+~"):
+    device = "" if cell.device == "cpu" else f"@{cell.device.replace(':', '')}"
+    settings = "" if cell.settings == "default" else f"+{cell.settings}"
+    start = f"{cell.workload}/{cell.environment}/{cell.variant}{device}{settings}"  # as `Cell.id` makes it
+    if not cell.id.startswith(start) or not _MEMBER.fullmatch(cell.id.removeprefix(start)):
         yield f"the id {cell.id!r} is not that of {start}"
     if not cell.environment.startswith(f"{cell.framework}-{cell.version}-{cell.flavour}"):
         yield f"the environment {cell.environment!r} is not {cell.framework} {cell.version} {cell.flavour}"

@@ -151,7 +151,7 @@ def decode(data: bytes, where: str) -> Replay:
         document = documents.read(data)
         replay = _replay(document)
         _check(replay)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, msgspec.MsgspecError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise ResultsError(
             f"not a readable replay ({type(error).__name__}: {error})",
             where=where,

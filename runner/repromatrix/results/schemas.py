@@ -1,9 +1,15 @@
-"""The JSON Schemas of records and traces, made from the types that read and write them."""
+"""The JSON Schemas of records and traces, made from the types that read and write them.
 
+To write them anew: `python -m repromatrix.results.schemas`.
+"""
+
+import inspect
 from typing import Any
 
 import msgspec
 
+from repromatrix import resources
+from repromatrix.results import document as documents
 from repromatrix.results import record, trace
 
 _TITLES = {
@@ -14,16 +20,45 @@ _TITLES = {
 
 def made() -> dict[str, dict[str, Any]]:
     """Return name -> JSON Schema of the formats whose types say all of it."""
-    types = {"record": record.Document, "trace": trace.Document}
-    return {name: _schema(name, kind) for name, kind in types.items()}
+    return {
+        "record": _schema("record", record.Document, record.FORMAT),
+        "trace": _schema("trace", trace.Document, trace.FORMAT),
+    }
 
 
-def _schema(name: str, kind: type[Any]) -> dict[str, Any]:
-    written = msgspec.json.schema(kind)
-    head = {
+def written(schema: dict[str, Any]) -> bytes:
+    """Return a schema as the bytes of its file."""
+    return documents.write(schema)
+
+
+def _schema(name: str, kind: type[Any], number: int) -> dict[str, Any]:
+    (found,), definitions = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    for each in definitions.values():
+        _as_written(each)
+    definitions[kind.__name__]["properties"]["format"] = {"const": number}
+    return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:repromatrix:{name}:{record.FORMAT if name == 'record' else trace.FORMAT}",
+        "$id": f"urn:repromatrix:{name}:{number}",
         "title": f"repromatrix {name}",
         "description": _TITLES[name],
+        "$defs": definitions,
+        **found,
     }
-    return head | written
+
+
+def _as_written(definition: dict[str, Any]) -> None:
+    """Make a definition say what a file has: no unknown field, and every one that is not left out at its default."""
+    definition["description"] = inspect.cleandoc(definition["description"])
+    if "properties" in definition and "additionalProperties" not in definition:  # of a dataclass: all are written
+        definition["additionalProperties"] = False
+        definition["required"] = list(definition["properties"])
+
+
+def main() -> None:
+    """Write the files of the package."""
+    for name, schema in made().items():
+        resources.write_atomically(resources.schema(name), written(schema))
+
+
+if __name__ == "__main__":
+    main()

@@ -168,9 +168,24 @@ class Store:
     def _value_path(self, digest: str) -> Path:
         return self._place("values", digest[:2], digest)
 
+    def read_log(self, log: str) -> bytes | None:
+        """Return the content of the log that a record names, or None.
+
+        Raises:
+            ResultsError: it is there and cannot be read, or a linked folder leads out of this one.
+        """
+        path = self.place_of_log(log)
+        if not path.parent.resolve().is_relative_to(self.folder.resolve()):
+            raise ResultsError(
+                "the log is in a linked folder that leads out of the results",
+                where=str(path),
+                hint="these results were not written by repromatrix; do not use them",
+            )
+        return files.read(path, "the log")
+
     def adopt(self, record: Record, source: "Store") -> None:
         """Write a record of another folder here, with its log where there is one."""
-        log = files.read(source.place_of_log(record.log), "the log") if record.log else None
+        log = source.read_log(record.log) if record.log else None
         if record.log and log is not None:
             files.write(self.place_of_log(record.log), log, "the log")
         self.write(record)  # last: a record's log is there before it
@@ -275,17 +290,19 @@ class Store:
 
     def write_manifest(self, manifest: Manifest) -> Manifest:
         """Write the manifest of a run, with the digest of every file that is there, and return it."""
-        sealed = replace(manifest, files=self._sealed())
-        files.write(self._manifest_path, manifests.encode(sealed), "the manifest")
-        self._digests = dict(sealed.files)
-        return sealed
+        return self._write_manifest(replace(manifest, files=self._sealed()))
 
     def seal(self) -> None:
-        """Write the manifest again where files have come or changed since; nothing where no run finished here."""
+        """Write the manifest again where files have come or gone since; nothing where no run finished here."""
         if self.has_manifest:
             manifest = self.read_manifest()
             if manifest.files != self._sealed():
                 self.write_manifest(manifest)
+
+    def _write_manifest(self, manifest: Manifest) -> Manifest:
+        files.write(self._manifest_path, manifests.encode(manifest), "the manifest")
+        self._digests = dict(manifest.files)
+        return manifest
 
     def read_manifest(self) -> Manifest:
         """Return the manifest of the latest run.
@@ -301,14 +318,28 @@ class Store:
         return manifest
 
     def _write(self, sort: Sort[KeyedT], path: Path, thing: KeyedT) -> None:
-        if self._digests is not None:
-            self._digests.pop(self.relative(path), None)  # it is another file now, which the next manifest names
         sort.write(path, thing)
+        told, digest = self._told(path), resources.file_sha256(path)
+        if told not in (None, digest) and self.has_manifest:  # in place of a failure, or of what was damaged
+            manifest = self.read_manifest()
+            digests = dict(manifest.files) | {self.relative(path): digest}
+            self._write_manifest(replace(manifest, files=tuple(digests.items())))
 
     def _read(self, sort: Sort[KeyedT], path: Path, cell_id: str, key: str) -> KeyedT | None:
+        told = self._told(path)
+        try:
+            return sort.read(path, cell_id, key, told)
+        except ResultsError:
+            self._digests = None  # somebody else may have replaced the file, and its digest
+            if self._told(path) == told:
+                raise
+            return sort.read(path, cell_id, key, self._told(path))
+
+    def _told(self, path: Path) -> str | None:
+        """Return the digest that the manifest has of a file."""
         if self._digests is None:
             self._digests = self._digests_of_manifest()
-        return sort.read(path, cell_id, key, self._digests.get(self.relative(path)))
+        return self._digests.get(self.relative(path))
 
     def _digests_of_manifest(self) -> dict[str, str]:
         """Return the digests that a manifest tells; none where there is no manifest, or none that can be read."""
@@ -318,9 +349,15 @@ class Store:
             return {}
 
     def _sealed(self) -> tuple[tuple[str, str], ...]:
-        """Return the digest of every file that belongs to cells."""
-        found = (path for name in _SEALED for path in sorted((self.folder / name).rglob("*")))
-        return tuple((self.relative(path), resources.file_sha256(path)) for path in found if _whole(path))
+        """Return the digest of every file that belongs to cells.
+
+        One that is told already stays: whoever writes a file tells its digest, and what changed otherwise is damaged.
+        """
+        told = self._digests_of_manifest()
+        found = (path for name in _SEALED for path in sorted((self.folder / name).rglob("*")) if _whole(path))
+        return tuple(
+            (name, told.get(name) or resources.file_sha256(self.folder / name)) for name in map(self.relative, found)
+        )
 
     def _place(self, *parts: str) -> Path:
         """Return a path of this folder.

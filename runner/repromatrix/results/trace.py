@@ -84,7 +84,7 @@ def decode(data: bytes, where: str) -> Trace:
         twice = {name for name, _ in found.untraced} & set(found.columns)
         if twice:
             raise ValueError(f"{min(twice)} is traced, and not")  # noqa: TRY301
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise ResultsError(
             f"not a readable trace ({error})",
             where=where,

@@ -26,6 +26,7 @@ WIDTHS = {
 WIDTHS["bool"] = 1
 Rows: TypeAlias = tuple[tuple[str, ...], ...]
 
+_DTYPE = re.compile(r"[a-z][a-z0-9_]*")
 _WHOLE = re.compile(r"(?:(?:0|-?[1-9][0-9]{0,19})\n)*+")
 _DIGESTS = re.compile(r"(?:[0-9a-f]{64}\n)*+")
 # What float.hex() writes of the normal values of each dtype, zeros, NaN and infinities: one match for a whole list.
@@ -64,7 +65,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         shape: of the value at one step; empty: a number.
-        steps: the steps at which it was recorded, rising; None: 1, 2, ... without a gap.
+        steps: the steps at which it was recorded, rising; None: 1, 2, ... without a gap, of a value with elements.
         texts: its elements, step by step and row by row: floats in C99 hexadecimal text (`nan`, `inf`, `-inf`),
             integers in decimal.
         digests: in their place, where they are more than `INLINE`: for each step the SHA-256 of the bits.
@@ -91,7 +92,9 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def count(self) -> int:
         """At how many steps it was recorded."""
-        return len(self.digests) if not self.inline else len(self.texts) // self.size if self.size else 0
+        if not self.size:
+            return len(self.steps or ())
+        return len(self.texts) // self.size if self.inline else len(self.digests)
 
     @property
     def at(self) -> tuple[int, ...]:
@@ -103,14 +106,13 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """For each step what is told of it: the elements, or the one digest."""
         if not self.inline:
             return tuple((digest,) for digest in self.digests)
-        return tuple(self.texts[place : place + self.size] for place in range(0, len(self.texts), self.size))
+        return tuple(self.texts[step * self.size : (step + 1) * self.size] for step in range(self.count))
 
     def last(self) -> "Column":
         """Return it with nothing but its last step."""
-        kept = -self.size if self.inline else None
-        return msgspec.structs.replace(
-            self, steps=self.at[-1:], texts=self.texts[kept:] if self.inline else (), digests=self.digests[-1:]
-        )
+        texts = self.texts[-self.size :] if self.inline else ()
+        steps = told_steps(self.at[-1:], self.size)
+        return msgspec.structs.replace(self, steps=steps, texts=texts, digests=self.digests[-1:])
 
 
 class Trajectory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -188,7 +190,7 @@ def check(trajectory: Trajectory, steps: int, metrics: Iterable[str] | None = No
 
     Raises:
         ValueError: a text that is no value of its dtype, wrong counts, steps that do not rise, a name twice, or metrics
-            that do not cover every step.
+            that are no floats or do not cover every step.
     """
     names = [each.name for each in trajectory.columns]
     if len(set(names)) != len(names):
@@ -199,9 +201,11 @@ def check(trajectory: Trajectory, steps: int, metrics: Iterable[str] | None = No
             raise ValueError(f"{column.name} has a step {column.at[-1]} of {steps}")
     found = [each.name for each in trajectory.metrics]
     if not found or (metrics is not None and found != list(metrics)):
-        wanted = f", {', '.join(metrics)} are due" if metrics is not None else ""
+        wanted = f" instead of {', '.join(metrics)}" if metrics is not None else ""
         raise ValueError(f"the metrics are {', '.join(found) or 'none'}{wanted}")
     for column in trajectory.metrics:
+        if column.dtype not in FORMS:
+            raise ValueError(f"the metric {column.name} is of {column.dtype}, expected one of {', '.join(FORMS)}")
         if column.shape or column.at != tuple(range(1, steps + 1)):
             raise ValueError(f"the metric {column.name} has {column.count} values where {steps} are due")
     for column in trajectory.of(Role.STATE):
@@ -215,19 +219,30 @@ def check_column(column: Column) -> None:
     Raises:
         ValueError: see `check`.
     """
-    if any(size < 0 for size in column.shape):
-        raise ValueError(f"{column.name} has the shape {column.shape}")
+    if not column.name or not _DTYPE.fullmatch(column.dtype) or any(size < 0 for size in column.shape):
+        raise ValueError(f"{column.name!r} is of {column.dtype[:40]!r} and the shape {list(column.shape)}")
     if column.inline:
-        if column.digests or (column.size and len(column.texts) % column.size):
+        if column.digests:
+            kind = f"{column.dtype}{list(column.shape)}"
+            raise ValueError(f"{column.name}: the elements of {kind} are told, not their digest")
+        if len(column.texts) % column.size if column.size else column.texts:
             raise ValueError(f"{column.name}: {len(column.texts)} elements are no whole number of {column.shape}")
         exact(column.texts, column.dtype)
     elif column.texts or not matches(_DIGESTS, column.digests):
-        raise ValueError(f"{column.name} has more than {INLINE} elements, so each step is one SHA-256")
-    if not column.count and column.size:
+        raise ValueError(f"{column.name}: of {column.dtype}{list(column.shape)} each step is one SHA-256")
+    if not column.count:
         raise ValueError(f"{column.name} has no values")
     steps = column.steps
+    if steps is not None and told_steps(steps, column.size) is None:
+        raise ValueError(f"{column.name} tells its steps, which have no gap")
     if steps is not None and (len(steps) != column.count or list(steps) != sorted({*steps}) or steps[:1] < (1,)):
         raise ValueError(f"{column.name}: {len(steps)} steps of {column.count} values, or not rising from 1")
+
+
+def told_steps(steps: Iterable[int], size: int) -> tuple[int, ...] | None:
+    """Return steps as a column of values of `size` elements has them: None for 1, 2, ... where the elements tell it."""
+    found = tuple(steps)
+    return None if size and found == tuple(range(1, len(found) + 1)) else found
 
 
 def exact(texts: Iterable[str], dtype: str) -> tuple[str, ...]:
@@ -238,9 +253,12 @@ def exact(texts: Iterable[str], dtype: str) -> tuple[str, ...]:
     """
     texts = tuple(texts)
     if dtype in INTEGERS:
-        if not matches(_WHOLE, texts):
+        low, high = _limits(dtype)
+        if not matches(_WHOLE, texts) or not all(low <= int(text) <= high for text in texts):
             raise ValueError(f"not all are {dtype}: {texts[:3]}"[:120])
         return texts
+    if dtype not in FORMS:
+        raise ValueError(f"{dtype[:40]!r} has no exact texts")
     if not matches(_form(dtype), texts):
         for text in texts:  # subnormal values, or what is none
             if not _HEX.fullmatch(text) or not _is_of(text, dtype):
@@ -248,8 +266,17 @@ def exact(texts: Iterable[str], dtype: str) -> tuple[str, ...]:
     return texts
 
 
+def _limits(dtype: str) -> tuple[int, int]:
+    """Return the least and the largest value of an integer dtype."""
+    bits = 1 if dtype == "bool" else 8 * WIDTHS[dtype]
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if dtype.startswith("int") else (0, (1 << bits) - 1)
+
+
 def _is_of(text: str, dtype: str) -> bool:
-    value = float.fromhex(text)
+    try:
+        value = float.fromhex(text)
+    except OverflowError:
+        return False
     if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN
         return True
     return value.hex() == text and abs(at(ordinal(value, dtype), dtype)) == abs(value)
@@ -306,13 +333,12 @@ class _Growing:
 
     def column(self, name: str) -> Column:
         role, dtype, shape = self.kind
-        plain = self.steps == list(range(1, len(self.steps) + 1))
         return Column(
             name=name,
             role=Role(role),
             dtype=dtype,
             shape=shape,
-            steps=None if plain else tuple(self.steps),
+            steps=told_steps(self.steps, prod(shape)),
             texts=tuple(self.texts),
             digests=tuple(self.digests),
         )
