@@ -54,7 +54,7 @@ def _bearing(problems: Iterator[Problem], misshapen: Sequence[MatrixError]) -> I
     """Yield what else is wrong with a file, as far as its shape lets us see."""
     try:
         yield from problems
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
         if not misshapen:
             raise
 
@@ -274,7 +274,7 @@ def _input_problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
         wrong = [text for text in _leaves(entry["decimal"]) if not _fits(text, entry["dtype"])]
         yield from (((*place, "decimal"), f"{text} is no {entry['dtype']}", "or leave dtype out") for text in wrong)
     extra = sorted(set(entry) & {"shape", "scale", "low", "high", "below"} - _NEEDS.get(str(draw), set()))
-    if extra:
+    if extra and (draw in _NEEDS or "decimal" in entry):
         yield (*place, extra[0]), f"{extra[0]} means nothing for {draw or 'decimal'}", "leave it out"
 
 
@@ -284,7 +284,7 @@ def _option_problems(
     for name, value in options.items():
         if name not in factors:
             yield (*place, name), f"no factor {name!r} in factors", suggest(name, sorted(factors))
-        elif value not in (known := chosen(factors[name], framework)):
+        elif isinstance(value, str) and value not in (known := chosen(factors[name], framework)):
             yield (*place, name), f"{framework} has no {name}={value}", suggest(value, known)
 
 
