@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from repromatrix.images.options import vocabulary
 
 from repromatrix.errors import UsageError
 from repromatrix.interventions import Condition, Interventions, NotTestable
+from repromatrix.job import question
 from repromatrix.matrix import Matrix, load
-from repromatrix.plan import Cell, find, job, universe
+from repromatrix.plan import Cell, find, universe
 from repromatrix.results.store import Store
 
 TORCH, NUMPY = "mazur/torch-2.13.0-cpu", "mazur/numpy-2.4.6-cpu"
@@ -30,28 +30,19 @@ def every() -> tuple[Cell, ...]:
     return universe(matrix())
 
 
-@cache
-def words():
-    return vocabulary({each.framework for each in matrix().environments})
-
-
 def between(a: str, b: str) -> Interventions:
-    return Interventions(matrix(), words(), find(matrix(), a), find(matrix(), b))
+    return Interventions(matrix(), find(matrix(), a), find(matrix(), b))
 
 
 def names(hybrids: Interventions) -> list[str]:
     return [each.name for each in hybrids.factors]
 
 
-def question(cell: Cell) -> bytes:
-    return job([cell])
-
-
 @given(data=st.data())
 def test_flipping_every_factor_of_a_cell_gives_the_other_cell(data) -> None:
     a, b = data.draw(st.sampled_from(every())), data.draw(st.sampled_from(every()))
     assume(a.workload == b.workload and a.steps == b.steps)
-    hybrids = Interventions(matrix(), words(), a, b)
+    hybrids = Interventions(matrix(), a, b)
     if not hybrids.factors:  # a name of its own for the same question
         return
     assert hybrids.flipped("a", names(hybrids)) == b
@@ -63,16 +54,16 @@ def test_flipping_every_factor_of_a_cell_gives_the_other_cell(data) -> None:
 def test_a_hybrid_differs_in_what_was_flipped_and_has_a_name_of_its_own(data) -> None:
     a, b = data.draw(st.sampled_from(every())), data.draw(st.sampled_from(every()))
     assume(a.workload == b.workload and a.steps == b.steps)
-    hybrids = Interventions(matrix(), words(), a, b)
+    hybrids = Interventions(matrix(), a, b)
     assume(hybrids.factors)
     flipped = data.draw(st.sets(st.sampled_from(names(hybrids)), min_size=1))
     hybrid = hybrids.flipped("a", flipped)
     if isinstance(hybrid, NotTestable):
         assert hybrid.reason
         return
-    assert set(names(Interventions(matrix(), words(), a, hybrid))) == flipped
+    assert set(names(Interventions(matrix(), a, hybrid))) == flipped
     rest = set(names(hybrids)) - flipped
-    assert set(names(Interventions(matrix(), words(), hybrid, b))) == rest
+    assert set(names(Interventions(matrix(), hybrid, b))) == rest
     assert hybrids.flipped("b", rest) == hybrid  # the same experiment from the other side
     assert all(LEGAL.fullmatch(part) for part in hybrid.id.split("/"))
     same = {cell.id: cell for cell in every()}.get(hybrid.id)
@@ -122,7 +113,7 @@ def test_an_environment_that_the_matrix_has_not_cannot_be_tested() -> None:
 def test_settings_are_flipped_one_by_one(small_matrix) -> None:
     small = small_matrix()
     plain, capped = (find(small, f"tiny/numpy-2.0-cpu/parallel{each}") for each in ("", "+avx2"))
-    hybrids = Interventions(small, words(), plain, capped)
+    hybrids = Interventions(small, plain, capped)
     assert [(each.name, each.a, each.b, each.silent) for each in hybrids.factors] == [
         ("threads", "1", "none", True),
         ("isa", "none", "avx2", True),
@@ -138,7 +129,7 @@ def test_settings_are_flipped_one_by_one(small_matrix) -> None:
 def test_a_value_that_cannot_stand_in_a_path_is_told_by_its_digest(small_matrix) -> None:
     small = small_matrix(('SOME_CAP: "1"', 'SOME_CAP: "--a=../b c"'))
     plain, capped = (find(small, f"tiny/numpy-2.0-cpu/parallel{each}") for each in ("", "+avx2"))
-    hybrid = Interventions(small, words(), plain, capped).flipped("a", ["SOME_CAP"])
+    hybrid = Interventions(small, plain, capped).flipped("a", ["SOME_CAP"])
     assert isinstance(hybrid, Cell)
     assert re.fullmatch(r"tiny/numpy-2.0-cpu/parallel\+default\.SOME_CAP-abc-[0-9a-f]{8}", hybrid.id)
     assert dict(hybrid.settings.variables) == {"SOME_CAP": "--a=../b c"}
@@ -147,7 +138,7 @@ def test_a_value_that_cannot_stand_in_a_path_is_told_by_its_digest(small_matrix)
 def test_a_name_never_collides_with_one_of_the_matrix(small_matrix) -> None:
     small = small_matrix(("  avx2: {isa", "  default.isa-avx2: {threads: 2}\n  avx2: {isa"))
     plain, capped = (find(small, f"tiny/numpy-2.0-cpu/parallel{each}") for each in ("", "+avx2"))
-    hybrid = Interventions(small, words(), plain, capped).flipped("a", ["isa"])
+    hybrid = Interventions(small, plain, capped).flipped("a", ["isa"])
     assert isinstance(hybrid, Cell)
     assert hybrid.id == "tiny/numpy-2.0-cpu/parallel+default.isa-avx2-X"
 
@@ -199,7 +190,7 @@ def test_an_excluded_hybrid_is_not_run_and_says_why(small_matrix) -> None:
     rule = '  - {cells: "*/numpy-1.0-cpu/parallel-float32", reason: "known to hang"}\nprofiles:\n'
     small = small_matrix(("profiles:\n", rule))
     a, b = (find(small, f"tiny/numpy-{each}") for each in ("1.0-cpu/parallel", "2.0-cpu/parallel-float32"))
-    hybrids = Interventions(small, words(), a, b)
+    hybrids = Interventions(small, a, b)
     assert hybrids.flipped("a", ["dtype"]) == NotTestable(reason="excluded: known to hang")
     assert hybrids.flipped("a", ["version"]) == find(small, "tiny/numpy-2.0-cpu/parallel")
 
@@ -211,11 +202,11 @@ def test_the_settings_to_try_add_no_cell_to_any_plan() -> None:
 
 def crossed(small: Matrix, option: str, a: str, b: str) -> Interventions:
     """Return a pair of cells that differ in an option of that name, and in what the two ids differ."""
-    other = find(small, b)
+    workload = replace(small.workloads[0], factors=((option, (("*", ("off", "on")),)),))
+    small = replace(small, workloads=(workload,))
+    plain, other = find(small, a), find(small, b)
     other = replace(other, variant=replace(other.variant, name="other", options=((option, "on"),)))
-    vocabulary = {name: {option: ("off", "on")} for name in ("numpy", "torch")}
-    plain = find(small, a)
-    return Interventions(small, vocabulary, replace(plain, variant=replace(plain.variant, options=())), other)
+    return Interventions(small, replace(plain, variant=replace(plain.variant, options=())), other)
 
 
 COLLIDING = {
@@ -269,3 +260,30 @@ def test_settings_as_a_condition_leave_an_option_of_the_same_name_alone(small_ma
     assert isinstance(found, Cell)
     assert (found.settings.name, dict(found.variant.options)) == ("avx2", {"isa": "on"})
     assert pair.under("a", Condition(option="isa", value="on")) == pair.b
+
+
+FLAVOURED = (
+    ("compile: {torch: [eager, inductor],", "compile: {torch-fast: [inductor, eager], torch-cuda: [eager],"),
+    (
+        "workloads: [./tiny]",
+        "  - {framework: torch, flavour: fast, versions: ['3.0'], packages: [torch]}\nworkloads: [./tiny]",
+    ),
+)
+
+
+def test_a_factor_has_in_each_flavour_the_default_and_the_values_of_that_flavour(small_matrix) -> None:
+    small = small_matrix(*FLAVOURED)
+    plain, fast = (find(small, f"tiny/torch-3.0-{each}/auto") for each in ("cuda", "fast"))
+    pair = Interventions(small, plain, fast)
+    assert [(each.name, each.a, each.b) for each in pair.factors] == [
+        ("flavour", "cuda", "fast"),
+        ("compile", "eager", "inductor"),
+    ]
+    assert [dict(question(each)["options"])["compile"] for each in (plain, fast)] == ["eager", "inductor"]
+    assert pair.flipped("a", ["compile"]) == NotTestable(reason="torch (cuda) has no compile=inductor")
+    assert pair.under("a", Condition(option="compile", value="inductor")) == NotTestable(
+        reason="torch (cuda) has no compile=inductor"
+    )
+    found = pair.flipped("b", ["compile"])
+    assert isinstance(found, Cell)
+    assert found.id == "tiny/torch-3.0-fast/auto.compile-eager"

@@ -1,7 +1,9 @@
 """Matrix + selection -> cells, as pairs of input and expected cells; and the one form of the cell id."""
 
+import base64
 import json
 import re
+import struct
 from dataclasses import replace
 
 import pytest
@@ -9,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repromatrix.errors import ExitCode, MatrixError, NothingSelectedError, UsageError
-from repromatrix.floats import nearest, ordinal
+from repromatrix.floats import ordinal
+from repromatrix.job import job, options_of, question
 from repromatrix.matrix import Matrix, load
-from repromatrix.plan import Cell, Plan, find, job, plan, universe
+from repromatrix.plan import Cell, Operation, Plan, find, plan, universe
 
 PARALLEL_1 = "tiny/numpy-1.0-cpu/parallel"
 PARALLEL_1_SINGLE = "tiny/numpy-1.0-cpu/parallel-float32"
@@ -211,6 +214,17 @@ NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,10}", fullmatch=True)
 @given(workload=NAMES, flavour=NAMES, variant=NAMES, settings=NAMES, number=st.integers(0, 99))
 def test_an_id_is_read_back_in_one_way_only(tmp_path_factory, workload, flavour, variant, settings, number) -> None:
     """No name that the schema allows holds one of the signs that part an id."""
+    folder = tmp_path_factory.getbasetemp() / "ids" / workload
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = {
+        "format": 1,
+        "steps": 1,
+        "metrics": ["loss"],
+        "inputs": {"x": {"decimal": ["1"]}},
+        "variants": {"jax": {variant: {"dtypes": ["float32"], "options": {}}}},
+    }
+    (folder / "workload.yaml").write_text(json.dumps(listed))
+    (folder / "jax.py").write_text("def train(task):\n    pass\n")
     document = {
         "format": 1,
         "environments": [
@@ -219,25 +233,23 @@ def test_an_id_is_read_back_in_one_way_only(tmp_path_factory, workload, flavour,
                 "devices": [f"cuda:{number}"],
             }
         ],
-        "workloads": {
-            workload: {
-                "steps": 1, "input": ["1"], "target": ["1"], "hidden_weights": [["1"]], "output_weights": [["1"]],
-                "hidden_bias": "0", "output_bias": "0", "learning_rate": "1",
-            }
-        },
-        "variants": {"jax": {variant: {"dtypes": ["float32"], "options": {}}}},
+        "workloads": [f"./{workload}"],
         "settings": {settings: {}, "default": {}},
         "include": [{"cells": "*", "settings": settings, "reason": "to have both"}],
         "profiles": {"default": {"environments": ["*"]}},
         "tolerances": {"float32": {"relative": 0, "absolute": 0, "source": "none"}},
+        "noise": {"members": 2},
     }  # fmt: skip
-    path = tmp_path_factory.getbasetemp() / "ids.yaml"
+    path = folder.parent / "matrix.yaml"
     path.write_text(json.dumps(document))
-    form = re.compile(r"(?P<w>[^/]+)/(?P<e>[^/]+)/(?P<v>[^/@+]+)(@(?P<d>[^+]+))?(\+(?P<s>.+))?")
-    for cell in universe(load(path)):
+    matrix = load(path)
+    form = re.compile(r"(?P<w>[^/]+)/(?P<e>[^/]+)/(?P<v>[^/@+~]+)(@(?P<d>[^+~]+))?(\+(?P<s>[^~]+))?(~(?P<m>\d+))?")
+    cells = universe(matrix)
+    for cell in (*cells, *(replace(each, member=number + 1) for each in cells)):
         found = form.fullmatch(cell.id)
         assert found.group("w", "e", "v", "d") == (workload, f"jax-1-{flavour}", variant, f"cuda{number}")
         assert (found["s"] or "default") == cell.settings.name
+        assert int(found["m"] or 0) == cell.member
 
 
 # The job: what an environment's entrypoint is given.
@@ -252,33 +264,122 @@ def test_a_job_is_canonical_json_and_always_the_same(small_matrix) -> None:
 
 
 def test_a_job_in_full(small_matrix) -> None:
-    assert json.loads(job([find(small_matrix(), PARALLEL_2_CAPPED)])) == {
-        "format": 1,
+    cell = find(matrix := small_matrix(), PARALLEL_2_CAPPED)
+    module = (matrix.path.parent / "tiny" / "numpy.py").read_text()
+    code = f"tiny:{cell.workload.code('numpy')}"
+    shapes = {"input": [2], "target": [1], "hidden_weights": [3, 2], "output_weights": [1, 3]}
+    assert json.loads(job([cell])) == {
+        "format": 2,
         "settings": {"name": "avx2", "threads": None, "isa": "avx2", "env": {"SOME_CAP": "1"}},
+        "workloads": {code: {"name": "tiny", "files": {"numpy.py": module}}},
+        "data": {
+            "tiny/input/float64/0": packed("0.05", "0.10"),
+            "tiny/target/float64/0": packed("0.01"),
+            "tiny/hidden_weights/float64/0": packed("0.15", "0.20", "0.25", "0.30", "0.35", "0.40"),
+            "tiny/output_weights/float64/0": packed("0.40", "0.45", "0.50"),
+        },
         "cells": [
             {
                 "id": PARALLEL_2_CAPPED,
                 "device": "cpu",
-                "trace": False,
-                "workload": {
-                    "name": "tiny",
-                    "steps": 2,
-                    "input": ["0.05", "0.10"],
-                    "target": ["0.01"],
-                    "hidden_weights": [["0.15", "0.20"], ["0.25", "0.30"], ["0.35", "0.40"]],
-                    "output_weights": [["0.40", "0.45", "0.50"]],
-                    "hidden_bias": "0.35",
-                    "output_bias": "0.60",
-                    "learning_rate": "0.5",
+                "workload": code,
+                "steps": 2,
+                "batch": 0,
+                "dtype": "float64",
+                "options": {
+                    "compile": "eager",
+                    "gradient": "manual",
+                    "layout": "out_in",
+                    "loop": "rolled",
+                    "update": "parallel",
                 },
-                "variant": {"name": "parallel", "dtype": "float64", "options": {"gradient": "manual"}},
+                "numbers": {"hidden_bias": "0.35", "output_bias": "0.60", "learning_rate": "0.5"},
+                "inputs": {
+                    name: {"dtype": "float64", "shape": shape, "data": f"tiny/{name}/float64/0"}
+                    for name, shape in shapes.items()
+                },
+                "metrics": ["loss"],
+                "outputs": ["output"],
+                "trace": False,
+                "fetch": [],
             }
         ],
+        "operations": [],
     }
 
 
+def packed(*texts: str) -> str:
+    """Decimal text as the bits of float64, as base64."""
+    return base64.b64encode(struct.pack(f"<{len(texts)}d", *map(float, texts))).decode()
+
+
+def test_code_and_inputs_that_cells_share_travel_once(small_matrix) -> None:
+    cells = plan(noisy(small_matrix(), 2), profile="default", select=["numpy-2.0-cpu", "!*/*+avx2"]).every_cell
+    document = json.loads(job(cells))
+    assert len(document["workloads"]) == 1
+    inputs = {name for name in document["data"] if name.startswith("tiny/input/")}
+    assert inputs == {"tiny/input/float64/0", "tiny/input/float32/0"}, "members move parameters only"
+    weights = {name for name in document["data"] if name.startswith("tiny/output_weights/float32/")}
+    assert weights == {f"tiny/output_weights/float32/{member}" for member in range(3)}
+    asked = {each["data"] for cell in document["cells"] for each in cell["inputs"].values()}
+    assert asked == set(document["data"])
+
+
+def test_a_traced_job_asks_for_everything_and_names_the_bits_that_are_wanted(small_matrix) -> None:
+    cells = [find(small_matrix(), each) for each in (PARALLEL_2, UNROLLED_2)]
+    wanted = {PARALLEL_2: [(2, "output"), (1, "output"), (1, "loss")]}
+    parallel, unrolled = json.loads(job(cells, trace=True, fetch=wanted))["cells"]
+    assert (parallel["trace"], unrolled["trace"]) == (True, True)
+    assert (parallel["fetch"], unrolled["fetch"]) == ([[1, "loss"], [1, "output"], [2, "output"]], [])
+
+
+def test_an_operation_travels_beside_the_cells_with_what_its_cell_has(small_matrix) -> None:
+    cell = find(small_matrix(), PARALLEL_2)
+    asked = Operation(cell=cell, name="sigmoid", inputs="ab" * 32, samples=({"z": ["0x1.0000000000000p+0"]},))
+    document = json.loads(job([asked], trace=True))
+    (operation,) = document["operations"]
+    (plain,) = json.loads(job([cell]))["cells"]
+    assert document["cells"] == []
+    assert operation == plain | {
+        "id": f"{PARALLEL_2}:sigmoid:{'ab' * 8}",
+        "operation": "sigmoid",
+        "samples": [{"z": ["0x1.0000000000000p+0"]}],
+    }
+
+
+def test_a_job_of_nothing_is_one_all_the_same() -> None:
+    document = json.loads(job([]))
+    assert document["settings"] == {"name": "default", "threads": None, "isa": None, "env": {}}
+    assert not any(document[each] for each in ("cells", "operations", "workloads", "data"))
+
+
+def test_the_question_of_a_key_names_code_and_inputs_by_what_makes_them_and_holds_all_else_of_the_job(
+    small_matrix,
+) -> None:
+    cell = replace(find(small_matrix(), PARALLEL_2_SINGLE), member=3)
+    asked, sent = question(cell), json.loads(job([cell]))
+    (entry,) = sent["cells"]
+    by_name = {"workload", "inputs", "fetch"}
+    assert {key: value for key, value in entry.items() if key not in by_name}.items() <= asked.items()
+    assert asked["settings"] == sent["settings"]
+    assert (asked["task"], asked["code"]) == (cell.workload.task, cell.workload.code("numpy"))
+    assert (asked["draw"], asked["member"]) == (1, 3)
+    assert question(cell, trace=True) == asked | {"trace": True}
+
+
+def test_every_factor_has_a_value_in_every_cell(small_matrix) -> None:
+    assert dict(options_of(find(small_matrix(), UNROLLED_2))) == {
+        "compile": "eager",
+        "gradient": "manual",
+        "layout": "out_in",
+        "loop": "unrolled",
+        "update": "parallel",
+    }
+    assert dict(options_of(find(small_matrix(), AUTO_ON_CPU)))["gradient"] == "auto"
+
+
 def test_a_variant_with_steps_of_its_own_runs_those(small_matrix) -> None:
-    assert json.loads(job([find(small_matrix(), UNROLLED_2)]))["cells"][0]["workload"]["steps"] == 1
+    assert json.loads(job([find(small_matrix(), UNROLLED_2)]))["cells"][0]["steps"] == 1
 
 
 def test_variables_of_the_settings_win_over_those_of_the_environment(small_matrix) -> None:
@@ -348,36 +449,45 @@ def test_each_workload_and_dtype_has_an_ensemble_of_its_first_full_length_cell(s
     assert [each.reference.id for each in found.ensembles] == [PARALLEL_1, PARALLEL_1_SINGLE]
     assert [len(each.members) for each in found.ensembles] == [3, 3]
     assert [cell.id for cell in found.every_cell[len(found.cells) :]][:2] == [
-        "tiny+ulp01/numpy-1.0-cpu/parallel",
-        "tiny+ulp02/numpy-1.0-cpu/parallel",
+        f"{PARALLEL_1}~1",
+        f"{PARALLEL_1}~2",
     ]
 
 
-def test_every_weight_of_a_member_is_the_next_value_of_the_cells_dtype(small_matrix) -> None:
+def test_every_weight_of_a_member_is_the_next_value_of_the_cells_dtype_and_nothing_else_moves(small_matrix) -> None:
     (_, single) = plan(noisy(small_matrix(), 5), profile="default").ensembles
-    start = _weights(single.reference)
+    start, *members = (tensors(each) for each in (single.reference, *single.members))
     moves = [
-        tuple(_place(new) - _place(old) for old, new in zip(start, _weights(each), strict=True))
-        for each in single.members
+        tuple(
+            ordinal(new, "float32") - ordinal(old, "float32")
+            for name in ("hidden_weights", "output_weights")
+            for old, new in zip(start[name], each[name], strict=True)
+        )
+        for each in members
     ]
-    assert moves[0] == (1,) * len(start)
-    assert moves[1] == (-1,) * len(start)
+    assert moves[0] == (1,) * 9
+    assert moves[1] == (-1,) * 9
     assert {abs(move) for each in moves for move in each} == {1}
     assert len(set(moves)) > 2, "the others differ from weight to weight"
+    assert {(each["input"], each["target"]) for each in members} == {(start["input"], start["target"])}
 
 
-def _place(text: str) -> int:
-    return ordinal(nearest(text, "float32"), "float32")
+def tensors(cell: Cell) -> dict[str, tuple[float, ...]]:
+    """The inputs of a cell in float32, as its job carries them."""
+    document = json.loads(job([cell]))
+    found = {}
+    for name, entry in document["cells"][0]["inputs"].items():
+        data = base64.b64decode(document["data"][entry["data"]])
+        found[name] = struct.unpack(f"<{len(data) // 4}f", data)
+    return found
 
 
-def _weights(cell: Cell) -> list[str]:
-    return [text for row in (*cell.workload.hidden_weights, *cell.workload.output_weights) for text in row]
-
-
-def test_a_member_is_made_alike_every_time_and_carries_no_published_table(small_matrix) -> None:
+def test_a_member_is_made_alike_every_time_and_is_a_cell_of_the_same_workload(small_matrix) -> None:
     first, second = (plan(noisy(small_matrix(), 4), profile="default").ensembles for _ in range(2))
     assert first == second
-    assert all(each.workload.published is None for ensemble in first for each in ensemble.members)
+    for ensemble in first:
+        assert {replace(each, member=0) for each in ensemble.members} == {ensemble.reference}
+        assert [each.member for each in ensemble.members] == [1, 2, 3, 4]
 
 
 def test_without_members_nothing_is_measured(small_matrix) -> None:

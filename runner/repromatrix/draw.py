@@ -8,6 +8,7 @@ that no library's logarithm has a part in it.
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from hashlib import sha256
 from math import prod
 
@@ -34,6 +35,8 @@ def bits(given: Input, dtype: str, member: int = 0) -> bytes:
             in 1 all up, in 2 all down, from 3 on by chance; 0: as it is.
     """
     dtype = given.dtype or dtype
+    if given.decimal is not None and dtype not in FORMS:
+        return np.array([int(Decimal(text)) for text in _texts(given.decimal)], _NATIVE[dtype]).tobytes()
     values = _values(given, dtype)
     if member and given.parameter:
         values = _moved(values, given.name, dtype, member)

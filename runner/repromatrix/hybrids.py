@@ -66,7 +66,7 @@ class Hybrids:
     """Every cell of a workload that can be asked for in a matrix's environments; it remembers what it was asked."""
 
     def __init__(self, matrix: Matrix, workload: Workload) -> None:
-        self.matrix = matrix
+        self.matrix, self._workload = matrix, workload
         self.vocabulary: Vocabulary = {each.framework: workload.options(each.framework) for each in matrix.environments}
         self.variants = tuple(
             dict.fromkeys(
@@ -85,22 +85,24 @@ class Hybrids:
         environment, variant = cell.environment, cell.variant
         state: State = {part: getattr(environment, part.name) for part in ENVIRONMENT}
         state |= {DEVICE: cell.device, DTYPE: variant.dtype}
-        return (
-            state | self._options(environment.framework, variant) | {THREADS: None, ISA: None} | set_by(cell.settings)
-        )
+        return state | self._options(environment, variant) | {THREADS: None, ISA: None} | set_by(cell.settings)
 
-    def _options(self, framework: str, variant: Variant) -> State:
-        return chosen(self._defaults(framework)) | chosen(variant.options)
+    def _options(self, environment: Environment, variant: Variant) -> State:
+        return chosen(self._defaults(environment)) | chosen(variant.options)
 
-    def _defaults(self, framework: str) -> dict[str, str]:
-        return {name: values[0] for name, values in self.vocabulary.get(framework, {}).items()}
+    def _defaults(self, environment: Environment) -> dict[str, str]:
+        options = self._workload.options(environment.framework, environment.flavour)
+        return {name: values[0] for name, values in options.items()}
 
-    def lacks(self, framework: str, option: str, value: str | None) -> str | None:
-        """Return why a framework cannot have that value of an option, or None."""
-        values = self.vocabulary[framework].get(option, ())
+    def lacks(self, framework: str, flavour: str, option: str, value: str | None) -> str | None:
+        """Return why a flavour of a framework cannot have that value of an option, or None."""
+        values = self._workload.options(framework, flavour).get(option, ())
         if value is None:
             return f"{framework} cannot do without {option}" if values else None
-        return None if value in values else f"{framework} has no {option}={value}"
+        if value in values:
+            return None
+        elsewhere = value in self.vocabulary.get(framework, {}).get(option, ())
+        return f"{framework}{f' ({flavour})' if elsewhere else ''} has no {option}={value}"
 
     def cell(self, state: State, like: Cell, own: Iterable[Cell] = ()) -> Cell | NotTestable:
         """Return the cell of a state, in the workload and length of another one.
@@ -119,7 +121,7 @@ class Hybrids:
                 **{part.name: state[part] for part in ENVIRONMENT}
             )
             return NotTestable(reason=f"the matrix has no environment of {wanted}")
-        if reasons := self._lacking(environment.framework, state):
+        if reasons := self._lacking(environment, state):
             return NotTestable(reason=", ".join(reasons))
         device = str(state[DEVICE])
         if device not in environment.devices:
@@ -133,7 +135,7 @@ class Hybrids:
         found = Cell(
             workload=like.workload,
             environment=environment,
-            variant=self._variant(environment.framework, state, like),
+            variant=self._variant(environment, state, like),
             device=device,
             settings=self._settings(state),
         )
@@ -141,11 +143,12 @@ class Hybrids:
             self._allowed(found) if selected(found, found.settings.cells) else NotTestable(reason=only(found.settings))
         )
 
-    def _lacking(self, framework: str, state: State) -> list[str]:
-        """Return why a framework cannot have the options of a state."""
+    def _lacking(self, environment: Environment, state: State) -> list[str]:
+        """Return why an environment cannot have the options of a state."""
+        framework, flavour = environment.framework, environment.flavour
         asked = {part.name: value for part, value in state.items() if part.kind == "option"}
-        names = sorted({*asked, *self.vocabulary[framework]})
-        return [reason for name in names if (reason := self.lacks(framework, name, asked.get(name)))]
+        names = sorted({*asked, *self._defaults(environment)})
+        return [reason for name in names if (reason := self.lacks(framework, flavour, name, asked.get(name)))]
 
     def _allowed(self, cell: Cell) -> Cell | NotTestable:
         rule = next((each for each in self.matrix.exclude if fnmatchcase(cell.id, each.cells)), None)
@@ -154,23 +157,23 @@ class Hybrids:
     def _content(self, cell: Cell) -> object:
         return _key(cell.workload, cell.environment, cell.steps, self.state(cell))
 
-    def _variant(self, framework: str, state: State, like: Cell) -> Variant:
+    def _variant(self, environment: Environment, state: State, like: Cell) -> Variant:
         """Return the variant of the state, named after the nearest one of the matrix and how it differs from it."""
-        options = chosen(self._defaults(framework))
+        options = chosen(self._defaults(environment))
         own = {part: state[part] for part in (DTYPE, *options)} | {STEPS: str(like.steps)}
-        key = (framework, like.workload.steps, tuple(own.items()))
+        key = (environment.framework, environment.flavour, like.workload.steps, tuple(own.items()))
         if key not in self._variants:
-            self._variants[key] = self._nearest_variant(framework, own, like)
+            self._variants[key] = self._nearest_variant(environment, own, like)
         return self._variants[key]
 
-    def _nearest_variant(self, framework: str, own: State, like: Cell) -> Variant:
-        whole = like.workload.steps
+    def _nearest_variant(self, environment: Environment, own: State, like: Cell) -> Variant:
+        framework, whole = environment.framework, like.workload.steps
         nearest: tuple[Variant, State] | None = None
         for each in self.variants:
             if each.framework != framework:
                 continue
-            theirs = self._options(framework, each) | {DTYPE: each.dtype, STEPS: str(each.steps or whole)}
-            changes = {part: value for part, value in own.items() if theirs[part] != value}
+            theirs = self._options(environment, each) | {DTYPE: each.dtype, STEPS: str(each.steps or whole)}
+            changes = {part: value for part, value in own.items() if theirs.get(part) != value}
             if nearest is None or len(changes) < len(nearest[1]):
                 nearest = each, changes
         if nearest is None:

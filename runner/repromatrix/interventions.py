@@ -142,7 +142,8 @@ class Interventions:
             state = {part: value for part, value in state.items() if part.kind not in OF_SETTINGS}
             state |= set_by(condition.settings)
         else:
-            reason = self._hybrids.lacks(str(state[FRAMEWORK]), condition.option, condition.value)
+            where = str(state[FRAMEWORK]), str(state[FLAVOUR])
+            reason = self._hybrids.lacks(*where, condition.option, condition.value)
             if reason is not None:
                 return NotTestable(reason=reason)
             state |= chosen({condition.option: condition.value})
@@ -168,9 +169,10 @@ class Interventions:
 
     def _bound(self, side: Side) -> list[str]:
         """Return the options whose value on that side the other side's framework does not have."""
-        here, there = self._states[side], str(self._states["b" if side == "a" else "a"][FRAMEWORK])
+        here, other = self._states[side], self._states["b" if side == "a" else "a"]
+        there = str(other[FRAMEWORK]), str(other[FLAVOUR])
         options = {name: part for name, (part, *_) in self._parts.items() if part.kind == "option"}
-        return [name for name, part in options.items() if self._hybrids.lacks(there, part.name, here.get(part))]
+        return [name for name, part in options.items() if self._hybrids.lacks(*there, part.name, here.get(part))]
 
     def _cell(self, state: State) -> Cell | NotTestable:
         return self._hybrids.cell(state, self.a, own=(self.a, self.b))

@@ -1,5 +1,6 @@
 """Two traces part at the first step, tensor and element whose bits differ; what cannot be told is said."""
 
+import hashlib
 import math
 import struct
 from dataclasses import replace
@@ -13,36 +14,49 @@ from repromatrix.compare import arrays, exact
 from repromatrix.compare.classes import classes
 from repromatrix.compare.rules import factors_of
 from repromatrix.compare.trace import Divergence, divergence, divergences
-from repromatrix.results.record import Description, Record, Trajectory
-from repromatrix.results.trace import TENSORS, Trace
+from repromatrix.operations.catalogue import TENSORS
+from repromatrix.results.record import Description, Record
+from repromatrix.results.trace import Trace
+from repromatrix.results.value import Column, Role, Trajectory
+from tests import values
 from tests.compare import builder
 
 SIZES = {"hidden_pre": 2, "hidden": 2, "output_pre": 3, "output": 3, "loss": 1}
 SIZES |= {"grad_output_weights": 6, "grad_hidden_weights": 4, "output_weights": 6, "hidden_weights": 4}
-SHAPES = {"hidden_pre": (2,), "output": (3,), "loss": (), "output_weights": (3, 2), "grad_hidden_weights": (2, 2)}
+SHAPES = {"hidden_pre": (2,), "hidden": (2,), "output_pre": (3,), "output": (3,), "loss": ()}
+SHAPES |= {"grad_output_weights": (3, 2), "grad_hidden_weights": (2, 2)}
+SHAPES |= {"output_weights": (3, 2), "hidden_weights": (2, 2)}
 
 
 def description(dtype: str = "float32", **words) -> Description:
     return replace(builder.record().cell, dtype=dtype, **words)
 
 
-def trace(changes=None, *, steps: int = 3, missing=(), loss: float = 0.5, weight: float = 0.25, **cell) -> Trace:
-    """A trace of a net of 2 inputs, 2 hidden units, 3 outputs; `changes`: (step from 1, tensor, place) -> value."""
-    values = {name: [[0.5] * size for _ in range(steps)] for name, size in SIZES.items()}
+def trace(changes=None, *, steps: int = 3, missing=(), loss: float = 0.5, weight: float = 0.5, **cell) -> Trace:
+    """A trace of a net of 2 inputs, 2 hidden units, 3 outputs; `changes`: (step from 1, tensor, place) -> value.
+
+    `loss`: at the last step; `weight`: the hidden weights after it. All else is one half.
+    """
+    told = {name: [[0.5] * size for _ in range(steps)] for name, size in SIZES.items()}
+    told["loss"][-1], told["hidden_weights"][-1] = [loss], [weight] * 4
     for (step, name, place), value in (changes or {}).items():
-        values[name][step - 1][place] = value
-    texts = {name: tuple(tuple(v.hex() for v in row) for row in rows) for name, rows in values.items()}
-    weights = ((weight.hex(),) * 2,)
-    found = description(**{"id": "a"} | cell)
+        told[name][step - 1][place] = value
+    found = description(**{"id": "a", "steps": steps} | cell)
     return Trace(
         cell=found,
         key=found.id,
-        trajectory=Trajectory(
-            losses=(loss.hex(),) * steps, predictions=(), hidden_weights=weights * 2, output_weights=weights * 3
-        ),
-        tensors=tuple((name, texts[name]) for name in TENSORS if name not in missing),
+        trajectory=trajectory({name: told[name] for name in TENSORS if name not in missing}, found.dtype),
         untraced=tuple((name, f"no {name} here") for name in TENSORS if name in missing),
     )
+
+
+def trajectory(told, dtype) -> Trajectory:
+    """What a traced run tells: name -> for each step its elements, laid flat."""
+    roles = {"loss": "metric", "output": "output", "hidden_weights": "state", "output_weights": "state"}
+    columns = [
+        values.column(name, roles.get(name, "trace"), rows, dtype, shape=SHAPES[name]) for name, rows in told.items()
+    ]
+    return Trajectory(columns=tuple(columns))
 
 
 def pair(left=None, right=None, **words) -> Divergence:
@@ -163,20 +177,65 @@ def test_two_dtypes_are_compared_after_rounding_to_the_coarser_and_that_is_said(
 def test_what_cannot_be_compared_has_a_reason_and_no_numbers() -> None:
     other = pair(workload="another")
     assert (other.same, other.point, other.reason) == (False, None, "workload mazur against another")
+    edited = pair(task="e6" * 32)
+    assert edited.reason == "the workload mazur was edited between the two: its inputs or metrics are others"
     wide = trace(id="b")
-    wide = replace(wide, trajectory=replace(wide.trajectory, output_weights=(((0.5).hex(),) * 2,) * 4))
+    wide = replace(wide, trajectory=values.with_column(wide.trajectory, "output_pre", shape=(3, 1)))
     assert divergence(trace(), wide).reason == "output_pre has another shape in each"
     nothing = divergence(trace(missing=TENSORS), trace(id="b"))
     assert nothing.reason == "they have no traced tensor in common"
 
 
+# Values that are known by the digests of their bits.
+
+
+def with_large(found: Trace, rows: list[list[float]], dtype: str = "float32", code: str = "f") -> tuple[Trace, dict]:
+    """The trace with a value of 20 elements at each step, before all others; and its bits by their digests."""
+    data = [struct.pack(f"<{len(row)}{code}", *row) for row in rows]
+    bits = {hashlib.sha256(each).hexdigest(): each for each in data}
+    large = Column(name="large", role=Role.TRACE, dtype=dtype, shape=(4, 5), digests=tuple(bits))
+    whole = Trajectory(columns=(large, *found.trajectory.columns))
+    return replace(found, trajectory=whole), bits
+
+
+ROWS = [[step + place / 32 for place in range(20)] for step in range(3)]
+MOVED = [list(row) for row in ROWS]
+MOVED[1][7], MOVED[1][9] = float(np.nextafter(np.float32(MOVED[1][7]), np.float32(9))), 7.5
+
+
+def test_a_large_value_parts_by_its_digest_and_by_element_once_its_bits_are_there() -> None:
+    (a, bits), (b, more) = with_large(trace(), ROWS), with_large(trace({(2, "loss", 0): 1.0}, id="b"), MOVED)
+    found = divergence(a, b).point
+    assert (found.step, found.tensor, found.index) == (2, "large", ())
+    assert (found.a, found.b, found.ulps) == (None, None, None)
+    shown = divergence(a, b, (bits | more).get).point
+    assert (shown.step, shown.tensor, shown.index, shown.ulps) == (2, "large", (1, 2), 1)
+    assert (shown.a.hexadecimal, shown.b.hexadecimal) == (ROWS[1][7].hex(), MOVED[1][7].hex())
+    assert divergence(a, b, bits.get).point.a is None  # one side's bits alone show nothing
+
+
+def test_whole_numbers_part_by_their_digest_alone() -> None:
+    one, other = ([[each] * 20 for each in rows] for rows in ((1, 2, 3), (1, 2, 4)))
+    (a, bits), (b, more) = (with_large(trace(id=name), rows, "int32", "i") for name, rows in (("a", one), ("b", other)))
+    found = divergence(a, b, (bits | more).get).point
+    assert (found.step, found.tensor, found.a, found.ulps) == (3, "large", None, None)
+
+
+def test_across_dtypes_what_is_known_by_digests_alone_is_not_compared_and_named() -> None:
+    (a, _), (b, _) = with_large(trace(), ROWS), with_large(trace(id="b", dtype="float64"), MOVED, "float64", "d")
+    found = divergence(a, b)
+    assert found.same
+    assert "large" not in found.tensors
+    assert found.caveats[-1] == "known by their digests alone, so not compared across dtypes: large"
+
+
 # Over a whole run.
 
 
-def record(name: str, loss: float = 0.5, weight: float = 0.25, **cell) -> Record:
-    """The record of a cell whose untraced run gave this loss at all of three steps, and these weights."""
+def record(name: str, loss: float = 0.5, weight: float = 0.5, **cell) -> Record:
+    """The record of a cell whose untraced run gave this loss at the last of three steps, and these weights."""
     found = trace(loss=loss, weight=weight, id=name, **cell)
-    return replace(builder.record(), cell=found.cell, trajectories=(found.trajectory,))
+    return replace(builder.record(), cell=found.cell, trajectories=(found.trajectory.untraced(),))
 
 
 def between(records, traces) -> list[tuple]:
@@ -192,7 +251,7 @@ def test_each_class_is_held_against_the_one_that_shares_most_factors() -> None:
         record("c1", loss=0.875, options=(("update", "z"), ("layout", "z"), ("loop", "z"))),
         record("c2", loss=0.875, options=(("update", "y"), ("layout", "x"))),
     ]
-    traces = [trace(id=each.cell.id, loss=float.fromhex(each.trajectory.losses[0])) for each in records]
+    traces = [trace(id=each.cell.id, loss=float.fromhex(each.trajectory.losses[-1])) for each in records]
     assert [each[:2] for each in between(records, traces)] == [("a1", "c2"), ("c2", "b")]
     silent = [each for each in traces if each.cell.id != "c2"]  # another cell of the class speaks for it
     assert [each[:2] for each in between(records, silent)] == [("a1", "b"), ("a1", "c1")]
@@ -201,7 +260,7 @@ def test_each_class_is_held_against_the_one_that_shares_most_factors() -> None:
 def test_of_classes_equally_alike_the_larger_is_taken() -> None:
     records = [record("a1"), record("a2"), record("a3"), record("b1", loss=0.75), record("b2", loss=0.75)]
     records.append(record("c", loss=0.125))
-    traces = [trace(id=each.cell.id, loss=float.fromhex(each.trajectory.losses[0])) for each in records]
+    traces = [trace(id=each.cell.id, loss=float.fromhex(each.trajectory.losses[-1])) for each in records]
     assert [each[:2] for each in between(records, traces)] == [("a1", "b1"), ("a1", "c")]
 
 
@@ -225,20 +284,20 @@ def test_each_class_of_a_dtype_is_held_against_another_of_it() -> None:
 
 def test_cells_with_the_same_losses_and_other_weights_part_in_the_weights() -> None:
     records = [record("a"), record("b"), record("c", weight=0.75)]
-    traces = [trace(id="a"), trace({(3, "hidden_weights", 0): 0.75}, weight=0.75, id="c")]
+    traces = [trace(id="a"), trace(weight=0.75, id="c")]
     assert between(records, traces) == [("a", "c", (3, "hidden_weights"))]
 
 
 def test_cells_with_the_same_weights_and_other_losses_part_in_the_loss_alone() -> None:
     records = [record("a"), record("b", loss=0.75)]
-    traces = [trace(id="a"), trace({(step, "loss", 0): 0.75 for step in (1, 2, 3)}, loss=0.75, id="b")]
+    traces = [trace(id="a"), trace(loss=0.75, id="b")]
     (found,) = divergences(classes(records), records, {each.cell.id: each for each in traces})
-    assert (found.point.tensor, found.point.step) == ("loss", 1)
+    assert (found.point.tensor, found.point.step) == ("loss", 3)
 
 
 def test_a_cell_that_tracing_changes_does_not_speak_for_its_class() -> None:
     records = [record("a1"), record("a2"), record("b", loss=0.75)]
-    traces = [trace({(1, "loss", 0): 9.0}, loss=9.0, id="a1"), trace(id="a2"), trace(loss=0.75, id="b")]
+    traces = [trace(loss=9.0, id="a1"), trace(id="a2"), trace(loss=0.75, id="b")]
     assert [each[:2] for each in between(records, traces)] == [("a2", "b")]
     alone = [record("a1"), record("b", loss=0.75)]
     assert between(alone, traces) == [("a1", "b", "tracing changes a1, so its trace explains nothing")]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from repromatrix.errors import MatrixError
 from repromatrix.matrix import load
 from repromatrix.matrix.document import parse
+from repromatrix.matrix.workload import load_workload
 
 PIECES = [
     "!!int", "!!float", "!!bool", "!!null", "!!str", "!!timestamp", "!!binary", "!!set", "!!omap", "!!python/none",
@@ -28,6 +29,7 @@ PLAIN = st.recursive(
 )
 CHECKOUT = Path(__file__).parents[2]
 REAL = yaml.safe_load((CHECKOUT / "matrix.yaml").read_text())
+WORKLOADS = [yaml.safe_load(path.read_text()) for path in sorted(CHECKOUT.glob("workloads/*/workload.yaml"))]
 
 
 def paths_of(value: object, path: tuple = ()) -> list[tuple]:
@@ -69,3 +71,20 @@ def test_any_value_anywhere_in_the_real_file_is_read_or_a_matrix_error(
     file.write_text(json.dumps(replaced(REAL, path, new), indent=1))  # JSON is YAML
     with contextlib.suppress(MatrixError):
         load(file)
+
+
+@given(data=st.data(), workload=st.sampled_from(WORKLOADS), new=PLAIN)
+@settings(max_examples=150)
+def test_any_value_anywhere_in_a_real_workload_is_read_or_a_matrix_error(
+    tmp_path_factory, data: st.DataObject, workload: dict, new: object
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "fuzzed"
+    folder.mkdir(exist_ok=True)
+    path = data.draw(st.sampled_from(paths_of(workload)))
+    (folder / "workload.yaml").write_text(json.dumps(replaced(workload, path, new), indent=1))
+    (folder / "numpy.py").write_text("def train(task):\n    pass\n")
+    (folder / "published.json").write_bytes((CHECKOUT / "workloads" / "mazur" / "published.json").read_bytes())
+    try:
+        load_workload(folder, "fuzzed").variants("numpy", "cpu")
+    except MatrixError as error:
+        assert "fuzzed/workload.yaml:" in f"{error.where} {error.what}"  # noqa: PT017 - most are read, some are refused

@@ -37,7 +37,8 @@ def test_the_default_python_written_out_is_not(small_matrix) -> None:
 
 
 def test_a_dtype_other_than_the_first_is_a_suffix_of_the_variant(small_matrix) -> None:
-    names = [(each.framework, each.name, each.dtype) for each in small_matrix().variants]
+    (workload,) = small_matrix().workloads
+    names = [(each.framework, each.name, each.dtype) for each in workload.written]
     assert names == [
         ("numpy", "parallel", "float64"),
         ("numpy", "parallel-float32", "float32"),
@@ -47,7 +48,9 @@ def test_a_dtype_other_than_the_first_is_a_suffix_of_the_variant(small_matrix) -
 
 
 def test_decimals_stay_the_text_they_were(small_matrix) -> None:
-    assert small_matrix().workloads[0].input == ("0.05", "0.10")
+    (workload,) = small_matrix().workloads
+    assert {each.name: each.decimal for each in workload.inputs}["input"] == ("0.05", "0.10")
+    assert dict(workload.numbers)["output_bias"] == "0.60"
 
 
 def test_what_the_defaults_say_is_taken(small_matrix) -> None:
@@ -84,7 +87,7 @@ def test_aliases_are_read_where_they_are_few(small_matrix) -> None:
         ("options: {gradient: manual}", "options: &manual {gradient: manual}"),
         ("options: {gradient: auto}", "options: *manual"),
     )
-    assert matrix.variants[-1].options == (("gradient", "manual"),)
+    assert matrix.workloads[0].written[-1].options == (("gradient", "manual"),)
 
 
 @pytest.fixture(scope="module")

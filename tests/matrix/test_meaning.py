@@ -1,6 +1,7 @@
 """What a schema cannot say: a name that exists nowhere is told with its line and what was meant."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,21 +12,12 @@ from repromatrix.matrix import load
 WRONG = [
     ("  - framework: torch\n", "  - framework: tprch\n", "there is no images/tprch/entrypoint.py", "torch"),
     ('["torch=={version}"]', '["torch=={ver}"]', "not a requirement: 'torch=={ver}'", "{version}"),
-    ("steps: 1, options: {loop", "steps: 1, flavours: [cpo], options: {loop", "has the flavour 'cpo'", "'cpu'"),
-    (
-        "steps: 1, options: {loop",
-        "steps: 1, devices: [cuda], options: {loop",
-        "no environment of numpy has a",
-        '["cuda:0"]',
-    ),
-    (
-        "dtypes: [float32], options: {gradient: auto}",
-        "dtypes: [bfloat16], options: {}",
-        "no tolerance for bfloat16",
-        "add",
-    ),
-    ("        NumPy: {framework", "        NumPi: {framework", "no column 'NumPi'", "'NumPy'"),
-    ("data: published.json", "data: publisht.json", "no such file: publisht.json", "relative to matrix.yaml"),
+    ("workloads: [./tiny]", "workloads: [mazurr]", "no workload 'mazurr' in workloads/", "did you mean 'mazur'?"),
+    ("workloads: [./tiny]", "workloads: [tiny]", "no workload 'tiny' in workloads/", "with a slash: ./tiny"),
+    ("workloads: [./tiny]", "workloads: [./tiny, ./tiny/../tiny]", "the workload tiny stands here a second", "rename"),
+    ("workloads: [./tiny]", "workloads: [./tiny, ./Tiny]", "'Tiny' cannot name a workload", "lower-case letters"),
+    ("    NumPy: {framework", "    NumPi: {framework", "no column 'NumPi'", "'NumPy'"),
+    ("data: published.json", "data: publisht.json", "no such file: publisht.json", "relative to workload.yaml"),
 ]
 
 
@@ -47,7 +39,7 @@ WRONG = [
 )
 def test_a_statement_of_a_published_table_that_cannot_be_read(write_matrix, claim, message) -> None:
     path = write_matrix()
-    data = path.parent / "published.json"
+    data = path.parent / "tiny" / "published.json"
     table = json.loads(data.read_text()) | {"claims": [claim]}
     data.write_text(json.dumps(table))
     with pytest.raises(MatrixError) as caught:
@@ -58,9 +50,32 @@ def test_a_statement_of_a_published_table_that_cannot_be_read(write_matrix, clai
 @pytest.mark.parametrize(("old", "new", "message", "hint"), WRONG, ids=[each[2] for each in WRONG])
 def test_a_name_that_exists_nowhere(write_matrix, old: str, new: str, message: str, hint: str) -> None:
     path = write_matrix((old, new))
-    line = next(i for i, text in enumerate(path.read_text().splitlines(), 1) if new.strip() in text)
     with pytest.raises(MatrixError) as caught:
         load(path)
     assert message in caught.value.what
     assert hint in caught.value.hint
-    assert caught.value.where == f"matrix.yaml:{line}"
+    assert caught.value.where == _place(path, new)
+
+
+def test_a_dtype_without_a_tolerance_could_not_be_judged(write_matrix) -> None:
+    path = write_matrix(("dtypes: [float32], options: {gradient: auto}", "dtypes: [bfloat16], options: {}"))
+    with pytest.raises(MatrixError, match="the workload tiny runs in bfloat16, and there is no tolerance") as caught:
+        load(path)
+    assert caught.value.hint.startswith("add tolerances: {bfloat16:")
+    assert caught.value.where == _place(path, "workloads: [./tiny]")
+
+
+def test_the_dtypes_of_frameworks_that_have_no_environment_need_no_tolerance(write_matrix) -> None:
+    addition = "  jax:\n    auto: {dtypes: [bfloat16], options: {}}\npublished:"
+    assert load(write_matrix(("\npublished:", f"\n{addition}")))
+
+
+def _place(path: Path, text: str) -> str:
+    """File and line of a text of the matrix or of its workload, as messages have it."""
+    files = {path.name: path, "tiny/workload.yaml": path.parent / "tiny" / "workload.yaml"}
+    return next(
+        f"{name}:{number}"
+        for name, file in files.items()
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if text.strip() in line
+    )

@@ -1,4 +1,4 @@
-"""Every kind of bad matrix.yaml is one MatrixError with file and line, what was expected, and a suggestion."""
+"""Every kind of bad matrix.yaml or workload.yaml is a MatrixError with file and line, what was expected, a suggestion."""
 
 # ruff: noqa: E501, ISC004, Q000 - a table of cases is read by its rows
 
@@ -47,29 +47,36 @@ BROKEN = {
     "not a number": ("{relative: 1.0e-7,", "{relative: .nan, # HERE\n   ", r"tolerances.float64.relative must be a number, not \.nan", r"."),
     "empty value": ("  repeats: 2", "  repeats: # HERE", r"defaults.repeats must be a whole number, not nothing", r"."),
     "unknown dtype": ("dtypes: [float32]", "dtypes: [float23] # HERE\n     ", r"cannot be 'float23'", r"did you mean 'float32'\?"),
-    "unknown option": ("{loop: unrolled}}", "{loops: unrolled}} # HERE", r"unknown key 'loops'", r"did you mean 'loop'\?"),
+    "unknown value of an option": (
+        "{loop: unrolled}}", "{loop: unroled}} # HERE", r"numpy has no loop=unroled", r"did you mean 'unrolled'\?",
+    ),
+    "unknown option": ("{loop: unrolled}}", "{loops: unrolled}} # HERE", r"no factor 'loops' in factors", r"did you mean 'loop'\?"),
     "text that YAML reads as a truth value": (
-        "{gradient: auto}}", "{gradient: auto, tf32: on}} # HERE",
-        r"options.tf32 must be text, not True, which a bare on is in YAML", r'write it in quotes: "on"',
+        "{gradient: auto}}", "{gradient: on}} # HERE",
+        r"options.gradient must be text, not on", r'write it in quotes: "on"',
     ),
     "kind of device that is none": (
         "steps: 1, options: {loop", "steps: 1, devices: [gpu], # HERE\n     options: {loop",
         r"variants.numpy.unrolled.devices.0 cannot be 'gpu'", r"expected one of: cpu, cuda|did you mean",
     ),
-    "newer format": ("format: 1", "format: 2 # HERE", r"format must be 1, not 2", r"update repromatrix"),
-    "name with a bad character": ("  tiny:", "  tiny/er: # HERE", r"'tiny/er' does not match", r"Lower-case letters"),
+    "newer format": ("format: 1\ndefaults", "format: 2 # HERE\ndefaults", r"format must be 1, not 2", r"update repromatrix"),
+    "newer format of a workload": ("format: 1\nsteps", "format: 2 # HERE\nsteps", r"format must be 1, not 2", r"update repromatrix"),
+    "name with a bad character": (
+        "    unrolled:", "    unroll/ed: # HERE\n      dtypes: [float64]\n      options: {}\n    unrolled:",
+        r"'unroll/ed' does not match", r"lower-case letters",
+    ),
     "name that ends in a line break": ("flavour: cpu", 'flavour: "cpu\\n" # HERE', r"does not match", r"Lower-case letters"),
-    "decimal that is none": ('output_bias: "0.60"', 'output_bias: "0,60" # HERE', r"'0,60' does not match", r"decimal number as text"),
-    "decimal that is no number": ('output_bias: "0.60"', 'output_bias: "nan" # HERE', r"output_bias: 'nan' does not match", r"in quotes"),
+    "decimal that is none": ('output_bias: "0.60",', 'output_bias: "0,60", # HERE\n ', r"'0,60' does not match", r"decimal number as text"),
+    "decimal that is no number": ('output_bias: "0.60",', 'output_bias: "nan", # HERE\n ', r"output_bias: 'nan' does not match", r"in quotes"),
     "decimal that would be infinity": (
-        'learning_rate: "0.5"', 'learning_rate: "1e400" # HERE',
-        r"workloads\.tiny\.learning_rate: '1e400' is out of the range of float64", r"decimal number as text.*5e-324 to 1\.7e308",
+        'learning_rate: "0.5"}', 'learning_rate: "1e400"} # HERE',
+        r"numbers\.learning_rate: '1e400' is out of the range of float64", r"decimal number as text.*5e-324 to 1\.7e308",
     ),
     "decimal of a vector that would be infinity": (
-        'target: ["0.01"]', 'target: ["-1e309"] # HERE', r"target\.0: '-1e309' is out of the range", r"decimal number as text",
+        'target: {decimal: ["0.01"]}', 'target: {decimal: ["-1e309"]} # HERE', r"inputs\.target\.decimal\.0: '-1e309' is out of the range", r"decimal number as text",
     ),
     "decimal that would be zero": (
-        'learning_rate: "0.5"', 'learning_rate: "0.01e-999999999" # HERE', r"learning_rate: '0\.01e-999999999' is out of the range", r"5e-324",
+        'learning_rate: "0.5"}', 'learning_rate: "0.01e-999999999"} # HERE', r"learning_rate: '0\.01e-999999999' is out of the range", r"5e-324",
     ),
     "duplicate key": (
         "  base: bookworm", '  base: bookworm\n  python: "3.12" # HERE',
@@ -82,25 +89,30 @@ BROKEN = {
         r"the environment numpy-1\.0-cpu stands here a second time", r"first in line 10",
     ),
     "two variants of one name": (
-        "    unrolled:", "    parallel-float32: {dtypes: [float64], options: {}} # HERE\n    unrolled:",
+        "variants:\n  numpy:\n", "variants:\n  numpy: # HERE\n    parallel-float32: {dtypes: [float64], options: {}}\n",
         r"the variant parallel-float32 of numpy stands here a second time", r"rename one",
     ),
-    "variants of a framework without environments": (
-        "  torch:\n", "  torhc: # HERE\n", r"variants of 'torhc', but no environment", r"did you mean 'torch'\?",
+    "variants of a framework that there is not": (
+        "  torch:\n", "  torhc: # HERE\n", r"no framework 'torhc' in images/", r"did you mean 'torch'\?",
+    ),
+    "values of a factor in a framework that there is not": (
+        "layout: [out_in, in_out]", "layout: {nunpy: [out_in], '*': [in_out]} # HERE",
+        r"no framework 'nunpy' in images/", r"did you mean 'numpy'\?",
     ),
     "a row of weights that is too short": (
-        '[["0.15", "0.20"], ["0.25", "0.30"],', '[["0.15", "0.20"],\n ["0.25"], # HERE\n',
-        r"row 1 of hidden_weights has 1 values, 2 are needed", r"one value per input",
+        '{decimal: [["0.15", "0.20"], ["0.25", "0.30"],', '{decimal: [["0.15", "0.20"], ["0.25"], # HERE\n',
+        r"the rows of 'hidden_weights' differ in length", r"one value per column in each row",
     ),
-    "output weights for another hidden layer": (
-        '[["0.40", "0.45", "0.50"]]', '[["0.40", "0.45"]] # HERE', r"row 0 of output_weights has 2 values, 3", r"per input",
+    "a row of weights with a number in it": (
+        '["0.25", "0.30"], ["0.35"', '["0.25", 0.30], # HERE\n ["0.35"',
+        r"hidden_weights\.decimal\.1\.1 must be text, not 0\.30", r'write it in quotes: "0\.30"',
     ),
-    "output weights for other targets": (
-        'target: ["0.01"]', 'target: ["0.01", "0.99"]',
-        r"output_weights has 1 rows, target has 2 values", r"one row per output",
+    "an input that nothing makes": (
+        'target: {decimal: ["0.01"]}', "target: {draw: normal} # HERE",
+        r"inputs\.target has 'draw', expected 'decimal', or 'draw' and 'shape'", r"the one or the other",
     ),
     "published file that is not there": (
-        "data: published.json", "data: publisht.json # HERE", r"no such file: publisht\.json", r"relative to matrix.yaml",
+        "data: published.json", "data: publisht.json # HERE", r"no such file: publisht\.json", r"relative to workload.yaml",
     ),
     "published column of an unknown variant": (
         "variant: parallel}", "variant: paralel} # HERE", r"numpy has no variant 'paralel'", r"did you mean 'parallel'\?",
@@ -133,15 +145,17 @@ def test_a_mistake_is_told_with_its_line_and_the_next_step(
     path = write_matrix((old, new))
     with pytest.raises(MatrixError) as caught:
         load(path)
-    lines = path.read_text().splitlines()
-    marked = [i for i, line in enumerate(lines, 1) if "HERE" in line]
+    files = {"matrix.yaml": path, "tiny/workload.yaml": path.parent / "tiny" / "workload.yaml"}
+    (marked,) = [
+        f"{name}:{number}"
+        for name, file in files.items()
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if "HERE" in line
+    ]
     assert re.search(what, caught.value.what)
     assert re.search(hint, caught.value.hint)
-    file, line = caught.value.where.split(":")
-    assert file == "matrix.yaml"
-    assert int(line) == (
-        marked[0] if marked else next(i for i, text in enumerate(lines, 1) if "output_weights" in text)
-    )
+    assert "\n" not in caught.value.what, "one mistake is told once"
+    assert caught.value.where == marked
     assert caught.value.exit_code is ExitCode.USAGE
 
 

@@ -5,29 +5,29 @@ import dataclasses
 import pytest
 
 from repromatrix.operations import text, wiring
-from repromatrix.operations.catalogue import GIVEN, NEW_OUTPUT_WEIGHTS, OWN_SIGMOID, PLACES, PRIMITIVES
+from repromatrix.operations.catalogue import GIVEN, NEW_OUTPUT_WEIGHTS, OWN_SIGMOID, PLACES, PRIMITIVES, TENSORS
 from repromatrix.operations.form import Constants
 from repromatrix.operations.forms import forms
-from repromatrix.results.record import Description, Trajectory
-from repromatrix.results.trace import TENSORS, Trace
+from repromatrix.results.record import Description
+from repromatrix.results.trace import Trace
+from repromatrix.results.value import Trajectory
+from tests import values
 
 DTYPE = "float32"
 
 
-@dataclasses.dataclass(frozen=True)
-class Work:
-    """Three inputs, two hidden units, one output: no two shapes are the same."""
-
-    input: tuple[str, ...] = ("0.05", "0.10", "-0.7")
-    target: tuple[str, ...] = ("0.99",)
-    hidden_weights: tuple[tuple[str, ...], ...] = (("0.15", "0.20", "0.3"), ("0.25", "0.30", "-0.1"))
-    output_weights: tuple[tuple[str, ...], ...] = (("0.40", "0.45"),)
-    hidden_bias: str = "0.35"
-    output_bias: str = "0.60"
-    learning_rate: str = "0.3"
-
-
-WORK = Work()
+# Three inputs, two hidden units, one output: no two shapes are the same.
+WORK = wiring.Network(
+    input=("0.05", "0.10", "-0.7"),
+    target=("0.99",),
+    hidden_weights=(("0.15", "0.20", "0.3"), ("0.25", "0.30", "-0.1")),
+    output_weights=(("0.40", "0.45"),),
+    hidden_bias="0.35",
+    output_bias="0.60",
+    learning_rate="0.3",
+)
+SHAPES = {"hidden_weights": (2, 3), "output_weights": (1, 2), "loss": (), "output_pre": (1,), "output": (1,)}
+SHAPES |= {"grad_hidden_weights": (2, 3), "grad_output_weights": (1, 2), "hidden_pre": (2,), "hidden": (2,)}
 SETUP = wiring.Setup(workload=WORK, options={"update": "parallel"}, dtype=DTYPE)
 SEQUENTIAL = wiring.Setup(workload=WORK, options={"update": "sequential"}, dtype=DTYPE)
 
@@ -77,18 +77,16 @@ def trained(setup, steps=3):
         weights = [text.rows(out["hidden_weights"], (2, 3)), text.rows(out["output_weights"], (1, 2))]
     cell = Description(
         id="c", workload="w", framework="f", version="1", flavour="cpu", python="3.11", environment="e", variant="v",
-        dtype=DTYPE, options=(), device="cpu", settings="default", steps=steps,
+        dtype=DTYPE, options=(), device="cpu", settings="default", steps=steps, task="d4" * 32, code="e5" * 32,
     )  # fmt: skip
-    last = [tuple(tuple(each.hex() for each in row) for row in layer) for layer in weights]
-    trajectory = Trajectory(
-        losses=tuple(out["loss"][0] for out in found), predictions=(), hidden_weights=last[0], output_weights=last[1]
-    )
-    tensors = tuple((name, tuple(tuple(out[name]) for out in found)) for name in TENSORS)
-    return Trace(cell=cell, key="k", trajectory=trajectory, tensors=tensors, untraced=())
+    last = values.trajectory([out["loss"][0] for out in found], hidden=weights[0], output=weights[1], dtype=DTYPE)
+    told = {name: [out[name] for out in found] for name in TENSORS}
+    return Trace(cell=cell, key="k", trajectory=values.traced(last, told, SHAPES), untraced=())
 
 
 def without(trace, *names):
-    return dataclasses.replace(trace, tensors=tuple(each for each in trace.tensors if each[0] not in names))
+    columns = tuple(each for each in trace.trajectory.columns if each.name not in names)
+    return dataclasses.replace(trace, trajectory=Trajectory(columns=columns))
 
 
 @pytest.mark.parametrize("setup", [SETUP, SEQUENTIAL], ids=["parallel", "sequential"])
@@ -157,6 +155,15 @@ def test_a_step_that_the_trace_has_not_is_refused(number):
 def test_the_first_step_starts_from_the_workload_as_entrypoints_read_it():
     sample = wiring.step_sample(trained(SETUP), 1, WORK)
     assert sample["output_weights"] == [[0.4000000059604645, 0.44999998807907104]]
+
+
+def test_a_workload_that_is_no_such_network_has_none():
+    inputs = {name: getattr(WORK, name) for name in ("input", "target", "hidden_weights", "output_weights")}
+    numbers = {name: getattr(WORK, name) for name in ("hidden_bias", "output_bias", "learning_rate")}
+    assert wiring.Network.of(inputs, numbers) == WORK
+    assert wiring.Network.of(inputs | {"more": ("1",)}, numbers | {"momentum": "0.9"}) == WORK
+    assert wiring.Network.of(inputs | {"target": None}, numbers) is None  # drawn, not written out
+    assert wiring.Network.of(inputs, {"learning_rate": "0.3"}) is None
 
 
 def test_every_place_computes_a_primitive_with_its_own_inputs():

@@ -17,6 +17,7 @@ from repromatrix.matrix.document import Document, NodePath
 _TYPES = {"object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number"}
 _FINITE_DECIMAL = "finite-decimal"  # the schema's word for text that `finite_decimal` lets pass
 _EXPONENT = re.compile(r"[0-9]+[eE][-+]?[0-9]+")  # no number in YAML 1.1, for want of a point
+_LACKING = ("required", "oneOf")  # what a misspelt key explains
 _NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 _GIVEN = {"dict": "a mapping", "list": "a list", "NoneType": "nothing"}
 
@@ -36,9 +37,34 @@ def failures(document: Document, name: str, schema: str) -> list[tuple[int, Matr
     rules = json.loads(resources.schema(schema).read_text())
     errors = list(_Validator(rules).iter_errors(document.data))
     misspelt = {tuple(error.absolute_path) for error in errors if error.validator == "additionalProperties"}
-    told = [e for e in errors if e.validator != "required" or tuple(e.absolute_path) not in misspelt]
+    told = [e for e in errors if e.validator not in _LACKING or tuple(e.absolute_path) not in misspelt]
     told = [e for e in errors if tuple(e.absolute_path) == ("format",)] or told  # another format explains all else
-    return sorted((_explain(error, document, name) for error in told), key=lambda pair: pair[0])
+    innermost = [inner for error in told for inner in _innermost(error)]
+    patterns = {tuple(error.absolute_path) for error in innermost if error.validator == "pattern"}
+    told = [e for e in innermost if e.validator != "format" or tuple(e.absolute_path) not in patterns]
+    explained = [pair for error in told for pair in _explain(error, document, name)]
+    once = {(line, error.what): (line, error) for line, error in explained}  # all keys that lack are told by each
+    return sorted(once.values(), key=lambda pair: pair[0])
+
+
+def _innermost(error: ValidationError) -> Iterator[ValidationError]:
+    """Yield what is wrong in that one of several forms which was meant: the first of the right kind, else the first."""
+    forms: dict[Any, list[ValidationError]] = {}
+    for inner in error.context or ():
+        forms.setdefault(inner.schema_path[0], []).append(inner)
+    if not forms or _alternatives(error):
+        if not _alternatives(error) or isinstance(error.instance, dict):  # what is no mapping is told as that
+            yield error
+        return
+    meant = (form for form in forms.values() if not any(e.validator == "type" and not e.path for e in form))
+    for inner in next(meant, next(iter(forms.values()))):
+        yield from _innermost(inner)
+
+
+def _alternatives(error: ValidationError) -> list[list[str]]:
+    """Return the keys of a mapping that has to have the one or the other of them; empty for any other error."""
+    rules: Any = error.validator_value if error.validator == "oneOf" else ()
+    return [rule["required"] for rule in rules if set(rule) == {"required"}]
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
@@ -76,27 +102,31 @@ _Validator: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
 )
 
 
-def _explain(error: ValidationError, document: Document, name: str) -> tuple[int, MatrixError]:
+def _explain(error: ValidationError, document: Document, name: str) -> Iterator[tuple[int, MatrixError]]:
     path = tuple(error.absolute_path)
-    line = document.line(path)
-    what, hint = _text(error, path, document)
     if error.validator == "additionalProperties":
-        unknown = _unknown_keys(error)
-        line = min(document.line((*path, key)) for key in unknown)
-    elif "propertyNames" in error.schema_path:  # the failing instance is a key of the mapping at `path`
+        known = sorted(error.schema.get("properties", {})) if isinstance(error.schema, dict) else []
+        for unknown in _unknown_keys(error):
+            line = document.line((*path, unknown))
+            what = f"unknown key {unknown!r} in {_place(path)}"
+            yield line, MatrixError(what, where=f"{name}:{line}", hint=suggest(unknown, known))
+        return
+    line = document.line(path)
+    if "propertyNames" in error.schema_path:  # the failing instance is a key of the mapping at `path`
         line = document.line((*path, str(error.instance)))
-    return line, MatrixError(what, where=f"{name}:{line}", hint=hint)
+    what, hint = _text(error, path, document)
+    yield line, MatrixError(what, where=f"{name}:{line}", hint=hint)
+
+
+def _place(path: NodePath) -> str:
+    return ".".join(str(part) for part in path) or "the file"
 
 
 def _text(error: ValidationError, path: NodePath, document: Document) -> tuple[str, str]:
-    place = ".".join(str(part) for part in path) or "the file"
+    place = _place(path)
     value: Any = error.instance
     rule: Any = error.validator_value
     match error.validator:
-        case "additionalProperties":
-            unknown = _unknown_keys(error)[0]
-            known = sorted(error.schema.get("properties", {})) if isinstance(error.schema, dict) else []
-            return f"unknown key {unknown!r} in {place}", suggest(unknown, known)
         case "required":
             missing = sorted(set(rule) - set(value))
             return f"{place} lacks {', '.join(map(repr, missing))}", f"add {missing[0]}: ..."
@@ -107,6 +137,9 @@ def _text(error: ValidationError, path: NodePath, document: Document) -> tuple[s
                 hint = f"YAML reads it as text: write {float(value):.1e}, with a point"
             given = written or _GIVEN.get(type(value).__name__) or repr(value)[:80]
             return f"{place} must be {_TYPES.get(str(rule), rule)}, not {given}", hint
+        case "oneOf" if needed := _alternatives(error):
+            words = ", or ".join(" and ".join(map(repr, names)) for names in needed)
+            return f"{place} has {', '.join(map(repr, value)) or 'nothing'}, expected {words}", "the one or the other"
         case "enum":
             return _not_of(place, value, [str(each) for each in rule], document.written.get(path))
         case "const":

@@ -213,9 +213,9 @@ class Workload:
     @property
     def task(self) -> str:
         """SHA-256 over what decides whether two cells do the same task: steps, metrics, inputs and numbers."""
-        inputs = [[getattr(each, field.name) for field in fields(Input)] for each in self.inputs]
-        content = [self.steps, self.batch, self.metrics, self.outputs, self.numbers, inputs]
-        return sha256(json.dumps(content).encode()).hexdigest()
+        inputs = {each.name: [getattr(each, field.name) for field in fields(Input)] for each in self.inputs}
+        content = [self.steps, self.batch, self.metrics, self.outputs, dict(self.numbers), inputs]
+        return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def chosen(choices: Choices, framework: str, flavour: str | None = None) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def problems(
     for name, text in files.items():
         try:
             tree = ast.parse(text)
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = getattr(error, "lineno", None) or 1
             yield name, line, f"not Python: {getattr(error, 'msg', error)}", "mend it there"
             continue
@@ -40,13 +40,20 @@ def problems(
 def _entry(name: str, tree: ast.Module) -> Iterator[Problem]:
     """Yield that a framework's module has no `train(task)`."""
     made = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "train"]
-    named = [node for node in tree.body if isinstance(node, ast.ImportFrom | ast.Assign) and "train" in ast.dump(node)]
-    if not made and not named:
+    if not made and "train" not in {name for node in tree.body for name in _bound(node)}:
         yield name, 1, "it has no function train(task)", "write one: see docs/workloads.md"
     for node in made:
         count = len(node.args.args) + len(node.args.posonlyargs)
         if count != 1 and not node.args.vararg:
             yield name, node.lineno, f"train takes {count} arguments, expected one: train(task)", "take the task only"
+
+
+def _bound(node: ast.stmt) -> Iterator[str]:
+    """Yield the names that an import or an assignment makes."""
+    if isinstance(node, ast.ImportFrom):
+        yield from (each.asname or each.name for each in node.names)
+    elif isinstance(node, ast.Assign):
+        yield from (each.id for each in node.targets if isinstance(each, ast.Name))
 
 
 def _names(name: str, tree: ast.Module, names: Mapping[str, Sequence[str]]) -> Iterator[Problem]:

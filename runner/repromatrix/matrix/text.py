@@ -6,8 +6,8 @@ from repromatrix.errors import MatrixError
 from repromatrix.matrix.document import MAX_BYTES, too_large
 
 
-def read_text(path: Path, absent: str) -> str:
-    """Return a file's text; `absent` is what to type where it is not there.
+def read_text(path: Path, absent: str, name: str = "") -> str:
+    """Return a file's text; `absent` is what to type where it is not there, `name` what messages call the file.
 
     Raises:
         MatrixError: not there, too large, or not UTF-8; with file and line.
@@ -22,8 +22,8 @@ def read_text(path: Path, absent: str) -> str:
             f"cannot be read: {error.strerror}", where=str(path), hint="it must be a text file"
         ) from error
     if len(data) > MAX_BYTES:
-        raise too_large(path.name)
-    return _text(data, path.name)
+        raise too_large(name or path.name)
+    return _text(data, name or path.name)
 
 
 def _text(data: bytes, name: str) -> str:

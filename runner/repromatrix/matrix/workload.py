@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from repromatrix.matrix.model import Choices, Input, Nested, PublishedColumn, Pu
 from repromatrix.matrix.text import read_text
 
 FILE = "workload.yaml"
+FORMAT = 1
 MAX_VALUES = 50_000_000  # elements of one input: they travel to the cell as text
 Problem = tuple[NodePath, str, str]  # where, what, the next step
 
@@ -27,14 +29,17 @@ def load_workload(folder: Path, name: str) -> Workload:
         MatrixError: all that is wrong, each with file, line and what to do.
     """
     path = folder / FILE
-    document = parse(read_text(path, f"a workload is a folder with {FILE} and a module per framework"), path.name)
     where = f"{name}/{FILE}"
+    absent = f"a workload is a folder with {FILE} and a module per framework"
+    document = parse(read_text(path, absent, where), where)
     misshapen = [error for _, error in failures(document, where, "workload")]
     found = _Reader(folder, name, document)
-    told = list(_bearing(found.problems(), misshapen))
+    if found.data.get("format", FORMAT) != FORMAT:
+        raise misshapen[0]
+    told = sorted((document.line(place), what, hint) for place, what, hint in _bearing(found.problems(), misshapen))
     wrong = [
         *misshapen,
-        *(MatrixError(what, where=f"{where}:{document.line(place)}", hint=hint) for place, what, hint in told),
+        *(MatrixError(what, where=f"{where}:{line}", hint=hint) for line, what, hint in told),
         *(
             MatrixError(what, where=f"{name}/{file}:{line}", hint=hint)
             for file, line, what, hint in modules.problems(found.files, found.frameworks, found.names())
@@ -49,7 +54,7 @@ def _bearing(problems: Iterator[Problem], misshapen: Sequence[MatrixError]) -> I
     """Yield what else is wrong with a file, as far as its shape lets us see."""
     try:
         yield from problems
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
         if not misshapen:
             raise
 
@@ -69,7 +74,7 @@ class _Reader:
 
     def __init__(self, folder: Path, name: str, document: Document) -> None:
         self.folder, self.name, self.data = folder, name, document.data if isinstance(document.data, dict) else {}
-        self.files = {path.name: read_text(path, "") for path in sorted(folder.glob("*.py"))}
+        self.files = {path.name: read_text(path, "", f"{name}/{path.name}") for path in sorted(folder.glob("*.py"))}
         images = resources.folder("images")
         self.frameworks = tuple(sorted(path.parent.name for path in images.glob("*/entrypoint.py")))
 
@@ -86,7 +91,7 @@ class _Reader:
             numbers=tuple(data.get("numbers", {}).items()),
             inputs=tuple(_input(name, entry) for name, entry in data["inputs"].items()),
             factors=tuple((name, _choices(entry)) for name, entry in data.get("factors", {}).items()),
-            dtypes=_choices(data.get("dtypes", ["float32", "float64"])),
+            dtypes=_choices(self._dtypes()),
             written=tuple(
                 _variant(framework, name, dtype, entry)
                 for framework, entries in data.get("variants", {}).items()
@@ -104,11 +109,15 @@ class _Reader:
         found = {part: list(entries) if isinstance(entries, dict) else [] for part, entries in parts.items()}
         return found | {"batch": ["batch"] if "batch" in self.data else []}
 
+    def _dtypes(self) -> Any:
+        return self.data.get("dtypes", ["float32", "float64"])
+
     def problems(self) -> Iterator[Problem]:
         yield from self._metrics()
         for name, entry in self.data["inputs"].items():
             yield from _input_problems(name, entry)
         yield from self._places()
+        yield from self._defaults()
         yield from self._variants()
         if "published" in self.data:
             yield from self._published_problems(self.data["published"])
@@ -128,6 +137,15 @@ class _Reader:
             for place in entry if isinstance(entry, Mapping) else ():
                 if place != "*" and place.partition("-")[0] not in self.frameworks:
                     yield (*path, place), f"no framework {place!r} in images/", suggest(place, self.frameworks)
+
+    def _defaults(self) -> Iterator[Problem]:
+        """Yield the values of factors whose cells would be called as others are."""
+        found = {"default": ""} | {f"default-{dtype}": "" for _, each in _choices(self._dtypes()) for dtype in each}
+        for factor, entry in self.data.get("factors", {}).items():
+            for value in dict.fromkeys(value for _, values in _choices(entry) for value in values):
+                other = found.setdefault(name := f"{factor}-{value}", factor)
+                if other != factor:
+                    yield ("factors", factor), f"{factor}={value} and another cell are both called {name}", "rename one"
 
     def _variants(self) -> Iterator[Problem]:
         factors = {name: _choices(entry) for name, entry in self.data.get("factors", {}).items()}
@@ -181,7 +199,7 @@ class _Reader:
             if title not in titles:
                 yield ("published", "columns", title), f"the table has no column {title!r}", suggest(title, titles)
             known = self._names(column["framework"])
-            for each in (column["variant"], column.get("predictions", column["variant"])):
+            for each in dict.fromkeys((column["variant"], column.get("predictions", column["variant"]))):
                 if each not in known:
                     what = f"{column['framework']} has no variant {each!r}"
                     yield ("published", "columns", title), what, suggest(each, sorted(known))
@@ -209,6 +227,20 @@ def _nested(entry: Any) -> Nested:
     return tuple(map(_nested, entry)) if isinstance(entry, list) else entry
 
 
+def _fits(text: str, dtype: str) -> bool:
+    """Whether a decimal text is a whole number of the dtype."""
+    number, bits = Decimal(text), int(dtype.removeprefix("int")) - 1
+    return number == number.to_integral_value() and -(2**bits) <= number < 2**bits
+
+
+def _leaves(entry: Any) -> Iterator[str]:
+    if isinstance(entry, list):
+        for part in entry:
+            yield from _leaves(part)
+    else:
+        yield entry
+
+
 def _shape(entry: Any) -> tuple[int, ...] | None:
     """Return the shape of nested lists; None where rows differ in length."""
     if not isinstance(entry, list):
@@ -218,7 +250,13 @@ def _shape(entry: Any) -> tuple[int, ...] | None:
     return None if one is None else (len(entry), *one)
 
 
-_NEEDS = {"normal": {"scale"}, "uniform": {"low", "high"}, "integers": {"below"}, "zeros": set[str]()}
+# What says more of a tensor than how it is drawn.
+_NEEDS = {
+    "normal": {"shape", "scale"},
+    "uniform": {"shape", "low", "high"},
+    "integers": {"shape", "below"},
+    "zeros": {"shape"},
+}
 
 
 def _input_problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
@@ -232,8 +270,11 @@ def _input_problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
         yield place, "integers need `below` and a dtype of their own", "for instance: below: 10, dtype: int32"
     if draw in ("normal", "uniform") and whole:
         yield place, f"a {draw} draw is no {entry['dtype']}", "draw: integers, or leave dtype out"
-    extra = sorted(set(entry) & {"scale", "low", "high", "below"} - _NEEDS.get(str(draw), set()))
-    if extra:
+    if "decimal" in entry and whole:
+        wrong = [text for text in _leaves(entry["decimal"]) if not _fits(text, entry["dtype"])]
+        yield from (((*place, "decimal"), f"{text} is no {entry['dtype']}", "or leave dtype out") for text in wrong)
+    extra = sorted(set(entry) & {"shape", "scale", "low", "high", "below"} - _NEEDS.get(str(draw), set()))
+    if extra and (draw in _NEEDS or "decimal" in entry):
         yield (*place, extra[0]), f"{extra[0]} means nothing for {draw or 'decimal'}", "leave it out"
 
 
@@ -243,7 +284,7 @@ def _option_problems(
     for name, value in options.items():
         if name not in factors:
             yield (*place, name), f"no factor {name!r} in factors", suggest(name, sorted(factors))
-        elif value not in (known := chosen(factors[name], framework)):
+        elif isinstance(value, str) and value not in (known := chosen(factors[name], framework)):
             yield (*place, name), f"{framework} has no {name}={value}", suggest(value, known)
 
 
