@@ -95,8 +95,11 @@ def test_states_of_two_dtypes_are_compared_in_the_coarser_one_by_both_ways():
 
 
 def test_values_of_a_finer_dtype_than_their_cells_are_rounded_on_both_sides():
-    cells = [builder.record((0.5, 0.25), dtype=dtype, id=f"mazur/x/{dtype}") for dtype in ("float64", "bfloat16")]
-    traces = [builder.trace(each, {(1, "hidden", 0): 0.1}) for each in cells]  # all values are float64
+    fine = builder.record((0.5, 0.25), dtype="float64", id="mazur/x/fine")
+    coarse = builder.record((0.5, 0.25), dtype="bfloat16", id="mazur/x/coarse")
+    cells = [fine, replace(coarse, trajectories=fine.trajectories)]
+    traces = [builder.trace(each, {(1, "hidden", 0): 0.1}) for each in cells]
+    assert {each.dtype for trace in traces for each in trace.trajectory.columns} == {"float64"}
     stated, again = both_ways(builder, cells, traces)
     assert stated == again
     assert divergence(*traces).same
