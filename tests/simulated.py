@@ -3,7 +3,7 @@
 import base64
 import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,7 +121,12 @@ def install(bench: say.Bench, environments: Mapping[str, Environment]) -> None:
         return environments.get(asked["id"].split(":")[0], Environment())
 
     bench.engine.answer = lambda cells, _: ([of(each).train(each) for each in cells], say.CLEAN)
-    bench.engine.operate = lambda asked: ([of(each).operate(each) for each in asked], say.CLEAN)
+    bench.engine.operate = lambda asked: operated(asked, of)
+
+
+def operated(asked: Sequence[Mapping[str, Any]], of: Callable[[Mapping[str, Any]], Environment]) -> say.Answer:
+    """The lines of operations, each computed by the environment that `of` names for it."""
+    return [line for each in asked for line in (say.start(dict(each)), of(each).operate(each))], say.CLEAN
 
 
 def network(cell: Mapping[str, Any]) -> dict[str, Any]:

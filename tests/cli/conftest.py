@@ -14,10 +14,10 @@ from repromatrix.engines.choose import Choice
 from tests.fakes import Bench, FakeEngine
 
 PUBLISHED = """\
-    published:
-      data: published.json
-      columns:
-        NumPy: {framework: numpy, variant: parallel}
+published:
+  data: published.json
+  columns:
+    NumPy: {framework: numpy, variant: parallel}
 """
 
 

@@ -385,7 +385,7 @@ def test_required_published_losses_that_nobody_publishes_are_not_reproduced(comm
 def test_impact_says_what_changed_and_what_did_not(command) -> None:
     def answer(cells, _number):
         changed = "numpy-2.0" in cells[0]["id"]
-        lines = [say.ok(cell, 0.75 if changed and cell["variant"]["dtype"] == "float32" else 0.5) for cell in cells]
+        lines = [say.ok(cell, 0.75 if changed and cell["dtype"] == "float32" else 0.5) for cell in cells]
         return [*lines, say.end(cells)], say.CLEAN
 
     command.engine.answer = answer

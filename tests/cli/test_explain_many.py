@@ -23,11 +23,11 @@ def loss(cell) -> float:
     """Answer with a loss by dtype, and another one under the cap."""
     settings = cell["id"].partition("+")[2]
     capped = "isa-unset" not in settings if settings.startswith("avx2") else "isa-avx2" in settings
-    return {"float64": 0.5, "float32": 0.75}[cell["variant"]["dtype"]] + 0.125 * capped
+    return {"float64": 0.5, "float32": 0.75}[cell["dtype"]] + 0.125 * capped
 
 
 def by_loss(cells, _number):
-    middle = [each for cell in cells for each in (say.start(cell), say.ok(cell, loss(cell)))]
+    middle = [say.ok(cell, loss(cell)) for cell in cells]
     return [say.fingerprint(), *middle, say.end(cells)], say.CLEAN
 
 
@@ -46,17 +46,11 @@ def kept(command) -> list[tuple[str, str, tuple[str, ...]]]:
 
 def publish(command, *claims) -> None:
     """Give the published table a second column, and claims."""
-    path = command.folder / "matrix.yaml"
-    column = "        NumPy: {framework: numpy, variant: parallel}\n"
-    text = path.read_text()
-    if column not in text:
-        text = text.replace(
-            '    learning_rate: "0.5"\n',
-            f'    learning_rate: "0.5"\n    published:\n      data: published.json\n      columns:\n{column}',
-        )
-    path.write_text(text.replace(column, f"{column}        Single: {{framework: numpy, variant: parallel-float32}}\n"))
+    path = command.folder / "tiny" / "workload.yaml"
+    columns = "NumPy: {framework: numpy, variant: parallel}\n    Single: {framework: numpy, variant: parallel-float32}"
+    path.write_text(f"{path.read_text()}published:\n  data: published.json\n  columns:\n    {columns}\n")
     table = {"losses": {"NumPy": ["0.5", "0.5"], "Single": ["0.75", "0.75"]}, "claims": list(claims)}
-    (command.folder / "published.json").write_text(json.dumps(table))
+    (path.parent / "published.json").write_text(json.dumps(table))
 
 
 def test_every_pair_of_classes_is_explained_by_the_cells_that_differ_least(ran) -> None:
@@ -210,10 +204,10 @@ def test_a_statement_of_the_run_that_cannot_be_read_is_told_and_nothing_is_run(c
     command.engine.answer = by_loss
     publish(command, {"id": "because", "kind": "cause", "says": "it is the layout", "test": TESTED})
     assert command("run", "--select", "*/parallel*", *ONE).code == 0
-    manifest, runs = command.folder / "results" / "manifest.json", len(command.engine.runs)
-    content = json.loads(manifest.read_text())
-    content["published"][0]["data"]["claims"][0]["test"]["columns"] = 5
-    manifest.write_text(json.dumps(content))
+    store, runs = Store(command.folder / "results"), len(command.engine.runs)
+    manifest = store.read_manifest()
+    manifest.published[0].data["claims"][0]["test"]["columns"] = 5
+    store.write_manifest(manifest)
     said = command("explain", *ONE)
     assert (said.code, len(command.engine.runs)) == (2, runs)
     assert "claim because:" in said.err

@@ -5,7 +5,6 @@ import math
 
 import jsonschema
 import pytest
-from repromatrix.images.options import vocabulary
 
 from repromatrix import resources
 from repromatrix.cli.anatomies import anatomies, to_replay
@@ -19,7 +18,7 @@ from repromatrix.operations.catalogue import PRIMITIVES
 from repromatrix.plan import universe
 from repromatrix.results.store import Store
 from tests import fakes as say
-from tests.simulated import Environment, install, nudged
+from tests.simulated import Environment, install, nudged, operated
 
 NUMPY, SINGLE = "tiny/numpy-2.0-cpu/parallel", "tiny/numpy-2.0-cpu/parallel-float32"
 OLD = "tiny/numpy-1.0-cpu/parallel"
@@ -28,7 +27,15 @@ B_NUDGED = {NUMPY: Environment(changes={"sigmoid": nudged})}
 
 
 def simulated(command, environment: Environment) -> None:
-    command.engine.operate = lambda asked: ([environment.operate(each) for each in asked], say.CLEAN)
+    command.engine.operate = lambda asked: operated(asked, lambda _: environment)
+
+
+def reword(command, old: str, new: str) -> None:
+    """Change a word of the workload."""
+    path = command.folder / "tiny" / "workload.yaml"
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
 
 
 def entries(command, *arguments: str):
@@ -39,8 +46,7 @@ def entries(command, *arguments: str):
 @pytest.fixture
 def double(command):
     """The command in a matrix whose NumPy has one dtype, as the simulated environment."""
-    text = (command.folder / "matrix.yaml").read_text()
-    (command.folder / "matrix.yaml").write_text(text.replace("dtypes: [float64, float32]", "dtypes: [float64]"))
+    reword(command, "dtypes: [float64, float32]", "dtypes: [float64]")
     simulated(command, Environment())
     return command
 
@@ -65,12 +71,11 @@ def test_the_table_tells_forms_counts_and_distances(double) -> None:
 
 
 def test_variants_that_compute_an_operation_in_the_same_way_share_a_row(command) -> None:
-    command.engine.operate = lambda asked: (
-        [Environment(changes={"sigmoid": nudged} if "manual" in each["id"] else {}).operate(each) for each in asked],
-        say.CLEAN,
+    manual = Environment(changes={"sigmoid": nudged})
+    command.engine.operate = lambda asked: operated(
+        asked, lambda each: manual if each["options"]["gradient"] == "manual" else Environment()
     )
-    matrix = command.folder / "matrix.yaml"
-    matrix.write_text(matrix.read_text().replace("auto: {dtypes: [float32]", "auto: {dtypes: [float64]"))
+    reword(command, "auto: {dtypes: [float32]", "auto: {dtypes: [float64]")
     out = command("operations", "torch-3.0-cuda", "--jobs", "1").out
     rows = [line.split()[2:5] for line in out.splitlines()]
     assert [row[1] for row in rows if row[0] == "bias"] == ["all"]
@@ -92,10 +97,10 @@ def test_no_environment_named_means_those_of_the_profile(double) -> None:
 
 
 def test_every_gradient_and_activation_of_a_framework_is_listed_in_every_dtype(command) -> None:
+    reword(command, "factors:\n", "factors:\n  activation: [native, exp]\n")
     entries(command, "torch-3.0-cuda")
     (asked,) = command.engine.operations
-    defaults = {"gradient": "auto", "activation": "native", "compile": "eager"}
-    options = [defaults | each["variant"]["options"] for each in asked]
+    options = [each["options"] for each in asked]
     found = {(each["gradient"], each["activation"], each["compile"]) for each in options}
     assert found == {(g, a, "eager") for g in ("auto", "manual") for a in ("native", "exp")}
     assert len(asked) == len(found) * len(PRIMITIVES)
@@ -118,7 +123,7 @@ def test_an_unknown_environment_is_named_with_the_nearest(double) -> None:
 
 def interventions(bench, a: str, b: str) -> Interventions:
     cells = {each.id: each for each in universe(bench.matrix)}
-    return Interventions(bench.matrix, vocabulary(["numpy", "torch"]), cells[a], cells[b])
+    return Interventions(bench.matrix, cells[a], cells[b])
 
 
 def test_cells_that_differ_in_their_environment_alone_are_replayed_themselves(bench) -> None:
@@ -169,9 +174,8 @@ def test_a_judgement_is_kept_for_the_next_process_and_made_again_where_it_is_dam
 
 def explained(command, *arguments: str):
     command.engine.answer = lambda cells, _: ([B_NUDGED.get(e["id"], Environment()).train(e) for e in cells], say.CLEAN)
-    command.engine.operate = lambda asked: (
-        [B_NUDGED.get(each["id"].split(":")[0], Environment()).operate(each) for each in asked],
-        say.CLEAN,
+    command.engine.operate = lambda asked: operated(
+        asked, lambda each: B_NUDGED.get(each["id"].split(":")[0], Environment())
     )
     return command("explain", OLD, NUMPY, "--jobs", "1", *arguments)
 

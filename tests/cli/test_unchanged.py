@@ -16,11 +16,11 @@ from repromatrix.cli.stamps import Stamps
 from tests import fakes as say
 
 PUBLISHED = """\
-    published:
-      data: published.json
-      columns:
-        NumPy: {framework: numpy, variant: parallel}
-        Other: {framework: numpy, variant: parallel-other}
+published:
+  data: published.json
+  columns:
+    NumPy: {framework: numpy, variant: parallel}
+    Other: {framework: numpy, variant: parallel-other}
 """
 NEW = "tiny/numpy-2.0-cpu/parallel"
 ALL = ("matrix", "--select", "*/parallel*", "--jobs", "1")
@@ -29,14 +29,13 @@ PLAIN = (*ALL, "--no-explain")
 
 def by_loss(cells, _number):
     """Answer with a loss by dtype, another one under the cap, and another one for a sequential update."""
-    middle = [line for cell in cells for line in (say.start(cell), say.ok(cell, loss(cell)))]
+    middle = [say.ok(cell, loss(cell)) for cell in cells]
     return [say.fingerprint(), *middle, say.end(cells)], say.CLEAN
 
 
 def loss(cell) -> float:
-    variant, capped = cell["variant"], "avx2" in cell["id"].partition("+")[2]
-    sequential = variant["options"].get("update") == "sequential"
-    return {"float64": 0.5, "float32": 0.75}[variant["dtype"]] + 0.125 * capped + 0.0625 * sequential
+    capped, sequential = "avx2" in cell["id"].partition("+")[2], cell["options"]["update"] == "sequential"
+    return {"float64": 0.5, "float32": 0.75}[cell["dtype"]] + 0.125 * capped + 0.0625 * sequential
 
 
 class Made:
@@ -63,16 +62,12 @@ class Made:
 
 def publish(command) -> None:
     """Add a variant, and publish it beside the first one, so that there are operations to replay."""
-    path = command.folder / "matrix.yaml"
-    text = path.read_text()
-    for old, new in (
-        ("    unrolled:", "    parallel-other: {dtypes: [float64], options: {update: sequential}}\n    unrolled:"),
-        ('    learning_rate: "0.5"\n', f'    learning_rate: "0.5"\n{PUBLISHED}'),
-    ):
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    path.write_text(text)
-    (command.folder / "published.json").write_text(
+    path = command.folder / "tiny" / "workload.yaml"
+    text, old = path.read_text(), "    unrolled:"
+    assert text.count(old) == 1
+    other = "    parallel-other: {dtypes: [float64], options: {update: sequential}}\n"
+    path.write_text(text.replace(old, f"{other}{old}") + PUBLISHED)
+    (path.parent / "published.json").write_text(
         json.dumps({"losses": {"NumPy": ["0.5", "0.5"], "Other": ["0.5625", "0.5"]}})
     )
 
@@ -165,9 +160,16 @@ def test_what_a_report_is_made_of_makes_another_one(ran, made, change) -> None:
 
 
 def test_a_record_with_other_bytes_makes_another_report(ran, made) -> None:
-    path = next((ran.folder / "results" / "records").rglob("*.json"))
-    path.write_text(path.read_text() + "\n")
+    path = next((ran.folder / "results" / "records" / NEW).iterdir())
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\n")  # not as it was written: its cell runs again
     ran(*PLAIN)
+    assert path.read_bytes() == whole
+    assert made.since() == []
+    path.unlink()
+    ran.engine.answer = lambda cells, _: say.everything_ok(cells, 0.25)
+    ran(*PLAIN)
+    assert path.read_bytes() != whole
     assert made.since() == ["produce"]
 
 

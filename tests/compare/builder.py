@@ -55,7 +55,7 @@ def record(losses=(0.5, 0.25), *, predictions=None, weights=1.0, repeats=(), out
         reason=reason,
         log=None if outcome is Outcome.OK else f"logs/{environment}/default.log",
         repeats=2,
-        trajectories=tuple(trajectory(each, predictions, weights) for each in ran),
+        trajectories=tuple(trajectory(each, predictions, weights, words["dtype"]) for each in ran),
         fingerprint={"packages": {framework: version}, "kernels": {"openblas_core": "Haswell"}, "threads": {"blas": 1}},
         provenance=Provenance(
             engine="process",
@@ -69,10 +69,10 @@ def record(losses=(0.5, 0.25), *, predictions=None, weights=1.0, repeats=(), out
     )
 
 
-def trajectory(losses, predictions, weights):
+def trajectory(losses, predictions, weights, dtype="float64"):
     """A trajectory of float values."""
     rows = predictions or [[0.7, 0.8]] * (len(losses) + 1)
-    return values.trajectory(losses, rows, [[weights]], [[weights]])
+    return values.trajectory(losses, rows, [[weights]], [[weights]], dtype=dtype)
 
 
 def trace(found, changes=None, *, losses=None, missing=()):

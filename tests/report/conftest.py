@@ -99,7 +99,9 @@ def rich(builder) -> Run:
     ]
     reference = builder.record((0.5, 0.25, 0.125), workload="tiny", variant="w")
     members = [
-        builder.record((0.5, 0.25 + number * 2.0**-50, 0.125), workload=f"tiny+ulp{number:02d}", variant="w")
+        builder.record(
+            (0.5, 0.25 + number * 2.0**-50, 0.125), workload="tiny", variant="w", id=f"{reference.cell.id}~{number}"
+        )
         for number in (1, 2)
     ]
     noisy = [

@@ -1,63 +1,69 @@
 """Replays of simulated cells as a results folder has them, for reports on operations."""
 
+import base64
 import hashlib
 import json
+import struct
 from dataclasses import replace
-from types import SimpleNamespace
 
 from repromatrix.operations import fresh
 from repromatrix.operations.catalogue import OWN_SIGMOID, PLACES, PRIMITIVES
-from repromatrix.operations.wiring import Setup, inputs_at, step_sample
+from repromatrix.operations.wiring import Network, Setup, inputs_at, step_sample
 from repromatrix.report.replayed import Replayed
-from repromatrix.results.record import Outcome, Trajectory
+from repromatrix.results.record import Outcome
 from repromatrix.results.replay import Origin, Replay, digest, sample
 from repromatrix.results.studies import End, Listing, Studies, Study, Testimony
-from repromatrix.results.trace import TENSORS, Trace
+from repromatrix.results.trace import Trace
+from repromatrix.results.value import Trajectory, columns
+from tests import values
 from tests.simulated import Environment, nudged
 
-WORKLOAD = {
-    "name": "mazur",
-    "steps": 3,
-    "input": ["0.05", "0.10"],
-    "target": ["0.01", "0.99"],
-    "hidden_weights": [["0.15", "0.20"], ["0.25", "0.30"]],
-    "output_weights": [["0.40", "0.45"], ["0.50", "0.55"]],
-    "hidden_bias": "0.35",
-    "output_bias": "0.60",
-    "learning_rate": "0.5",
+STEPS = 3
+INPUTS = {
+    "input": ("0.05", "0.10"),
+    "target": ("0.01", "0.99"),
+    "hidden_weights": (("0.15", "0.20"), ("0.25", "0.30")),
+    "output_weights": (("0.40", "0.45"), ("0.50", "0.55")),
 }
+NUMBERS = {"hidden_bias": "0.35", "output_bias": "0.60", "learning_rate": "0.5"}
 
 
 def key(*words):
     return hashlib.sha256(" ".join(map(str, words)).encode()).hexdigest()
 
 
+def asked(name, options, *, trace):
+    """A cell of a job as the engine in memory hands it over."""
+    given = {}
+    for each, texts in INPUTS.items():
+        numbers = [float(text) for text in values.flat(texts)]
+        bits = base64.b64encode(struct.pack(f"<{len(numbers)}d", *numbers)).decode()
+        given[each] = {"dtype": "float64", "shape": [2, 2] if len(numbers) > 2 else [2], "bits": bits}
+    words = {"dtype": "float64", "steps": STEPS, "options": dict(options), "numbers": NUMBERS}
+    return {"id": name, "trace": trace, "inputs": given} | words
+
+
 def trained(builder, name, environment, **options):
     """The record and the trace of a simulated cell."""
-    asked = {"id": name, "workload": WORKLOAD, "trace": True, "device": "cpu"}
-    asked["variant"] = {"name": "v", "dtype": "float64", "options": options}
-    line = json.loads(environment.train(asked))
-    found = Trajectory(
-        losses=tuple(line["losses"]),
-        predictions=tuple(map(tuple, line["predictions"])),
-        hidden_weights=tuple(map(tuple, line["weights"]["hidden"])),
-        output_weights=tuple(map(tuple, line["weights"]["output"])),
-    )
-    plain = builder.record((0.5,) * 3, id=name, environment=name.split("/")[1], options=tuple(sorted(options.items())))
-    tensors = tuple((each, tuple(map(tuple, line["trace"][each]))) for each in TENSORS)
-    record = replace(plain, trajectories=(found,))
-    return record, Trace(cell=record.cell, key=key("trace", name), trajectory=found, tensors=tensors, untraced=())
+    found = run(environment, asked(name, options, trace=True))
+    place = name.split("/")[1]
+    plain = builder.record((0.5,) * STEPS, id=name, environment=place, options=tuple(sorted(options.items())))
+    record = replace(plain, trajectories=(run(environment, asked(name, options, trace=False)),))
+    return record, Trace(cell=record.cell, key=key("trace", name), trajectory=found, untraced=())
+
+
+def run(environment, cell):
+    """What a simulated cell records."""
+    lines = [json.loads(line) for line in environment.train(cell).split(b"\n")]
+    told = ((line["step"], *value) for line in lines if line["line"] == "values" for value in line["values"])
+    return Trajectory(columns=columns(told))
 
 
 def replay(cell, environment, operation, given, **words):
     """What a simulated cell gives for an operation on its inputs, floats in lists."""
-    asked = {
-        "id": cell.id,
-        "workload": WORKLOAD,
-        "variant": {"name": "v", "dtype": "float64", "options": dict(cell.options)},
-    }
-    asked |= {"operation": operation, "samples": [{name: _hex(each) for name, each in one.items()} for one in given]}
-    line = json.loads(environment.operate(asked))
+    operate = asked(cell.id, cell.options, trace=False) | {"operation": operation}
+    operate["samples"] = [{name: _hex(each) for name, each in one.items()} for one in given]
+    line = json.loads(environment.operate(operate))
     ok = line["outcome"] == "ok"
     outputs = line.get("outputs") or []
     if not ok:
@@ -69,10 +75,10 @@ def replay(cell, environment, operation, given, **words):
     whole = {"trace": None, "origins": (), "samples": (), "seed": None} | words
     return Replay(
         cell=cell,
-        key=key(cell.id, operation, words, asked["samples"]),
+        key=key(cell.id, operation, words, operate["samples"]),
         operation=operation,
         inputs=digest([sample(each) for each in given]),
-        learning_rate="0.5",
+        learning_rate=NUMBERS["learning_rate"],
         outcome=Outcome.OK if ok else Outcome.UNAVAILABLE,
         reason=line.get("reason"),
         options=cell.options,
@@ -91,8 +97,8 @@ def study(builder, a, b, sides, known=tuple(PRIMITIVES)):
     `known`: primitives that are replayed on fresh inputs too.
     """
     made = [(*trained(builder, name, environment, **options), environment) for name, environment, options in sides]
-    place = SimpleNamespace(**WORKLOAD)
-    given = [[step_sample(trace, step, place) for step in (1, 2, 3)] for _, trace, _ in made]
+    place = Network.of(INPUTS, NUMBERS)
+    given = [[step_sample(trace, step, place) for step in range(1, STEPS + 1)] for _, trace, _ in made]
     steps = {
         (cell, of): replay(
             made[cell][0].cell, made[cell][2], "step", given[of], trace=(made[of][1].cell.id, made[of][1].key)

@@ -15,6 +15,7 @@ from repromatrix.report.page import command, data, embedded
 from repromatrix.report.render import html, markdown
 from repromatrix.report.view import build
 from repromatrix.results.record import Outcome
+from tests import values
 
 HOSTILE = "</style></script><script>document.title='owned'</script><img src=x onerror=alert(1)>\"'{{ 7*7 }}|`*_\n## x"
 
@@ -106,14 +107,13 @@ def test_ids_are_unique_and_every_link_leads_somewhere(builder):
 
 
 def test_the_name_of_every_weight_stands_where_its_value_does(builder):
-    layers = {"hidden_weights": (("0x1p+0",), ("0x1p+1",)), "output_weights": (("0x1p+2", "0x1p+3"),)}
-    plain = builder.record()
-    record = replace(plain, trajectories=(replace(plain.trajectory, **layers),))
+    found = values.trajectory((0.5, 0.25), [[0.7]] * 3, hidden=[[1.0], [2.0]], output=[[4.0, 8.0]])
+    record = replace(builder.record(), trajectories=(found,))
     trace = builder.trace(record)
     view = build(builder.manifest([record], tables=(), traces=[trace]), [record], (), traces={record.cell.id: trace})
     found = data(view)
     (shown,), (traced,) = found["weights"], found["traced"]["cells"]
-    named = {"hidden 1,1": 1.0, "hidden 2,1": 2.0, "output 1,1": 4.0, "output 1,2": 8.0}
+    named = {"output_weights 1,1": 4.0, "output_weights 1,2": 8.0, "hidden_weights 1,1": 1.0, "hidden_weights 2,1": 2.0}
     assert dict(zip(found["weight_names"]["mazur"], shown, strict=True)) == named
     assert traced["weights"] == [shown, shown]
 

@@ -15,6 +15,7 @@ from repromatrix.report.claims import pages
 from repromatrix.report.render import html, json_text, markdown
 from repromatrix.report.verify.check import Written, compare, expected, verify
 from repromatrix.report.verify.form import read_document
+from tests import values
 
 KINDS = json.loads(resources.schema("report").read_text("utf-8"))["$defs"]["claim"]["properties"]["kind"]["enum"]
 
@@ -125,9 +126,10 @@ def test_one_bit_of_a_trace_is_enough_where_they_part(rich, written, name):
     assert parted
     for each in parted:
         trace = rich.traces[each["cells"][0]]
-        tensors = {key: [list(step) for step in steps] for key, steps in trace.tensors}
-        tensors[name][each["step"] - 1][0] = math.nextafter(float.fromhex(each["a"]), math.inf).hex()
-        moved = replace(trace, tensors=tuple((key, tuple(map(tuple, steps))) for key, steps in tensors.items()))
+        column = trace.columns[name]
+        texts = list(column.texts)
+        texts[(each["step"] - 1) * column.size] = math.nextafter(float.fromhex(each["a"]), math.inf).hex()
+        moved = replace(trace, trajectory=values.with_column(trace.trajectory, name, texts=tuple(texts)))
         evidence = replace(rich.evidence, traces=rich.traces | {moved.cell.id: moved})
         ids = {complaint.claim.partition(": ")[0] for complaint in verify(written, evidence)}
         assert f"first-divergence/{each['cells'][0]}/{each['cells'][1]}" in ids
@@ -209,21 +211,17 @@ def test_one_bit_of_one_record_is_enough(rich, written, data):
     ran = [number for number, each in enumerate(rich.records) if each.trajectories]
     number = data.draw(st.sampled_from(ran))
     record = rich.records[number]
-    name = data.draw(st.sampled_from(["losses", "predictions", "hidden_weights", "output_weights"]))
     first = record.trajectories[0]
-    tensor = json.loads(json.dumps(getattr(first, name)))
-    # Of a member of an ensemble only the losses measure anything.
-    path = data.draw(st.sampled_from(leaves(tensor)))
-    *way, last = path
-    row = tensor
-    for each in way:
-        row = row[each]
-    row[last] = math.nextafter(float.fromhex(row[last]), math.inf).hex() if row[last] != "nan" else (0.5).hex()
-    frozen = tuple(tuple(each) if isinstance(each, list) else each for each in tensor)
-    moved = replace(record, trajectories=(replace(first, **{name: frozen}), *record.trajectories[1:]))
+    column = data.draw(st.sampled_from(first.columns))
+    place = data.draw(st.integers(0, len(column.texts) - 1))
+    texts, old = list(column.texts), column.texts[place]
+    texts[place] = math.nextafter(float.fromhex(old), math.inf).hex() if old != "nan" else (0.5).hex()
+    moved = values.with_column(first, column.name, texts=tuple(texts))
+    moved = replace(record, trajectories=(moved, *record.trajectories[1:]))
     records = (*rich.records[:number], moved, *rich.records[number + 1 :])
     found = verify(written, replace(rich.evidence, records=records))
-    measures = "+ulp" not in record.cell.id or (name == "losses" and path == (1,) and "ulp02" in record.cell.id)
+    # Of a member of an ensemble only the losses measure anything.
+    measures = "~" not in record.cell.id or (column.name == "loss" and place == 1 and record.cell.id.endswith("~2"))
     assert bool(found) == measures
 
 

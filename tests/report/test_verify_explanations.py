@@ -26,6 +26,7 @@ from repromatrix.results.store import Store
 from tests.report import tried
 
 LOSSES = [0.5, 0.25, 0.25 + 2.0**-54, 0.2500001, 0.2501, 0.0, -0.0, math.nan, math.inf, 1e300, -1e300]
+OWN = (("settings", "x"), ("update", "parallel"))  # options of a cell, and one that is called as another factor
 NAMES = ("update", "dtype", "threads", "isa", "layout")
 
 
@@ -100,21 +101,17 @@ def test_both_ways_agree_whatever_was_tried(builder, data):
 def test_with_a_measured_noise_floor_both_ways_judge_by_it(rich):
     stated = {each.id: each.document() for each in rich.view.claims if each.kind == "factor_verdict"}
     assert stated
-    own = tuple(classes_again([each for each in rich.records if "+ulp" not in each.cell.id]))
+    own = tuple(classes_again([each for each in rich.records if "~" not in each.cell.id]))
     judges = measure.judges_of(rich.manifest, rich.records)
     again = explained(rich.experiments, rich.manifest, rich.tried, judges, own)
     assert {each.id: each.document() for each in again if each.kind == "factor_verdict"} == stated
 
 
-def test_one_bit_of_an_experiments_record_is_found(rich):
+def test_one_bit_of_an_experiments_record_is_found(rich, builder):
     files = contents(rich.view)
     written = Written(document=json.loads(files["report.json"]), html=None, markdown=None)
     (name,) = [key for key, each in rich.tried.items() if each.cell.id.endswith("a.update-sequential")]
-    moved = replace(rich.tried[name], trajectories=rich.tried[name].trajectories[:1])
-    moved = replace(
-        moved,
-        trajectories=(replace(moved.trajectories[0], losses=(moved.trajectories[0].losses[0], (0.1250001).hex())),),
-    )
+    moved = builder.with_losses(rich.tried[name], {2: 0.1250001})
     found = verify(written, replace(rich.evidence, tried=rich.tried | {name: moved}))
     assert "factor/mazur/numpy-2.4.6-cpu/a/mazur/numpy-2.4.6-cpu/c/update: values" in {each.claim for each in found}
 
@@ -243,8 +240,8 @@ def test_a_report_with_experiments_says_the_cause_and_holds(results, capsys):
 
 def test_a_report_on_options_that_are_called_as_other_factors_holds(builder, tmp_path):
     store = Store(tmp_path / "results")
-    a = replace(builder.record((0.5, 0.25), variant="a"), factors=(("settings", "x"), ("version", "old")))
-    b = replace(builder.record((0.5, 0.125), variant="b"), factors=(("settings", "x"), ("version", "new")))
+    a = replace(builder.record((0.5, 0.25), variant="a"), factors=(*OWN, ("version", "old")))
+    b = replace(builder.record((0.5, 0.125), variant="b"), factors=(*OWN, ("version", "new")))
     made = replace(tried.hybrid(builder, a, "option-version-new", like=b), factors=b.factors)
     for record in (a, b, made):
         store.write(record)
@@ -262,8 +259,11 @@ def test_a_hybrid_that_was_changed_or_taken_away_is_found(results, capsys):
     store, made = results
     command("report", store)
     path = store.record_path(made.cell.id, made.key)
-    whole = path.read_text("utf-8")
-    path.write_text(whole.replace((0.125).hex(), (0.1875).hex()), "utf-8")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace((0.125).hex().encode(), (0.1875).hex().encode()))
+    assert command("verify", store) == 2
+    assert "its bytes have changed since" in capsys.readouterr().err
+    store.seal()  # as if the manifest had been changed with it
     assert command("verify", store) == 1
     path.unlink()
     assert command("verify", store) == 1

@@ -10,20 +10,44 @@ from hypothesis import strategies as st
 
 from repromatrix.__main__ import main
 from repromatrix.compare.classes import classes
-from repromatrix.compare.trace import divergences
+from repromatrix.compare.trace import divergence, divergences
 from repromatrix.floats import FORMS, at, ordinal
 from repromatrix.report.claims.stated_traces import of_traces
 from repromatrix.report.verify.cells import classes as classes_again
 from repromatrix.report.verify.traces import traced
+from repromatrix.results import document as documents
+from repromatrix.results import trace as trace_files
 from repromatrix.results.store import Store
+from tests import values
+from tests.compare import builder
 
 VALUES = [0.0, -0.0, math.nan, math.inf, -math.inf, 1.0, 5e-324, -1e-300, 3e38, 65504.0, 1 / 3]
-PLACES = [("hidden_pre", 0), ("output", 0), ("loss", 0), ("grad_output_weights", 0), ("hidden_weights", 0)]
+PLACES = [("hidden_pre", 0), ("hidden", 0), ("output_pre", 0), ("grad_output_weights", 0), ("hidden_weights", 0)]
+
+
+LATER = ((1.0).hex(), (1.5).hex())
 
 
 def in_dtype(value, dtype):
     """The nearest value of a dtype, its sign kept."""
     return value if math.isnan(value) else math.copysign(at(ordinal(value, dtype), dtype), value)
+
+
+def of_dtype(found, dtype):
+    """A trajectory whose values are the nearest ones of a dtype."""
+    for each in found.columns:
+        texts = tuple(in_dtype(float.fromhex(text), dtype).hex() for text in each.texts)
+        found = values.with_column(found, each.name, dtype=dtype, texts=texts)
+    return found
+
+
+def recorded(record, changes=None, missing=()):
+    """A record and its trace, both in the cell's dtype."""
+    dtype, trace = record.cell.dtype, builder.trace(record, changes, missing=missing)
+    return (
+        replace(record, trajectories=tuple(of_dtype(each, dtype) for each in record.trajectories)),
+        replace(trace, trajectory=of_dtype(trace.trajectory, dtype)),
+    )
 
 
 def both_ways(builder, records, traces):
@@ -36,33 +60,49 @@ def both_ways(builder, records, traces):
 
 
 @given(data=st.data())
-def test_both_ways_agree_on_values_of_every_kind_in_every_dtype(builder, data):
+def test_both_ways_agree_on_values_of_every_kind_in_every_dtype(data):
     records, traces = [], []
-    for number, loss in enumerate((0.5, 0.5, 0.25)):
+    floats = st.sampled_from(VALUES) | st.floats()
+    for number, loss in enumerate((0.5, 0.5, data.draw(floats))):
         dtype = data.draw(st.sampled_from(list(FORMS)))
-        record = builder.record((loss, 0.25), dtype=dtype, weights=1.0 + number, id=f"mazur/x/{number}")
+        shown = [[data.draw(floats) if data.draw(st.booleans()) else 0.5] for _ in range(3)]
+        record = builder.record(
+            (loss, 0.25), predictions=shown, dtype=dtype, weights=1.0 + number, id=f"mazur/x/{number}"
+        )
         changes = {
-            (step, *place): in_dtype(data.draw(st.sampled_from(VALUES) | st.floats()), dtype)
+            (step, *place): data.draw(floats)
             for step in (1, 2)
             for place in data.draw(st.lists(st.sampled_from(PLACES), max_size=2))
         }
-        missing = data.draw(st.lists(st.sampled_from([name for name, _ in PLACES if name != "loss"]), max_size=2))
-        records.append(record)
+        missing = data.draw(st.lists(st.sampled_from([name for name, _ in PLACES]), max_size=2))
         kept = {where: value for where, value in changes.items() if where[1] not in missing}
+        record, trace = recorded(record, kept, tuple(missing))
+        records.append(record)
         if data.draw(st.integers(0, 9)):
-            traces.append(builder.trace(record, kept, missing=tuple(missing)))
+            traces.append(trace)
     stated, again = both_ways(builder, records, traces)
     assert stated == again
 
 
-def test_states_of_two_dtypes_are_compared_in_the_coarser_one_by_both_ways(builder):
-    fine = builder.record((0.5, 0.25), dtype="float64", id="mazur/x/fine")
-    coarse = builder.record((0.5, 0.25), dtype="bfloat16", weights=2.0, id="mazur/x/coarse")
-    traces = [builder.trace(fine, {(1, "output", 0): 0.1}), builder.trace(coarse)]
-    stated, again = both_ways(builder, [fine, coarse], traces)
+def test_states_of_two_dtypes_are_compared_in_the_coarser_one_by_both_ways():
+    fine, first = recorded(builder.record((0.5, 0.25), dtype="float64", id="mazur/x/fine"), {(1, "hidden", 0): 0.1})
+    coarse, other = recorded(builder.record((0.5, 0.25), dtype="bfloat16", weights=2.0, id="mazur/x/coarse"))
+    stated, again = both_ways(builder, [fine, coarse], [first, other])
     assert stated == again
     (claim,) = [each for each in stated.values() if each["kind"] == "first_divergence"]
     assert (claim["values"]["ulp_dtype"], claim["values"]["a_bits"]) == ("bfloat16", "0x3fb999999999999a")
+    assert (claim["values"]["tensor"], claim["values"]["b_bits"]) == ("hidden", "0x3f00")
+
+
+def test_values_of_a_finer_dtype_than_their_cells_are_rounded_on_both_sides():
+    fine = builder.record((0.5, 0.25), dtype="float64", id="mazur/x/fine")
+    coarse = builder.record((0.5, 0.25), dtype="bfloat16", id="mazur/x/coarse")
+    cells = [fine, replace(coarse, trajectories=fine.trajectories)]
+    traces = [builder.trace(each, {(1, "hidden", 0): 0.1}) for each in cells]
+    assert {each.dtype for trace in traces for each in trace.trajectory.columns} == {"float64"}
+    stated, again = both_ways(builder, cells, traces)
+    assert stated == again
+    assert divergence(*traces).same
 
 
 @pytest.fixture
@@ -100,7 +140,21 @@ def test_one_bit_of_a_trace_file_is_found(results, capsys):
     store, (_, trace) = results
     command("report", store)
     path = store.trace_path(trace.cell.id, trace.key)
-    path.write_text(path.read_text("utf-8").replace("0x1.0000000000001p-1", "0x1.0000000000003p-1"), "utf-8")
+    moved = path.read_text("utf-8").replace("0x1.0000000000001p-1", "0x1.0000000000003p-1")
+    path.write_text(moved, "utf-8")
+    assert command("verify", store) == 1
+    told = capsys.readouterr().err
+    assert f"traces/{trace.cell.id}" in told
+    assert "not the one of the run: its bytes have changed since" in told
+
+
+def test_a_changed_trace_whose_manifest_was_changed_with_it_is_found_by_its_numbers(results, capsys):
+    store, (_, trace) = results
+    command("report", store)
+    path = store.trace_path(trace.cell.id, trace.key)
+    moved = path.read_bytes().replace(b"0x1.0000000000001p-1", b"0x1.0000000000003p-1")
+    store.write_trace(trace_files.decode(moved, "moved"))
+    store.seal()
     assert command("verify", store) == 1
     assert "3 ULP of float64" in capsys.readouterr().err
 
@@ -125,7 +179,8 @@ def test_a_trace_of_a_newer_release_is_refused(results, capsys):
     store, (trace, _) = results
     command("report", store)
     path = store.trace_path(trace.cell.id, trace.key)
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"format": 9}), "utf-8")
+    path.write_bytes(documents.write(json.loads(path.read_text("utf-8")) | {"format": 9}))
+    store.seal()
     assert command("verify", store) == 2
     assert "update repromatrix" in capsys.readouterr().err
 
@@ -143,7 +198,7 @@ def test_a_report_that_was_made_without_the_trace_says_so_and_verify_names_the_f
 def test_tensors_of_a_cell_with_other_bits_do_not_speak_for_it(builder):
     a, b = builder.record((0.5, 0.25)), builder.record((0.5, 0.125), id="mazur/x/b")
     wrong = builder.trace(a, losses=(0.5, 0.75))
-    late = replace(wrong, trajectory=replace(a.trajectory, hidden_weights=(("0x1.8000000000000p+0",),)))
+    late = replace(wrong, trajectory=values.with_column(builder.trace(a).trajectory, "hidden_weights", texts=LATER))
     for trace, first in ((wrong, 2), (late, None)):
         stated, again = both_ways(builder, [a, b], [trace, builder.trace(b)])
         assert stated == again

@@ -1,10 +1,12 @@
 """The explanations of `matrix`: looked for only where what they stand on changed, or something has no answer yet."""
 
 from argparse import Namespace
+from dataclasses import replace
 
 from repromatrix import resources
 from repromatrix.cli.stamps import Stamps
 from repromatrix.cli.story import Story
+from repromatrix.results.manifest import Manifest
 from repromatrix.results.store import Store
 
 _STEP = "explanations"
@@ -24,14 +26,19 @@ def explained(options: Namespace, story: Story, stamps: Stamps) -> bool:
         return False
     from repromatrix.cli.explain import everything  # noqa: PLC0415 - only who has something to try pays
 
-    manifest = Store(options.results).read_manifest()
+    run = _run(options)
     parts = "experiments" if options.no_operations else "experiments, then operations on equal inputs"
     story.say(f"{'next':<10} why cells differ: {parts}; the report is there already, and is written again after them")
     found = everything(options, story)
     question = _question(options, stamps)
-    if question and found.settled and Store(options.results).read_manifest() == manifest:  # nobody ran meanwhile
+    if question and found.settled and _run(options) == run:  # nobody ran meanwhile
         stamps.keep(_STEP, options.results, question, {"lines": found.said})
     return True
+
+
+def _run(options: Namespace) -> Manifest:
+    """Return what the latest run was asked for, whatever files were added to its folder since."""
+    return replace(Store(options.results).read_manifest(), files=())
 
 
 def _question(options: Namespace, stamps: Stamps) -> str | None:

@@ -97,8 +97,8 @@ def divergence(a: Trace, b: Trace, bits: Bits = no_bits) -> Divergence:
         b: the other.
         bits: gives the bits of a large value by their digest, where they are known.
     """
-    dtype = coarser(a.cell.dtype, b.cell.dtype)
-    left, right = _rounded(a, dtype), _rounded(b, dtype)
+    dtype = None if a.cell.dtype == b.cell.dtype else coarser(a.cell.dtype, b.cell.dtype)
+    left, right = _read(a, dtype), _read(b, dtype)
     names = tuple(name for name in left if name in right)
     steps = min(a.cell.steps, b.cell.steps)
     reason = _incomparable(a, b)
@@ -251,22 +251,22 @@ def _unanswered(workload: str, a: str, b: str, reason: str) -> Divergence:
     return Divergence(workload=workload, a=a, b=b, point=None, steps=0, tensors=(), reason=reason, caveats=())
 
 
-def _rounded(trace: Trace, dtype: str) -> dict[str, dict[int, tuple[str, ...]]]:
+def _read(trace: Trace, dtype: str | None) -> Read:
     """Return name -> step -> what is told of it; equal texts are equal bits: NaN is one value, -0.0 is not 0.0.
 
-    In a coarser dtype than the trace's only what is told in full.
+    Rounded to a dtype, where one is given: then only what is told in full, also of the cell of that dtype, since it may
+    have values of a finer one.
     """
-    own = trace.cell.dtype == dtype
     return {
         column.name: dict(
             zip(
                 column.at,
-                column.rows if own else (tuple(_nearest(text, dtype) for text in row) for row in column.rows),
+                column.rows if dtype is None else (tuple(_nearest(text, dtype) for text in row) for row in column.rows),
                 strict=True,
             )
         )
         for column in trace.trajectory.columns
-        if own or (column.inline and column.dtype in FORMS)
+        if dtype is None or (column.inline and column.dtype in FORMS)
     }
 
 

@@ -199,9 +199,10 @@ def test_the_verdicts_and_ulps_against_another_cell_are_those_of_python(page, bu
         builder.record(outcome=Outcome.FAILED, reason="why", id="mazur/x/failed"),
     )
     torch = [each for each in records if each.cell.framework == "torch" and len(each.trajectory.losses) == 10]
-    ensemble = Ensemble(workload="mazur", dtype="float32", reference=torch[0].cell.id, members=("mazur.ulp01/a/b",))
+    moved = f"{torch[0].cell.id}~1"
+    ensemble = Ensemble(workload="mazur", dtype="float32", reference=torch[0].cell.id, members=(moved,))
     losses = [float.fromhex(each) * (1 + 1e-7) for each in torch[0].trajectory.losses]
-    member = builder.record(losses, id="mazur.ulp01/a/b", workload="mazur.ulp01", dtype="float32")
+    member = builder.record(losses, id=moved, dtype="float32")
     manifest = replace(builder.manifest((*records, member)), ensembles=(ensemble,))
     allowed = allowances(manifest, {each.cell.id: each for each in (*records, member)})
     assert allowed.floors

@@ -131,7 +131,7 @@ def test_a_measured_noise_floor_is_drawn_where_the_references_dtype_has_one(page
     words = {"framework": "torch", "version": "2.13.0", "dtype": "float32"}
     reference = builder.record(start, id="mazur/torch-2.13.0-cpu/auto", **words)
     other = builder.record([0.5, 0.25, 0.1250001], id="mazur/torch-2.13.0-cpu/other", **words)
-    moved = builder.record([each * (1 + 1e-6) for each in start], id="mazur.ulp01/x/y", workload="mazur.ulp01", **words)
+    moved = builder.record([each * (1 + 1e-6) for each in start], id=f"{reference.cell.id}~1", **words)
     records = (reference, other, moved)
     ensemble = Ensemble(workload="mazur", dtype="float32", reference=reference.cell.id, members=(moved.cell.id,))
     page.open(written(builder, records, manifest=replace(builder.manifest(records, tables=()), ensembles=(ensemble,))))

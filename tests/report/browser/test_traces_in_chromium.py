@@ -72,16 +72,17 @@ def test_the_weights_of_a_traced_cell_are_read_step_by_step_with_the_arrow_keys(
     page.fill("#picture-unit", "ulp")
     page.wait(200)
     page.run("document.querySelector('#picture-traced .canvas').focus()")
-    assert page.text(READING) == "weight hidden 1,1 of C2, after step 1: the same bits as C1"
-    page.key("ArrowRight")
-    assert page.text(READING) == "weight hidden 1,1 of C2, after step 2: 2 ULP of float32 from C1"
+    assert page.text(READING) == "weight output_weights 1,1 of C2, after step 1: 4,194,304 ULP of float32 from C1"
     page.key("ArrowDown")
-    assert page.text(READING) == "weight output 1,1 of C2, after step 2: 4,194,304 ULP of float32 from C1"
+    assert page.text(READING) == "weight hidden_weights 1,1 of C2, after step 1: the same bits as C1"
+    page.key("ArrowRight")
+    assert page.text(READING) == "weight hidden_weights 1,1 of C2, after step 2: 2 ULP of float32 from C1"
     page.fill("#picture-trace-as", "values")
     page.wait(200)
     page.run("document.querySelector('#picture-traced .canvas').focus()")
+    page.key("ArrowDown")
     page.key("ArrowRight")
-    assert page.text(READING) == "weight hidden 1,1 of C2, after step 2: 1.00000024"
+    assert page.text(READING) == "weight hidden_weights 1,1 of C2, after step 2: 1.00000024"
     assert "Only the traces of cells that speak for their class" in page.text("#picture-traced p")
     assert page.complaints == []
 

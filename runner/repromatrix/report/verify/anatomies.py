@@ -11,10 +11,10 @@ from repromatrix.report.claims.forms import OperationPair, distance_in_ulps
 from repromatrix.report.claims.operations import OperationSource
 from repromatrix.report.verify.arithmetics import Arithmetics, floats_of
 from repromatrix.report.verify.bits import stored
+from repromatrix.report.verify.traces import tells
 from repromatrix.report.verify.truths import off, rounded, truths
 from repromatrix.results.replay import Replay
 from repromatrix.results.studies import Study, Testimony
-from repromatrix.results.value import Trajectory
 
 _GONE = "a file that it stands on is not there; ask again: repromatrix explain"
 _CHANGED = "tracing changes one of the cells, so its trace explains nothing"
@@ -66,7 +66,7 @@ def found(study: Study, sides: tuple[Testimony | None, Testimony | None]) -> Fou
     a, b = sides
     if study.reason is not None or a is None or b is None:
         return Found(reason=study.reason or _GONE, dtype=None, places={}, wiring=(), fused=())
-    if not (_honest(a) and _honest(b)):
+    if not all(tells(each.trace, each.record) for each in (a, b)):
         return Found(reason=_CHANGED, dtype=None, places={}, wiring=(), fused=())
     places = {name: _at(name, a, b) for name in PLACES}
     odd = [_strange(each, each.own.outputs if each.own.ok else None) for each in (a, b)]
@@ -78,16 +78,6 @@ def found(study: Study, sides: tuple[Testimony | None, Testimony | None]) -> Fou
         wiring=tuple(_wired(places, (a, b), odd, whole)),
         fused=tuple(each.trace.cell.id for each, able, own in zip((a, b), whole, odd, strict=True) if not able or own),
     )
-
-
-def _honest(side: Testimony) -> bool:
-    """Whether the traced run has the record's bits: metrics, outputs, and what the last step leaves."""
-    mine = _judged(side.trace.trajectory)
-    return any(mine == _judged(each) for each in side.record.trajectories)
-
-
-def _judged(trajectory: Trajectory) -> tuple[object, ...]:
-    return trajectory.judged, trajectory.predictions, sorted(trajectory.state)
 
 
 def _strange(traced: Testimony, outputs: Any) -> set[str]:

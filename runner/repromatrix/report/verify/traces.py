@@ -38,7 +38,7 @@ def traced(
     """
     by_id = {each.cell.id: each for each in records}
     known = {name: traces[name] for name in by_id if name in traces}
-    honest = {name for name, each in known.items() if _tells(each, by_id[name])}
+    honest = {name for name, each in known.items() if tells(each, by_id[name])}
     if known:
         yield Traced(cells=tuple(known), count=len(known), changed=len(known) - len(honest))
     for name, trace in known.items():
@@ -56,8 +56,8 @@ def traced(
             yield _between(by_id, known, honest, (first, other), bits)
 
 
-def _tells(trace: Trace, record: Record) -> bool:
-    """Whether the traced run gave what a repeat of the record has; predictions only where both keep them."""
+def tells(trace: Trace, record: Record) -> bool:
+    """Whether the traced run gave what a repeat of the record has."""
     return any(
         _told(trace.trajectory, trace.cell.steps) == _told(each, trace.cell.steps) for each in record.trajectories
     )
