@@ -2,7 +2,8 @@
 
 Nothing here passes or fails: times on a shared machine are no test. Ratios compare runs that follow one another.
 
-    python bench/bench.py                      the quick ones: help, nothing to do, harness overhead
+    python bench/bench.py                      the quick ones: help, nothing to do, overhead of a run
+    python bench/bench.py harness              `mlp` through the entrypoint against a plain script, and traced
     python bench/bench.py cold --engine docker  a cold matrix against the plain loop (minutes)
     python bench/bench.py images                all images, wheels at hand, against plain Dockerfiles (minutes)
     python bench/bench.py ready --profile P     `build` with nothing to do
@@ -44,6 +45,7 @@ def main() -> None:
         "cold": cold,
         "images": images,
         "ready": ready,
+        "harness": harness,
         "compare": lambda _: run([sys.executable, str(ROOT / "bench" / "compare.py")], quietly=False),
         "page": lambda _: run([sys.executable, str(ROOT / "bench" / "report.py")], quietly=False),
     }
@@ -83,6 +85,11 @@ def overhead(options: argparse.Namespace) -> None:
         a, b = statistics.median(ours), statistics.median(bare)
         told = f"{a:.2f} s, bare {b:.2f} s: {a - b:+.2f} s ({(a / b - 1) * 100:+.0f} %)"
         line(f"two repeats of {chosen}", told, "+5 % and 0.3 s")
+
+
+def harness(options: argparse.Namespace) -> None:
+    """A cell through the entrypoint and a plain script of the same loop, in turn; and the cell traced."""
+    run([sys.executable, str(ROOT / "bench" / "harness.py"), "--runs", str(options.runs)], quietly=False)
 
 
 def bare_runs(options: argparse.Namespace, reference: str, job: bytes) -> None:
@@ -143,10 +150,7 @@ def plain_loop(options: argparse.Namespace, folder: Path) -> None:
     for environment, ids in planned(options).items():
         command = plain_source(environment, folder, in_docker=options.engine == "docker")
         for cell in ids:
-            job = json.dumps(json.loads(job_of(cell)))
-            subprocess.run(
-                command, input=job.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-            )
+            quiet(command, job_of(cell))
 
 
 def plain_source(environment: str, folder: Path, *, in_docker: bool) -> list[str]:
@@ -226,8 +230,8 @@ def planned(options: argparse.Namespace) -> dict[str, list[str]]:
 def job_of(pattern: str) -> bytes:
     """Return the job document of the cells that a pattern selects."""
     code = (
-        "import sys; from pathlib import Path\n"
-        "from repromatrix.matrix import load; from repromatrix.plan import find, job, plan\n"
+        "import sys; from pathlib import Path; from repromatrix.job import job\n"
+        "from repromatrix.matrix import load; from repromatrix.plan import find, plan\n"
         "m = load(Path('matrix.yaml')); p = sys.argv[1]\n"
         "c = [find(m, p)] if '/' in p else plan(m, profile='default', select=[p]).cells\n"
         "sys.stdout.buffer.write(job([x for x in c if x.settings.name == c[0].settings.name]))"
@@ -258,10 +262,10 @@ def output(command: Sequence[str]) -> str:
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def quiet(command: Sequence[str]) -> int:
+def quiet(command: Sequence[str], given: bytes = b"") -> int:
     """Return a command's exit code; 127 where there is no such command."""
     try:
-        return subprocess.run(command, capture_output=True, check=False).returncode
+        return subprocess.run(command, input=given, capture_output=True, check=False).returncode
     except FileNotFoundError:
         return 127
 

@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from repromatrix.results.manifest import Entry, Manifest
-from repromatrix.results.record import Description, Outcome, Provenance, Record, Trajectory, encode
+from repromatrix.results.record import Description, Outcome, Provenance, Record, encode
 from repromatrix.results.store import Store
+from repromatrix.results.value import Column, Role, Trajectory
 
 REPROMATRIX = str(Path(sys.executable).parent / "repromatrix")
 CURVE = (
@@ -75,7 +76,7 @@ def write(folder: Path, cells: int, steps: int, classes: int) -> int:
         if kind not in bodies:
             bodies = bodies if len(bodies) < KEPT else {}
             bodies[kind] = encode(record(kind, steps))
-        data = bodies[kind].replace(b"scale/numpy-2.0-cpu/way", f"scale/numpy-2.{number}.0-cpu/way".encode())
+        data = bodies[kind].replace(b"numpy-2.0-cpu", f"numpy-2.{number}.0-cpu".encode())
         data = data.replace(b'"version": "2.0"', f'"version": "2.{number}.0"'.encode())
         path = store.record_path(cell, "a" * 64)
         path.parent.mkdir(parents=True)
@@ -87,13 +88,19 @@ def write(folder: Path, cells: int, steps: int, classes: int) -> int:
 
 
 def record(kind: int, steps: int) -> Record:
-    """Return a cell of a class: float32 losses, and predictions as a real one has them."""
+    """Return a cell of a class: float32 losses, outputs and state as a real one has them."""
     numbers = values(kind)
+
+    def column(name: str, role: Role, count: int, *shape: int, at: tuple[int, ...] | None = None) -> Column:
+        texts = tuple(next(numbers) for _ in range(count))
+        return Column(name=name, role=role, dtype="float32", shape=shape, steps=at, texts=texts)
+
     return Record(
         cell=Description(
             id=f"scale/numpy-2.0-cpu/way{kind}", workload="scale", framework="numpy", version="2.0", flavour="cpu",
             python="3.11", environment="numpy-2.0-cpu", variant=f"way{kind}", dtype="float32",
             options=(("update", f"way{kind}"),), device="cpu", settings="default", steps=steps,
+            task="d" * 64, code="e" * 64,
         ),
         key="a" * 64,
         outcome=Outcome.OK,
@@ -102,10 +109,12 @@ def record(kind: int, steps: int) -> Record:
         repeats=2,
         trajectories=(
             Trajectory(
-                losses=tuple(next(numbers) for _ in range(steps)),
-                predictions=tuple((next(numbers), next(numbers)) for _ in range(steps + 1)),
-                hidden_weights=((next(numbers), next(numbers)),),
-                output_weights=((next(numbers), next(numbers)),),
+                columns=(
+                    column("loss", Role.METRIC, steps),
+                    column("output", Role.OUTPUT, 2 * (steps + 1), 2),
+                    column("output_weights", Role.STATE, 4, 2, 2, at=(steps,)),
+                    column("hidden_weights", Role.STATE, 4, 2, 2, at=(steps,)),
+                ),
             ),
         ),
         fingerprint={"packages": {"numpy": "2.0"}},

@@ -22,7 +22,8 @@ from repromatrix.floats import at, ordinal  # noqa: E402
 from repromatrix.report.render import write  # noqa: E402
 from repromatrix.report.view import build  # noqa: E402
 from repromatrix.results.manifest import Entry, Manifest  # noqa: E402
-from repromatrix.results.record import Description, Outcome, Provenance, Record, Trajectory  # noqa: E402
+from repromatrix.results.record import Description, Outcome, Provenance, Record  # noqa: E402
+from repromatrix.results.value import Column, Role, Trajectory  # noqa: E402
 from tests.report.browser.chromium import Page, chromium  # noqa: E402
 
 FRAMEWORKS = {"numpy": 10, "torch": 10, "tensorflow": 10, "jax": 10, "keras": 10}
@@ -129,7 +130,10 @@ def record(source: random.Random, framework: str, version: int, *, variant: int,
     def near(value: float) -> str:
         return at(ordinal(value, dtype) + source.randint(-40, 40), dtype).hex()
 
-    weights = tuple(tuple(near(0.1 + 0.05 * place) for place in range(2)) for _ in range(2))
+    def column(name: str, role: Role, texts: tuple[str, ...], *shape: int, at: tuple[int, ...] | None = None) -> Column:
+        return Column(name=name, role=role, dtype=dtype, shape=shape, steps=at, texts=texts)
+
+    weights = tuple(near(0.1 + 0.05 * place) for _ in range(2) for place in range(2))
     return Record(
         cell=Description(
             id=f"mazur/{environment}/{name}",
@@ -145,6 +149,8 @@ def record(source: random.Random, framework: str, version: int, *, variant: int,
             device="cpu",
             settings="default",
             steps=steps,
+            task="d" * 64,
+            code="e" * 64,
         ),
         key=f"{source.getrandbits(256):064x}",
         outcome=Outcome.OK,
@@ -153,10 +159,12 @@ def record(source: random.Random, framework: str, version: int, *, variant: int,
         repeats=2,
         trajectories=(
             Trajectory(
-                losses=tuple(near(0.3 * 0.99**step) for step in range(steps)),
-                predictions=(("0x1.0000000000000p-1",) * 2,) * (steps + 1),
-                hidden_weights=weights,
-                output_weights=weights,
+                columns=(
+                    column("loss", Role.METRIC, tuple(near(0.3 * 0.99**step) for step in range(steps))),
+                    column("output", Role.OUTPUT, ("0x1.0000000000000p-1",) * 2 * (steps + 1), 2),
+                    column("output_weights", Role.STATE, weights, 2, 2, at=(steps,)),
+                    column("hidden_weights", Role.STATE, weights, 2, 2, at=(steps,)),
+                ),
             ),
         ),
         fingerprint={"packages": {framework: f"{version}.0.0"}, "kernels": {"blas": "openblas"}},

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from bench.faults import page
-from bench.faults.campaign import PLACES, ROOT, Chunk, chunks, environment, measure, verdicts
-from bench.faults.explain import Environment
+from bench.faults.campaign import PLACES, ROOT, Chunk, chunks, environment, measure, missing, verdicts
+from bench.faults.clean import Environment
 from bench.faults.score import Score, Verdict
 from repromatrix.compare.attribution import sentences
 
@@ -33,9 +33,7 @@ def main() -> int:
     places = {framework: environment(framework) for framework in options.frameworks}
     for framework, place in places.items():
         if place is None:
-            print(
-                f"no environment {PLACES[framework]}: repromatrix build --engine process --select {PLACES[framework]}"
-            )
+            print(f"{framework} is left out: {missing(framework)}")
     there = [place for place in places.values() if place is not None]
     scores = campaign(there, options.faults, options.others, options.jobs)
     text = page.measured(scores)
@@ -74,7 +72,7 @@ def again(parser: argparse.ArgumentParser, name: str) -> int:
         parser.error(f"--only {name}: expected FRAMEWORK/faults/SEED or FRAMEWORK/clean/SEED")
     place = environment(framework)
     if place is None:
-        parser.error(f"no environment {PLACES[framework]} on this machine")
+        parser.error(f"--only {name}: {missing(framework)}")
     (run,) = measure(Chunk(environment=place, clean=kind == "clean", first=int(seed), last=int(seed) + 1))
     for fault in run.truth["faults"]:
         print("done: ", json.dumps({key: value for key, value in fault.items() if value not in (None, False)}))

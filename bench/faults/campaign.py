@@ -8,17 +8,20 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from repromatrix.images.options import vocabulary
-
-from bench.faults.explain import Environment, clean_lines, explain, read
+from bench.faults.clean import Environment, read
+from bench.faults.explain import clean_lines, explain
 from bench.faults.score import Verdict, judge
 from repromatrix import resources
 from repromatrix.compare.attribution import Attribution
+from repromatrix.matrix.model import Workload
+from repromatrix.matrix.workload import load_workload
 
+WORKLOAD = "mazur"
 ROOT = Path(__file__).resolve().parents[2]
 CHUNK = 250  # runs that share a process
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
@@ -61,10 +64,18 @@ class Judged:
     verdict: Verdict
 
 
+@cache
+def workload() -> Workload:
+    """Return the workload whose step can be taken apart."""
+    return load_workload(resources.folder("workloads") / WORKLOAD, WORKLOAD)
+
+
 def environment(framework: str) -> Environment | None:
-    """Return where a framework is measured; None if this machine has no such environment."""
+    """Return where a framework is measured; None if there is no such environment or no module for it."""
     name, entrypoint = PLACES[framework], framework.partition("-")[0]
-    options = {option: each for option, each in vocabulary([entrypoint])[entrypoint].items() if len(each) > 1}
+    if f"{entrypoint}.py" not in dict(workload().files):
+        return None
+    options = {option: each for option, each in workload().options(entrypoint).items() if len(each) > 1}
     values = {option: each for option, each in options.items() if option not in LEFT_OUT}
     values["dtype"] = DTYPES.get(framework, ALL_DTYPES)
     variables = {**os.environ, **ONE_THREAD}
@@ -80,8 +91,22 @@ def environment(framework: str) -> Environment | None:
         title = f"{name}, by hand" if f"{framework}-auto" in PLACES else f"{name}, automatic"
         python = str(whole[0] / "bin" / "python")
     return Environment(
-        framework=framework, entrypoint=entrypoint, title=title, python=python, values=values, variables=variables
+        framework=framework,
+        entrypoint=entrypoint,
+        title=title,
+        python=python,
+        workload=workload(),
+        values=values,
+        variables=variables,
     )
+
+
+def missing(framework: str) -> str:
+    """Return why `environment` has none for a framework."""
+    name, module = PLACES[framework], f"{framework.partition('-')[0]}.py"
+    if module not in dict(workload().files):
+        return f"the workload {WORKLOAD} has no {module}"
+    return f"no environment {name}: repromatrix build --engine process --select {name}"
 
 
 def chunks(environment: Environment, faults: int, clean: int) -> list[Chunk]:
@@ -126,7 +151,7 @@ def _inject(chunk: Chunk, folder: Path) -> None:
     done = subprocess.run(
         [chunk.environment.python, "-m", "bench.faults.inject", *where, *(["--clean"] if chunk.clean else [])],
         cwd=ROOT,
-        env=dict(chunk.environment.variables),
+        env={**chunk.environment.variables, "TMPDIR": str(folder)},
         capture_output=True,
         text=True,
         check=False,
@@ -138,8 +163,8 @@ def _inject(chunk: Chunk, folder: Path) -> None:
 def _repeat(environment: Environment, runs: list[dict[str, Any]]) -> None:
     """Of the clean runs, replace a third by the real cell in a fresh process, a third by it at another place there."""
     for turn, backwards in ((1, False), (2, True)):
-        chosen = [run for run in runs if int(run["cell"]["id"]) % 3 == turn]
-        jobs = {run["cell"]["id"]: run["job"] for run in (reversed(chosen) if backwards else chosen)}
-        lines = clean_lines(environment, jobs) if jobs else {}
+        chosen = [run for run in runs if int(run["lines"][-1]["id"]) % 3 == turn]
+        jobs = {run["lines"][-1]["id"]: run["job"] for run in (reversed(chosen) if backwards else chosen)}
+        lines = clean_lines(environment, jobs)
         for run in chosen:
-            run["cell"] = lines[run["cell"]["id"]]
+            run["lines"] = lines[run["lines"][-1]["id"]]

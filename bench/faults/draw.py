@@ -57,7 +57,7 @@ class Ground:
         sizes: the fewest and the most units of a layer.
         longest: steps of a job.
         allows: whether a fault at one of the sites can be put in.
-        patched: whether the real entrypoint is patched, and no loop written once more.
+        patched: whether the workload's own module is patched, and no loop written once more.
     """
 
     dtypes: tuple[str, ...]

@@ -29,12 +29,11 @@ _EVERY = {
     "loss_form": ("half_sum", "mean"),
 }
 _FIXED = {"gradient": "manual", "compile": "eager"}
-
-
+_SIZES = (1, 4)  # of a layer: a cell records no more than 16 numbers of a value in full
 _DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
-def _ground(dtypes: tuple[str, ...], *, sizes: tuple[int, int] = (1, 5), longest: int) -> Ground:
+def _ground(dtypes: tuple[str, ...], *, sizes: tuple[int, int] = _SIZES, longest: int) -> Ground:
     return Ground(
         dtypes=dtypes, options=_EVERY, fixed=_FIXED, kinds=KINDS, sites=_SITES, sizes=sizes, longest=longest
     )  # fmt: skip
@@ -69,7 +68,7 @@ GROUNDS = {
     "torch": _ground(_DTYPES, longest=6),
     "jax": _ground(_DTYPES, sizes=(2, 2), longest=3),  # each shape is compiled anew
     "tensorflow": _ground(_DTYPES, longest=3),
-    "torch-auto": _patched(("out_in", "in_out", "in_out_untransposed"), sizes=(1, 5)),
+    "torch-auto": _patched(("out_in", "in_out", "in_out_untransposed"), sizes=_SIZES),
     "jax-auto": _patched(("out_in", "in_out", "in_out_untransposed"), mutable=False),
     "tensorflow-auto": _patched(("out_in", "in_out", "in_out_untransposed")),
     "keras-tensorflow": _patched(("in_out", "in_out_untransposed")),

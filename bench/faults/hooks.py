@@ -15,19 +15,22 @@ UNTRACED = ("output_delta", "hidden_error", "hidden_delta")  # sites that no tra
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """What a run gave, its matrices as stored.
+    """What a run gave.
 
     Attributes:
-        steps: for each step the traced tensors, laid flat, by name.
+        steps: for each step the traced tensors, laid flat, by name; weights as rows per unit.
+        prediction: the output after the last update.
         shown: for each fault the places at which it changed a bit of what is computed there.
     """
 
     steps: list[dict[str, list[float]]] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    predictions: list[list[float]] = field(default_factory=list)
-    hidden: list[list[float]] = field(default_factory=list)
-    output: list[list[float]] = field(default_factory=list)
+    prediction: list[float] = field(default_factory=list)
     shown: list[set[Place]] = field(default_factory=list)
+
+    @property
+    def losses(self) -> list[float]:
+        """The loss of each step."""
+        return [step["loss"][0] for step in self.steps]
 
 
 class Hooks:

@@ -15,14 +15,14 @@ from typing import Any
 
 from bench.faults import bits
 from bench.faults.arithmetic import ARITHMETIC
-from bench.faults.draw import Dice, Fault, Job
+from bench.faults.draw import WEIGHTS, Dice, Fault, Job
 from bench.faults.frameworks import GROUNDS
 from bench.faults.hooks import Run
-from bench.faults.host import flat, transposed
 from bench.faults.loops import Loop
-from bench.faults.patched import Entrypoint, UndecidedError
+from bench.faults.patched import Harness, UndecidedError
 
 ATTEMPTS = 200
+ROLES = {"loss": "metric", "output": "output", **dict.fromkeys(WEIGHTS, "state")}  # all else: trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,21 +57,21 @@ def main() -> None:
         (options.folder / "truth.jsonl").open("w", encoding="utf-8") as truths,
     ):
         for seed in range(options.first, options.last):
-            job, line, truth = (null if options.clean else faulty)(options.framework, seed)
-            runs.write(json.dumps({"job": asdict(job), "cell": line}) + "\n")
+            job, lines, truth = (null if options.clean else faulty)(options.framework, seed)
+            runs.write(json.dumps({"job": asdict(job), "lines": lines}) + "\n")
             truths.write(json.dumps(asdict(truth)) + "\n")
 
 
-def null(framework: str, seed: int) -> tuple[Job, dict[str, Any], Truth]:
+def null(framework: str, seed: int) -> tuple[Job, list[dict[str, Any]], Truth]:
     """A run with an armed hook that changes nothing."""
     dice = Dice(GROUNDS[framework], f"{framework}/clean/{seed}")
     job, fault = dice.job, dice.null()
     run = _train(framework, job, (fault,))
     truth = Truth(seed=seed, clean=True, faults=(fault,), causes=(), idle=0, losses=False)
-    return job, _line(framework, seed, job, run), truth
+    return job, _lines(seed, job, run), truth
 
 
-def faulty(framework: str, seed: int) -> tuple[Job, dict[str, Any], Truth]:
+def faulty(framework: str, seed: int) -> tuple[Job, list[dict[str, Any]], Truth]:
     """A run with a fault, or two, each of which changes something that the other does not."""
     for attempt in range(ATTEMPTS):
         dice = Dice(GROUNDS[framework], f"{framework}/faults/{seed}/{attempt}")
@@ -88,7 +88,7 @@ def faulty(framework: str, seed: int) -> tuple[Job, dict[str, Any], Truth]:
         clean = _train(framework, dice.job, ())
         losses = bits.text(run.losses) != bits.text(clean.losses)
         truth = Truth(seed=seed, clean=False, faults=faults, causes=causes, idle=attempt, losses=losses)
-        return dice.job, _line(framework, seed, _changed(dice.job, faults), run), truth
+        return dice.job, _lines(seed, _changed(dice.job, faults), run), truth
     raise RuntimeError(f"no fault of seed {seed} has an effect")
 
 
@@ -125,38 +125,43 @@ def _changed(job: Job, faults: Sequence[Fault]) -> Job:
 def _train(framework: str, job: Job, faults: Sequence[Fault]) -> Run:
     done, others = _changed(job, faults), tuple(each for each in faults if not each.factor)
     if framework not in ARITHMETIC:
-        return _entrypoint(framework).train(done, others)
+        return _harness(framework).train(done, others)
     return Loop(ARITHMETIC[framework](done), done, others).train()
 
 
 @cache
-def _entrypoint(name: str) -> Entrypoint:
-    return Entrypoint(name.partition("-")[0])
+def _harness(name: str) -> Harness:
+    return Harness(name.partition("-")[0])
 
 
 def _bits(run: Run) -> tuple[Any, ...]:
     steps = tuple(tuple((name, bits.text(values)) for name, values in step.items()) for step in run.steps)
-    return steps, bits.text(flat(run.predictions)), bits.text(run.losses)
+    return steps, bits.text(run.prediction)
 
 
-def _line(framework: str, seed: int, job: Job, run: Run) -> dict[str, Any]:
-    """The line of a traced cell."""
-    turned = job.options["layout"] != "out_in" and framework in ARITHMETIC
-    rows = {"hidden": run.hidden, "output": run.output}
-    return {
-        "line": "cell",
-        "id": str(seed),
-        "outcome": "ok",
-        "reason": None,
-        "dtype": job.dtype,
-        "losses": bits.text(run.losses),
-        "predictions": [bits.text(row) for row in run.predictions],
-        "weights": {
-            name: [bits.text(row) for row in (transposed(each) if turned else each)] for name, each in rows.items()
-        },
-        "trace": {name: [bits.text(step[name]) for step in run.steps] for name in run.steps[0]},
-        "untraced": {},
-    }
+def _lines(seed: int, job: Job, run: Run) -> list[dict[str, Any]]:
+    """The lines of a traced cell."""
+    shapes, told = _shapes(job), [*run.steps, {"output": run.prediction}]
+    lines: list[dict[str, Any]] = [
+        {
+            "line": "values",
+            "id": str(seed),
+            "step": at,
+            "values": [
+                [name, ROLES.get(name, "trace"), job.dtype, shapes[name], bits.text(values)]
+                for name, values in step.items()
+            ],
+        }
+        for at, step in enumerate(told, start=1)
+    ]
+    return [*lines, {"line": "cell", "id": str(seed), "outcome": "ok", "reason": None, "untraced": {}}]
+
+
+def _shapes(job: Job) -> dict[str, list[int]]:
+    inputs, hidden, outputs = (len(job.workload[name]) for name in ("input", "hidden_weights", "target"))
+    layers = {"hidden_pre": [hidden], "hidden": [hidden], "output_pre": [outputs], "output": [outputs], "loss": []}
+    weights = {"hidden_weights": [hidden, inputs], "output_weights": [outputs, hidden]}
+    return {**layers, **weights, **{f"grad_{name}": shape for name, shape in weights.items()}}
 
 
 if __name__ == "__main__":

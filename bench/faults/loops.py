@@ -38,8 +38,7 @@ class Loop(Network):
             if fault.how == "stale_final":
                 last = self.a.host(self.predict(old_W1, old_W2))
                 self.hooks.show(place, clean, last, (("prediction", steps + 1),))
-        self.run.predictions.append(flat(last))
-        self.run.hidden, self.run.output = self.a.host(self.W1), self.a.host(self.W2)
+        self.run.prediction = flat(last)
         return self.run
 
     def _start(self) -> None:
@@ -86,8 +85,6 @@ class Loop(Network):
         seen |= {"output_weights": new_W2, "hidden_weights": new_W1}
         self._untraced(step, {"d2": d2, "used": used[0], "error": error, "d1": d1, "h": h, "o": o})
         self.run.steps.append({name: self._told(name, value) for name, value in seen.items()})
-        self.run.losses.append(flat(a.host(loss))[0])
-        self.run.predictions.append(flat(a.host(o)))
         self.W1, self.W2 = new_W1, new_W2
         return W1, W2
 

@@ -1,6 +1,6 @@
-"""The injector for frameworks that differentiate by themselves: the real entrypoint, patched from outside.
+"""The injector for frameworks that differentiate by themselves: the workload's own module, patched from outside.
 
-There is no loop to write once more, so fewer kinds of faults can be put in: other weights or another rate in its task,
+There is no loop to write once more, so fewer kinds of faults can be put in: other weights or another rate in its job,
 its loss times a number, its weights changed between two steps, and every option.
 """
 
@@ -8,7 +8,8 @@ import contextlib
 import importlib
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,10 +17,16 @@ from unittest import mock
 from bench.faults import bits
 from bench.faults.draw import ALWAYS, WEIGHTS, Fault, Job
 from bench.faults.hooks import Run
-from bench.faults.host import flat, shaped, transposed
+from bench.faults.host import flat, numbers, shaped, transposed
 
 Places = dict[Fault, set[tuple[str, int]]]
-IMAGES = Path(__file__).resolve().parents[2] / "images"
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES, WORKLOAD = ROOT / "images", ROOT / "workloads" / "mazur"
+CODE = "mazur"
+INPUTS = ("input", "target", *WEIGHTS)
+NUMBERS = ("hidden_bias", "output_bias", "learning_rate")
+# Options that no job here draws.
+OPTIONS = {"activation": "native", "api": "core", "optimizer": "plain", "final_forward": "model", "loop": "rolled"}
 FAR = 0.04  # relative change that no rounding hides, even in bfloat16
 LARGE = 1e-3  # a value that is still far from the smallest of any dtype
 SURE = 2.0  # ULP by which two values surely differ after rounding
@@ -40,28 +47,27 @@ def allowed(fault: Fault) -> bool:
     return fault.how == "flip" or fault.how.startswith("round_")
 
 
-class Entrypoint:
-    """One framework's entrypoint, loaded once."""
+class Harness:
+    """A framework's entrypoint and the workload's module for it, loaded once."""
 
     def __init__(self, framework: str) -> None:
-        """Import it; its folder and what the entrypoints share come onto the path."""
+        """Import them; the entrypoint's folder and what all of them share come onto the path."""
         sys.path[:0] = [str(IMAGES / framework), str(IMAGES)]
-        self.module = importlib.import_module("entrypoint")
-        self.cell, job = importlib.import_module("cell"), importlib.import_module("job")
-        self.parse = job.parse_task
+        entrypoint = importlib.import_module("entrypoint")
+        cell, self.job, modules, self.task = map(importlib.import_module, ("cell", "job", "modules", "task"))
         # It holds folders named as frameworks, which Python would take for packages.
         sys.path[:] = [path for path in sys.path if Path(path).resolve() != IMAGES]
-        kinds = vars(self.module).values()
-        (kind,) = {e for e in kinds if isinstance(e, type) and issubclass(e, self.cell.Framework)} - {
-            self.cell.Framework
-        }
+        kinds = vars(entrypoint).values()
+        (kind,) = {e for e in kinds if isinstance(e, type) and issubclass(e, cell.Framework)} - {cell.Framework}
         self.framework = kind()
-        settings = job.Settings(1, None, {})
+        settings = self.job.Settings(1, None, {})
         self.framework.check(settings)
         self.framework.load(settings)
+        files = {path.name: path.read_text(encoding="utf-8") for path in WORKLOAD.glob("*.py")}
+        self.module = modules.Modules({CODE: self.job.Code(CODE, files)}, framework).take(CODE)
 
     def train(self, job: Job, faults: tuple[Fault, ...]) -> Run:
-        """Return the run of the patched entrypoint, and where each fault shows.
+        """Return the run of the patched module, and where each fault shows.
 
         Raises:
             UndecidedError: that cannot be told.
@@ -73,68 +79,82 @@ class Entrypoint:
         return run
 
     def _run(self, job: Job, faults: tuple[Fault, ...]) -> tuple[Run, Places]:
-        work = dict(job.workload)
+        work = {name: numbers(job.workload[name]) for name in (*INPUTS, *NUMBERS)}
         for fault in faults:
             if fault.site.startswith("start_"):
                 name = fault.site.removeprefix("start_")
                 work[name] = transposed(work[name])
             elif fault.site == "update":
-                work["learning_rate"] = repr(float(work["learning_rate"]) * fault.amount)
-        variant = {"name": "", "dtype": job.dtype, "options": job.options}
-        entry = {"id": "run", "device": "cpu", "trace": True, "workload": work, "variant": variant}
-        task = self.cell.complete(self.parse("run", entry), self.framework)
+                work["learning_rate"] *= fault.amount
+        lines: list[dict[str, Any]] = []
+        task = self.task.Task(self._cell(job, work), self.framework, lines.append)
         places: Places = {fault: set() for fault in faults}
-        with self._patched(job, places):
-            told = self.framework.train(task)
-        return _read(told), places
+        with self.framework.at(task), self._patched(job, places):
+            self.module.train(task)
+        return _read(lines, job.steps), places
+
+    def _cell(self, job: Job, work: Mapping[str, Any]) -> Any:
+        return self.job.Cell(
+            id="run",
+            device="cpu",
+            workload=CODE,
+            steps=job.steps,
+            batch=0,
+            dtype=job.dtype,
+            options={**OPTIONS, **job.options},
+            numbers={name: work[name] for name in NUMBERS},
+            inputs={name: self._input(work[name], job.dtype) for name in INPUTS},
+            metrics=("loss",),
+            outputs=("output",),
+            trace=True,
+            fetch=frozenset(),
+        )
+
+    def _input(self, values: list[Any], dtype: str) -> Any:
+        shape = (len(values), len(values[0])) if isinstance(values[0], list) else (len(values),)
+        size = bits.width(dtype) // 8
+        return self.job.Input(
+            dtype, shape, b"".join(bits.pattern(v, dtype).to_bytes(size, "little") for v in flat(values))
+        )
 
     @contextlib.contextmanager
     def _patched(self, job: Job, places: Places) -> Iterator[None]:
+        net = self.module.Net
         with contextlib.ExitStack() as stack:
             for fault in places:
                 if fault.site == "objective":
-                    stack.enter_context(self._scaling(job, fault.amount))
+                    stack.enter_context(mock.patch.object(net, "loss", _scaled(net.loss, fault.amount)))
             chosen = {fault: found for fault, found in places.items() if fault.site in WEIGHTS}
             if chosen:
-                trace = _tampering(self.module.Trace, job, chosen)
-                stack.enter_context(mock.patch.object(self.module, "Trace", trace))
+                stack.enter_context(mock.patch.object(net, "record", _tampering(net.record, job, chosen)))
             yield
-
-    def _scaling(self, job: Job, amount: float) -> contextlib.AbstractContextManager[Any]:
-        """The loss times a number, wherever the entrypoint takes it from."""
-        if hasattr(self.module, "OBJECTIVES"):
-            form = job.options["loss_form"]
-            scaled = {form: _scaled(self.module.OBJECTIVES[form], amount)}
-            return mock.patch.dict(self.module.OBJECTIVES, scaled)
-        nets = getattr(self.module, "nets", self.module)
-        holder, name = (nets, "loss_of") if hasattr(nets, "loss_of") else (nets.Net, "loss")
-        return mock.patch.object(holder, name, _scaled(getattr(holder, name), amount))
 
 
 def _scaled(original: Any, amount: float) -> Any:
     return lambda *arguments: amount * original(*arguments)
 
 
-def _tampering(base: Any, job: Job, places: Places) -> Any:
-    """A trace that changes the weights when it is told of a step."""
+def _tampering(original: Any, job: Job, places: Places) -> Any:
+    """The module's own way to record a step, which changes the weights before."""
+    steps = count(1)
 
-    class Tampering(base):  # type: ignore[misc]
-        def step(self, *tensors: Any) -> None:
-            at = len(self.steps) + 1
-            for fault, found in places.items():
-                if fault.first <= at <= fault.last:
-                    tensor = tensors[-2 if fault.site == "output_weights" else -1]
-                    before = _host(tensor)
-                    after = [
-                        bits.rounded(value, job.dtype)
-                        for value in bits.each(flat(before), _change(fault, job.dtype), fault.element)
-                    ]
-                    _set(tensor, shaped(after, before))
-                    if bits.text(flat(before)) != bits.text(flat(_host(tensor))):
-                        found.add((fault.site, at))
-            super().step(*tensors)
+    def record(net: Any, task: Any, values: Any, *weights: Any) -> None:
+        at = next(steps)
+        for fault, found in places.items():
+            if fault.first <= at <= fault.last:
+                output, hidden = weights or (net.W2, net.W1)  # a variable is the network's own
+                tensor = output if fault.site == "output_weights" else hidden
+                before = _host(tensor)
+                after = [
+                    bits.rounded(value, job.dtype)
+                    for value in bits.each(flat(before), _change(fault, job.dtype), fault.element)
+                ]
+                _set(tensor, shaped(after, before))
+                if bits.text(flat(before)) != bits.text(flat(_host(tensor))):
+                    found.add((fault.site, at))
+        original(net, task, values, *weights)
 
-    return Tampering
+    return record
 
 
 def _change(fault: Fault, dtype: str) -> Any:
@@ -207,13 +227,9 @@ def _ulps(change: float, value: float, dtype: str) -> float:
     return abs(change) / 2.0 ** (math.frexp(value)[1] - PRECISION[dtype])
 
 
-def _read(told: dict[str, Any]) -> Run:
-    trace = told["trace"]
-    count = len(told["losses"])
-    return Run(
-        steps=[{name: [float.fromhex(v) for v in steps[at]] for name, steps in trace.items()} for at in range(count)],
-        losses=[float.fromhex(value) for value in told["losses"]],
-        predictions=[[float.fromhex(value) for value in row] for row in told["predictions"]],
-        hidden=[[float.fromhex(value) for value in row] for row in told["weights"]["hidden"]],
-        output=[[float.fromhex(value) for value in row] for row in told["weights"]["output"]],
-    )
+def _read(lines: Iterable[Mapping[str, Any]], last: int) -> Run:
+    steps: list[dict[str, list[float]]] = [{} for _ in range(last + 1)]
+    for line in lines:
+        told = {name: list(map(float.fromhex, texts)) for name, _, _, _, texts, *_ in line["values"]}
+        steps[line["step"] - 1].update(told)
+    return Run(steps=steps[:last], prediction=steps[last]["output"])

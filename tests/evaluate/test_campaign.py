@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from bench.faults import __main__ as campaign
-from bench.faults import page
+from bench.faults import bits, page
 from bench.faults.__main__ import LEAST
 from bench.faults.arithmetic import ARITHMETIC
-from bench.faults.campaign import PLACES, Chunk, environment, measure
+from bench.faults.campaign import PLACES, Chunk, environment, measure, missing
+from bench.faults.clean import read
 from bench.faults.draw import TRACED, Dice, Fault
-from bench.faults.explain import explain, read
+from bench.faults.explain import explain
 from bench.faults.frameworks import GROUNDS, KINDS
 from bench.faults.loops import Loop
 from bench.faults.score import Ratio, Score, Verdict, judge
@@ -30,7 +31,7 @@ SMALL = 120
 def run_of(framework: str, count: int) -> Score:
     place = environment(framework)
     if place is None:
-        pytest.skip(f"no environment {PLACES[framework]}")
+        pytest.skip(missing(framework))
     chunks = [Chunk(environment=place, clean=clean, first=0, last=count) for clean in (False, True)]
     return Score(verdicts=tuple(each.verdict for chunk in chunks for each in measure(chunk)))
 
@@ -73,7 +74,8 @@ def test_the_injector_knows_nothing_of_the_product_nor_of_the_judge(module: str)
 
 
 def test_the_explainer_knows_nothing_of_the_injector_nor_of_the_judge() -> None:
-    assert not {each for each in imports("explain") if each.startswith("bench")}
+    known = of_the_project(imports("explain") | imports("clean"))
+    assert {each for each in known if each.startswith("bench")} == {"bench.faults.clean"}
     source = (ROOT / "runner" / "repromatrix" / "compare" / "attribution.py").read_text()
     assert "bench" not in source
 
@@ -81,7 +83,7 @@ def test_the_explainer_knows_nothing_of_the_injector_nor_of_the_judge() -> None:
 def test_the_explainer_gets_the_job_as_asked_for_and_no_truth(tmp_path) -> None:
     inject(tmp_path, "0", "12")
     for run in read(tmp_path / "runs.jsonl"):
-        assert set(run) == {"job", "cell"}
+        assert set(run) == {"job", "lines"}
         assert set(run["job"]) == {"workload", "dtype", "options"}
         assert "faults" not in json.dumps(run)
 
@@ -142,8 +144,9 @@ def test_a_fault_is_found_in_a_run_that_was_not_drawn(tmp_path) -> None:
     place = environment("numpy")
     assert place is not None
     assert not explain(place, [run])["0"].detected
-    hidden = run["cell"]["trace"]["hidden"]
-    hidden[1][0] = (float.fromhex(hidden[1][0]) * (1 + 2**-9)).hex()
+    hidden = next(value for value in run["lines"][1]["values"] if value[0] == "hidden")
+    _, _, dtype, _, texts = hidden
+    texts[0] = bits.rounded(float.fromhex(texts[0]) * (1 + 2**-9), dtype).hex()
     found = explain(place, [run])["0"]
     # What follows from it in the same step was computed from the true value, and now seems wrong.
     assert found.detected

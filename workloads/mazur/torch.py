@@ -36,7 +36,8 @@ class Net:
 
     def stored(self, W):
         """Weights, given as rows per unit, as the layout stores them."""
-        return W.T.contiguous() if self.layout == "in_out" else W
+        # Not contiguous(): it leaves the strides of a row or a column as they are, and a product may depend on them.
+        return W.T.clone(memory_format=torch.contiguous_format) if self.layout == "in_out" else W
 
     def rows(self, W):
         """Stored weights as rows per unit."""

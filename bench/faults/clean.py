@@ -1,0 +1,179 @@
+"""The explainer's way to ask the real entrypoints: jobs of the contract out, traces and operations back."""
+
+import base64
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from repromatrix import draw, resources
+from repromatrix.compare.attribution import Flips
+from repromatrix.job import FORMAT
+from repromatrix.matrix.model import Input, Workload
+from repromatrix.results.record import Description
+from repromatrix.results.trace import Trace
+from repromatrix.results.value import Trajectory, check, columns
+
+SEPARATOR = " "  # between a run's name and what is flipped in it
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where clean cells run.
+
+    Attributes:
+        framework: as it is written in the name of a run.
+        entrypoint: the folder of its entrypoint.
+        title: its name, with the framework's version.
+        python: the interpreter.
+        workload: whose code the cells run, each with inputs of its own.
+        values: option -> its values, as far as they are tried; `dtype` among them.
+        variables: of the process.
+    """
+
+    framework: str
+    entrypoint: str
+    title: str
+    python: str
+    workload: Workload
+    values: Mapping[str, tuple[str, ...]]
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def options(self, job: Mapping[str, Any]) -> dict[str, str]:
+        """Return every option of a job, with its value."""
+        defaults = {name: values[0] for name, values in self.workload.options(self.entrypoint).items()}
+        return defaults | job["options"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A cell: the job of a run, with options flipped; or its operation `step` on samples.
+
+    Attributes:
+        name: the run's.
+        samples: of `step`; None: the traced cell is asked for.
+        suffix: what tells it from others of the same run and flips.
+    """
+
+    name: str
+    job: Mapping[str, Any]
+    flips: Flips = ()
+    samples: Sequence[Mapping[str, Sequence[str]]] | None = None
+    suffix: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """What it is called between the job and its answer."""
+        return SEPARATOR.join((self.name, *(f"{option}={value}" for option, value in self.flips), *self.suffix))
+
+
+def answers(environment: Environment, asked: Sequence[Asked]) -> dict[str, list[Line]]:
+    """Return the lines of cells and operations, which run in one process in the order given, by id.
+
+    Raises:
+        RuntimeError: the entrypoint does not take the job.
+    """
+    if not asked:
+        return {}
+    entrypoint = resources.folder("images") / environment.entrypoint / "entrypoint.py"
+    with tempfile.TemporaryDirectory(prefix="repromatrix-faults-") as scratch:
+        done = subprocess.run(
+            [environment.python, str(entrypoint)],
+            input=json.dumps(_document(environment, asked)),
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**environment.variables, "TMPDIR": scratch},
+        )
+    if done.returncode:
+        raise RuntimeError(f"the clean entrypoint of {environment.framework} failed:\n{done.stderr[-2000:]}")
+    found: dict[str, list[Line]] = {each.id: [] for each in asked}
+    for line in map(json.loads, done.stdout.splitlines()):
+        if line["line"] in ("values", "cell", "operation"):
+            found[line["id"]].append(line)
+    return found
+
+
+def _document(environment: Environment, asked: Sequence[Asked]) -> dict[str, Any]:
+    """Return the job document; all cells share the workload's code."""
+    work, data = environment.workload, {}
+    code = f"{work.name}:{work.code(environment.entrypoint)}"
+    entries = []
+    for each in asked:
+        given = each.job["workload"]
+        options, dtype = {**environment.options(each.job), **dict(each.flips)}, each.job["dtype"]
+        dtype = options.pop("dtype", dtype)
+        inputs = {each.name: _given(each.name, given[each.name]) for each in work.inputs}
+        names = {name: f"{each.name}/{name}/{dtype}" for name in inputs}
+        data |= {names[name]: base64.b64encode(draw.bits(inputs[name], dtype)).decode() for name in inputs}
+        entry = {
+            "id": each.id,
+            "device": "cpu",
+            "workload": code,
+            "steps": given["steps"],
+            "batch": work.batch,
+            "dtype": dtype,
+            "options": options,
+            "numbers": {name: given[name] for name, _ in work.numbers},
+            "inputs": {
+                name: {"dtype": dtype, "shape": list(inputs[name].shape), "data": names[name]} for name in inputs
+            },
+            "metrics": list(work.metrics),
+            "outputs": list(work.outputs),
+            "trace": each.samples is None,
+            "fetch": [],
+        }
+        entries.append(entry if each.samples is None else {**entry, "operation": "step", "samples": each.samples})
+    return {
+        "format": FORMAT,
+        "settings": {"name": "default", "threads": 1, "isa": None, "env": {}},
+        "workloads": {code: {"name": work.name, "files": work.modules(environment.entrypoint)}},
+        "data": data,
+        "cells": [each for each in entries if "samples" not in each],
+        "operations": [each for each in entries if "samples" in each],
+    }
+
+
+def _given(name: str, texts: Any) -> Input:
+    rows = isinstance(texts[0], list)
+    shape = (len(texts), len(texts[0])) if rows else (len(texts),)
+    return Input(name=name, shape=shape, decimal=tuple(map(tuple, texts)) if rows else tuple(texts))
+
+
+def trace_of(lines: Iterable[Line]) -> Trace:
+    """Return the trace that the lines of a cell tell.
+
+    Raises:
+        RuntimeError: it has not ended well.
+        ValueError: the lines contradict each other.
+    """
+    *told, end = lines
+    if end["outcome"] != "ok":
+        raise RuntimeError(f"run {end['id']} is {end['outcome']}: {end['reason']}")
+    entries = [
+        (line["step"], name, role, dtype, tuple(shape), elements)
+        for line in told
+        for name, role, dtype, shape, elements, *_ in line["values"]
+    ]
+    trajectory = Trajectory(columns=columns(entries))
+    check(trajectory, len(trajectory.losses))
+    names = ("framework", "version", "flavour", "python", "environment", "variant", "settings", "task", "code")
+    cell = Description(
+        **dict.fromkeys(names, ""),
+        id=end["id"],
+        workload="random",
+        device="cpu",
+        options=(),
+        dtype=trajectory.metrics[0].dtype,
+        steps=len(trajectory.losses),
+    )
+    return Trace(cell=cell, key="", trajectory=trajectory, untraced=tuple(sorted(end["untraced"].items())))
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the runs of a file, one a line."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
