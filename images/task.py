@@ -181,7 +181,10 @@ class Task:
             self._emit({"line": "values", "id": self.cell.id, "step": step, "values": told})
 
     def _entry(self, step: int, name: str, tensor: Any, role: str) -> List[Any]:
-        value = self._value(name, tensor)
+        whole = role == "metric" and isinstance(tensor, int)  # counted, and judged as a number like the others
+        value = self._value(name, float(tensor) if whole else tensor)
+        if role == "metric" and not value.dtype.startswith(("float", "bfloat")):
+            raise WorkloadError(f"step {step}: the metric {name!r} is {value.dtype}, expected a floating-point number")
         if role == "metric" and value.size != 1:
             raise WorkloadError(f"step {step}: the metric {name!r} has shape {list(value.shape)}, expected one number")
         shape = () if role == "metric" else value.shape
