@@ -6,6 +6,7 @@ Keras compiles a model's step itself, as `model.compile` is told; probe.py takes
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import os
 import sys
@@ -89,20 +90,10 @@ class Keras(Framework):
 
     def compile(self, function: Callable[..., Any], mode: str) -> Callable[..., Any]:
         """A function outside Keras' own step, compiled by the backend as Keras compiles the step."""
-        made: Callable[..., Any]
+        library: Any = importlib.import_module(backend())
         if backend() == "tensorflow":
-            import tensorflow as tf
-
-            made = tf.function(function, jit_compile=mode == "xla")
-        elif backend() == "jax":
-            import jax
-
-            made = jax.jit(function)
-        else:
-            import torch
-
-            made = torch.compile(function)
-        return made
+            return library.function(function, jit_compile=mode == "xla")
+        return library.jit(function) if backend() == "jax" else library.compile(function)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ def train(task):
     x, t = (keras.ops.expand_dims(task.tensor(name), 0) for name in ("input", "target"))
     for _ in range(task.steps):
         prediction = model.predict_on_batch(x)
+        model.reset_metrics()  # Keras 3.8 would report the mean of all steps
         with probe.taking():
             loss = float(model.train_on_batch(x, t))  # bfloat16 may still be a tensor
         values = {name: tensor[0] for name, tensor in probe.taken("hidden_pre", "hidden", "output_pre").items()}
@@ -56,8 +57,8 @@ def build(task, probe):
 
 def stored(task, name):
     """Weights, given as rows per unit, as the kernel of a layer."""
-    W, layout = task.tensor(name), task.option("layout")
-    return keras.ops.transpose(W) if layout == "in_out" else W
+    W = task.tensor(name)
+    return keras.ops.transpose(W) if task.option("layout") == "in_out" else W
 
 
 def rows(kernels):

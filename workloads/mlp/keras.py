@@ -19,6 +19,7 @@ def train(task):
     for slot, attribute in SLOTS[task.option("optimizer")].items():
         state |= {f"{slot}/{name}": entry for name, entry in zip(PARAMETERS, getattr(model.optimizer, attribute))}
     for x, y in task.batches("x", "y"):
+        model.reset_metrics()  # Keras 3.8 would report the mean of all steps
         with probe.taking():
             loss = float(model.train_on_batch(x, y))  # bfloat16 may still be a tensor
         values = {**probe.taken("hidden_pre", "hidden", "logits"), "loss": probe.exact(loss)}
