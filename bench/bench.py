@@ -228,12 +228,12 @@ def planned(options: argparse.Namespace) -> dict[str, list[str]]:
 
 
 def job_of(pattern: str) -> bytes:
-    """Return the job document of the cells that a pattern selects."""
+    """Return the job document of the cells that a pattern selects, members of their ensembles included."""
     code = (
         "import sys; from pathlib import Path; from repromatrix.job import job\n"
         "from repromatrix.matrix import load; from repromatrix.plan import find, plan\n"
         "m = load(Path('matrix.yaml')); p = sys.argv[1]\n"
-        "c = [find(m, p)] if '/' in p else plan(m, profile='default', select=[p]).cells\n"
+        "c = [find(m, p)] if '/' in p else plan(m, profile='default', select=[p]).every_cell\n"
         "sys.stdout.buffer.write(job([x for x in c if x.settings.name == c[0].settings.name]))"
     )
     return output([sys.executable, "-c", code, pattern]).encode()
