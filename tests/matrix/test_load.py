@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jsonschema
@@ -10,6 +11,7 @@ import yaml
 
 from repromatrix import resources
 from repromatrix.matrix import Limits, Settings, load
+from repromatrix.matrix.workload import load_workload
 
 
 def test_every_version_of_an_entry_is_an_environment(small_matrix) -> None:
@@ -113,3 +115,10 @@ def test_every_key_that_the_schema_allows_says_what_it_is_or_has_a_closed_form(r
         if rule.get("type") == "object" and "additionalProperties" not in rule
     ]
     assert open_ended == []
+
+
+def test_workloads_are_read_in_several_threads_at_once(checkout: Path) -> None:
+    folder = checkout / "workloads" / "mazur"
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: load_workload(folder, "mazur").task, range(24)))
+    assert len(set(found)) == 1
