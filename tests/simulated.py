@@ -126,7 +126,7 @@ def install(bench: say.Bench, environments: Mapping[str, Environment]) -> None:
 
 def operated(asked: Sequence[Mapping[str, Any]], of: Callable[[Mapping[str, Any]], Environment]) -> say.Answer:
     """The lines of operations, each computed by the environment that `of` names for it."""
-    return [line for each in asked for line in (say.start(dict(each)), of(each).operate(each))], say.CLEAN
+    return [of(each).operate(each) for each in asked], say.CLEAN
 
 
 def network(cell: Mapping[str, Any]) -> dict[str, Any]:

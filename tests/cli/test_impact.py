@@ -23,10 +23,10 @@ CUDA = """\
     devices: [cpu, "cuda:0"]
 """
 PUBLISHED = """\
-    published:
-      data: published.json
-      columns:
-        NumPy: {framework: numpy, variant: parallel}
+published:
+  data: published.json
+  columns:
+    NumPy: {framework: numpy, variant: parallel}
 """
 
 
