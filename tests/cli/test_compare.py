@@ -17,7 +17,7 @@ from repromatrix.results.manifest import Ensemble
 from repromatrix.results.record import decode
 from repromatrix.results.store import Store
 from tests import fakes as say
-from tests import values
+from tests.values import rewrite
 
 PARALLEL = "tiny/numpy-2.0-cpu/parallel"
 FORMATS = ("text", "md", "json", "junit")
@@ -32,15 +32,6 @@ def ran(command):
 def losses(folder: Path) -> list[str]:
     (path,) = (folder / "results" / "records" / PARALLEL).iterdir()
     return list(decode(path.read_bytes(), str(path)).trajectory.losses)
-
-
-def moved(store: Store, cell_id: str, name: str, **changes) -> None:
-    """Write a record again with other fields of one column, as another machine might have given it."""
-    manifest = store.read_manifest()
-    (key,) = [each.key for each in manifest.entries if each.id == cell_id]
-    record = store.read(cell_id, key)
-    store.write(replace(record, trajectories=(values.with_column(record.trajectory, name, **changes),)))
-    store.write_manifest(manifest)
 
 
 def xml(text: str) -> ET.Element:
@@ -124,7 +115,7 @@ def test_a_noise_floor_of_the_run_judges_its_workload_and_a_tolerance_the_rest(c
     ensemble = Ensemble(workload="tiny", dtype=base.dtype, reference=PARALLEL, members=(others[0],))
     store.write_manifest(replace(manifest, ensembles=(ensemble,)))
     (command.folder / "log.txt").write_text("0x1p10\n" * len(losses(command.folder)))
-    moved(store, others[1], "loss", texts=("0x1.0000000000000p+4",) * base.steps)
+    rewrite(store, others[1], "loss", texts=("0x1.0000000000000p+4",) * base.steps)
     document = found(command("compare", PARALLEL, others[1], "log.txt", "--format", "json"))
     judges = {(each["a"], each["b"]): each["judged_by"] for each in document["pairs"]}
     assert "noise floor of tiny" in judges[PARALLEL, others[1]]
@@ -187,7 +178,7 @@ def test_hostile_names_stay_text_in_every_format(command) -> None:
 def test_weights_are_shown_and_fail_only_where_they_are_asked_for(command) -> None:
     command("run", "--results", "one")
     shutil.copytree("one", "two")
-    moved(Store(Path("two")), PARALLEL, "output_weights", texts=("0x1.5000000000000p-3",) * 3)
+    rewrite(Store(Path("two")), PARALLEL, "output_weights", texts=("0x1.5000000000000p-3",) * 3)
     said = {each: command("compare", "one", "two", "--format", each) for each in FORMATS}
     assert {each.code for each in said.values()} == {0}
     states = {each["cells"][0]: each["same_state"] for each in found(said["json"])["pairs"]}
