@@ -119,42 +119,63 @@ class Harness:
 
     @contextlib.contextmanager
     def _patched(self, job: Job, places: Places) -> Iterator[None]:
-        net = self.module.Net
         with contextlib.ExitStack() as stack:
             for fault in places:
                 if fault.site == "objective":
-                    stack.enter_context(mock.patch.object(net, "loss", _scaled(net.loss, fault.amount)))
+                    stack.enter_context(self._scaling(job, fault.amount))
             chosen = {fault: found for fault, found in places.items() if fault.site in WEIGHTS}
             if chosen:
-                stack.enter_context(mock.patch.object(net, "record", _tampering(net.record, job, chosen)))
+                stack.enter_context(self._tampering(_Tampering(job.dtype, chosen)))
             yield
+
+    def _scaling(self, job: Job, amount: float) -> contextlib.AbstractContextManager[Any]:
+        """The loss times a number, wherever the module has it."""
+        if hasattr(self.module, "LOSSES"):
+            form = job.options["loss_form"]
+            return mock.patch.dict(self.module.LOSSES, {form: _scaled(self.module.LOSSES[form], amount)})
+        return mock.patch.object(self.module.Net, "loss", _scaled(self.module.Net.loss, amount))
+
+    def _tampering(self, tampering: "_Tampering") -> contextlib.AbstractContextManager[Any]:
+        """The weights changed when a step is recorded, before they are read."""
+        if hasattr(self.module, "rows"):
+            rows = self.module.rows
+
+            def changed(kernels: Mapping[str, Any]) -> Any:
+                if set(kernels) == set(WEIGHTS):
+                    tampering.step(kernels)
+                return rows(kernels)
+
+            return mock.patch.object(self.module, "rows", changed)
+        record = self.module.Net.record
+
+        def changed_record(net: Any, task: Any, values: Any, *weights: Any) -> None:
+            tampering.step(dict(zip(WEIGHTS, weights or (net.W2, net.W1), strict=True)))
+            record(net, task, values, *weights)
+
+        return mock.patch.object(self.module.Net, "record", changed_record)
 
 
 def _scaled(original: Any, amount: float) -> Any:
     return lambda *arguments: amount * original(*arguments)
 
 
-def _tampering(original: Any, job: Job, places: Places) -> Any:
-    """The module's own way to record a step, which changes the weights before."""
-    steps = count(1)
+class _Tampering:
+    """Changes the weights of the steps that it is told of, and notes at which that shows."""
 
-    def record(net: Any, task: Any, values: Any, *weights: Any) -> None:
-        at = next(steps)
-        for fault, found in places.items():
+    def __init__(self, dtype: str, places: Places) -> None:
+        self.dtype, self.places, self.steps = dtype, places, count(1)
+
+    def step(self, weights: Mapping[str, Any]) -> None:
+        """Change the weights, which are variables or can be written to."""
+        at = next(self.steps)
+        for fault, found in self.places.items():
             if fault.first <= at <= fault.last:
-                output, hidden = weights or (net.W2, net.W1)  # a variable is the network's own
-                tensor = output if fault.site == "output_weights" else hidden
+                tensor = weights[fault.site]
                 before = _host(tensor)
-                after = [
-                    bits.rounded(value, job.dtype)
-                    for value in bits.each(flat(before), _change(fault, job.dtype), fault.element)
-                ]
-                _set(tensor, shaped(after, before))
+                changed = bits.each(flat(before), _change(fault, self.dtype), fault.element)
+                _set(tensor, shaped([bits.rounded(value, self.dtype) for value in changed], before))
                 if bits.text(flat(before)) != bits.text(flat(_host(tensor))):
                     found.add((fault.site, at))
-        original(net, task, values, *weights)
-
-    return record
 
 
 def _change(fault: Fault, dtype: str) -> Any:
