@@ -15,7 +15,7 @@ from repromatrix.job import FORMAT
 from repromatrix.matrix.model import Input, Workload
 from repromatrix.results.record import Description
 from repromatrix.results.trace import Trace
-from repromatrix.results.value import Trajectory, check, columns
+from repromatrix.results.value import Role, Trajectory, check, columns
 
 SEPARATOR = " "  # between a run's name and what is flipped in it
 Line = Mapping[str, Any]
@@ -168,7 +168,7 @@ def trace_of(lines: Iterable[Line]) -> Trace:
         workload="random",
         device="cpu",
         options=(),
-        dtype=trajectory.metrics[0].dtype,
+        dtype=trajectory.of(Role.STATE)[0].dtype,
         steps=len(trajectory.losses),
     )
     return Trace(cell=cell, key="", trajectory=trajectory, untraced=tuple(sorted(end["untraced"].items())))

@@ -20,11 +20,13 @@ class Run:
     Attributes:
         steps: for each step the traced tensors, laid flat, by name; weights as rows per unit.
         prediction: the output after the last update.
+        dtypes: of the tensors, by name, where they are not the job's.
         shown: for each fault the places at which it changed a bit of what is computed there.
     """
 
     steps: list[dict[str, list[float]]] = field(default_factory=list)
     prediction: list[float] = field(default_factory=list)
+    dtypes: dict[str, str] = field(default_factory=dict)
     shown: list[set[Place]] = field(default_factory=list)
 
     @property

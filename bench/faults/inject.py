@@ -148,7 +148,7 @@ def _lines(seed: int, job: Job, run: Run) -> list[dict[str, Any]]:
             "id": str(seed),
             "step": at,
             "values": [
-                [name, ROLES.get(name, "trace"), job.dtype, shapes[name], bits.text(values)]
+                [name, ROLES.get(name, "trace"), run.dtypes.get(name, job.dtype), shapes[name], bits.text(values)]
                 for name, values in step.items()
             ],
         }

@@ -250,7 +250,9 @@ def _ulps(change: float, value: float, dtype: str) -> float:
 
 def _read(lines: Iterable[Mapping[str, Any]], last: int) -> Run:
     steps: list[dict[str, list[float]]] = [{} for _ in range(last + 1)]
+    dtypes = {}
     for line in lines:
-        told = {name: list(map(float.fromhex, texts)) for name, _, _, _, texts, *_ in line["values"]}
-        steps[line["step"] - 1].update(told)
-    return Run(steps=steps[:last], prediction=steps[last]["output"])
+        for name, _, dtype, _, texts, *_ in line["values"]:
+            steps[line["step"] - 1][name] = list(map(float.fromhex, texts))
+            dtypes[name] = dtype
+    return Run(steps=steps[:last], prediction=steps[last]["output"], dtypes=dtypes)
