@@ -67,6 +67,10 @@ NO_CHANGES = {
     "the code for another framework": lambda c: record_key(
         replace(c, workload=replace(c.workload, files=(*c.workload.files, ("torch_more.py", "x = 1")))), **DEFAULTS
     ),
+    "the order in which workload.yaml names inputs and numbers": lambda c: record_key(
+        replace(c, workload=replace(c.workload, inputs=c.workload.inputs[::-1], numbers=c.workload.numbers[::-1])),
+        **DEFAULTS,
+    ),
     "the line in the file": lambda c: record_key(replace(c, environment=replace(c.environment, line=9)), **DEFAULTS),
 }
 
