@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,9 +22,10 @@ HARNESS = ("job", "values", "modules", "task")
 
 
 @pytest.fixture
-def harness(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+def harness(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     """Return modules of the harness by their names, imported as inside an environment and for this test alone."""
     monkeypatch.syspath_prepend(str(checkout / "images"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for name in HARNESS:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield SimpleNamespace(**{name: importlib.import_module(name) for name in HARNESS})
