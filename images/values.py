@@ -80,7 +80,7 @@ def of_array(array: Any) -> Value:
     if dtype.hasobject:
         raise TypeError(f"an array of {dtype} holds no numbers")
     if dtype.kind == "c":
-        parts = array.reshape(-1).view(f"f{dtype.itemsize // 2}")
+        parts = array.reshape(-1).copy().view(f"{dtype.byteorder}f{dtype.itemsize // 2}")
         return Value(dtype.name, shape, of_array(parts).data)
     mask = array != array  # noqa: PLR0124 - NaN, without asking for NumPy
     if mask.any():  # one NaN for all: which one comes out is chance, torch alone has two

@@ -99,6 +99,7 @@ class Environment:
         return {name: rows for name, rows in told.items() if cell["trace"] or name in shown}
 
     def operate(self, asked: Mapping[str, Any]) -> bytes:
+        """The lines of an operation, from its start on."""
         name = asked["operation"]
         if name in self.unavailable:
             last = {"line": "operation", "id": asked["id"], "operation": name}
@@ -126,7 +127,7 @@ def install(bench: say.Bench, environments: Mapping[str, Environment]) -> None:
 
 def operated(asked: Sequence[Mapping[str, Any]], of: Callable[[Mapping[str, Any]], Environment]) -> say.Answer:
     """The lines of operations, each computed by the environment that `of` names for it."""
-    return [line for each in asked for line in (say.start(dict(each)), of(each).operate(each))], say.CLEAN
+    return [of(each).operate(each) for each in asked], say.CLEAN
 
 
 def network(cell: Mapping[str, Any]) -> dict[str, Any]:

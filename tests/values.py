@@ -1,5 +1,7 @@
 """Trajectories of a network of two layers, out of plain numbers or texts, as a cell of `mazur` has them."""
 
+from dataclasses import replace
+
 import msgspec
 
 from repromatrix.results.value import Column, Role, Trajectory
@@ -61,3 +63,12 @@ def traced(found, tensors, shapes):
             columns.append(column(name, role, rows, dtype, shape=shapes.get(name, ())))
     columns += [each for each in found.columns if each.name not in tensors and each.role is not Role.STATE]
     return Trajectory(columns=tuple(columns))
+
+
+def rewrite(store, cell_id, name, **changes):
+    """Write the record of a cell of the latest run again with other fields of one column of each trajectory."""
+    manifest = store.read_manifest()
+    (key,) = [each.key for each in manifest.entries if each.id == cell_id]
+    record = store.read(cell_id, key)
+    store.write(replace(record, trajectories=tuple(with_column(each, name, **changes) for each in record.trajectories)))
+    store.write_manifest(manifest)

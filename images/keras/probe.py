@@ -11,6 +11,7 @@ import contextlib
 from typing import Any, Callable, Dict, Iterator, Optional, Sequence
 
 import keras
+import numpy as np
 from job import Unavailable
 from task import Task
 
@@ -93,7 +94,9 @@ class Probe:
 
     def exact(self, reported: float) -> Any:
         """The loss of the step with all of its bits; `reported` is what train_on_batch gave."""
-        return self.taken("loss")["loss"] if self.rounds else reported
+        if self.rounds:
+            return self.taken("loss")["loss"]
+        return np.float64(reported).astype(self.task.dtype)  # exact: it was one of these
 
     def take(self, name: Optional[str], tensor: Any) -> None:
         """Keep a tensor, also from inside a step that is being compiled."""

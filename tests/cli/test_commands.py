@@ -209,10 +209,10 @@ def test_a_place_that_cannot_be_written_is_told_without_a_traceback(command) -> 
 
 def test_published_figures_that_are_no_json_are_told(command, write_matrix) -> None:
     write_matrix()
-    (command.folder / "published.json").write_text("102 losses")
+    (command.folder / "tiny" / "published.json").write_text("102 losses")
     said = command("run")
     assert said.code == 2
-    assert "matrix.yaml:28: published.json holds no published losses" in said.err
+    assert "tiny/workload.yaml:24: published.json holds no published losses" in said.err
 
 
 # Results on standard output, the story on standard error.

@@ -14,8 +14,10 @@ import pytest
 
 from repromatrix import resources
 from repromatrix.results.manifest import Ensemble
+from repromatrix.results.record import decode
 from repromatrix.results.store import Store
 from tests import fakes as say
+from tests.values import rewrite
 
 PARALLEL = "tiny/numpy-2.0-cpu/parallel"
 FORMATS = ("text", "md", "json", "junit")
@@ -29,7 +31,7 @@ def ran(command):
 
 def losses(folder: Path) -> list[str]:
     (path,) = (folder / "results" / "records" / PARALLEL).iterdir()
-    return json.loads(path.read_text())["trajectories"][0]["losses"]
+    return list(decode(path.read_bytes(), str(path)).trajectory.losses)
 
 
 def xml(text: str) -> ET.Element:
@@ -113,8 +115,7 @@ def test_a_noise_floor_of_the_run_judges_its_workload_and_a_tolerance_the_rest(c
     ensemble = Ensemble(workload="tiny", dtype=base.dtype, reference=PARALLEL, members=(others[0],))
     store.write_manifest(replace(manifest, ensembles=(ensemble,)))
     (command.folder / "log.txt").write_text("0x1p10\n" * len(losses(command.folder)))
-    (path,) = (store.folder / "records" / others[1]).iterdir()
-    path.write_text(path.read_text().replace(losses(command.folder)[-1], "0x1.0000000000000p+4"))
+    rewrite(store, others[1], "loss", texts=("0x1.0000000000000p+4",) * base.steps)
     document = found(command("compare", PARALLEL, others[1], "log.txt", "--format", "json"))
     judges = {(each["a"], each["b"]): each["judged_by"] for each in document["pairs"]}
     assert "noise floor of tiny" in judges[PARALLEL, others[1]]
@@ -131,7 +132,9 @@ def test_a_record_file_is_the_cell_that_it_holds(ran) -> None:
 
 def test_a_published_column_is_taken_as_printed(command, write_matrix) -> None:
     write_matrix()
-    (command.folder / "published.json").write_text(json.dumps({"losses": {"NumPy": ["0.5", "0.5"]}, "claims": []}))
+    (command.folder / "tiny" / "published.json").write_text(
+        json.dumps({"losses": {"NumPy": ["0.5", "0.5"]}, "claims": []})
+    )
     command("run", "--results", "results")
     said = command("compare", "published:num*", PARALLEL, "--format", "json")
     assert said.code in {0, 1}, said.err
@@ -175,10 +178,7 @@ def test_hostile_names_stay_text_in_every_format(command) -> None:
 def test_weights_are_shown_and_fail_only_where_they_are_asked_for(command) -> None:
     command("run", "--results", "one")
     shutil.copytree("one", "two")
-    (path,) = Path("two/records", PARALLEL).iterdir()
-    document = json.loads(path.read_text())
-    document["trajectories"][0]["output_weights"][0][0] = "0x1.5000000000000p-3"
-    path.write_text(json.dumps(document))
+    rewrite(Store(Path("two")), PARALLEL, "output_weights", texts=("0x1.5000000000000p-3",) * 3)
     said = {each: command("compare", "one", "two", "--format", each) for each in FORMATS}
     assert {each.code for each in said.values()} == {0}
     states = {each["cells"][0]: each["same_state"] for each in found(said["json"])["pairs"]}
@@ -282,7 +282,7 @@ BAD = {
 def test_bad_input_exits_2_with_the_file_the_line_and_what_to_type(command, arguments, what: str) -> None:
     (command.folder / "bad.csv").write_text("step,loss\n1,0.5\n2,x\n")
     (command.folder / "good.csv").write_text("0.5\n")
-    (command.folder / "record.json").write_text('{"cell": 1, "format": 1, "trajectories": []}')
+    (command.folder / "record.json").write_text('{"cell": 1, "format": 2, "trajectories": []}')
     said = command("compare", *arguments)
     assert said.code == 2
     assert what in said.err

@@ -1,13 +1,13 @@
 """Somebody's own trace against a cell, in the Python at hand: what differs is found by replaying its steps."""
 
 import json
+import math
 import sys
 from argparse import Namespace
 from pathlib import Path
 
 import jsonschema
 import pytest
-from repromatrix.images.options import vocabulary
 
 from repromatrix import resources
 from repromatrix.cli.foreign_trace import ForeignTrace, document
@@ -20,6 +20,7 @@ from repromatrix.execute.trace import Tracing
 from repromatrix.hybrids import Hybrids
 from repromatrix.results import trace as traces
 from repromatrix.results.store import Store
+from tests.simulated import Environment, operated
 
 ROOT = Path(__file__).resolve().parents[2]
 SELECTED = ("*/parallel", "*/sequential", "*/sequential-float32")
@@ -35,8 +36,8 @@ def ground(tmp_path_factory):
     matrix, plan, engine = prepare(options, story)
     store = Store(tmp_path_factory.mktemp("results"))
     execution = Execution(matrix=matrix, engine=engine, store=store, listener=story, jobs=1)
-    hybrids = Hybrids(matrix, vocabulary(sorted({each.framework for each in matrix.environments})))
     cells = {cell.id.rpartition("/")[2]: cell for cell in plan.cells}
+    hybrids = Hybrids(matrix, cells["parallel"].workload)
     return Namespace(execution=execution, cells=cells, hybrids=hybrids, store=store)
 
 
@@ -50,6 +51,11 @@ def foreign(ground, variant: str, path: Path, change=None) -> Path:
         change(document)
     path.write_text(json.dumps(document))
     return path
+
+
+def column(document, name: str) -> dict:
+    """A value of a trace as its file has it."""
+    return next(each for each in document["trajectory"]["columns"] if each["name"] == name)
 
 
 def explained(ground, path: Path):
@@ -69,7 +75,7 @@ def test_options_and_the_dtype_of_somebody_elses_code_are_found(ground, tmp_path
 
 def test_a_changed_number_is_found_at_its_step_whatever_the_options(ground, tmp_path) -> None:
     def change(document) -> None:
-        document["tensors"]["loss"][3][0] = (1.5).hex()
+        column(document, "loss")["texts"][3] = (1.5).hex()
 
     found = explained(ground, foreign(ground, "sequential", tmp_path / "mine.json", change))
     assert found.factors == (("update", "sequential"),)
@@ -86,8 +92,8 @@ def test_a_trace_of_another_task_is_refused(ground, tmp_path) -> None:
 
 def test_a_trace_without_the_weights_is_refused(ground, tmp_path) -> None:
     def change(document) -> None:
-        del document["tensors"]["hidden_weights"]
-        document["untraced"]["hidden_weights"] = "not kept"
+        document["trajectory"]["columns"].remove(column(document, "hidden_weights"))
+        document["untraced"] = [["hidden_weights", "not kept"]]
 
     with pytest.raises(UsageError, match="no hidden_weights"):
         explained(ground, foreign(ground, "parallel", tmp_path / "mine.json", change))
@@ -97,7 +103,7 @@ def test_a_file_that_is_no_trace_or_is_not_there_is_refused(ground, tmp_path) ->
     path = tmp_path / "mine.json"
     with pytest.raises(UsageError, match="cannot read the trace"):
         explained(ground, path)
-    for text in ("{}", "[]", "no JSON", '{"format": 1, "cell": {}}'):
+    for text in ("{}", "[]", "no JSON", '{"format": 2, "cell": {}}'):
         path.write_text(text)
         with pytest.raises(UsageError, match="not a readable trace") as caught:
             explained(ground, path)
@@ -107,23 +113,28 @@ def test_a_file_that_is_no_trace_or_is_not_there_is_refused(ground, tmp_path) ->
 
 def test_a_trace_for_a_newer_release_is_refused(ground, tmp_path) -> None:
     with pytest.raises(NewerFormatError):
-        explained(ground, foreign(ground, "parallel", tmp_path / "mine.json", lambda found: found.update(format=2)))
+        explained(ground, foreign(ground, "parallel", tmp_path / "mine.json", lambda found: found.update(format=3)))
 
 
 def test_of_the_cell_only_what_tells_the_task_is_needed(ground, tmp_path) -> None:
     def change(document) -> None:
         document["cell"] = {name: document["cell"][name] for name in ("id", "workload", "dtype", "steps")}
         document["key"] = ""
+        document["somebody"] = "said more"
 
     assert not explained(ground, foreign(ground, "parallel", tmp_path / "mine.json", change)).detected
+
+
+def shorter(document, name: str, elements: int) -> None:
+    del column(document, name)["texts"][-elements:]
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda found: found["trajectory"]["predictions"].pop(), "10 predictions; 10 steps have 11 of 2 values"),
+        (lambda found: shorter(found, "output", 2), "10 predictions; 10 steps have 11 of 2 values"),
         (lambda found: found["cell"].update(dtype="decimal"), "dtype 'decimal', expected one of"),
-        (lambda found: found["tensors"]["hidden"].pop(), "not a readable trace"),
+        (lambda found: shorter(found, "hidden", 1), "not a readable trace"),
     ],
 )
 def test_a_trace_whose_steps_cannot_be_replayed_is_refused(ground, tmp_path, change, told: str) -> None:
@@ -133,24 +144,33 @@ def test_a_trace_whose_steps_cannot_be_replayed_is_refused(ground, tmp_path, cha
 
 def test_a_trace_without_a_step_is_refused(ground, tmp_path) -> None:
     def change(document) -> None:
-        document["trajectory"].update(losses=[], predictions=document["trajectory"]["predictions"][:1])
-        document["tensors"] = {name: [] for name in document["tensors"]}
+        document["cell"]["steps"] = 0
+        document["trajectory"]["columns"] = [column(document, "loss") | {"texts": []}]
 
-    with pytest.raises(UsageError, match="without a step"):
+    with pytest.raises(UsageError, match="loss has no values"):
         explained(ground, foreign(ground, "parallel", tmp_path / "mine.json", change))
 
 
 def test_weights_of_another_shape_are_refused(ground, tmp_path) -> None:
     def change(document) -> None:
-        row = document["trajectory"]["hidden_weights"][0]
-        document["trajectory"]["hidden_weights"].append(row)
-        for name in ("hidden_weights", "grad_hidden_weights"):
-            document["tensors"][name] = [[*step, *row] for step in document["tensors"][name]]
-        for name in ("hidden", "hidden_pre"):
-            document["tensors"][name] = [[*step, step[0]] for step in document["tensors"][name]]
+        for name, shape in (
+            ("hidden_weights", [3, 2]),
+            ("grad_hidden_weights", [3, 2]),
+            ("hidden", [3]),
+            ("hidden_pre", [3]),
+        ):
+            found = column(document, name)
+            old, more = math.prod(found["shape"]), math.prod(shape) - math.prod(found["shape"])
+            steps = [found["texts"][place : place + old] for place in range(0, len(found["texts"]), old)]
+            found.update(shape=shape, texts=[text for step in steps for text in (*step, *step[:more])])
 
     with pytest.raises(UsageError, match=r"a trace of mazur with weights of .*3, 2.*is mazur with"):
         explained(ground, foreign(ground, "parallel", tmp_path / "mine.json", change))
+
+
+def test_the_order_of_the_values_in_a_file_is_no_difference(ground, tmp_path) -> None:
+    path = foreign(ground, "parallel", tmp_path / "a.json", lambda found: found["trajectory"]["columns"].reverse())
+    assert not explained(ground, path).detected
 
 
 def test_what_is_found_is_told_as_data_too(ground, tmp_path) -> None:
@@ -193,8 +213,10 @@ def test_explain_holds_a_file_against_a_cell(command, mine) -> None:
 
 def test_a_file_that_differs_in_what_nothing_explains_ends_with_1(command, mine) -> None:
     document = json.loads(mine.read_text())
-    document["trajectory"]["losses"] = [(0.125).hex() for _ in document["trajectory"]["losses"]]
+    column(document, "loss")["texts"] = [(0.125).hex()] * len(column(document, "loss")["texts"])
     mine.write_text(json.dumps(document))
+    alone = Environment(unavailable=("step",))  # no step of this cell can be computed apart
+    command.engine.operate = lambda asked: operated(asked, lambda _: alone)
     said = command("explain", TINY, str(mine))
     assert said.code == 1
     assert said.out.endswith("  not attributed: no option and no operation of a step explains it\n")

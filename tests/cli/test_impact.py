@@ -2,19 +2,22 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.images import lock as locks
 from repromatrix.matrix import load
+from repromatrix.results.record import decode
+from repromatrix.results.store import Store
 from tests import fakes as say
+from tests import values
 
 FLAVOURS = """\
   - {framework: torch, flavour: cpu, versions: ["4.0"], packages: ["torch=={version}+cpu"]}
   - {framework: torch, flavour: cuda, versions: ["3.0", "4.0"], packages: ["torch=={version}"]}
-workloads:
-"""
+workloads: """
 CUDA = """\
   - framework: torch
     flavour: cuda
@@ -23,10 +26,10 @@ CUDA = """\
     devices: [cpu, "cuda:0"]
 """
 PUBLISHED = """\
-    published:
-      data: published.json
-      columns:
-        NumPy: {framework: numpy, variant: parallel}
+published:
+  data: published.json
+  columns:
+    NumPy: {framework: numpy, variant: parallel}
 """
 
 
@@ -35,7 +38,7 @@ def torch(command, write_matrix, monkeypatch) -> Callable[..., None]:
     """Give the matrix two flavours of torch, locks for those named, and a resolver that knows the others."""
 
     def prepare(*locked: str, resolvable: tuple[str, ...] = ()) -> None:
-        path = write_matrix((CUDA, ""), ("workloads:\n", FLAVOURS), (PUBLISHED, ""))
+        path = write_matrix((CUDA, ""), ("workloads: ", FLAVOURS), (PUBLISHED, ""))
         assert path.parent == command.folder
         for each in load(path).environments:
             if each.name in locked:
@@ -143,11 +146,11 @@ def test_other_weights_are_shown_and_fail_only_where_they_are_asked_for(command)
     said = command(*arguments)
     assert said.code == 0
     assert "1 of 1 keep every bit of their weights after the last update (state); the exit code does not" in said.out
-    (path,) = (command.folder / "results" / "records" / "tiny" / "numpy-2.0-cpu" / "parallel").iterdir()
-    document = json.loads(path.read_text())
-    for each in document["trajectories"]:
-        each["output_weights"][0][0] = "0x1.5000000000000p-3"
-    path.write_text(json.dumps(document))
+    cell = "tiny/numpy-2.0-cpu/parallel"
+    (path,) = (command.folder / "results" / "records" / cell).iterdir()
+    store, record = Store(command.folder / "results"), decode(path.read_bytes(), str(path))
+    other = values.with_column(record.trajectory, "output_weights", texts=("0x1.5000000000000p-3",) * 3)
+    store.write(replace(record, trajectories=(other,)))
     said = command(*arguments)
     assert said.code == 0
     assert "  identical     other  " in said.out

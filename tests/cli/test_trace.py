@@ -14,15 +14,9 @@ SELECT = ("--select", "*/numpy-2.0-cpu/*", "--select", "!*/*+avx2")
 
 def unlike(cells, _number):
     """Answer with another output at the second step of the float32 cell, and with another loss."""
-    lines = []
-    for cell in cells:
-        loss = 0.75 if cell["id"] == SINGLE else 0.5
-        tensors = say.tensors(cell["workload"], loss)
-        if cell["id"] == SINGLE:
-            tensors["output"] = [tensors["output"][0], [(0.25 + 2**-25).hex()]]
-            tensors["loss"] = [tensors["loss"][0], [(0.75).hex()]]
-        lines.append(say.ok(cell, loss, **({"trace": tensors} if cell["trace"] else {})))
-    return lines, say.CLEAN
+    quarter, near = [(0.25).hex()], [(0.25 + 2**-25).hex()]
+    odd = {"output": [quarter, near, quarter]}
+    return [say.ok(each, 0.75, odd) if each["id"] == SINGLE else say.ok(each) for each in cells], say.CLEAN
 
 
 def test_run_keeps_a_trace_of_every_cell_and_says_so(command) -> None:
@@ -51,8 +45,10 @@ def test_without_being_asked_nothing_is_traced(command) -> None:
 
 def test_a_cell_that_cannot_be_traced_is_a_line_and_no_failure(command) -> None:
     def answer(cells, _number):
-        refused = say.line(line="cell", id=SINGLE, outcome="unavailable", reason="does not trace")
-        return [refused if each["trace"] and each["id"] == SINGLE else say.ok(each) for each in cells], say.CLEAN
+        return [
+            say.ended(each, "unavailable", "does not trace") if each["trace"] and each["id"] == SINGLE else say.ok(each)
+            for each in cells
+        ], say.CLEAN
 
     command.engine.answer = answer
     said = command("run", "--trace", *SELECT)
@@ -103,7 +99,8 @@ def test_without_names_the_classes_are_told(command) -> None:
     command("run", "--trace", *SELECT)
     said = command("trace", "--json")
     assert said.code == 0
-    assert [(each["a"], each["b"]) for each in json.loads(said.out)] == [(PARALLEL, UNROLLED)]
+    # The same losses in two dtypes: one class, and two states, since a value's dtype is a part of it.
+    assert [(each["a"], each["b"]) for each in json.loads(said.out)] == [(PARALLEL, UNROLLED), (PARALLEL, SINGLE)]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,11 @@
 """An environment of the small matrix, locks and wheels for it."""
 
-from collections.abc import Callable
+import importlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +16,21 @@ from repromatrix.matrix import Environment
 @pytest.fixture
 def environment(small_matrix) -> Environment:
     return small_matrix().environment("numpy-2.0-cpu")
+
+
+HARNESS = ("job", "values", "modules", "task")
+
+
+@pytest.fixture
+def harness(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """Return modules of the harness by their names, imported as inside an environment and for this test alone."""
+    monkeypatch.syspath_prepend(str(checkout / "images"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in HARNESS:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield SimpleNamespace(**{name: importlib.import_module(name) for name in HARNESS})
+    for name in [name for name in sys.modules if name in HARNESS or name.partition(".")[0] == "workload"]:
+        del sys.modules[name]
 
 
 REQUEST = "# request: numpy==2.0 python==3.11 x86_64-manylinux_2_28\n"

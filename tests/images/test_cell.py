@@ -1,6 +1,8 @@
 """The harness keeps the entrypoint contract of docs/architecture.md, whatever the framework does to the process."""
 
+import base64
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,19 +12,21 @@ import pytest
 HARNESS = sorted((Path(__file__).resolve().parents[2] / "images").glob("*.py"))
 
 ENTRYPOINT = """
-import os, sys
-from cell import Framework, Unavailable, main
+import contextlib, os
+from array import array
+from cell import Framework, Unavailable, Value, main
+from values import numbers
 
 class Fake(Framework):
+    name = "fake"
+    dtypes = ("float64", "float32")
+    knobs = ("XLA_FLAGS",)
+
     def check(self, settings):
         if "FAKE_REFUSES" in settings.env:
             raise Unavailable("cannot obey that")
         if "FAKE_BREAKS" in settings.env:
             raise KeyError("what the check asked for")
-
-    dtypes = ("float64", "float32")
-    options = {"layout": ("out_in", "in_out", "in_out_untransposed"), "mood": ("good", "bad")}
-    knobs = ("XLA_FLAGS",)
 
     def load(self, settings):
         print("a framework that prints when it is imported")
@@ -33,44 +37,97 @@ class Fake(Framework):
     def kernels(self, devices):
         return {"threads_seen": os.environ.get("OMP_NUM_THREADS", "-"), "flags": os.environ.get("XLA_FLAGS", "-")}
 
-    def train(self, task):
-        os.system("echo a child that prints")
-        sys.stdout.flush()
-        if task.id == "fails":
-            raise ValueError("too bad\\nsecond line")
+    @contextlib.contextmanager
+    def at(self, task):
         if task.device != "cpu":
             raise Unavailable("no device " + task.device)
-        inf = float("inf")
-        hidden, output = task.weights()
-        return task.result([0.5, inf, -inf, inf - inf], [[1.0, 0.1]], hidden, output)
+        yield
+
+    def tensor(self, given, device):
+        return array("d", numbers(given.dtype, given.data))
+
+    def value(self, tensor):
+        return Value("float64", (len(tensor),), tensor.tobytes())
+
+    def ran(self, task):
+        if task.cell.options["mood"] == "lazy":
+            raise RuntimeError("the cell ran in another way")
 
 main(Fake())
 """
 
-WORKLOAD = {
-    "name": "tiny",
-    "steps": 4,
-    "input": ["1", "2"],
-    "target": ["1", "0"],
-    "hidden_weights": [["1", "2"], ["3", "4"]],
-    "output_weights": [["5", "6"], ["7", "8"]],
-    "hidden_bias": "0.25",
-    "output_bias": "0.75",
-    "learning_rate": "0.5",
+# `json.py` would shadow the standard library's, were the folder on the path.
+FILES = {
+    "fake.py": """
+import json
+import os
+import sys
+from array import array
+
+from workload import moods
+
+
+def train(task):
+    os.system("echo a child that prints")
+    print("a module that prints", json.dumps(1))
+    sys.stdout.flush()
+    moods.look(task)
+    inf = float("inf")
+    for loss in (0.5, inf, -inf, inf - inf):
+        task.record({"twice": array("d", [1.0, 0.1]), "loss": loss}, state={"w": task.tensor("w")})
+    task.finish({"twice": array("d", [2.0, 0.2])})
+""",
+    "moods.py": """
+def look(task):
+    if task.option("mood") == "bad":
+        raise ValueError("too bad\\nsecond line")
+    if task.option("mood") == "odd":
+        raise task.Unavailable("nobody is that odd")
+""",
+    "json.py": "raise AssertionError('a module of the workload shadows another one')\n",
 }
+REPLAY = (
+    FILES["fake.py"]
+    + """
+
+def replay(task, name, samples):
+    return {"outputs": [[name, task.dtype, sample] for sample in samples]}
+"""
+)
 
 
-def cell(identifier, *, device="cpu", dtype="float64", trace=False, **options):
-    variant = {"name": "v", "dtype": dtype, "options": options}
-    return {"id": identifier, "device": device, "trace": trace, "workload": dict(WORKLOAD), "variant": variant}
-
-
-def job(*cells, **settings):
-    return {
-        "format": 1,
-        "settings": {"name": "s", "threads": 3, "isa": None, "env": {}, **settings},
-        "cells": list(cells),
+def cell(identifier, **changes):
+    entry = {
+        "id": identifier,
+        "device": "cpu",
+        "workload": "tiny:1",
+        "steps": 4,
+        "batch": 0,
+        "dtype": "float64",
+        "options": {"mood": "good"},
+        "numbers": {"rate": "0.5"},
+        "inputs": {"w": {"dtype": "float64", "shape": [2, 1], "data": "w"}},
+        "metrics": ["loss"],
+        "outputs": ["twice"],
+        "trace": False,
+        "fetch": [],
     }
+    return entry | changes
+
+
+def job(*cells, files=None, operations=(), **settings):
+    return {
+        "format": 2,
+        "settings": {"name": "s", "threads": 3, "isa": None, "env": {}, **settings},
+        "workloads": {"tiny:1": {"name": "tiny", "files": files or FILES}},
+        "data": {"w": base64.b64encode(struct.pack("<2d", 0.1, -0.0)).decode()},
+        "cells": list(cells),
+        "operations": list(operations),
+    }
+
+
+def in_mood(mood):
+    return cell("a", options={"mood": mood})
 
 
 @pytest.fixture
@@ -97,55 +154,124 @@ def cells(done):
     return {line["id"]: line for line in lines(done) if line["line"] == "cell"}
 
 
+def values(done, name):
+    """What is told of a value, by step."""
+    told = ((line["step"], entry) for line in lines(done) if line["line"] == "values" for entry in line["values"])
+    return {step: entry for step, entry in told if entry[0] == name}
+
+
 def test_lines_come_in_the_order_of_the_contract(serve):
     told = lines(serve(job(cell("a"), cell("b"))))
-    assert [line["line"] for line in told] == ["fingerprint", "start", "cell", "start", "cell", "end"]
-    assert told[-1] == {"line": "end", "cells": 2}
+    each = ["start", *["values"] * 6, "cell"]
+    assert [line["line"] for line in told] == ["fingerprint", *each, *each, "end"]
+    assert [line["id"] for line in told[1:-1]] == ["a"] * 8 + ["b"] * 8
+    assert [line.get("step") for line in told[1:9]] == [None, 1, 2, 3, 4, 4, 5, None]
+    assert told[8] == {"line": "cell", "id": "a", "outcome": "ok", "reason": None, "untraced": {}}
+    assert told[-1] == {"line": "end", "cells": 2, "operations": 0}
 
 
 def test_what_anyone_prints_goes_to_standard_error(serve):
     done = serve(job(cell("a")))
     lines(done)
-    for noise in ("when it is imported", "below Python too", "a child that prints"):
+    for noise in ("when it is imported", "below Python too", "a child that prints", "a module that prints"):
         assert noise in done.stderr
         assert noise not in done.stdout
 
 
-def test_a_failing_cell_is_an_outcome_and_the_next_one_runs(serve):
-    done = serve(job(cell("fails"), cell("a")))
+def test_a_failing_cell_is_an_outcome_with_file_and_line_and_the_next_one_runs(serve):
+    done = serve(job(in_mood("bad") | {"id": "fails"}, cell("a")))
     told = cells(done)
-    assert (told["fails"]["outcome"], told["fails"]["reason"]) == ("failed", "ValueError: too bad")
+    assert (told["fails"]["outcome"], told["fails"]["reason"]) == ("failed", "tiny/moods.py:4: ValueError: too bad")
     assert told["a"]["outcome"] == "ok"
     assert "Traceback" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("wanted", "reason"),
+    ("changes", "reason"),
     [
         ({"device": "cuda:0"}, "no device cuda:0"),
         ({"dtype": "float16"}, "no dtype float16 here, only float64, float32"),
-        ({"mood": "angry"}, "no mood=angry here (good, bad)"),
-        ({"speed": "high"}, "no speed=high here (no such option)"),
-        ({"trace": True}, "this entrypoint does not trace"),
+        ({"options": {"mood": "odd"}}, "nobody is that odd"),
     ],
 )
-def test_what_the_environment_lacks_is_unavailable_with_the_reason(serve, wanted, reason):
-    told = cells(serve(job(cell("a", **wanted))))["a"]
+def test_what_the_environment_lacks_is_unavailable_with_the_reason(serve, changes, reason):
+    done = serve(job(cell("a", **changes)))
+    told = cells(done)["a"]
     assert (told["outcome"], told["reason"]) == ("unavailable", reason)
-    assert "losses" not in told
+    assert not values(done, "loss")
+
+
+def test_a_workload_without_a_module_for_the_framework_is_unavailable(serve):
+    told = cells(serve(job(cell("a"), files={"numpy.py": ""})))["a"]
+    assert (told["outcome"], told["reason"]) == ("unavailable", "the workload tiny has no fake.py")
+
+
+# the files of a workload, and why its cell has failed
+BROKEN = {
+    "no train": ({"fake.py": "x = 1\n"}, "fake.py has no function train(task)"),
+    "a mistake in the syntax": (
+        {"fake.py": "def train(task):\n    return (\n"},
+        "tiny/fake.py:2: SyntaxError: '(' was never",
+    ),
+    "an import that fails": (
+        {"fake.py": "import no_such_module\n"},
+        "tiny/fake.py:1: ModuleNotFoundError: No module named 'no_such_module'",
+    ),
+    "a name that is not there": (
+        {"fake.py": "def train(task):\n    task.tensor('v')\n"},
+        "tiny/fake.py:2: no 'v' among the inputs of workload.yaml: w",
+    ),
+    "a step too few": (
+        {"fake.py": "def train(task):\n    task.record({'loss': 1.0})\n"},
+        "1 steps are recorded where 4 are due: task.record({...})",
+    ),
+    "a factor that the framework did not obey": (
+        {"fake.py": "def train(task):\n    for _ in range(4):\n        task.record({'loss': 1.0, 'twice': 2.0})\n"},
+        "RuntimeError: the cell ran in another way",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "reason"), BROKEN.values(), ids=BROKEN)
+def test_what_is_wrong_with_a_module_is_the_reason_of_the_cell(serve, files, reason):
+    lazy = {"mood": "lazy"} if "another way" in reason else {"mood": "good"}
+    told = cells(serve(job(cell("a", options=lazy), files=files)))["a"]
+    assert told["outcome"] == "failed"
+    assert told["reason"].startswith(reason)
 
 
 def test_floats_are_hexadecimal_and_nan_and_infinity_are_values(serve):
-    told = cells(serve(job(cell("a"))))["a"]
-    assert told["losses"] == ["0x1.0000000000000p-1", "inf", "-inf", "nan"]
-    assert told["predictions"] == [["0x1.0000000000000p+0", "0x1.999999999999ap-4"]]
+    done = serve(job(cell("a")))
+    told = [entry for _, entry in sorted(values(done, "loss").items())]
+    assert [entry[-1] for entry in told] == [["0x1.0000000000000p-1"], ["inf"], ["-inf"], ["nan"]]
+    assert told[0][:4] == ["loss", "metric", "float64", []]
+    twice = values(done, "twice")
+    assert twice[1] == ["twice", "output", "float64", [2], ["0x1.0000000000000p+0", "0x1.999999999999ap-4"]]
+    assert list(twice) == [1, 2, 3, 4, 5]
+    assert values(done, "w") == {4: ["w", "state", "float64", [2], ["0x1.999999999999ap-4", "-0x0.0p+0"]]}
 
 
-@pytest.mark.parametrize("layout", ["out_in", "in_out"])
-def test_weights_are_told_as_rows_per_unit_whatever_the_layout(serve, layout):
-    told = cells(serve(job(cell("a", layout=layout))))["a"]["weights"]
-    assert [[float.fromhex(value) for value in row] for row in told["hidden"]] == [[1, 2], [3, 4]]
-    assert [[float.fromhex(value) for value in row] for row in told["output"]] == [[5, 6], [7, 8]]
+def test_the_bits_that_were_asked_for_are_sent_along(serve):
+    told = values(serve(job(cell("a", fetch=[[2, "twice"], [9, "loss"]]))), "twice")
+    assert base64.b64decode(told[2][5]) == struct.pack("<2d", 1.0, 0.1)
+    assert [len(entry) for entry in told.values()] == [5, 6, 5, 5, 5]
+
+
+def test_workloads_of_one_job_have_each_its_own_modules_in_whatever_order_they_run(serve):
+    told = "from workload import which\n\n\ndef train(task):\n    for _ in range(4):\n"
+    told += "        task.record({'loss': which.ONE, 'twice': 1.0})\n"
+    asked = job(cell("a"), cell("b", workload="other:1"), cell("c"), cell("d", workload="other:1"))
+    for number, name in enumerate(("tiny:1", "other:1")):
+        files = {"fake.py": told, "which.py": f"ONE = {number}.5\n"}
+        asked["workloads"][name] = {"name": name[:-2], "files": files}
+    losses = [
+        entry[-1]
+        for line in lines(serve(asked))
+        if line["line"] == "values" and line["step"] == 1
+        for entry in line["values"]
+        if entry[0] == "loss"
+    ]
+    assert losses == [[(0.5).hex()], [(1.5).hex()]] * 2
 
 
 def test_an_import_that_fails_fails_every_cell(serve):
@@ -153,6 +279,50 @@ def test_an_import_that_fails_fails_every_cell(serve):
     told = cells(done).values()
     assert [(line["outcome"], line["reason"]) for line in told] == [("failed", "ImportError: no such library")] * 2
     assert set(lines(done)[0]["fingerprint"]["cpu"]) == {"machine", "vendor", "flags"}
+
+
+# Operations.
+
+
+def operation(identifier, **changes):
+    return cell(identifier) | {"operation": "double", "samples": [1, 2]} | changes
+
+
+def test_operations_come_after_all_cells_and_are_answered_by_the_workload(serve):
+    told = lines(serve(job(cell("a"), operations=[operation("o")], files=FILES | {"fake.py": REPLAY})))
+    assert [(line["line"], line.get("id")) for line in told if line["line"] != "values"] == [
+        ("fingerprint", None), ("start", "a"), ("cell", "a"), ("start", "o"), ("operation", "o"), ("end", None),
+    ]  # fmt: skip
+    assert told[-2] == {
+        "line": "operation",
+        "id": "o",
+        "operation": "double",
+        "dtype": "float64",
+        "outcome": "ok",
+        "reason": None,
+        "outputs": [["double", "float64", 1], ["double", "float64", 2]],
+    }
+    assert told[-1] == {"line": "end", "cells": 1, "operations": 1}
+
+
+def test_a_workload_whose_module_has_no_operations_says_so(serve):
+    told = lines(serve(job(operations=[operation("o")])))[-2]
+    assert (told["line"], told["outcome"]) == ("operation", "unavailable")
+    assert told["reason"] == "fake.py has no function replay(task, name, samples)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"device": "cuda:0"}, "no device cuda:0"), ({"dtype": "float16"}, "no dtype float16 here")],
+)
+def test_what_a_cell_cannot_be_its_operations_cannot_either(serve, changes, reason):
+    told = lines(serve(job(operations=[operation("o", **changes)], files=FILES | {"fake.py": REPLAY})))[-2]
+    assert told["outcome"] == "unavailable"
+    assert told["reason"].startswith(reason)
+    assert "outputs" not in told
+
+
+# The settings.
 
 
 @pytest.mark.parametrize(
@@ -178,36 +348,50 @@ def test_a_job_can_come_as_a_file(serve, tmp_path):
     assert list(cells(serve("", str(path)))) == ["from-file"]
 
 
-def without(key):
-    broken = cell("a")
-    del broken["workload"][key]
-    return job(broken)
+def without(key, document=None):
+    broken = document or cell("a")
+    return {name: value for name, value in broken.items() if name != key}
 
 
-def uneven():
-    broken = cell("a")
-    broken["workload"]["hidden_weights"] = [["1", "2"]]
-    return job(broken)
+def with_input(**changes):
+    return job(cell("a", inputs={"w": {"dtype": "float64", "shape": [2, 1], "data": "w"} | changes}))
 
 
-@pytest.mark.parametrize(
-    ("document", "complaint"),
-    [
-        ("{", "not JSON"),
-        ("[]", "job has no 'format'"),
-        ({**job(), "format": 2}, "format 2"),
-        (job(isa="mmx"), "settings.isa is 'mmx'"),
-        (job(threads=0), "settings.threads is 0"),
-        (job(env={"A": 1}), "settings.env"),
-        (job(cell("a", device="gpu")), "cells[0].device is 'gpu'"),
-        (without("target"), "cells[0].workload has no 'target'"),
-        (uneven(), "shapes"),
-    ],
-)
+MALFORMED = [
+    ("{", "not JSON"),
+    ("[]", "job has no 'format'"),
+    (job() | {"format": 1}, "format 1, this image reads format 2"),
+    (job() | {"cells": {}}, "job.cells has the wrong type"),
+    (without("operations", job()), "job has no 'operations'"),
+    (job(isa="mmx"), "settings.isa is 'mmx'"),
+    (job(threads=0), "settings.threads is 0"),
+    (job(env={"A": 1}), "settings.env"),
+    (job(cell("a", device="gpu")), "cells[0].device is 'gpu'"),
+    (job(without("inputs")), "cells[0] has no 'inputs'"),
+    (job(cell("a", workload="other")), "cells[0].workload is 'other', which job.workloads does not have"),
+    (job(cell("a", steps=0)), "cells[0] has 0 steps"),
+    (job(cell("a", steps=True)), "cells[0].steps has the wrong type"),
+    (job(cell("a", numbers={"rate": "0,5"})), "cells[0].numbers.rate is not decimal text: '0,5'"),
+    (job(cell("a", numbers={"rate": "1e999"})), "cells[0].numbers.rate is not finite"),
+    (job(cell("a", metrics=[1])), "cells[0].metrics holds a value that is no text"),
+    (job(cell("a", fetch=[["loss", 1]])), "cells[0].fetch holds"),
+    (with_input(shape=[3, 1]), "cells[0].inputs.w: 16 bytes where 3 values of float64 are due"),
+    (with_input(shape=[-2, 1]), "cells[0].inputs.w.shape is no list of sizes"),
+    (with_input(dtype="float8"), "cells[0].inputs.w.dtype is 'float8'"),
+    (with_input(data="v"), "cells[0].inputs.w.data is 'v', which job.data does not have"),
+    (job() | {"data": {"w": "?"}}, "job.data.w is not base64"),
+    (job(files={"../fake.py": ""}), "files has '../fake.py', expected the name of a Python module's file"),
+    (job(operations=[operation("o", samples=None)]), "operations[0].samples has the wrong type"),
+    (job(operations=[operation("o", device="tpu")]), "operations[0].device is 'tpu'"),
+]
+
+
+@pytest.mark.parametrize(("document", "complaint"), MALFORMED, ids=[each[1] for each in MALFORMED])
 def test_a_malformed_job_is_named_and_exits_2(serve, document, complaint):
     done = serve(document)
     assert done.returncode == 2
     assert done.stdout == ""
+    assert done.stderr.startswith("malformed job: ")
     assert complaint in done.stderr
 
 

@@ -1,4 +1,4 @@
-"""Every folder of images/ keeps the same contract; NumPy's, which is at hand, reproduces its published columns."""
+"""Every folder of images/ keeps the same contract, and adapts its framework for all workloads alike."""
 
 import ast
 import contextlib
@@ -11,29 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from repromatrix.images.default_job import default_job
 from repromatrix.images.spec import sources
+from repromatrix.matrix import load as load_matrix
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "images"
 HARNESS = sorted(IMAGES.glob("*.py"))
 SHARED = {path.stem for path in HARNESS}
 FOLDERS = sorted(path.parent for path in IMAGES.glob("*/entrypoint.py"))
-PUBLISHED = json.loads((ROOT / "docs" / "published" / "mazur.json").read_text())
-
-# Every factor and its values: the words that matrix.yaml may use.
-FACTORS = {
-    "gradient": {"auto", "manual"},
-    "update": {"parallel", "sequential"},
-    "loop": {"rolled", "unrolled"},
-    "layout": {"out_in", "in_out", "in_out_untransposed"},
-    "loss_form": {"half_sum", "mean"},
-    "activation": {"native", "exp"},
-    "compile": {"eager", "graph", "xla", "jit", "inductor"},
-    "api": {"core", "keras"},
-    "optimizer": {"plain", "sgd"},
-    "final_forward": {"model", "numpy"},
-    "tf32": {"default", "on", "off"},
-}
+MATRIX = load_matrix(ROOT / "matrix.yaml")
+NUMPYS_BFLOAT16 = {"ml_dtypes"}  # comes with every framework that has one; importing it tells NumPy of it
 BACKENDS = {"numpy", "torch", "tensorflow", "jax", "keras"}
 
 
@@ -92,44 +80,50 @@ def test_there_are_entrypoints():
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 class TestEveryFolder:
-    def test_has_the_same_files(self, folder):
-        assert (folder / "default-job.json").is_file()
-
-    def test_is_written_for_python_3_8(self, folder):
+    def test_is_written_for_python_3_9(self, folder):
         for path in folder.glob("*.py"):
-            ast.parse(path.read_text(), feature_version=(3, 8))
+            ast.parse(path.read_text(), feature_version=(3, 9))
 
     def test_imports_the_framework_only_after_the_variables_are_set(self, folder):
         tree = ast.parse((folder / "entrypoint.py").read_text())
         own = {path.stem for path in folder.glob("*.py")} | SHARED
         at_the_top = set(imported(ast.Module([node for node in tree.body if "Import" in type(node).__name__], [])))
         assert at_the_top <= sys.stdlib_module_names | own
-        assert set(imported(tree)) <= sys.stdlib_module_names | own | BACKENDS
+        assert set(imported(tree)) <= sys.stdlib_module_names | own | BACKENDS | NUMPYS_BFLOAT16
 
-    def test_takes_its_options_from_the_common_words(self, folder, entrypoint):
+    def test_is_called_as_its_folder_and_a_workloads_module_for_it(self, folder, entrypoint):
         found = framework(entrypoint(folder))
-        assert set(found.options) == set(FACTORS)  # each states them all: silence would look like another value
-        for factor, values in found.options.items():
-            assert values
-            assert set(values) <= FACTORS[factor]
-            assert len(set(values)) == len(values)
+        assert found.name == folder.name
+        assert set(found.dtypes) <= {"float64", "float32", "bfloat16", "float16"}
+
+    def test_adapts_the_framework_and_nothing_of_a_workload(self, folder, entrypoint):
+        module = entrypoint(folder)
+        assert {"tensor", "value"} <= set(vars(framework(module)))
+        assert not {"train", "options", "replay"} & set(vars(framework(module)))
 
     def test_spells_its_caps_with_known_knobs(self, folder, entrypoint):
         module = entrypoint(folder)
         assert set(framework(module).knobs) <= set(sys.modules["knobs"].SPELLINGS)
 
-    def test_has_a_default_job_that_it_can_run(self, folder, entrypoint):
+    def test_has_a_default_job_of_published_cells_that_it_can_read(self, folder, entrypoint, monkeypatch, tmp_path):
+        monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path))
         found = framework(entrypoint(folder))
-        job = sys.modules["job"]
-        _, tasks = job.parse_job(job.parse_document((folder / "default-job.json").read_text()))
-        assert tasks
-        for task in tasks:
-            sys.modules["cell"].complete(task, found())
+        environment = environment_of(folder.name)
+        job = sys.modules["job"].parse_job(default_job(environment).read_text())
+        assert job.cells
+        assert {cell.device for cell in job.cells} == {"cpu"}
+        assert {cell.dtype for cell in job.cells} <= set(found.dtypes)
+        assert all(f"{found.name}.py" in job.codes[cell.workload].files for cell in job.cells)
+
+
+def environment_of(framework):
+    """The first environment of a framework in the project's matrix."""
+    return next(each for each in MATRIX.environments if each.framework == framework)
 
 
 @pytest.mark.parametrize("path", HARNESS, ids=lambda path: path.stem)
-def test_the_harness_is_written_for_python_3_8_with_the_standard_library_alone(path):
-    tree = ast.parse(path.read_text(), feature_version=(3, 8))
+def test_the_harness_is_written_for_python_3_9_with_the_standard_library_alone(path):
+    tree = ast.parse(path.read_text(), feature_version=(3, 9))
     at_the_top = set(imported(ast.Module([node for node in tree.body if "Import" in type(node).__name__], [])))
     assert at_the_top <= sys.stdlib_module_names | SHARED
     asked = BACKENDS if path.stem == "backends" else set()
@@ -137,16 +131,18 @@ def test_the_harness_is_written_for_python_3_8_with_the_standard_library_alone(p
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_the_sources_of_an_environment_run_side_by_side(folder, tmp_path):
+def test_the_sources_of_an_environment_run_side_by_side(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path / "cache"))
     taken = sources(folder.name)
+    job = default_job(environment_of(folder.name))
     assert len({path.name for path in taken}) == len(taken)
-    assert {path.stem for path in taken} >= SHARED | {"entrypoint", "default-job"}
-    for path in taken:
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    outcomes = [
-        [(line["id"], line["outcome"]) for line in run(place / "entrypoint.py") if line["line"] == "cell"]
-        for place in (tmp_path, folder)
-    ]
+    assert {path.stem for path in taken} >= SHARED | {"entrypoint"}
+    laid_out = tmp_path / "laid-out"
+    laid_out.mkdir()
+    for path in (*taken, job):
+        (laid_out / path.name).write_bytes(path.read_bytes())
+    told = [run(laid_out / "entrypoint.py"), run(folder / "entrypoint.py", job.read_text())]
+    outcomes = [[(line["id"], line["outcome"]) for line in lines if line["line"] == "cell"] for lines in told]
     assert outcomes[0]
     assert outcomes[0] == outcomes[1]
 
@@ -157,7 +153,8 @@ def test_keras_obeys_the_knobs_of_its_backends(entrypoint):
     for name, modes in module.COMPILE.items():
         alone = framework(entrypoint(IMAGES / name))
         assert module.BACKENDS[name].knobs == alone.knobs
-        assert set(modes) <= set(alone.options["compile"])
+        known = {workload.name: workload.options(name)["compile"] for workload in MATRIX.workloads}
+        assert set(modes) == set(known["mazur"])
 
 
 @pytest.mark.parametrize(
@@ -239,7 +236,8 @@ def gpu_task(library_of, monkeypatch):
         library = library_of(name)
         monkeypatch.setattr(library, "gpu_count", lambda: 1)
         monkeypatch.setattr(library, "capability", lambda _: capability)
-        return library, sys.modules["job"].Task("a", device, False, None, dtype, {"tf32": "default", **options})
+        cell = types.SimpleNamespace(options={"tf32": "default", **options})
+        return library, types.SimpleNamespace(cell=cell, device=device, dtype=dtype)
 
     return make
 
@@ -320,53 +318,6 @@ def test_what_conda_installed_is_told_with_its_builds(entrypoint, monkeypatch, t
     assert sys.modules["fingerprint"].conda_packages() == ["mkl-2025.0.1-h1_2"]
 
 
-def test_keras_has_the_switch_of_its_backends(entrypoint):
-    assert entrypoint(IMAGES / "keras").OPTIONS["tf32"] == sys.modules["backends"].TF32
-
-
 def run(path, text=""):
     done = subprocess.run([sys.executable, str(path)], input=text, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def run_numpy(*variants):
-    pytest.importorskip("numpy")
-    example = json.loads((IMAGES / "numpy" / "default-job.json").read_text())
-    workload = example["cells"][0]["workload"]
-    cells = []
-    for name, steps, options in variants:
-        variant = {"name": name, "dtype": "float64", "options": options}
-        work = {**workload, "steps": steps}
-        cells.append({"id": name, "device": "cpu", "trace": False, "workload": work, "variant": variant})
-    told = run(IMAGES / "numpy" / "entrypoint.py", json.dumps({**example, "cells": cells}))
-    return {line["id"]: line for line in told if line["line"] == "cell"}
-
-
-def decimals(values, digits):
-    return [f"{float.fromhex(value):.{digits}f}" for value in values]
-
-
-def test_numpy_reproduces_every_printed_digit_of_its_three_columns():
-    told = run_numpy(
-        ("NumPy Sequential", 10, {"update": "sequential"}),
-        ("NumPy Parallel", 10, {"update": "parallel"}),
-        ("NumPy No-Loop", 2, {"loop": "unrolled", "steps": 2}),
-    )
-    for column, line in told.items():
-        assert decimals(line["losses"], 10) == PUBLISHED["losses"][column]
-        assert len(line["predictions"]) == len(line["losses"]) + 1
-    parallel = PUBLISHED["final_predictions"]["NumPy Parallel"]["prediction"]
-    assert decimals(told["NumPy Parallel"]["predictions"][-1], 8) == parallel
-
-
-def test_numpy_layouts_agree_and_the_untransposed_one_is_another_network():
-    told = run_numpy(*((layout, 10, {"layout": layout}) for layout in sorted(FACTORS["layout"])))
-    losses = {name: decimals(line["losses"], 10) for name, line in told.items()}
-    assert losses["out_in"] == losses["in_out"] == PUBLISHED["losses"]["NumPy Parallel"]
-    assert losses["in_out_untransposed"] != losses["out_in"]
-
-
-def test_numpy_unrolled_is_only_for_two_steps():
-    told = run_numpy(("three", 3, {"loop": "unrolled"}))["three"]
-    assert told["outcome"] == "unavailable"
-    assert "two steps" in told["reason"]

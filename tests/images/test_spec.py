@@ -1,5 +1,6 @@
 """An environment's tag changes with each of its ingredients, and only then."""
 
+import json
 import shutil
 import subprocess
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from repromatrix import resources
 from repromatrix.engines.base import Base
 from repromatrix.images import labels, spec
+from repromatrix.images.default_job import default_job
 from repromatrix.images.lock import Lock
 from repromatrix.matrix import Environment
 
@@ -19,11 +21,13 @@ LOCK = Lock(path=Path("numpy.txt"), request=(), pins=(), digest="a" * 64)
 
 @pytest.fixture
 def images(monkeypatch, tmp_path: Path) -> Path:
-    """Return a copy of the product's images/ that a test may change."""
-    folder = tmp_path / "product"
-    shutil.copytree(resources.folder("images"), folder, ignore=shutil.ignore_patterns("locks", "__pycache__"))
-    monkeypatch.setattr(resources, "folder", lambda _: folder)
-    return folder
+    """Return a copy of the product's images/, its workloads/ beside it, that a test may change."""
+    for name in ("images", "workloads"):
+        ignored = shutil.ignore_patterns("locks", "__pycache__")
+        shutil.copytree(resources.folder(name), tmp_path / "product" / name, ignore=ignored)
+    monkeypatch.setattr(resources, "folder", lambda name: tmp_path / "product" / name)
+    monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "product" / "images"
 
 
 def _tag(environment: Environment, base: Base = BASE, lock: Lock = LOCK) -> str:
@@ -36,10 +40,12 @@ INGREDIENTS = {
     "variables": lambda e, _: _tag(replace(e, variables=(("A", "b"),))),
     "harness": lambda e, images: _changed(e, images / "cell.py"),
     "entrypoint": lambda e, images: _changed(e, images / "numpy" / "entrypoint.py"),
-    "default job": lambda e, images: _changed(e, images / "numpy" / "default-job.json"),
     "recipe": lambda e, images: _changed(e, images / "Dockerfile"),
 }
 NOT_INGREDIENTS = {
+    "a workload, and with it the default job": lambda e, images: _changed(
+        e, images.parent / "workloads" / "mazur" / "numpy.py"
+    ),
     "another framework's entrypoint": lambda e, images: _changed(e, images / "jax" / "entrypoint.py"),
     "where the interpreter lies": lambda e, _: _tag(e, base=replace(BASE, reference="/opt/python")),
     "where the lock lies": lambda e, _: _tag(e, lock=replace(LOCK, path=Path("/elsewhere.txt"))),
@@ -81,8 +87,21 @@ def test_a_spec_carries_what_the_engines_need(environment: Environment) -> None:
 @pytest.mark.parametrize("framework", ["numpy", "torch", "tensorflow", "jax", "keras"])
 def test_every_framework_has_a_folder_with_the_same_few_files(framework: str) -> None:
     names = [path.name for path in spec.sources(framework)]
-    assert {"cell.py", "entrypoint.py", "default-job.json"} <= set(names)
+    assert {"cell.py", "task.py", "entrypoint.py"} <= set(names)
     assert len(names) == len(set(names))
+
+
+def test_the_default_job_is_the_published_one_and_follows_the_workload(environment: Environment, images: Path) -> None:
+    (before,) = (path for path in spec.build_spec(environment, BASE, LOCK, ()).sources if path.suffix == ".json")
+    asked = json.loads(before.read_text())
+    assert [each["id"].rsplit("/")[-1] for each in asked["cells"]] == ["sequential", "parallel", "unrolled"]
+    assert {(each["dtype"], each["device"], each["trace"]) for each in asked["cells"]} == {("float64", "cpu", False)}
+    assert asked["settings"]["threads"] == 1
+    assert default_job(environment) == before, "an unchanged job is the same file"
+    _changed(environment, images.parent / "workloads" / "mazur" / "numpy.py")
+    after = default_job(environment)
+    assert after != before
+    assert json.loads(after.read_text())["cells"][0]["workload"] != asked["cells"][0]["workload"]
 
 
 def test_the_tag_is_over_what_is_told_of_it(environment: Environment) -> None:

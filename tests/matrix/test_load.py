@@ -1,15 +1,20 @@
 """What a good matrix.yaml becomes."""
 
+import ast
 import dataclasses
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
 import yaml
 
 from repromatrix import resources
-from repromatrix.matrix import Limits, Settings, load
+from repromatrix.matrix import Limits, Settings, load, modules
+from repromatrix.matrix.workload import load_workload
 
 
 def test_every_version_of_an_entry_is_an_environment(small_matrix) -> None:
@@ -113,3 +118,21 @@ def test_every_key_that_the_schema_allows_says_what_it_is_or_has_a_closed_form(r
         if rule.get("type") == "object" and "additionalProperties" not in rule
     ]
     assert open_ended == []
+
+
+def test_workloads_are_read_in_several_threads_at_once(checkout: Path, monkeypatch) -> None:
+    inside, most = [0], []
+
+    def parse(text: str) -> ast.Module:
+        inside[0] += 1
+        time.sleep(0.001)  # lets another thread in
+        most.append(inside[0])
+        inside[0] -= 1
+        return ast.parse(text)
+
+    monkeypatch.setattr(modules, "ast", SimpleNamespace(**vars(ast) | {"parse": parse}))
+    folder = checkout / "workloads" / "mazur"
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: load_workload(folder, "mazur").task, range(4)))
+    assert len(set(found)) == 1
+    assert set(most) == {1}

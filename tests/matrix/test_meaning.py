@@ -57,12 +57,11 @@ def test_a_name_that_exists_nowhere(write_matrix, old: str, new: str, message: s
     assert caught.value.where == _place(path, new)
 
 
-def test_a_dtype_without_a_tolerance_could_not_be_judged(write_matrix) -> None:
-    path = write_matrix(("dtypes: [float32], options: {gradient: auto}", "dtypes: [bfloat16], options: {}"))
-    with pytest.raises(MatrixError, match="the workload tiny runs in bfloat16, and there is no tolerance") as caught:
-        load(path)
-    assert caught.value.hint.startswith("add tolerances: {bfloat16:")
-    assert caught.value.where == _place(path, "workloads: [./tiny]")
+def test_a_dtype_without_a_tolerance_takes_the_usual_one(small_matrix) -> None:
+    line = "  float64: {relative: 1.0e-7, absolute: 1.0e-7, source: defaults of a framework}\n"
+    found = small_matrix((line, "")).tolerances
+    assert (found["float64"].relative, found["float64"].source) == (1e-7, "defaults of torch.testing.assert_close")
+    assert found["float32"].source == "defaults of a framework"
 
 
 def test_the_dtypes_of_frameworks_that_have_no_environment_need_no_tolerance(write_matrix) -> None:

@@ -63,7 +63,7 @@ def replay(cell, environment, operation, given, **words):
     """What a simulated cell gives for an operation on its inputs, floats in lists."""
     operate = asked(cell.id, cell.options, trace=False) | {"operation": operation}
     operate["samples"] = [{name: _hex(each) for name, each in one.items()} for one in given]
-    line = json.loads(environment.operate(operate))
+    line = json.loads(environment.operate(operate).split(b"\n")[-1])
     ok = line["outcome"] == "ok"
     outputs = line.get("outputs") or []
     if not ok:

@@ -5,7 +5,8 @@ from probe import Probe
 
 PARAMETERS = ("w1", "b1", "w2", "b2")  # kernel and bias, layer by layer, as Keras has them
 # Where the optimizers keep their state.
-SLOTS = {"sgd": {}, "momentum": {"momentum": "momentums"}, "adam": {"first": "_momentums", "second": "_velocities"}}
+# Keras' momentum holds the learning rate, so it is no other framework's momentum.
+SLOTS = {"sgd": {}, "momentum": {"velocity": "momentums"}, "adam": {"first": "_momentums", "second": "_velocities"}}
 
 FUSED = "a graph computes product, bias and tanh in one kernel, unless what lies between is asked for"
 

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from repromatrix.compare.attribution import (
     Attribution,
     Flips,
@@ -27,13 +29,14 @@ from repromatrix.execute.trace import Tracing
 from repromatrix.floats import FORMS
 from repromatrix.hybrids import DTYPE, Hybrids, NotTestable, Part
 from repromatrix.plan import Cell
+from repromatrix.results import document as documents
 from repromatrix.results import trace as traces
 from repromatrix.results.replay import Replay
 from repromatrix.results.trace import Trace
 
 STEP = "step"
 _FORM = "what such a file holds: repromatrix schema trace"
-_UNUSED = ("framework", "version", "flavour", "python", "environment", "variant", "settings", "device")
+_UNUSED = ("framework", "version", "flavour", "python", "environment", "variant", "settings", "device", "code")
 
 
 class ForeignTrace:
@@ -144,13 +147,16 @@ def _read(path: Path, cell: Cell) -> Trace:
     except OSError as error:
         raise UsageError(f"cannot read the trace: {error.strerror}", where=str(path)) from error
     try:
-        found = traces.decode(_described(data), str(path))
+        found = traces.decode(_described(data, cell), str(path))
     except NewerFormatError:
         raise
     except ResultsError as error:
         raise UsageError(error.what, where=str(path), hint=_FORM) from error
     work = network_of(cell)
     due = [(len(rows), len(rows[0])) for rows in (work.hidden_weights, work.output_weights)]
+    wrong = _wrong(found, len(work.target)) if found.cell.workload == cell.workload.name else None
+    if wrong:
+        raise UsageError(wrong, where=str(path), hint=_FORM)
     there = [found.shape(name) for name in ("hidden_weights", "output_weights")]
     if found.cell.workload != cell.workload.name or due != there:
         raise UsageError(
@@ -158,20 +164,21 @@ def _read(path: Path, cell: Cell) -> Trace:
             where=str(path),
             hint="name a cell of the same workload: repromatrix plan",
         )
-    if wrong := _wrong(found, len(work.target)):
-        raise UsageError(wrong, where=str(path), hint=_FORM)
     return found
 
 
-def _described(data: bytes) -> bytes:
-    """Return the file with empty text for what of its cell nothing here depends on."""
+def _described(data: bytes, cell: Cell) -> bytes:
+    """Return the file as repromatrix would write it: empty text for what of its cell nothing here depends on.
+
+    One that does not say of which task it is, is held against the cell as if it were of the cell's.
+    """
     try:
         document = json.loads(data)
-        cell = document["cell"]
-        document["cell"] = {**dict.fromkeys(_UNUSED, ""), "options": {}, **cell}
-    except (ValueError, KeyError, TypeError, RecursionError):
+        plain = {**dict.fromkeys(_UNUSED, ""), "options": [], "task": cell.workload.task}
+        document["cell"] = {**plain, **document["cell"]}
+        return documents.canonical(msgspec.convert(document, traces.Document))
+    except (ValueError, KeyError, TypeError, RecursionError, msgspec.MsgspecError):
         return data  # decoding it says what is wrong
-    return json.dumps(document).encode()
 
 
 def _wrong(found: Trace, outputs: int) -> str | None:

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from repromatrix.errors import EnvironmentFailedError
+from repromatrix.matrix.modules import PARSING
 
 _YES = frozenset({"y", "yes", "t", "true", "on", "1"})  # as pip reads a switch
 
@@ -101,6 +102,7 @@ def parse(listing: str) -> PackageSources:
 def _unquoted(text: str) -> str:
     """Return the value that pip prints as a Python literal."""
     try:
-        return str(ast.literal_eval(text))
+        with PARSING:
+            return str(ast.literal_eval(text))
     except (ValueError, SyntaxError):
         return text

@@ -6,9 +6,12 @@ for are those of workload.yaml. What only a run can tell, a run tells.
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
 
 from repromatrix.matrix.check import suggest
 
+# CPython 3.11 counts the depth of a tree in one place for all threads (gh-106905), and fails where two grow at once.
+PARSING = Lock()
 Problem = tuple[str, int, str, str]  # file, line, what, the next step
 
 
@@ -27,7 +30,8 @@ def problems(
         yield "workload.yaml", 1, "there is no module for any framework beside it", f"write one of {known}"
     for name, text in files.items():
         try:
-            tree = ast.parse(text)
+            with PARSING:
+                tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = getattr(error, "lineno", None) or 1
             yield name, line, f"not Python: {getattr(error, 'msg', error)}", "mend it there"
