@@ -450,7 +450,7 @@ def test_cells_of_a_job_that_never_delivered_are_named_and_fail_the_night(
 def test_failed_cells_keep_their_records_and_fail_the_night(night: Night, tmp_path: Path) -> None:
     def broken(folder: Path) -> None:
         entrypoint = folder / "images" / "numpy" / "entrypoint.py"
-        head = re.compile(r"^    def train\(self.*\n", re.MULTILINE)
+        head = re.compile(r"^    def tensor\(self.*\n", re.MULTILINE)
         source, places = head.subn(
             lambda found: found[0] + "        raise RuntimeError('sabotaged')\n", entrypoint.read_text()
         )

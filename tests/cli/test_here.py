@@ -12,6 +12,16 @@ from tests.cli.conftest import Command, Said
 
 NUMPY = pytest.importorskip("numpy").__version__
 HERE = ("run", "--here", "numpy", "--python", sys.executable)
+MODULE = """\
+def train(task):
+    if task.option("loop") == "unrolled":
+        raise task.Unavailable("not written for that")
+    w = task.tensor("output_weights")
+    for _ in range(task.steps):
+        w = w * w.dtype.type(0.5)
+        task.record({"output": w[0, :1], "loss": w.sum()}, state={"output_weights": w})
+    task.finish({"output": w[0, :1]})
+"""
 CELLS = {"parallel": "ok", "parallel-float32": "ok", "unrolled": "unavailable"}
 
 
@@ -32,6 +42,7 @@ def ids(said: Said) -> list[str]:
 
 
 def test_the_cells_of_a_framework_run_in_the_python_at_hand(command: Command) -> None:
+    (command.folder / "tiny" / "numpy.py").write_text(MODULE)
     said = command(*HERE, "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out) == {f"tiny/numpy-{NUMPY}-here/{name}": how for name, how in CELLS.items()}
