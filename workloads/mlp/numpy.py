@@ -73,7 +73,8 @@ class Adam(Sgd):
         for name, gradient in gradients.items():
             self.first[name] = typed(self.beta1) * self.first[name] + ahead1 * gradient
             self.second[name] = typed(self.beta2) * self.second[name] + ahead2 * (gradient * gradient)
-            self.state[f"first/{name}"], self.state[f"second/{name}"] = self.first[name], self.second[name]
+        moments = {"first": self.first, "second": self.second}
+        self.state = {f"{kept}/{name}": moment[name] for kept, moment in moments.items() for name in PARAMETERS}
         return {
             name: parameters[name]
             - self.rate * (self.first[name] / bias1) / (np.sqrt(self.second[name] / bias2) + typed(self.epsilon))

@@ -83,8 +83,8 @@ class Adam(Sgd):
         self.rate = tf.constant(task.number("adam_learning_rate"), self.dtype)
         self.beta1, self.beta2, self.epsilon = (task.number(name) for name in ("beta1", "beta2", "epsilon"))
         self.steps = tf.Variable(0.0, dtype=tf.float64)
-        for name in ("w2", "b2", "w1", "b1"):
-            for moment in ("first", "second"):
+        for moment in ("first", "second"):
+            for name in parameters:
                 self.state[f"{moment}/{name}"] = tf.Variable(tf.zeros_like(parameters[name]))
 
     def update(self, gradients):
