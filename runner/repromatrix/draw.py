@@ -25,6 +25,7 @@ _TEXT = {"float64": np.float64, "float32": np.float32, "float16": np.float16}
 _Words = npt.NDArray[np.uint64]
 
 
+@np.errstate(over="ignore", under="ignore")  # what is beyond a dtype is infinite or zero there
 def bits(given: Input, dtype: str, member: int = 0) -> bytes:
     """Return an input in a dtype as little-endian bits, row by row.
 
@@ -102,5 +103,6 @@ def _moved(values: npt.NDArray[np.float64], name: str, dtype: str, member: int) 
         kind = _TEXT[dtype]
         toward = np.where(directions > 0, np.inf, -np.inf).astype(kind)
         return np.asarray(np.nextafter(values.astype(kind), toward), np.float64)
-    pairs = zip(values.tolist(), directions.tolist(), strict=True)
-    return np.array([at(ordinal(value, dtype) + direction, dtype) for value, direction in pairs])
+    last = FORMS[dtype].infinity
+    places = (ordinal(value, dtype) + move for value, move in zip(values.tolist(), directions.tolist(), strict=True))
+    return np.array([at(max(-last, min(last, place)), dtype) for place in places])
