@@ -78,7 +78,7 @@ def entry_at(cell: Asked, name: str, rows: Sequence[Any], step: int) -> list[Any
     if step > len(rows) or rows[step - 1] is None:
         return None
     state = name in ("hidden_weights", "output_weights")
-    role = {"loss": "metric", "output": "output"}.get(name, "state" if state else "trace")
+    role = "metric" if name in cell["metrics"] else {"output": "output"}.get(name, "state" if state else "trace")
     return [name, role, cell["dtype"], sizes(cell).get(name, []), rows[step - 1]]
 
 

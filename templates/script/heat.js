@@ -102,7 +102,7 @@ function heatPicture(figure, series, measure, width, hint) {
     const lengths = `of different lengths (${a.track.length} and ${b.track.length} steps), first ${firstSteps(pair.common)}`;
     const these = pair.shorter ? `${names_}, ${lengths}` : names_;
     if (pair.first === null)
-      return `${these}: the same bits${pair.shorter ? " there" : ` at all ${firstSteps(pair.common)}`}.`;
+      return `${these}: the same losses${pair.shorter ? " there" : ` at all ${firstSteps(pair.common)}`}.`;
     const unit = a.dtype === b.dtype ? pair.dtype : `${pair.dtype}, the coarser dtype of the two`;
     const most = pair.most === null ? "a side is not finite" : `at most ${grouped(pair.most)} ULP of ${unit}`;
     return `${these}: first differing step ${pair.first} of ${pair.common}, ${most}.`;

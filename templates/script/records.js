@@ -5,33 +5,50 @@ const cells = data.cells;
 const byId = new Map(cells.map((cell, place) => [cell.id, place]));
 const steps = Math.max(0, ...tracks.map((each) => each.length));
 
+const VERDICTS = ["identical", "rounding", "amplified", "divergent", "incomparable", "missing"];
+
 /** Who tells rounding from more: the measured noise floor, else the tolerance of the dtype (compare/allowance.py). */
 function allowance(workload, dtype, count) {
   const floor = data.floors.find((each) => each.workload === workload && each.dtype === dtype);
   if (floor && floor.bound.length >= count) return { source: floor.source, bound: (step) => floor.bound[step] };
+  return tolerance(dtype);
+}
+
+function tolerance(dtype) {
   const found = data.tolerances[dtype];
   if (!found) return null;
   const bound = (_, a, b) => found.absolute + found.relative * Math.max(Math.abs(a), Math.abs(b));
   return { source: found.source, bound };
 }
 
-/** The verdict over two trajectories of cells (compare/difference.py, `judge`). */
-function verdict(a, left, b, right) {
-  if (!left || !right) return "missing";
-  if (a.workload !== b.workload || left.length !== right.length) return "incomparable";
+/** The verdict over one metric of two cells (compare/difference.py, `judge`). */
+function judged(left, right, allowed) {
+  if (left.length !== right.length) return "incomparable";
   const first = left.findIndex((value, step) => !Object.is(value, right[step]));
   if (first < 0) return left.length ? "identical" : "incomparable";
   const finite = left.every(
     (value, step) => Object.is(value, right[step]) || (Number.isFinite(value) && Number.isFinite(right[step])),
   );
   if (!finite) return "divergent";
-  const allowed = allowance(a.workload, coarser(a.dtype, b.dtype), left.length);
   if (!allowed) return "incomparable";
   const close = (step) =>
     Object.is(left[step], right[step]) ||
     Math.abs(left[step] - right[step]) <= allowed.bound(step, left[step], right[step]);
   if (left.every((_, step) => close(step))) return "rounding";
   return close(first) ? "amplified" : "divergent";
+}
+
+/** The verdict over two rows: of the metric in which they differ the most (compare/difference.py, `judged`). */
+function verdict(row, other) {
+  if (!row.track || !other.track) return "missing";
+  const { workload } = row.cell;
+  if (workload !== other.cell.workload) return "incomparable";
+  const dtype = coarser(row.cell.dtype, other.cell.dtype);
+  const found = [judged(row.track, other.track, allowance(workload, dtype, row.track.length))];
+  row.metrics.forEach((metric, place) => {
+    if (other.metrics[place]) found.push(judged(metric, other.metrics[place], tolerance(dtype)));
+  });
+  return found.reduce((worst, each) => (VERDICTS.indexOf(each) > VERDICTS.indexOf(worst) ? each : worst));
 }
 
 /** What a picture of a workload draws, the largest class first: label, dtype, trajectory, cells, distinct states. */

@@ -4,8 +4,11 @@ const rows = cells.flatMap((cell) => {
     .filter((each) => typeof each === "string")
     .join(" ")
     .toLowerCase();
-  const first = { cell, text, track: cell.track === null ? null : tracks[cell.track], repeat: 0 };
-  return [first, ...cell.repeats.map((track, number) => ({ ...first, track: tracks[track], repeat: number + 1 }))];
+  const row = (track, repeat) => {
+    const metrics = (cell.metrics[repeat] ?? []).map((place) => tracks[place]);
+    return { cell, text, track: track === null ? null : tracks[track], metrics, repeat };
+  };
+  return [cell.track, ...cell.repeats].map(row);
 });
 const COLUMNS = ["Cell", "dtype", "Outcome", "Repeats", "Class", "Verdict"];
 const DETERMINISTIC = { true: "same bits", false: "repeats differ", null: NOTHING };
@@ -31,7 +34,7 @@ function verdictOf(row) {
 
 function judge() {
   const other = rows[chosen.reference];
-  verdicts = rows.map((row) => (other ? verdict(row.cell, row.track, other.cell, other.track) : "missing"));
+  verdicts = rows.map((row) => (other ? verdict(row, other) : "missing"));
 }
 
 /** The text of a row's loss as it is shown; plain: without groups of digits, for other programs. */

@@ -395,7 +395,7 @@ def test_impact_says_what_changed_and_what_did_not(command) -> None:
     verdicts = {line.split()[0]: line.split()[1] for line in said.out.splitlines()[3:] if "  " in line}
     assert verdicts["parallel"] == "identical"
     assert verdicts["parallel-float32"] != "identical"
-    assert "of 3 variants keep every bit of their losses" in said.out
+    assert "of 3 variants keep every bit of their metrics" in said.out
 
 
 def test_impact_of_what_does_not_change_is_0(command) -> None:

@@ -185,7 +185,7 @@ def test_weights_are_shown_and_fail_only_where_they_are_asked_for(command) -> No
     assert states[PARALLEL] is False
     assert set(states.values()) >= {True, False}
     assert re.search(rf"identical .* other  {PARALLEL}\n", said["text"].out)
-    assert re.search(r"judged are the losses alone; .* 1 other.*--state", said["text"].out)
+    assert re.search(r"judged are the metrics alone; .* 1 other.*--state", said["text"].out)
     assert re.search(r"\| other \|", said["md"].out)
     assert "state other" in said["junit"].out
     asked = {each: command("compare", "one", "two", "--state", "--format", each) for each in FORMATS}

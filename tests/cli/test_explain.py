@@ -248,4 +248,4 @@ def test_numpy_and_pytorch_differ_by_their_dtype_and_not_by_their_framework(chec
         record = json.loads(path.read_text())
         activation = "native" if record["cell"]["id"].startswith(arguments[1]) else "exp"
         if "activation-exp" not in record["cell"]["variant"]:
-            assert record["factors"]["activation"] == activation  # as the source of the entrypoint says
+            assert dict(record["factors"])["activation"] == activation  # as the source of the entrypoint says

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
 import struct
 from dataclasses import replace
 from pathlib import Path
 
+from repromatrix.floats import at, ordinal
 from repromatrix.operations.catalogue import TENSORS
 from repromatrix.results.manifest import Column, Entry, Manifest, Published
 from repromatrix.results.record import Description, Outcome, Provenance, Record
@@ -70,8 +72,9 @@ def record(losses=(0.5, 0.25), *, predictions=None, weights=1.0, repeats=(), out
 
 
 def trajectory(losses, predictions, weights, dtype="float64"):
-    """A trajectory of float values."""
+    """A trajectory of float values; predictions are rounded to the dtype."""
     rows = predictions or [[0.7, 0.8]] * (len(losses) + 1)
+    rows = [[nearest(each, dtype) for each in row] for row in rows]
     return values.trajectory(losses, rows, [[weights]], [[weights]], dtype=dtype)
 
 
@@ -99,6 +102,11 @@ def trace(found, changes=None, *, losses=None, missing=()):
         trajectory=values.traced(ran, told, shapes),
         untraced=tuple((name, f"no {name} here") for name in TENSORS if name in missing),
     )
+
+
+def nearest(value, dtype):
+    """The nearest value of a dtype, its sign kept."""
+    return value if value != value else math.copysign(at(ordinal(value, dtype), dtype), value)  # noqa: PLR0124 - NaN
 
 
 def single(value):

@@ -31,7 +31,7 @@ LOG_BYTES = (8 << 20) + (64 << 10) + 100  # what the engine keeps of one process
 
 # Speaks the contract of docs/architecture.md; a cell does what the function of its variant's name does.
 ENTRYPOINT = """
-import json, mmap, os, signal, socket, subprocess, sys, time
+import json, math, mmap, os, signal, socket, subprocess, sys, time
 
 def tell(**line):
     print(json.dumps(line), flush=True)
@@ -84,7 +84,7 @@ def errors():
     for mebibyte in range(1 << 7):
         sys.stderr.write("z" * (1 << 20))
         if mebibyte % 32 == 0:
-            tell(line="start", id=cell["id"])  # alive
+            tell(line="values", id=cell["id"], step=1, values=[])  # alive
     sys.stderr.write("\\nmy last words\\n")
     sys.stderr.flush()
     os._exit(3)
@@ -129,27 +129,34 @@ def segfault():
     import ctypes
     ctypes.string_at(0)
 
-def numbers(cell):
-    work, loss = cell["workload"], float(len(cell["variant"]["name"])).hex()
-    hidden, width, outputs = len(work["hidden_weights"]), len(work["input"]), len(work["target"])
-    return {
-        "dtype": cell["variant"]["dtype"],
-        "losses": [loss] * work["steps"],
-        "predictions": [[loss] * outputs] * (work["steps"] + 1),
-        "weights": {"hidden": [[loss] * width] * hidden, "output": [[loss] * hidden] * outputs},
-    }
+def variant(cell):
+    return cell["id"].split("/")[2]
+
+def values(cell):
+    number = float(len(variant(cell))).hex()
+
+    def value(name, role, shape):
+        return [name, role, cell["dtype"], shape, [number] * math.prod(shape)]
+
+    shapes, steps = {name: given["shape"] for name, given in cell["inputs"].items()}, cell["steps"]
+    for step in range(1, steps + 2):
+        told = [value("output", "output", shapes["output_weights"][:1])]
+        told += [value("loss", "metric", [])] * (step <= steps)
+        told += [value(name, "state", shapes[name]) for name in ("output_weights", "hidden_weights") if step == steps]
+        tell(line="values", id=cell["id"], step=step, values=told)
 
 job = json.loads(sys.stdin.read())
 tell(line="fingerprint", fingerprint={"packages": {"tiny": "1.0"}})
 for cell in job["cells"]:
     tell(line="start", id=cell["id"])
     try:
-        globals().get(cell["variant"]["name"].replace("-", "_"), lambda: None)()
+        globals().get(variant(cell).replace("-", "_"), lambda: None)()
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         tell(line="cell", id=cell["id"], outcome="failed", reason=reason)
     else:
-        tell(line="cell", id=cell["id"], outcome="ok", reason=None, **numbers(cell))
+        values(cell)
+        tell(line="cell", id=cell["id"], outcome="ok", reason=None)
 tell(line="end", cells=len(job["cells"]))
 """
 
@@ -207,12 +214,16 @@ def make_matrix(folder: Path, engine: str) -> Matrix:
     document = yaml.safe_load(small.SMALL)
     document["environments"] = document["environments"][:1]
     document["environments"][0]["versions"] = ["2.0"]
-    document["workloads"]["tiny"].pop("published")
-    document["variants"] = {"numpy": {name: {"dtypes": ["float64"], "options": {}} for name in order(engine)}}
     document["defaults"] |= {"repeats": 1, "limits": {"seconds": 3, "memory_mib": 640, "processes": 64}}
     document["profiles"] = {"default": {"environments": ["*"]}}
     for rules in ("include", "exclude"):
         document.pop(rules)
+    work = yaml.safe_load(small.TINY)
+    work.pop("published")
+    work["variants"] = {"numpy": {name: {"dtypes": ["float64"], "options": {}} for name in order(engine)}}
+    (folder / "tiny").mkdir()
+    (folder / "tiny" / "workload.yaml").write_text(yaml.safe_dump(work, sort_keys=False))
+    (folder / "tiny" / "numpy.py").write_text(small.MODULE)
     path = folder / "matrix.yaml"
     path.write_text(yaml.safe_dump(document))
     return load(path)
@@ -308,7 +319,7 @@ def test_a_cell_beside_them_has_its_numbers(ran: Ran, variant: str) -> None:
     loss = float(len(variant)).hex()
     assert record.trajectory is not None
     assert record.trajectory.losses == (loss, loss)
-    assert record.trajectory.output_weights == ((loss,) * 3,)
+    assert record.trajectory.tensor("output_weights") == ((loss,) * 3,)
 
 
 @pytest.mark.parametrize("engine", ["process", pytest.param("docker", marks=pytest.mark.docker)])

@@ -39,7 +39,7 @@ def asked(name, options, *, trace):
         numbers = [float(text) for text in values.flat(texts)]
         bits = base64.b64encode(struct.pack(f"<{len(numbers)}d", *numbers)).decode()
         given[each] = {"dtype": "float64", "shape": [2, 2] if len(numbers) > 2 else [2], "bits": bits}
-    words = {"dtype": "float64", "steps": STEPS, "options": dict(options), "numbers": NUMBERS}
+    words = {"dtype": "float64", "steps": STEPS, "options": dict(options), "numbers": NUMBERS, "metrics": ["loss"]}
     return {"id": name, "trace": trace, "inputs": given} | words
 
 

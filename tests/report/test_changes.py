@@ -40,7 +40,7 @@ def test_other_bits_are_measured_where_the_accepted_record_is_still_there(builde
     found = since(builder, [old], [new], earlier={old.cell.id: old})
     assert found.lines == (
         (
-            "mazur/numpy-2.4.6-cpu/parallel: other bits, losses rounding (first at step 2; at most 5.55e-17, 1 ULP of "
+            "mazur/numpy-2.4.6-cpu/parallel: other bits, metrics rounding (first at step 2; at most 5.55e-17, 1 ULP of "
             "float64; judged by torch.testing.assert_close); from the same environment"
         ),
     )
@@ -55,7 +55,7 @@ def test_a_record_that_was_made_again_under_the_same_key_is_not_taken_for_the_ac
 def test_other_weights_are_other_bits_though_the_losses_are_the_same(builder):
     old, new = builder.record(weights=1.0), builder.record(weights=2.0)
     (line,) = since(builder, [old], [new], earlier={old.cell.id: old}).lines
-    assert line == "mazur/numpy-2.4.6-cpu/parallel: other bits, losses identical; from the same environment"
+    assert line == "mazur/numpy-2.4.6-cpu/parallel: other bits, metrics identical; from the same environment"
 
 
 def test_another_outcome_is_told_with_its_reason(builder):

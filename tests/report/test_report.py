@@ -79,12 +79,16 @@ def test_records_follow_their_schema(builder, schemas):
         jsonschema.validate(json.loads(encode(record)), schemas["record"])
 
 
-def test_numbers_of_a_failed_cell_are_no_record(builder):
+def test_numbers_of_a_failed_cell_are_no_record_to_its_schema_and_to_its_reader(builder, schemas):
     document = json.loads(encode(lost(builder.record())))
     ran = json.loads(encode(builder.record()))
     for damage in ({"trajectories": ran["trajectories"]}, {"reason": None}, {"extra": 1}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**document, **damage}, schemas["record"])
         with pytest.raises(ResultsError, match="not a readable record"):
             decode(documents.write({**document, **damage}), "x")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(ran | {"trajectories": []}, schemas["record"])
 
 
 @pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.OK])

@@ -54,7 +54,7 @@ def test_an_upgrade_keeps_losses_and_perhaps_weights(builder):
     (claim,) = (each for each in view.claims if isinstance(each, UpgradeTotals))
     assert (
         claim.text
-        == "2 of 3 upgrades keep every bit of the losses (1 of the weights too); 1 more could not be compared"
+        == "2 of 3 upgrades keep every bit of the metrics (1 of the weights too); 1 more could not be compared"
     )
     assert [each.notes for each in view.unchanged] == ["", "other weights at the end"]
     for page in (html(view), markdown(view).replace("\\", "")):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from repromatrix.__main__ import main
 from repromatrix.compare.classes import classes
 from repromatrix.compare.trace import divergence, divergences
-from repromatrix.floats import FORMS, at, ordinal
+from repromatrix.floats import FORMS
 from repromatrix.report.claims.stated_traces import of_traces
 from repromatrix.report.verify.cells import classes as classes_again
 from repromatrix.report.verify.traces import traced
@@ -28,15 +28,10 @@ PLACES = [("hidden_pre", 0), ("hidden", 0), ("output_pre", 0), ("grad_output_wei
 LATER = ((1.0).hex(), (1.5).hex())
 
 
-def in_dtype(value, dtype):
-    """The nearest value of a dtype, its sign kept."""
-    return value if math.isnan(value) else math.copysign(at(ordinal(value, dtype), dtype), value)
-
-
 def of_dtype(found, dtype):
     """A trajectory whose values are the nearest ones of a dtype."""
     for each in found.columns:
-        texts = tuple(in_dtype(float.fromhex(text), dtype).hex() for text in each.texts)
+        texts = tuple(builder.nearest(float.fromhex(text), dtype).hex() for text in each.texts)
         found = values.with_column(found, each.name, dtype=dtype, texts=texts)
     return found
 
@@ -180,7 +175,7 @@ def test_a_trace_of_a_newer_release_is_refused(results, capsys):
     command("report", store)
     path = store.trace_path(trace.cell.id, trace.key)
     path.write_bytes(documents.write(json.loads(path.read_text("utf-8")) | {"format": 9}))
-    store.seal()
+    values.unseal(store)
     assert command("verify", store) == 2
     assert "update repromatrix" in capsys.readouterr().err
 

@@ -1,6 +1,6 @@
 """`repromatrix compare A B ...`: what separates runs, cells, published columns and other people's loss logs.
 
-Needs no engine and no matrix. Exit 0: the losses of every pair are identical, or of a verdict that --allow names; 1:
+Needs no engine and no matrix. Exit 0: the metrics of every pair are identical, or of a verdict that --allow names; 1:
 something is not. --state asks for the same weights after the last update too.
 """
 

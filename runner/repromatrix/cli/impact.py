@@ -1,7 +1,7 @@
 """`repromatrix impact A B`: what changes numerically between two versions of a framework.
 
 Makes both environments, locking on the fly what the matrix does not hold, runs every variant on both,
-and prints a verdict per variant. Exit 0: the losses of all are identical; 1: something changed, or is not
+and prints a verdict per variant. Exit 0: the metrics of all are identical; 1: something changed, or is not
 deterministic. --state asks for the same weights after the last update too.
 """
 
@@ -223,7 +223,7 @@ def _print(before: Environment, after: Environment, lines: list[_Line], *, state
         figures = f"{each.state:<5}  {_numbers(each.difference)}"
         print(f"{_variant(each.difference):<{width}}  {each.verdict:<{wide}}  {figures}")
     kept = sum(each.state == "same" for each in lines)
-    print(f"\n{sum(each.identical for each in lines)} of {len(lines)} variants keep every bit of their losses")
+    print(f"\n{sum(each.identical for each in lines)} of {len(lines)} variants keep every bit of their metrics")
     more = "" if state else "; the exit code does not go by these, unless with --state"
     print(f"{kept} of {len(lines)} keep every bit of their weights after the last update (state){more}")
     for caveat in dict.fromkeys(caveat for each in lines for caveat in each.difference.caveats):

@@ -125,6 +125,7 @@ def _bits(a: AcceptedCell, b: Record, earlier: Mapping[str, Record], allowed: Al
         before=a.bits or "",
         now=bits(b) or "",
         verdict=known.verdict.value if known else None,
+        reason=known.reason if known else None,
         judged_by=known.judged_by if known else None,
         ulp_dtype=known.ulp_dtype if known else None,
         first_difference=measure.first_difference if measure else None,

@@ -113,8 +113,8 @@ def _judged(comparison: Comparison, terms: Terms) -> str:
     )
     weights = f"weights after the last update: {found or 'unknown'}"
     if terms.state:
-        return f"judged are the losses and, where both sides have them, the weights (--state); {weights}"
-    return f"judged are the losses alone; {weights} (--state makes other weights fail too)"
+        return f"judged are the metrics and, where both sides have them, the weights (--state); {weights}"
+    return f"judged are the metrics alone; {weights} (--state makes other weights fail too)"
 
 
 def _folds(of: Comparison, terms: Terms) -> list[str | None]:

@@ -36,9 +36,10 @@ def data(view: View) -> dict[str, Any]:
     """Return everything that the script needs, as JSON values.
 
     `tracks` holds every distinct trajectory once, `weights` every distinct state after the last update, laid flat;
-    a cell names its own by their places (`track`, `repeats`, `state`; null where it has none). `traced` holds, for the
-    cells that speak for the classes, the weights after each step; the full traces stay in the results folder. `ledgers`
-    holds the experiments on each pair of the table of pairs, in its order (see `explanations`).
+    a cell names its own by their places (`track`, `repeats`, `state`; null where it has none), and those of the metrics
+    beside its loss in `metrics`, for each repeat. `traced` holds, for the cells that speak for the classes, the weights
+    after each step; the full traces stay in the results folder. `ledgers` holds the experiments on each pair of the
+    table of pairs, in its order (see `explanations`).
     """
     tracks: dict[tuple[str, ...], int] = {}
     weights: dict[tuple[str, ...], int] = {}
@@ -110,6 +111,9 @@ def _cell(
         "class": class_name,
         "track": own[0] if own else None,
         "repeats": own[1:],
+        "metrics": [
+            [tracks.setdefault(other.texts, len(tracks)) for other in each.metrics[1:]] for each in record.trajectories
+        ],
         "state": weights.setdefault(state, len(weights)) if state else None,
         "place": environment,
         "image": provenance.image_digest if provenance else None,
@@ -134,6 +138,7 @@ def _missing(cell_id: str) -> dict[str, Any]:
         "class": None,
         "track": None,
         "repeats": [],
+        "metrics": [],
         "state": None,
         "place": None,
         "image": None,

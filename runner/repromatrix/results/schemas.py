@@ -18,10 +18,18 @@ _TITLES = {
 }
 
 
+# Numbers only of a cell that ran well, and a reason only of any other.
+_RAN = {
+    "if": {"properties": {"outcome": {"const": "ok"}}},
+    "then": {"properties": {"trajectories": {"minItems": 1}, "reason": {"type": "null"}}},
+    "else": {"properties": {"trajectories": {"maxItems": 0}, "reason": {"type": "string"}}},
+}
+
+
 def made() -> dict[str, dict[str, Any]]:
     """Return name -> JSON Schema of the formats whose types say all of it."""
     return {
-        "record": _schema("record", record.Document, record.FORMAT),
+        "record": _schema("record", record.Document, record.FORMAT) | _RAN,
         "trace": _schema("trace", trace.Document, trace.FORMAT),
     }
 

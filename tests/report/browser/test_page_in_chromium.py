@@ -11,6 +11,7 @@ from repromatrix.compare.exact import ulps
 from repromatrix.floats import coarser
 from repromatrix.results.manifest import Ensemble
 from repromatrix.results.record import Outcome
+from tests import values
 
 HOSTILE = (
     "</script></style><script>document.title='owned'</script>"
@@ -225,6 +226,23 @@ def test_the_verdicts_and_ulps_against_another_cell_are_those_of_python(page, bu
                 expected = ulps(a, b, found.ulp_dtype)
                 assert count == ("\u2013" if expected is None else str(expected))
     assert verdicts >= {"identical", "rounding", "divergent", "incomparable", "missing"}
+
+
+def test_another_metric_than_the_loss_makes_another_verdict(page, builder, written):
+    def judged(name, accuracy):
+        found = values.trajectory((0.5, 0.25), [[0.7]] * 3, [[1.0]], [[1.0]], metrics={"accuracy": accuracy})
+        plain = builder.record(id=f"mazur/{name}", task="9a" * 32)
+        return replace(plain, trajectories=(found,))
+
+    accuracies = {"a": (0.5, 0.75), "b": (0.5, 0.75), "c": (0.5, 0.5), "d": (0.5, 0.75 + 2**-50)}
+    records = tuple(judged(name, each) for name, each in accuracies.items())
+    page.open(written(builder, records, tables=()))
+    page.show("cells")
+    page.fill("#reference", "0", "change")
+    allowed = allowances(builder.manifest(records), {each.cell.id: each for each in records})
+    shown = dict(page.run("rows.map(row => [row.cell.id, verdictOf(row)])"))
+    assert shown == {each.cell.id: compare(each, records[0], allowed).verdict.value for each in records}
+    assert list(shown.values()) == ["identical", "identical", "divergent", "rounding"]
 
 
 def test_what_is_shown_is_copied_as_csv(cells):

@@ -103,7 +103,7 @@ def test_trajectories_of_two_lengths_are_never_called_the_same(lengths):
     lengths.key("ArrowRight")
     assert lengths.text("#picture-pairs .reading") == (
         "C2 (float64, 1 cell) and C1 (float64, 2 cells), of different lengths (2 and 3 steps), first 2 steps: "
-        "the same bits there."
+        "the same losses there."
     )
 
 

@@ -73,7 +73,8 @@ class BitsChange(Claim):
 
     Attributes:
         before: digest of the accepted bits, `now` of the present ones.
-        verdict: what the losses are to each other; None: the accepted record is not in the results folder.
+        verdict: what the metrics are to each other; None: the accepted record is not in the results folder.
+        reason: in which metric beside the loss, or why where it is no matter of distance; else None.
         differing: what of the environment differs as well.
     """
 
@@ -82,6 +83,7 @@ class BitsChange(Claim):
     before: str
     now: str
     verdict: str | None
+    reason: str | None
     judged_by: str | None
     ulp_dtype: str | None
     first_difference: int | None
@@ -93,10 +95,17 @@ class BitsChange(Claim):
         return f"bits-change/{self.cells[0]}"
 
     def _text(self) -> str:
-        found = measured(self.first_difference, self.max_abs, self.max_ulp, dtype=self.ulp_dtype, judged=self.judged_by)
-        losses = "" if self.verdict is None else f", losses {self.verdict}{found}"
+        found = measured(
+            self.first_difference,
+            self.max_abs,
+            self.max_ulp,
+            dtype=self.ulp_dtype,
+            judged=self.judged_by,
+            reason=self.reason,
+        )
+        metrics = "" if self.verdict is None else f", metrics {self.verdict}{found}"
         cause = f"; with another {', '.join(self.differing)}" if self.differing else "; from the same environment"
-        return f"{self.cells[0]}: other bits{losses}{cause}"
+        return f"{self.cells[0]}: other bits{metrics}{cause}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

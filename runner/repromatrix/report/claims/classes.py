@@ -71,7 +71,7 @@ class OneClassTwoStates(Claim):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SameStateOtherLosses(Claim):
-    """Cells that end with the same weights in spite of other losses on the way."""
+    """Cells that end with the same weights in spite of other metrics on the way."""
 
     kind: ClassVar[str] = "same_state_other_losses"
 
@@ -84,5 +84,5 @@ class SameStateOtherLosses(Claim):
     def _text(self) -> str:
         return (
             f"{wording.listed(self.classes)} of {self.workload}: {len(self.cells)} cells end with the same weights, "
-            "bit for bit, in spite of other losses on the way"
+            "bit for bit, in spite of other metrics on the way"
         )

@@ -19,7 +19,7 @@ class UpgradeTotals(Claim):
 
     Attributes:
         compared: upgrades with a verdict of identical, rounding, amplified or divergent.
-        same_losses: those of them with the same losses, bit for bit; `same_weights`: and the same weights at the end.
+        same_losses: those of them with the same metrics, bit for bit; `same_weights`: and the same weights at the end.
         not_compared: upgrades beyond these.
     """
 
@@ -38,7 +38,7 @@ class UpgradeTotals(Claim):
         more = f"; {self.not_compared} more could not be compared" if self.not_compared else ""
         keep = "keeps" if self.same_losses == 1 else "keep"
         weights = f"({self.same_weights} of the weights too)"
-        return f"{self.same_losses} of {upgrades} {keep} every bit of the losses {weights}{more}"
+        return f"{self.same_losses} of {upgrades} {keep} every bit of the metrics {weights}{more}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

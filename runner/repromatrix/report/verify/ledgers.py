@@ -187,7 +187,7 @@ class _Bench:
         """Measure and judge, in the coarser dtype of the two unless another is named."""
         if not (a.trajectories and b.trajectories):
             return Gap(verdict="missing", size=None)
-        if a.cell.workload != b.cell.workload:
+        if (a.cell.workload, a.cell.task) != (b.cell.workload, b.cell.task):
             return Gap(verdict="incomparable", size=None)
         dtype = dtype or coarser(a.cell.dtype, b.cell.dtype)
         pairs = zip(a.trajectories[0].metrics, b.trajectories[0].metrics, strict=False)

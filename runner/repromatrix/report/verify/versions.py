@@ -86,6 +86,10 @@ def change(a: Record, b: Record, judges: Judges) -> VersionChange:
         left, right = a.trajectories[0], b.trajectories[0]
         state = left.state == right.state
         found, (verdict, reason, by) = _worst(left, right, a.cell.workload, dtype, judges)
+        if a.cell.task != b.cell.task:
+            edited = f"the workload {a.cell.workload} was edited between the two"
+            found, verdict, by = None, "incomparable", None
+            reason = f"{edited}: its inputs, numbers or metrics are others"
     else:
         absent = [f"{r.cell.id}: {_how(r)}" for r in (a, b) if not r.trajectories]
         verdict, reason, by = "missing", "; ".join(absent), None
