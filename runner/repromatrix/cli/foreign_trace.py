@@ -7,8 +7,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from repromatrix.compare.attribution import (
     Attribution,
     Flips,
@@ -176,8 +174,8 @@ def _described(data: bytes, cell: Cell) -> bytes:
         document = json.loads(data)
         plain = {**dict.fromkeys(_UNUSED, ""), "options": [], "task": cell.workload.task}
         document["cell"] = {**plain, **document["cell"]}
-        return documents.canonical(msgspec.convert(document, traces.Document))
-    except (ValueError, KeyError, TypeError, RecursionError, msgspec.MsgspecError):
+        return documents.rewritten(document, traces.Document)
+    except (ValueError, KeyError, TypeError, RecursionError):
         return data  # decoding it says what is wrong
 
 

@@ -48,6 +48,18 @@ def canonical(value: Any) -> bytes:
     return msgspec.json.format(data, indent=1) + b"\n"
 
 
+def rewritten(document: Any, kind: type[Any]) -> bytes:
+    """Return plain data as canonical JSON of a type.
+
+    Raises:
+        ValueError: it is no document of that type.
+    """
+    try:
+        return canonical(msgspec.convert(document, kind))
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+
+
 def base64(text: str) -> bytes:
     """Return the bytes of base64 text.
 
