@@ -5,6 +5,7 @@ import math
 import struct
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -84,6 +85,26 @@ def test_they_part_at_the_first_step_then_the_first_tensor_in_the_flow_then_the_
     for found in (pair(changes), pair(None, changes)):
         assert (found.point.step, found.point.tensor, found.point.index) == where
         assert not found.same
+
+
+def with_last_output(found: Trace, texts: list[str]) -> Trace:
+    """The trace with an output computed after the last update; a column with one more step."""
+    columns = [
+        msgspec.structs.replace(each, texts=(*each.texts, *texts)) if each.name == "output" else each
+        for each in found.trajectory.columns
+    ]
+    return replace(found, trajectory=Trajectory(columns=tuple(columns)))
+
+
+def test_outputs_after_the_last_update_are_compared_where_both_have_them() -> None:
+    half, one = (0.5).hex(), (1.0).hex()
+    left, right = with_last_output(trace(), [half] * 3), with_last_output(trace(id="b"), [half, half, one])
+    found = divergence(left, right)
+    assert (found.point.step, found.point.tensor, found.point.index) == (4, "output", (2,))
+    assert (found.point.a.hexadecimal, found.point.b.hexadecimal) == (half, one)
+    assert divergence(left, with_last_output(trace(id="b"), [half] * 3)).same
+    assert divergence(left, trace(id="b")).same  # only one has them
+    assert divergence(left, with_last_output(trace(id="b", steps=4), [one] * 3)).same  # step 4 is no end there
 
 
 def test_tensors_have_the_shapes_of_the_net() -> None:

@@ -43,7 +43,7 @@ class Point:
     """The first value whose bits differ, and its first element that does.
 
     Attributes:
-        step: from 1.
+        step: from 1; one more than the steps of the cells: an output computed after the last update.
         tensor: the value's name.
         index: the element's place; empty for a number, and where only digests are known.
         a: the one's element; None where only the digests of the whole values are known.
@@ -106,9 +106,10 @@ def divergence(a: Trace, b: Trace, bits: Bits = no_bits) -> Divergence:
         reason = "they have no traced tensor in common"
     if reason is not None:
         return _unanswered(a.cell.workload, a.cell.id, b.cell.id, reason)
-    parted = (
-        (step, name) for step in range(1, steps + 1) for name in names if left[name].get(step) != right[name].get(step)
-    )
+    compared = [(step, name) for step in range(1, steps + 1) for name in names]
+    if a.cell.steps == b.cell.steps:  # what both computed after the last update
+        compared += [(steps + 1, name) for name in names if steps + 1 in left[name] and steps + 1 in right[name]]
+    parted = ((step, name) for step, name in compared if left[name].get(step) != right[name].get(step))
     found = next(parted, None)
     return Divergence(
         workload=a.cell.workload,
