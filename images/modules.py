@@ -29,6 +29,7 @@ class Modules:
     def __init__(self, codes: Dict[str, Code], framework: str) -> None:
         self.codes, self.framework = codes, framework
         self.folders: Dict[str, Path] = {}
+        self.temporary: List[Any] = []  # removed when the process ends
         self.loaded: Dict[str, ModuleType] = {}
         self.current: Optional[str] = None
 
@@ -56,7 +57,8 @@ class Modules:
     def folder(self, key: str) -> Path:
         """Where the files of a workload lie; written once."""
         if key not in self.folders:
-            folder = Path(tempfile.mkdtemp(prefix="repromatrix-workload-"))
+            self.temporary.append(tempfile.TemporaryDirectory(prefix="repromatrix-workload-"))
+            folder = Path(self.temporary[-1].name)
             for name, text in self.codes[key].files.items():
                 (folder / name).write_text(text, encoding="utf-8")
             self.folders[key] = folder

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -168,6 +169,13 @@ def test_lines_come_in_the_order_of_the_contract(serve):
     assert [line.get("step") for line in told[1:9]] == [None, 1, 2, 3, 4, 4, 5, None]
     assert told[8] == {"line": "cell", "id": "a", "outcome": "ok", "reason": None, "untraced": {}}
     assert told[-1] == {"line": "end", "cells": 2, "operations": 0}
+
+
+def test_the_modules_of_a_workload_are_taken_away_at_the_end(serve, tmp_path):
+    (tmp_path / "temporary").mkdir()
+    done = serve(job(cell("a")), env=os.environ | {"TMPDIR": str(tmp_path / "temporary")})
+    assert cells(done)["a"]["outcome"] == "ok"
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_what_anyone_prints_goes_to_standard_error(serve):
