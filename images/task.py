@@ -45,7 +45,7 @@ class Task:
         self._untraced: Dict[str, str] = {}
         self._order: List[str] = []
         self._kinds: Dict[str, Tuple[str, Tuple[int, ...]]] = {}
-        self._recorded, self._finished, self._state = 0, False, False
+        self._recorded, self._finished = 0, False
 
     def option(self, name: str) -> str:
         """The value of a factor in this cell."""
@@ -127,8 +127,6 @@ class Task:
         step = self._recorded
         if step > self.steps:
             raise WorkloadError(f"step {step} is recorded, and workload.yaml says {self.steps} steps")
-        if self._finished:
-            raise WorkloadError(f"step {step} is recorded after task.finish()")
         lacking = [name for name in self.cell.metrics if name not in values]
         if lacking:
             raise WorkloadError(
@@ -137,7 +135,6 @@ class Task:
             )
         self._tell(step, [(name, value, self._role(name)) for name, value in self._ordered(values)])
         if state is not None and (self.traced or step == self.steps):
-            self._state = True
             self._tell(step, [(name, value, "state") for name, value in state.items()])
 
     def finish(self, values: Mapping[str, Any]) -> None:

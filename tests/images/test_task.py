@@ -221,10 +221,6 @@ WRONG = {
     "nothing at all": (recorded({}), "step 1 records no 'loss', .*: it has nothing"),
     "a step too many": (recorded(ONE, ONE, ONE), "step 3 is recorded, and workload.yaml says 2 steps"),
     "a step too few": (recorded(ONE), "1 steps are recorded where 2 are due"),
-    "a step after the end": (
-        lambda task: (recorded(ONE, ONE, finish={})(task), task.record(ONE)),
-        "step 3 is recorded, and|after task.finish",
-    ),
     "an end before the last step": (recorded(ONE, finish={}), "once, after the last step: 1 steps are recorded"),
     "two ends": (
         lambda task: (recorded(ONE, ONE, finish={})(task), task.finish({})),
