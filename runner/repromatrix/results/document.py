@@ -7,10 +7,11 @@ characters, sorted keys. Knows nothing of what the documents mean.
 import binascii
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
+KindT = TypeVar("KindT")
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -46,6 +47,21 @@ def canonical(value: Any) -> bytes:
     except UnicodeEncodeError:  # half a character, which no file takes
         data = msgspec.json.encode(read(write(msgspec.to_builtins(value))), order="sorted")
     return msgspec.json.format(data, indent=1) + b"\n"
+
+
+def strict(data: bytes, kind: type[KindT]) -> KindT:
+    """Return the value that canonical JSON of a type holds.
+
+    Raises:
+        ValueError: it is not JSON of that type, or not as `canonical` writes it.
+    """
+    try:
+        found = msgspec.json.decode(data, type=kind)
+        if canonical(found) == data:
+            return found
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    raise ValueError("not as repromatrix writes it")
 
 
 def rewritten(document: Any, kind: type[Any]) -> bytes:

@@ -146,13 +146,10 @@ def decode(data: bytes, where: str) -> Record:
     """
     try:
         refuse_other_format(data, FORMAT, "a record", where)
-        found = msgspec.json.decode(data, type=Document)
-        if documents.canonical(found) != data:
-            raise ValueError("not as repromatrix writes it")  # noqa: TRY301 - one way out for all that is wrong
-        record = Record(**fields_of(found, Record))
+        record = Record(**fields_of(documents.strict(data, Document), Record))
         for what in contradictions(record):
-            raise ValueError(what)  # noqa: TRY301
-    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+            raise ValueError(what)  # noqa: TRY301 - one way out for all that is wrong
+    except ValueError as error:
         raise ResultsError(
             f"not a readable record ({error})", where=where, hint="delete that file and run the cell again"
         ) from error
@@ -175,9 +172,12 @@ def refuse_other_format(data: bytes, wanted: int, what: str, where: str) -> None
 
     Raises:
         NewerFormatError: an older or a newer release wrote it.
-        msgspec.MsgspecError: it is no JSON, or tells no format.
+        ValueError: it is no JSON, or tells no format.
     """
-    found = msgspec.json.decode(data, type=_Format).format
+    try:
+        found = msgspec.json.decode(data, type=_Format).format
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(str(error)) from error
     if found != wanted:
         older = f"run the cells again into another folder: repromatrix run --results NEW (or delete {where})"
         raise NewerFormatError(

@@ -6,8 +6,6 @@ A traced run is a run of its own: to ask for what lies between may change how a 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from repromatrix.errors import ResultsError
 from repromatrix.results import document as documents
 from repromatrix.results.record import Description, Record, fields_of, refuse_other_format
@@ -77,14 +75,12 @@ def decode(data: bytes, where: str) -> Trace:
     """
     try:
         refuse_other_format(data, FORMAT, "a trace", where)
-        found = msgspec.json.decode(data, type=Document)
-        if documents.canonical(found) != data:
-            raise ValueError("not as repromatrix writes it")  # noqa: TRY301 - one way out for all that is wrong
+        found = documents.strict(data, Document)
         check(found.trajectory, found.cell.steps)
         twice = {name for name, _ in found.untraced} & set(found.columns)
         if twice:
-            raise ValueError(f"{min(twice)} is traced, and not")  # noqa: TRY301
-    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+            raise ValueError(f"{min(twice)} is traced, and not")  # noqa: TRY301 - one way out for all that is wrong
+    except ValueError as error:
         raise ResultsError(
             f"not a readable trace ({error})",
             where=where,
