@@ -175,3 +175,9 @@ def test_the_product_is_its_code_its_folders_and_what_it_stands_on(monkeypatch, 
     assert resources.product_sha256() == before
     (templates / "vendor" / "d3.min.js").write_text("// other code")
     assert resources.product_sha256() != before
+
+
+def test_a_pipe_among_the_files_is_told_and_not_waited_for(written: Path) -> None:
+    os.mkfifo(written / "b" / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        tree(written)

@@ -4,6 +4,7 @@ In a checkout `images/` and `templates/` stand beside the package; in an install
 package data. Nothing here knows what the files mean.
 """
 
+import errno
 import os
 import sys
 import tempfile
@@ -72,10 +73,12 @@ def tree_sha256(folder: Path, *, without: Collection[str] = ()) -> str:
     """Return the SHA-256 over the names and contents of all files below a folder, but those in folders `without`.
 
     Raises:
-        OSError: a file or a folder cannot be read.
+        OSError: a file or a folder cannot be read, or what is there is neither: a pipe, say, would never end.
     """
     digest = sha256()
     for path in _files(folder, without):
+        if not os.path.isfile(path):  # noqa: PTH113 - thousands, and a Path is slow
+            raise OSError(errno.EINVAL, "not a regular file", path)
         name = os.fsencode(path)[len(os.fsencode(folder)) :]
         digest.update(name + b"\0" + sha256(Path(path).read_bytes()).digest())
     return digest.hexdigest()
