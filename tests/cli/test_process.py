@@ -89,7 +89,10 @@ def test_help_names_the_exit_codes() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
 def test_what_asks_the_process_to_end_is_answered_as_ctrl_c(number: signal.Signals) -> None:
     source = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup, or a shell in the background, has them ignored
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from repromatrix.__main__ import main
 from repromatrix.cli import schema
 
