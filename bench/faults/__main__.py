@@ -13,7 +13,7 @@ from bench.faults import page
 from bench.faults.campaign import PLACES, ROOT, Chunk, chunks, environment, measure, missing, verdicts
 from bench.faults.clean import Environment
 from bench.faults.score import Score, Verdict
-from repromatrix.compare.attribution import sentences
+from repromatrix.explain.judge.sites import sentences
 
 LEAST = 0.99
 PAGE = ROOT / "docs" / "evaluation.md"

@@ -17,7 +17,7 @@ from bench.faults.clean import Environment, read
 from bench.faults.explain import clean_lines, explain
 from bench.faults.score import Verdict, judge
 from repromatrix import resources
-from repromatrix.compare.attribution import Attribution
+from repromatrix.explain.judge.sites import Attribution
 from repromatrix.matrix.model import Workload
 from repromatrix.matrix.workload import load_workload
 

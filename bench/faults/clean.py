@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from repromatrix import draw, resources
-from repromatrix.compare.attribution import Flips
+from repromatrix.explain.judge.sites import Flips
 from repromatrix.job import FORMAT
 from repromatrix.matrix.model import Input, Workload
 from repromatrix.results.record import Description

@@ -1,4 +1,4 @@
-"""The explainer's side: clean entrypoints answer what `repromatrix.compare.attribution` asks; no truth is read here.
+"""The explainer's side: clean entrypoints answer what `repromatrix.explain.judge.sites` asks; no truth is read here.
 
 Of every run it gets the job as it was asked for and the traced line that came back, nothing else.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.faults.clean import Asked, Environment, Line, answers, trace_of
-from repromatrix.compare.attribution import Attribution, Flips, Task, Tried, attribute, detected, samples, to_try, tried
+from repromatrix.explain.judge.sites import Attribution, Flips, Task, Tried, attribute, detected, samples, to_try, tried
 from repromatrix.results.trace import Trace
 
 OWN = "own"

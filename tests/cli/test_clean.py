@@ -11,10 +11,10 @@ from typing import ClassVar
 import pytest
 
 from repromatrix.cli import clean as command_clean
-from repromatrix.cli.judgements import Judgements
 from repromatrix.engines.docker_images import Held
 from repromatrix.errors import ExitCode, NoEngineError
 from repromatrix.images import uses
+from repromatrix.operations.kept import Judgements
 from repromatrix.operations.release import release
 
 TAG = "0123456789abcdef01234567"

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from repromatrix import resources
-from repromatrix.compare.findings import Finding
+from repromatrix.explain.judge.findings import Finding
 from repromatrix.results.experiments import Experiments
 from repromatrix.results.store import Store
 from tests import fakes as say

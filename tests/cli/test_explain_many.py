@@ -8,7 +8,7 @@ import pytest
 
 from repromatrix import resources
 from repromatrix.cli.explain import allowed
-from repromatrix.compare.explanations import explanations
+from repromatrix.explain.judge.explanations import explanations
 from repromatrix.matrix import load
 from repromatrix.results.store import Store
 from tests import fakes as say

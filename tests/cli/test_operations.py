@@ -7,14 +7,14 @@ import jsonschema
 import pytest
 
 from repromatrix import resources
-from repromatrix.cli.anatomies import anatomies, to_replay
-from repromatrix.cli.anatomy import document, plain
-from repromatrix.cli.judgements import Judgements
-from repromatrix.compare.arithmetic import Arithmetic
-from repromatrix.execute.study import Pair
-from repromatrix.hybrids import NotTestable
-from repromatrix.interventions import Interventions
+from repromatrix.explain.factors import Interventions
+from repromatrix.explain.operations import anatomies, to_replay
+from repromatrix.explain.operations_text import document, plain
+from repromatrix.explain.replays import Pair
+from repromatrix.explain.space import NotTestable
 from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.judgement import Arithmetic
+from repromatrix.operations.kept import Judgements
 from repromatrix.plan import universe
 from repromatrix.results.store import Store
 from tests import fakes as say

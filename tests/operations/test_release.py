@@ -8,7 +8,7 @@ from repromatrix.operations import release
 
 LOADED = """
 import sys
-from repromatrix.compare import arithmetic
+from repromatrix.operations import judgement as arithmetic
 from repromatrix.operations import fit, forms, fresh, truth
 for name, module in sys.modules.items():
     if name.startswith("repromatrix."):

@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repromatrix.compare.allowance import Allowances, Tolerance
-from repromatrix.compare.explanations import explanations
-from repromatrix.compare.published import check
-from repromatrix.compare.statements import judge
-from repromatrix.compare.verdicts import Condition, Evidence, Kind, Left, Measured, Tried
+from repromatrix.explain.judge.explanations import explanations
+from repromatrix.published.figures import check
+from repromatrix.published.statements import judge
+from repromatrix.published.verdicts import Condition, Evidence, Kind, Left, Measured, Tried
 from repromatrix.report.claims.stated_statements import of_statements
 from repromatrix.report.claims.statements import PublishedVerdict
 from repromatrix.report.render import html, json_text, markdown

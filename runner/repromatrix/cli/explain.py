@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from repromatrix.cli import anatomy
-from repromatrix.cli.explain_pairs import Pairs
-from repromatrix.cli.explain_rounds import Rounds
-from repromatrix.cli.explain_search import OWN, Question, Search
-from repromatrix.cli.ledger import tell, tell_many
 from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
 from repromatrix.compare.allowance import Allowances, Tolerance, allowances
-from repromatrix.compare.anatomy import Anatomy
-from repromatrix.compare.attribution import sentences
 from repromatrix.compare.difference import Verdict
-from repromatrix.compare.explanations import Explanation, explanations
 from repromatrix.errors import ExitCode, UsageError
 from repromatrix.execute.run import Execution
-from repromatrix.hybrids import Hybrids
+from repromatrix.explain import operations_text as anatomy
+from repromatrix.explain.judge.explanations import Explanation, explanations
+from repromatrix.explain.judge.operations import Anatomy
+from repromatrix.explain.judge.sites import sentences
+from repromatrix.explain.pairs import Pairs
+from repromatrix.explain.rounds import Rounds
+from repromatrix.explain.search import OWN, Question, Search
+from repromatrix.explain.space import Hybrids
+from repromatrix.explain.text import tell, tell_many
 from repromatrix.matrix import Matrix, load
 from repromatrix.plan import Cell, find
 from repromatrix.results.experiments import Experiments, Origin, Pair
@@ -82,7 +82,7 @@ def run(options: Namespace) -> int:
 
 def _file(options: Namespace, story: Story) -> int:
     """Tell what makes somebody's own trace differ from a cell."""
-    from repromatrix.cli.foreign_trace import ForeignTrace, document  # noqa: PLC0415 - only who asks for it pays
+    from repromatrix.explain.foreign_trace import ForeignTrace, document  # noqa: PLC0415 - only who asks for it pays
 
     if options.budget is not None or options.no_operations:
         raise UsageError("--budget and --no-operations are for two cells", where=options.b, hint="leave them out")
@@ -159,7 +159,7 @@ def _replay(
     wanted = [each for each in pairs if (each.a.id, each.b.id) in apart]
     if not wanted:
         return (), True
-    from repromatrix.cli.anatomies import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
+    from repromatrix.explain.operations import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
 
     started = monotonic()
     story.say(f"{'replaying':<10} the operations of {len(wanted)} pairs")
@@ -185,7 +185,7 @@ def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None
     found = explanations(tried, rounds.records, allowed(matrix, store))[0]
     if options.no_operations or found.ledger.before.verdict is Verdict.IDENTICAL:
         return found, None
-    from repromatrix.cli.anatomies import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
+    from repromatrix.explain.operations import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
 
     return found, anatomies(execution, [question.hybrids]).anatomies[0]
 

@@ -5,23 +5,23 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
-from repromatrix.cli.anatomy import aligned, forms, plain
-from repromatrix.cli.judgements import Judgements
 from repromatrix.cli.registry import share_of
 from repromatrix.cli.select import engine as choose_engine
 from repromatrix.cli.select import require_locks
 from repromatrix.cli.story import Story
-from repromatrix.compare.arithmetic import Arithmetic
-from repromatrix.compare.catalogue import Entry, entries
 from repromatrix.errors import ExitCode, UsageError
 from repromatrix.execute import host
-from repromatrix.execute.network import network
 from repromatrix.execute.run import Execution
-from repromatrix.execute.study import Studying
-from repromatrix.hybrids import Hybrids, Vocabulary, chosen
+from repromatrix.explain.network import network
+from repromatrix.explain.operations_text import aligned, forms, plain
+from repromatrix.explain.replays import Studying
+from repromatrix.explain.space import Hybrids, Vocabulary, chosen
 from repromatrix.matrix import Environment, Matrix, Workload, load
 from repromatrix.matrix.check import suggest
 from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.judgement import Arithmetic
+from repromatrix.operations.kept import Judgements
+from repromatrix.operations.listing import Entry, entries
 from repromatrix.plan import Cell, cells_of, plan
 from repromatrix.results.store import Store
 from repromatrix.results.studies import Listing

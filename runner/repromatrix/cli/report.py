@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from repromatrix import resources
 from repromatrix.cli.gist import Gist, Written, accepted_run, demanded, print_json, tell
-from repromatrix.cli.judgements import Judgements
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
+from repromatrix.operations.kept import Judgements
 from repromatrix.report.junit import junit
 from repromatrix.report.render import write
 from repromatrix.report.replayed import Replayed

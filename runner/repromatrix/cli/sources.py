@@ -10,8 +10,8 @@ from pathlib import Path
 from repromatrix.compare import series
 from repromatrix.compare.allowance import Allowances, Floor, Tolerance, allowances
 from repromatrix.compare.series import Series
-from repromatrix.compare.table import parse
 from repromatrix.errors import NothingSelectedError
+from repromatrix.published.table import parse
 from repromatrix.results import foreign
 from repromatrix.results.manifest import Entry, Manifest
 from repromatrix.results.record import Description

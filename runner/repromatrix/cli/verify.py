@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from repromatrix.cli.gist import ACCEPTED, accepted_run
-from repromatrix.cli.judgements import Judgements
 from repromatrix.cli.printable import printable
 from repromatrix.cli.report import earlier_records, replayed
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, NewerFormatError, ResultsError, UsageError
+from repromatrix.operations.kept import Judgements
 from repromatrix.report.verify.check import Evidence, Written, verify
 from repromatrix.report.verify.form import read_document
 from repromatrix.report.verify.layout import same_files

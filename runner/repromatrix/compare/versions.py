@@ -5,10 +5,19 @@ from dataclasses import dataclass
 from itertools import count, pairwise
 from string import ascii_uppercase
 
+from packaging.version import InvalidVersion, Version
+
 from repromatrix.compare.allowance import Allowances
 from repromatrix.compare.difference import Difference, compare
-from repromatrix.compare.setups import version_key
 from repromatrix.results.record import Record
+
+
+def version_key(version: str) -> tuple[int, Version, str]:
+    """Return a key that sorts versions by PEP 440; what is none sorts before them, as text."""
+    try:
+        return 1, Version(version), version
+    except InvalidVersion:
+        return 0, Version("0"), version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from enum import Enum
 from typing import Any
 
 from repromatrix import __version__
-from repromatrix.compare.predictions import Passes, PredictionCheck
-from repromatrix.compare.published import Check, ColumnCheck
-from repromatrix.compare.setups import Setup
+from repromatrix.published.figures import Check, ColumnCheck
+from repromatrix.published.predictions import Passes, PredictionCheck
+from repromatrix.published.setups import Setup
 from repromatrix.report import statements
 from repromatrix.report.changes import Changes
 from repromatrix.report.claims.base import of_kind

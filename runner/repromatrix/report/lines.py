@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from repromatrix.compare.setups import version_key
-from repromatrix.compare.versions import Line, Stop
+from repromatrix.compare.versions import Line, Stop, version_key
 from repromatrix.report import wording
 
 

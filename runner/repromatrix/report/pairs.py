@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from repromatrix.compare.columns import Closest, Comparison, Pair
+from repromatrix.published.columns import Closest, Comparison, Pair
 from repromatrix.report import wording
 
 NEAREST = 12

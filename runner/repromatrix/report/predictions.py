@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from repromatrix.compare.predictions import Passes, PredictionCheck
-from repromatrix.compare.published import Check
+from repromatrix.published.figures import Check
+from repromatrix.published.predictions import Passes, PredictionCheck
 from repromatrix.report import wording
 
 _ANSWERS = {True: "yes", False: "no", None: "not computed"}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from repromatrix.compare.verdicts import Word, plain
+from repromatrix.published.verdicts import Word, plain
 from repromatrix.report.claims.statements import PublishedVerdict
 
 _ORDER = (Word.REFUTED, Word.CONDITION, Word.NOT_TESTED, Word.CONFIRMED)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from repromatrix.compare.published import Check, ColumnCheck, LossCheck
+from repromatrix.published.figures import Check, ColumnCheck, LossCheck
 from repromatrix.report import wording
 
 

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from repromatrix.compare.allowance import Allowances, Floor, Tolerance, allowances
-from repromatrix.compare.arithmetic import Memo
 from repromatrix.compare.classes import Class, SameState, classes, same_states
-from repromatrix.compare.columns import Comparison, compare_columns
 from repromatrix.compare.difference import Verdict
-from repromatrix.compare.ledger import Ledger
-from repromatrix.compare.published import Check, check
-from repromatrix.compare.statements import judge
 from repromatrix.compare.trace import Bits, Divergence, Representative, divergences, no_bits, representatives
 from repromatrix.compare.versions import Line, VersionPair, between_versions, lines
+from repromatrix.explain.judge.explanation import Ledger
 from repromatrix.floats import FORMS
+from repromatrix.operations.judgement import Memo
+from repromatrix.published.columns import Comparison, compare_columns
+from repromatrix.published.figures import Check, check
+from repromatrix.published.statements import judge
 from repromatrix.report import anatomies, explanations, pairs, predictions, rows, statements, tables, wording
 from repromatrix.report import divergences as partings
 from repromatrix.report.anatomies import AnatomyRow, FormRow

@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from repromatrix.compare.rules import NOT_STATED, Rule
-from repromatrix.compare.setups import Setup
 from repromatrix.floats import FORMS
+from repromatrix.published.setups import Setup
 
 NOTHING = "\N{EN DASH}"
 NOT_PINNED = "not pinned"

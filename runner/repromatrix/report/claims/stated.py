@@ -6,8 +6,7 @@ from hashlib import sha256
 from repromatrix.compare.allowance import Floor
 from repromatrix.compare.classes import Class, SameState
 from repromatrix.compare.difference import Verdict
-from repromatrix.compare.setups import version_key
-from repromatrix.compare.versions import Line, VersionPair
+from repromatrix.compare.versions import Line, VersionPair, version_key
 from repromatrix.report.claims.base import Claim
 from repromatrix.report.claims.cells import (
     CellCount,

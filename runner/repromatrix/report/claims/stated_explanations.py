@@ -9,9 +9,9 @@ from typing import Any
 from repromatrix.compare.allowance import Allowances
 from repromatrix.compare.classes import Class
 from repromatrix.compare.difference import Difference, Verdict
-from repromatrix.compare.explanations import explanations
-from repromatrix.compare.findings import ConditionRow, End, Finding, Row
-from repromatrix.compare.ledger import Ledger
+from repromatrix.explain.judge.explanation import Ledger
+from repromatrix.explain.judge.explanations import explanations
+from repromatrix.explain.judge.findings import ConditionRow, End, Finding, Row
 from repromatrix.report.claims.base import Claim
 from repromatrix.report.claims.explanations import (
     CauseTotals,

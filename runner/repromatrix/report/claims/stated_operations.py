@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from repromatrix.compare.anatomy import Anatomy, Output, PlaceFinding, PrimitiveFinding
-from repromatrix.compare.arithmetic import Arithmetic, Memo
-from repromatrix.compare.catalogue import Entry as Listed
-from repromatrix.compare.catalogue import entries
-from repromatrix.compare.operations import anatomy
 from repromatrix.compare.trace import Value
 from repromatrix.errors import ResultsError
+from repromatrix.explain.judge.operations import Anatomy, Output, PlaceFinding, PrimitiveFinding
+from repromatrix.explain.judge.replays import anatomy
 from repromatrix.floats import FORMS
 from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.judgement import Arithmetic, Memo
+from repromatrix.operations.listing import Entry as Listed
+from repromatrix.operations.listing import entries
 from repromatrix.report.claims.base import Claim
 from repromatrix.report.claims.forms import NOT_THERE, How, NotListed, OperationForm, OperationPair, distance_in_ulps
 from repromatrix.report.claims.operations import AnatomyOf, OperationSource, OperationTotals, SourceTotals

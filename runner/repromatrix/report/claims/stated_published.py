@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from repromatrix.compare.columns import Comparison, Pair
-from repromatrix.compare.predictions import Passes, PredictionCheck
-from repromatrix.compare.published import Check, ColumnCheck
-from repromatrix.compare.setups import Setup
+from repromatrix.published.columns import Comparison, Pair
+from repromatrix.published.figures import Check, ColumnCheck
+from repromatrix.published.predictions import Passes, PredictionCheck
+from repromatrix.published.setups import Setup
 from repromatrix.report.claims.base import Claim
 from repromatrix.report.claims.published import (
     Closest,

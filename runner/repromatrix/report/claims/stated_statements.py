@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from repromatrix.compare.verdicts import Judged
+from repromatrix.published.verdicts import Judged
 from repromatrix.report.claims.base import Claim
 from repromatrix.report.claims.statements import PublishedVerdict, totals
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from repromatrix.compare.verdicts import Condition, Evidence, Kind, Left, Measured, Tried, Word, plain
+from repromatrix.published.verdicts import Condition, Evidence, Kind, Left, Measured, Tried, Word, plain
 from repromatrix.report import wording
 from repromatrix.report.claims.base import Claim
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from repromatrix.compare.verdicts import Condition, Kind, Left, Tried, Word
+from repromatrix.published.verdicts import Condition, Kind, Left, Tried, Word
 from repromatrix.report.claims.flips import Seen
 from repromatrix.report.verify.ledgers import Ledger, Line
 from repromatrix.results.experiments import ConditionTrial

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 
-from repromatrix.compare.verdicts import Measured
+from repromatrix.published.verdicts import Measured
 from repromatrix.results.record import Record
 
 _EXACT = Context(prec=2000, rounding=ROUND_HALF_EVEN)

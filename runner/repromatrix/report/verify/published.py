@@ -7,8 +7,8 @@ column (`setups`), which is a definition and no arithmetic.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from repromatrix.compare import setups
-from repromatrix.compare.setups import Setup
+from repromatrix.published import setups
+from repromatrix.published.setups import Setup
 from repromatrix.report.claims.base import Claim
 from repromatrix.report.claims.published import (
     Pass,

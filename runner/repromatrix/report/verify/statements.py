@@ -9,8 +9,8 @@ from decimal import Decimal
 from itertools import combinations, product
 from typing import Any
 
-from repromatrix.compare import setups
-from repromatrix.compare.verdicts import Condition, Evidence, Kind, Measured, Word
+from repromatrix.published import setups
+from repromatrix.published.verdicts import Condition, Evidence, Kind, Measured, Word
 from repromatrix.report.claims.base import Claim
 from repromatrix.report.claims.published import PublishedLosses
 from repromatrix.report.claims.statements import PublishedVerdict, totals

@@ -1,0 +1,1 @@
+"""Why two cells differ: asks for cells (here), and judges files (`judge`)."""

@@ -1,0 +1,193 @@
+"""A trace of somebody's own implementation against a cell: what makes the difference, by replaying its steps.
+
+The file (schemas/trace.json) is a black box; everything else is asked of the cell's environment.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from repromatrix.errors import NewerFormatError, ResultsError, UsageError
+from repromatrix.execute.replay import Inputs, Replaying, Request
+from repromatrix.execute.run import Execution
+from repromatrix.execute.trace import Tracing
+from repromatrix.explain.judge.sites import (
+    Attribution,
+    Flips,
+    Outputs,
+    Task,
+    Tried,
+    attribute,
+    detected,
+    samples,
+    to_try,
+    tried,
+)
+from repromatrix.explain.network import network_of
+from repromatrix.explain.space import DTYPE, Hybrids, NotTestable, Part
+from repromatrix.floats import FORMS
+from repromatrix.plan import Cell
+from repromatrix.results import document as documents
+from repromatrix.results import trace as traces
+from repromatrix.results.replay import Replay
+from repromatrix.results.trace import Trace
+
+STEP = "step"
+_FORM = "what such a file holds: repromatrix schema trace"
+_UNUSED = ("framework", "version", "flavour", "python", "environment", "variant", "settings", "device", "code")
+
+
+class ForeignTrace:
+    """One file against one cell, in the environments of an execution."""
+
+    def __init__(self, execution: Execution, hybrids: Hybrids, cell: Cell, path: Path) -> None:
+        """Read the file.
+
+        Raises:
+            UsageError: it is no trace, or not of the cell's task.
+            NewerFormatError: it was written for a newer release.
+        """
+        self._execution, self._cell = execution, cell
+        self._hybrids = hybrids
+        self._state = self._hybrids.state(cell)
+        self._replaying = Replaying(execution)
+        self._b = _read(path, cell)
+        options = hybrids.vocabulary[cell.environment.framework]
+        dtypes = sorted({each.dtype for each in hybrids.variants if each.framework == cell.environment.framework})
+        self._values = {**{name: each for name, each in options.items() if len(each) > 1}, "dtype": tuple(dtypes)}
+        work = network_of(cell)
+        self._task = Task(
+            input=work.input,
+            hidden_weights=work.hidden_weights,
+            output_weights=work.output_weights,
+            dtype=cell.variant.dtype,
+            options={name: str(self._state[Part("option", name)]) for name in options},
+        )
+
+    def explain(self) -> Attribution:
+        """Return what makes the difference.
+
+        Raises:
+            ResultsError: the cell itself gives no trace.
+            NoEngineError: the engine is gone.
+        """
+        a = self._own_trace()
+        if not detected(a, self._b):
+            return attribute(a, self._b, {}, self._task, None)
+        (own,) = self._steps({(): self._cell}, a, a).values()
+        asked: dict[Flips, Tried] = {}
+        while wanted := to_try(asked, self._values, self._task):
+            cells = {flips: self._flipped(flips) for flips in wanted}
+            there = {flips: cell for flips, cell in cells.items() if not isinstance(cell, NotTestable)}
+            told = self._steps(there, a, self._b)
+            asked |= {flips: tried(self._b, told.get(flips), same=False) for flips in wanted}
+        return attribute(a, self._b, asked, self._task, own)
+
+    def _flipped(self, flips: Flips) -> Cell | NotTestable:
+        flipped = {DTYPE if name == DTYPE.name else Part("option", name): value for name, value in flips}
+        return self._hybrids.cell({**self._state, **flipped}, self._cell, own=(self._cell,))
+
+    def _own_trace(self) -> Trace:
+        records = self._execution.run([self._cell]).records
+        (traced,) = Tracing(self._execution).run([self._cell], records) or (None,)
+        found = None
+        if traced is not None and traced.key is not None:
+            found = self._execution.store.read_trace(self._cell.id, traced.key)
+        if found is None:
+            reason = traced.reason if traced is not None else records[0].reason
+            raise ResultsError(
+                f"{self._cell.id} gives no trace to hold the file against: {reason}",
+                hint="name another cell of the workload: repromatrix plan",
+            )
+        return found
+
+    def _steps(self, cells: Mapping[Flips, Cell], a: Trace, of: Trace) -> dict[Flips, Outputs | None]:
+        """Return what `step` of each cell gives for a trace; None where it cannot be computed apart."""
+        given = {
+            flips: [
+                tuple((name, tuple(values)) for name, values in each.items())
+                for each in samples(a, of, self._task, flips)
+            ]
+            for flips in cells
+        }
+        key = (of.cell.id, of.key)
+        requests = [
+            Request(cell=cell, operation=STEP, inputs=Inputs.steps(given[flips], key)) for flips, cell in cells.items()
+        ]
+        return {flips: _outputs(each) for flips, each in zip(cells, self._replaying.run(requests), strict=True)}
+
+
+def document(found: Attribution, cell: Cell, path: str) -> dict[str, object]:
+    """Return what was found as JSON data."""
+    return {
+        "format": 1,
+        "a": cell.id,
+        "file": path,
+        "detected": found.detected,
+        "factors": dict(found.factors),
+        "equals": [dict(each) for each in found.equals],
+        "starts": list(found.starts),
+        "operations": [{"tensor": each.tensor, "steps": list(each.steps)} for each in found.operations],
+        "untold": list(found.untold),
+    }
+
+
+def _outputs(replay: Replay) -> Outputs | None:
+    if not replay.outputs:
+        return None
+    count = len(replay.outputs[0][1])
+    return [{name: values[at] for name, values in replay.outputs} for at in range(count)]
+
+
+def _read(path: Path, cell: Cell) -> Trace:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the trace: {error.strerror}", where=str(path)) from error
+    try:
+        found = traces.decode(_described(data, cell), str(path))
+    except NewerFormatError:
+        raise
+    except ResultsError as error:
+        raise UsageError(error.what, where=str(path), hint=_FORM) from error
+    work = network_of(cell)
+    due = [(len(rows), len(rows[0])) for rows in (work.hidden_weights, work.output_weights)]
+    wrong = _wrong(found, len(work.target)) if found.cell.workload == cell.workload.name else None
+    if wrong:
+        raise UsageError(wrong, where=str(path), hint=_FORM)
+    there = [found.shape(name) for name in ("hidden_weights", "output_weights")]
+    if found.cell.workload != cell.workload.name or due != there:
+        raise UsageError(
+            f"a trace of {found.cell.workload} with weights of {there}, {cell.id} is {cell.workload.name} with {due}",
+            where=str(path),
+            hint="name a cell of the same workload: repromatrix plan",
+        )
+    return found
+
+
+def _described(data: bytes, cell: Cell) -> bytes:
+    """Return the file as repromatrix would write it: empty text for what of its cell nothing here depends on.
+
+    One that does not say of which task it is, is held against the cell as if it were of the cell's.
+    """
+    try:
+        document = json.loads(data)
+        plain = {**dict.fromkeys(_UNUSED, ""), "options": [], "task": cell.workload.task}
+        document["cell"] = {**plain, **document["cell"]}
+        return documents.rewritten(document, traces.Document)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return data  # decoding it says what is wrong
+
+
+def _wrong(found: Trace, outputs: int) -> str | None:
+    """Return why the steps of a readable trace cannot be replayed."""
+    count = len(found.trajectory.losses)
+    if count == 0:
+        return "a trace without a step"
+    if found.cell.dtype not in FORMS:
+        return f"dtype {found.cell.dtype[:40]!r}, expected one of {', '.join(FORMS)}"
+    shown = found.trajectory.predictions
+    if shown and [len(row) for row in shown] != [outputs] * (count + 1):
+        return f"{len(shown)} predictions; {count} steps have {count + 1} of {outputs} values: in each, and after them"
+    lacking = [name for name in ("hidden_weights", "output_weights") if name not in dict(found.tensors)]
+    return f"the trace has no {lacking[0]}, from which each step begins" if lacking else None

@@ -1,0 +1,1 @@
+"""Experiments and replays as files -> what they show. Needs no engine."""

@@ -1,0 +1,119 @@
+"""The ledger of an explanation as values: what flipping each factor showed, the conclusion, and their JSON form."""
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from repromatrix.compare.difference import Difference, Verdict
+from repromatrix.explain.judge.findings import ConditionRow, Finding, Row
+from repromatrix.results.experiments import Factor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """Why two cells differ.
+
+    Attributes:
+        before: what separates the cells themselves.
+        rows: a row for each factor, flipped alone.
+        sets: a row for each set of factors that could be flipped together at an end, in the order they were tried.
+        conditions: a row for each condition that was tried: changes that neither cell has.
+        budget: how many cells might be looked at, A and B included; `spent`: how many were.
+        exhausted: whether the budget ended the search.
+    """
+
+    a: str
+    b: str
+    before: Difference
+    factors: tuple[Factor, ...]
+    rows: tuple[Row, ...]
+    sets: tuple[Row, ...]
+    budget: int
+    spent: int
+    exhausted: bool
+    conditions: tuple[ConditionRow, ...] = ()
+
+    @property
+    def explained(self) -> tuple[Row, ...]:
+        """The rows that account for the whole difference, the smallest sets first."""
+        found = [row for row in (*self.rows, *self.sets) if row.explains]
+        return tuple(sorted(found, key=lambda row: len(row.factors)))
+
+    @property
+    def causes(self) -> tuple[Row, ...]:
+        """The smallest of the rows that account for the whole difference."""
+        return tuple(each for each in self.explained if len(each.factors) == len(self.explained[0].factors))
+
+    @property
+    def untested(self) -> tuple[tuple[str, ...], ...]:
+        """What the causes are with one factor less, where no experiment says whether that is enough; each once."""
+        tested = {frozenset(each.factors) for each in (*self.rows, *self.sets) if _tested(each)}
+        smaller = [some for each in self.causes for some in combinations(each.factors, len(each.factors) - 1) if some]
+        return tuple(dict.fromkeys(each for each in smaller if frozenset(each) not in tested))
+
+    @property
+    def dissolved(self) -> tuple[ConditionRow, ...]:
+        """The conditions under which the difference vanishes."""
+        return tuple(each for each in self.conditions if each.explains)
+
+    @property
+    def attributed(self) -> bool:
+        """Whether there is nothing to explain, or an experiment that explains it."""
+        return self.before.verdict is Verdict.IDENTICAL or bool(self.explained) or bool(self.dissolved)
+
+    @property
+    def sentence(self) -> str:
+        """The conclusion in words, from values only."""
+        if self.before.verdict is Verdict.IDENTICAL:
+            return "The two cells have the same bits: nothing is to be explained."
+        if self.explained:
+            how = "together" if len(self.causes[0].factors) > 1 else "alone"
+            found = "; or to ".join(
+                f"{' + '.join(each.factors)}, which flipped {how} leaves {each.leaves}" for each in self.causes
+            )
+            only = " It is the only factor in which they differ." if len(self.factors) == 1 else ""
+            return f"The difference is attributed to {found}.{only}{self._apart()}{self._without()}"
+        if self.dissolved:
+            return (
+                "No factor that could be tested explains the difference. It vanishes under a condition that neither "
+                f"cell has, and is attributed to what that changes: {self._conditions()}."
+            )
+        singles = [" + ".join(each.factors) for each in (*self.rows, *self.sets) if _tested(each)]
+        tried = ", ".join([*singles, *(each.name for each in self.conditions if _tested(each))])
+        more = f" The budget ended the search after {self.spent} cells." if self.exhausted else ""
+        return f"The difference is not attributed. Tried: {tried or 'nothing that can be tested'}.{more}"
+
+    def _without(self) -> str:
+        """Say under which conditions the difference vanishes too."""
+        found = self._conditions()
+        return f" It also vanishes under a condition that neither cell has: {found}." if found else ""
+
+    def _conditions(self) -> str:
+        return "; ".join(f"{each.name} leaves {each.leaves}" for each in self.dissolved)
+
+    def _apart(self) -> str:
+        """Say which smaller sets might do as well, for all that was tested."""
+        found = ", ".join(" + ".join(each) for each in self.untested)
+        return f" Not tested without the rest: {found}." if found else ""
+
+    def document(self) -> dict[str, Any]:
+        """Return everything as JSON values (schemas/explanation.json)."""
+        return {
+            "format": 1,
+            "a": self.a,
+            "b": self.b,
+            "before": self.before.flat(),
+            "factors": [{"name": each.name, "a": each.a, "b": each.b} for each in self.factors],
+            "rows": [each.document() for each in self.rows],
+            "sets": [each.document() for each in self.sets],
+            "conditions": [each.document() for each in self.conditions],
+            "attributed": self.attributed,
+            "sentence": self.sentence,
+            "budget": self.budget,
+            "spent": self.spent,
+            "exhausted": self.exhausted,
+        }
+
+
+def _tested(row: Row | ConditionRow) -> bool:
+    return row.finding is not Finding.NOT_TESTABLE

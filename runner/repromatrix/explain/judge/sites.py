@@ -1,0 +1,276 @@
+"""A cell and somebody's trace of the same task -> the options, or operations and steps, that make the difference. Pure.
+
+The trace is a black box: of it only the tensors are known. The cell A is asked what it makes of them step by step
+(`step`, docs/architecture.md), as it is and with one option after the other set to another value. A place is a traced
+tensor at a step; it is a source if A gives other bits from the same inputs. An option is to blame if with its other
+value fewer places are sources and no other ones; what then remains is in the operations. Nothing here reads values
+that the two sides do not show.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from repromatrix.explain.judge.sources import sources
+from repromatrix.explain.judge.starts import starts
+from repromatrix.operations.catalogue import TENSORS
+from repromatrix.results.trace import Trace
+
+Place: TypeAlias = tuple[str, int]  # a name of `PLACES` and a step, from 1
+Flips: TypeAlias = tuple[tuple[str, str], ...]  # options of A (or `dtype`) with their other values, sorted
+Outputs: TypeAlias = Sequence[Mapping[str, Sequence[str]]]  # what `step` gave for each of `samples`
+
+PREDICTION = "prediction"
+PLACES = (*TENSORS, PREDICTION)  # as a step computes them; `prediction` is the forward pass after the last update
+DEEPEST = 3  # options that are flipped at once
+_WEIGHTS = ("hidden_weights", "output_weights")
+_GIVEN = ("hidden_pre", "hidden", "output_pre", "output", "grad_output_weights", "grad_hidden_weights")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What both sides were asked to do, and how A does it.
+
+    Attributes:
+        hidden_weights: before the first step, decimal text, `W[out][in]`.
+        output_weights: likewise.
+        options: all of A's, with their values.
+    """
+
+    input: Sequence[str]
+    hidden_weights: Sequence[Sequence[str]]
+    output_weights: Sequence[Sequence[str]]
+    dtype: str
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What came of A with some options flipped; made by `tried`.
+
+    Attributes:
+        outputs: what `step` gave for each of `samples`, None if it cannot be computed apart.
+        left: the places that it leaves unexplained; None: nothing can be said.
+    """
+
+    outputs: Outputs | None
+    left: frozenset[Place] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """An operation that gives other bits from the same inputs.
+
+    Attributes:
+        tensor: what it computes: a name of `PLACES`.
+        steps: all steps at which it does so, from 1.
+    """
+
+    tensor: str
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """What makes a trace differ from a cell.
+
+    Attributes:
+        detected: whether any bit of it differs.
+        factors: options with the value that the trace was made with; `steps` if it has another number of them.
+        equals: other flips of as many options that explain exactly as much.
+        starts: the weights (`hidden_weights`, `output_weights`) that begin with other values.
+        operations: what the options leave unexplained, in the order in which a step computes it.
+        untold: tensors of which nothing can be said, as A's own step cannot be computed apart there.
+    """
+
+    detected: bool
+    factors: Flips = ()
+    equals: tuple[Flips, ...] = ()
+    starts: tuple[str, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    untold: tuple[str, ...] = ()
+
+    @property
+    def attributed(self) -> bool:
+        """Whether the difference has a name."""
+        return bool(self.factors or self.starts or self.operations)
+
+
+def detected(a: Trace, b: Trace) -> bool:
+    """Whether two traces differ in a bit, a step or the dtype."""
+    return (a.cell.dtype, a.columns) != (b.cell.dtype, b.columns)
+
+
+def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[dict[str, list[str]]]:
+    """Return the samples of `step` for a trace.
+
+    There is one for each of its steps, one for the forward pass after them, and the first step again from weights
+    with which somebody may have begun instead: the matrices transposed, and A's own after the first step.
+
+    Args:
+        a: the cell's own trace.
+        b: the trace that is to be computed again.
+        task: A's.
+        flips: A's layout says from which weights the first step begins.
+
+    Raises:
+        KeyError: the trace lacks the weights after a step.
+    """
+    tensors = dict(b.tensors)
+    untransposed = dict(flips).get("layout", task.options.get("layout")) == "in_out_untransposed"
+    first = _matrices(task, transposed=untransposed)
+    before = {name: [first[name], *map(list, tensors[name])] for name in _WEIGHTS}
+    count = len(b.trajectory.losses)
+    found = []
+    for step in range(count):
+        sample = {name: weights[step] for name, weights in before.items()}
+        sample |= {name: list(tensors[name][step]) for name in _GIVEN if name in tensors}
+        found.append(sample | {"new_output_weights": list(tensors["output_weights"][step])})
+    others = [_matrices(task, transposed=not untransposed)]
+    later = {name: list(steps[0]) for name, steps in a.tensors if name in _WEIGHTS}
+    if "dtype" not in dict(flips) and len(later) == len(_WEIGHTS):
+        others.append(later)
+    after = {name: weights[count] for name, weights in before.items()}
+    return [*found, after, *(found[0] | each for each in others)]
+
+
+def places(b: Trace, outputs: Outputs) -> frozenset[Place]:
+    """Return the places at which a trace has other bits than were computed from its own tensors.
+
+    Raises:
+        ValueError: outputs of another number of samples, or of other shapes.
+    """
+    count = len(b.trajectory.losses)
+    found = {(each.tensor, each.step) for each in sources(b, outputs[:count])}
+    shown = b.trajectory.predictions
+    after = [tuple(step) for name, steps in b.tensors if name == "output" for step in steps]
+    after = [*(after or shown[:count]), tuple(outputs[count]["output"])]
+    return frozenset(found | {(PREDICTION, at) for at, row in enumerate(shown, start=1) if row != after[at - 1]})
+
+
+def tried(b: Trace, outputs: Outputs | None, *, same: bool) -> Tried:
+    """Judge an attempt.
+
+    Args:
+        b: the trace.
+        outputs: what `step` gave for each of `samples`, None if it cannot be computed apart.
+        same: whether the cell, run as a whole, has every bit of the trace.
+    """
+    if same:
+        return Tried(outputs=outputs, left=frozenset())
+    return Tried(outputs=outputs, left=None if outputs is None else places(b, outputs))
+
+
+def to_try(asked: Mapping[Flips, Tried], values: Mapping[str, Sequence[str]], task: Task) -> tuple[Flips, ...]:
+    """Return what is to be asked of A next; nothing if it would not tell more.
+
+    Args:
+        asked: what was asked so far.
+        values: option -> all values that A's framework has; `dtype` is one of them.
+        task: A's.
+    """
+    if () not in asked:
+        return ((),)
+    chain = _chain(asked)
+    if asked[chain[-1]].left == frozenset() or len(chain[-1]) == DEEPEST:
+        return ()
+    own, base = {**task.options, "dtype": task.dtype}, chain[-1]
+    free = [name for name in sorted(values) if name not in dict(base)]
+    longer = (
+        tuple(sorted((*base, (name, value)))) for name in free for value in values[name] if value != own.get(name)
+    )
+    return tuple(each for each in longer if each not in asked)
+
+
+def attribute(a: Trace, b: Trace, asked: Mapping[Flips, Tried], task: Task, own: Outputs | None) -> Attribution:
+    """Say what makes a trace differ from a cell's.
+
+    Args:
+        a: the cell's own trace.
+        b: the other.
+        asked: what came of all that `to_try` asks for.
+        task: A's.
+        own: what A's `step` gives for its own trace; None if it cannot be computed apart.
+    """
+    if not detected(a, b):
+        return Attribution(detected=False)
+    flips = _chain(asked)[-1]
+    outputs, left = asked[flips].outputs, asked[flips].left
+    options = {**task.options, "dtype": task.dtype, **dict(flips)}
+    fused = frozenset(TENSORS) if own is None else frozenset(tensor for tensor, _ in places(a, own))
+    remaining = left or frozenset()
+    into = tuple(float(each) for each in task.input)
+    begun = starts(b, remaining, outputs, into, options) if outputs else {}
+    remaining -= frozenset().union(*begun.values())
+    counts = [len(each.trajectory.losses) for each in (a, b)]
+    steps: Flips = (("steps", str(counts[1])),) if counts[0] != counts[1] else ()
+    return Attribution(
+        detected=True,
+        factors=tuple(sorted((*flips, *steps))),
+        equals=tuple(
+            each for each in asked if flips and len(each) == len(flips) and each != flips and asked[each].left == left
+        ),
+        starts=tuple(begun),
+        operations=_operations(remaining, fused),
+        untold=tuple(name for name in TENSORS if name in fused),
+    )
+
+
+def sentences(found: Attribution) -> tuple[str, ...]:
+    """Return what was found, in words made from the values alone."""
+    if not found.detected:
+        return ("every bit of every traced tensor is the same",)
+    rest = ", together with what follows" if found.starts or found.operations else ""
+    told = [f"{name}={value} makes the difference{rest}" for name, value in found.factors]
+    told += [f"{name} begins with other values" for name in found.starts]
+    told += [
+        f"{each.tensor} has other bits from the same inputs at step{'s' * (len(each.steps) > 1)} {_ranges(each.steps)}"
+        for each in found.operations
+    ]
+    return tuple(told) or ("not attributed: no option and no operation of a step explains it",)
+
+
+def _chain(asked: Mapping[Flips, Tried]) -> list[Flips]:
+    """Return flips, one option more at a time, that each explain more than those before; first: none."""
+    chain: list[Flips] = [()]
+    while True:
+        base, before = chain[-1], asked[chain[-1]].left
+        fewer: list[tuple[int, Flips]] = []
+        for flips, each in asked.items():
+            if each.left is None or len(flips) != len(base) + 1 or not set(base) <= set(flips):
+                continue
+            # Fewer places and none that was none; where nothing is known of what was before, none at all.
+            if (each.left < before) if before is not None else not each.left:
+                fewer.append((len(each.left), flips))
+        if not fewer:
+            return chain
+        chain.append(min(fewer)[1])
+
+
+def _matrices(task: Task, *, transposed: bool) -> dict[str, list[str]]:
+    """Return A's first weights laid flat; one that is not square keeps its rows, it fits in no other way."""
+    found = {}
+    for name, rows in zip(_WEIGHTS, (task.hidden_weights, task.output_weights), strict=True):
+        turned = transposed and len(rows) == len(rows[0])
+        chosen = list(zip(*rows, strict=True)) if turned else rows
+        found[name] = [float(text).hex() for row in chosen for text in row]
+    return found
+
+
+def _operations(remaining: Iterable[Place], fused: Iterable[str]) -> tuple[Operation, ...]:
+    steps: dict[str, list[int]] = {}
+    for tensor, step in sorted(remaining, key=lambda place: (PLACES.index(place[0]), place[1])):
+        if tensor not in fused:
+            steps.setdefault(tensor, []).append(step)
+    return tuple(Operation(tensor=tensor, steps=tuple(each)) for tensor, each in steps.items())
+
+
+def _ranges(steps: Sequence[int]) -> str:
+    """Return steps as `1-3, 5`."""
+    told: list[list[int]] = []
+    for step in steps:
+        if told and step == told[-1][1] + 1:
+            told[-1][1] = step
+        else:
+            told.append([step, step])
+    return ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in told)

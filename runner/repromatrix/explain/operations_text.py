@@ -1,0 +1,153 @@
+"""The anatomy of a pair as a person reads it: what differs on equal inputs, and what only passes a difference on."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from repromatrix.compare.trace import Value
+from repromatrix.explain.judge.operations import Anatomy, Example, Output, PlaceFinding, PrimitiveFinding, SideFinding
+from repromatrix.explain.judge.sources import Source
+from repromatrix.operations.judgement import Arithmetic
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_MANY = 4  # forms that are named in full
+
+
+def tell(found: Anatomy) -> str:
+    """Return an anatomy in lines of text."""
+    head = "operations on equal inputs"
+    if found.reason is not None or found.left is None or found.right is None:
+        return f"{head}: not replayed: {found.reason}"
+    sides = (found.left, found.right)
+    lines = [f"{head} ({found.dtype}): {conclusion(found)}"]
+    for name, asked, side in (("A", found.a, found.left), ("B", found.b, found.right)):
+        if side.cell != asked:
+            lines.append(f"  {name} is replayed as {side.cell}")
+        lines += [f"  {each}" for each in _side(name, side)]
+    if found.options:
+        told = ", ".join(f"{name} ({a} against {b})" for name, a, b in found.options)
+        lines.append(f"  these two still differ in {told}")
+    if any(each.source or each.passes or each.reason for each in found.places):
+        lines += ["", *_table(found.places)]
+    for primitive in found.primitives:
+        example = next((e.example for e in found.places if e.source and e.primitive == primitive.primitive), None)
+        if example is not None or primitive.fresh_differing:
+            lines += ["", *_primitive(primitive, example, sides)]
+    return "\n".join(lines)
+
+
+def document(found: Anatomy) -> dict[str, Any]:
+    """Return an anatomy as JSON data, with its sentence."""
+    return {"sentence": conclusion(found), "separable": found.separable, **plain(found)}
+
+
+def plain(found: "DataclassInstance") -> dict[str, Any]:
+    """Return a value as JSON data; a distance that is not finite is `inf` or `nan`, as JSON has no such number."""
+    return {name: _plain(entry) for name, entry in dataclasses.asdict(found).items()}
+
+
+def _plain(entry: Any) -> Any:
+    if isinstance(entry, dict):
+        return {name: _plain(each) for name, each in entry.items()}
+    if isinstance(entry, list | tuple):
+        return [_plain(each) for each in entry]
+    return str(entry) if isinstance(entry, float) and not math.isfinite(entry) else entry
+
+
+def conclusion(found: Anatomy) -> str:
+    """Return in one sentence what the operations show."""
+    if found.reason is not None:
+        return f"not replayed: {found.reason}"
+    names = tuple(dict.fromkeys(each.primitive for each in found.sources))
+    unknown = [each.place for each in found.places if each.reason]
+    parts = []
+    if names:
+        where = ", ".join(each.place for each in found.sources)
+        parts.append(f"{_listed(names)} {'gives' if len(names) == 1 else 'give'} other bits (at {where})")
+    else:
+        parts.append("every operation gives equal bits" if not unknown else "no operation is seen to give other bits")
+    if found.wiring:
+        parts.append(f"the steps join them in another way: {', '.join(found.wiring)} differs from equal tensors")
+    if unknown:
+        parts.append(f"not known of {', '.join(unknown)}")
+    if not found.separable:
+        parts.append("not both steps can be taken apart, so this need not be what makes the cells differ")
+    return "; ".join(parts)
+
+
+def _side(name: str, side: SideFinding) -> Iterator[str]:
+    if side.reason is not None:
+        yield f"{name}'s step cannot be replayed: {side.reason}"
+    elif side.fused:
+        lost = ", ".join(_at(each) for each in side.fused)
+        yield f"{name}'s step is fused: operation by operation, its own trace is not given back in {lost}"
+    if side.untraced:
+        yield f"{name} does not tell {', '.join(tensor for tensor, _ in side.untraced)}: {side.untraced[0][1]}"
+
+
+def _at(source: Source) -> str:
+    return f"{source.tensor} (step {source.step})"
+
+
+def _table(places: Sequence[PlaceFinding]) -> Iterator[str]:
+    rows = [("place", "operation", "calls", "differ", "")]
+    for each in places:
+        word = each.reason or ("source" if each.source else "passes on" if each.passes else "the same")
+        counts = ("", "") if each.reason else (str(each.compared), str(each.differing))
+        rows.append((each.place, each.primitive, *counts, word))
+    return (f"  {line}" for line in aligned(rows))
+
+
+def _primitive(found: PrimitiveFinding, example: Example | None, sides: Sequence[SideFinding]) -> Iterator[str]:
+    fresh = found.reason or f"{found.fresh_differing} of {found.fresh} values differ"
+    yield f"{found.primitive}: on fresh inputs {fresh}"
+    if example is not None:
+        yield from _example(example)
+    for name, _, how in zip(("A", "B"), sides, (found.a, found.b), strict=True):
+        if how is not None:
+            yield f"  {name}: {forms(how)}"
+
+
+def _example(found: Example) -> Iterator[str]:
+    index = "".join(f"[{each}]" for each in found.index)
+    yield f"  first at step {found.step} of {found.cell}{f', element {index}' if index else ''}, from"
+    rows = [(f"    {name}", *_value(value), "") for name, value in found.inputs]
+    rows += [("    A", *_output(found.a)), ("    B", *_output(found.b))]
+    if found.correct is not None:
+        rows.append(("    correctly rounded", *_value(found.correct), ""))
+    yield from aligned(rows)
+
+
+def _value(value: Value) -> tuple[str, str, str]:
+    return value.decimal, value.hexadecimal, value.bits
+
+
+def _output(output: Output) -> tuple[str, str, str, str]:
+    off = "no true value" if output.ulps is None else f"{output.ulps:.3g} ULP from the truth"
+    return (*_value(output.value), off)
+
+
+def forms(how: Arithmetic) -> str:
+    """Return in one sentence which forms give a cell's values."""
+    if how.reason is not None:
+        return how.reason
+    if how.forms:
+        more = f" and {len(how.forms) - _MANY} more" if len(how.forms) > _MANY else ""
+        unique = "" if len(how.forms) == 1 else ", sufficient, not unique"
+        return f"{', '.join(how.forms[:_MANY])}{more} (all {how.values} values{unique})"
+    nearest = f"; nearest {how.nearest} agrees on {how.agreeing} of {how.values}" if how.nearest else ""
+    return f"none of {how.tried} forms{nearest}"
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return rows of text with their columns one under the other."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

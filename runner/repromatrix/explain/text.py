@@ -1,0 +1,104 @@
+"""Ledgers as a person reads them: one as a table, many as a line each."""
+
+from collections.abc import Sequence
+
+from repromatrix.compare.difference import Difference, Verdict
+from repromatrix.explain.judge.explanation import Ledger
+from repromatrix.explain.judge.explanations import Explanation
+from repromatrix.explain.judge.findings import ConditionRow, End, Row
+from repromatrix.results.experiments import Factor
+
+_WIDEST = 28  # characters of a value
+
+
+def tell(ledger: Ledger) -> str:
+    """Return the ledger in lines of text: the difference, a row per factor, the sets, the reasons, the conclusion."""
+    lines = [f"A  {ledger.a}", f"B  {ledger.b}", f"difference: {_difference(ledger.before)}"]
+    if ledger.rows:
+        lines += ["", *_table(ledger)]
+    if ledger.conditions:
+        lines += ["", *_conditions(ledger.conditions)]
+    lines += [f"note: {each}" for each in _notes(ledger)]
+    lines += [f"caveat: {each}" for each in ledger.before.caveats]
+    more = (
+        [f"  next: repromatrix explain {ledger.a} {ledger.b} --budget {2 * ledger.budget}"] if ledger.exhausted else []
+    )
+    return "\n".join([*lines, "", ledger.sentence, *more])
+
+
+def tell_many(found: Sequence[Explanation]) -> str:
+    """Return explanations in a line each, those of classes first."""
+    lines = []
+    for origin, title in (("classes", "Pairs of classes"), ("published", "Pairs of published columns")):
+        ledgers = [each.ledger for each in found if origin in each.of]
+        if ledgers:
+            rows = [(each.a, each.b, _size(each.before), _cause(each)) for each in ledgers]
+            done = sum(each.attributed for each in ledgers)
+            lines += [f"{title}: {done} of {len(ledgers)} attributed", *_aligned(rows), ""]
+    return "\n".join([*lines, "next: repromatrix explain A B for the experiments of a pair"])
+
+
+def _cause(ledger: Ledger) -> str:
+    least = [each for each in ledger.explained if len(each.factors) == len(ledger.explained[0].factors)]
+    found = [" + ".join(each.factors) for each in least] or [each.name for each in ledger.dissolved]
+    return " | ".join(found) if found else "nothing to explain" if ledger.attributed else "not attributed"
+
+
+def _table(ledger: Ledger) -> list[str]:
+    values = {each.name: each for each in ledger.factors}
+    head = ("factor", "A", "B", "flipped at A", "flipped at B", "share", "verdict")
+    return _aligned([head, *(_row(each, values) for each in (*ledger.rows, *ledger.sets))])
+
+
+def _conditions(conditions: Sequence[ConditionRow]) -> list[str]:
+    head = ("condition", "at A", "at B", "at both", "verdict")
+    return _aligned([head, *((c.name, _end(c.a), _end(c.b), _end(c.both), c.finding.value) for c in conditions)])
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _row(row: Row, factors: dict[str, Factor]) -> tuple[str, ...]:
+    own = factors[row.factors[0]] if len(row.factors) == 1 else None
+    a, b = (_short(own.a), _short(own.b)) if own else ("", "")
+    share = " | ".join(_share(each.share) for each in (row.a, row.b))
+    return " + ".join(row.factors), a, b, _end(row.a), _end(row.b), share, row.finding.value
+
+
+def _share(share: float | None) -> str:
+    """Return a share in percent; only all of it is 100%."""
+    if share is None:
+        return "-"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"  # noqa: PLR2004 - what would be rounded to all of it
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
+
+
+def _end(end: End) -> str:
+    if end.after is None:
+        return "not tested"
+    return f"{_size(end.after)}{', no bit changed' if end.changed is False else ''}"
+
+
+def _size(found: Difference) -> str:
+    if found.verdict is Verdict.IDENTICAL or found.measure is None or found.measure.max_abs is None:
+        return found.verdict.value
+    return f"{found.verdict.value} {found.measure.max_abs:.3g}"
+
+
+def _difference(found: Difference) -> str:
+    by = f", judged by {found.judged_by}" if found.judged_by else ""
+    return f"{_size(found)}{by}"
+
+
+def _notes(ledger: Ledger) -> list[str]:
+    found: list[tuple[str, Row | ConditionRow]] = [
+        (" + ".join(each.factors), each) for each in (*ledger.rows, *ledger.sets)
+    ]
+    found += [(each.name, each) for each in ledger.conditions]
+    ends = [(name, end, side) for name, row in found for side, end in (("A", row.a), ("B", row.b))]
+    return list(dict.fromkeys(f"{n} at {s}'s end: {e.reason.splitlines()[0][:200]}" for n, e, s in ends if e.reason))

@@ -1,0 +1,1 @@
+"""A published document's figures and statements, held against results."""

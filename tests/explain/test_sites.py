@@ -1,0 +1,233 @@
+"""What somebody else's trace is told to differ in: an option, the weights it begins with, or operations and steps."""
+
+from dataclasses import replace
+
+import pytest
+
+from repromatrix.explain.judge.sites import (
+    Operation,
+    Task,
+    attribute,
+    detected,
+    places,
+    samples,
+    sentences,
+    to_try,
+    tried,
+)
+from tests import values
+from tests.compare.test_trace import trace
+
+OTHER = 0.75
+TASK = Task(
+    input=("1.0", "1.0"),
+    hidden_weights=(("0.5", "0.25"), ("0.5", "0.5")),
+    output_weights=(("0.5", "0.5"), ("0.5", "0.5"), ("0.5", "0.5")),
+    dtype="float32",
+    options={"update": "parallel", "layout": "out_in"},
+)
+VALUES = {"update": ("parallel", "sequential"), "layout": ("out_in", "in_out"), "dtype": ("float32", "float64")}
+SEQUENTIAL = (("update", "sequential"),)
+
+
+def black_box(changes=None, **words):
+    """A trace whose outputs are those of its steps and of one more forward pass."""
+    found = trace(changes, **words)
+    rows = found.columns["output"].rows
+    return with_last_output(found, rows[-1])
+
+
+def with_last_output(found, row):
+    """The trace with another output, or one at all, after the last update."""
+    rows = (*found.columns["output"].rows[: found.cell.steps], row)
+    whole = values.with_column(found.trajectory, "output", texts=tuple(text for each in rows for text in each))
+    return replace(found, trajectory=whole)
+
+
+def replayed(found, changes=None):
+    """What `step` gives for each of `samples`: the trace itself but for `changes`."""
+    steps = [{name: list(values[at]) for name, values in found.tensors} for at in range(len(found.trajectory.losses))]
+    steps.append({"output": list(found.trajectory.predictions[-1])})
+    for (step, name, place), value in (changes or {}).items():
+        steps[step - 1][name][place] = value.hex()
+    return steps
+
+
+def answers(found, per_flips):
+    """Ask all that is to be asked, with these changes for some flips and the unchanged A for all others."""
+    asked = {}
+    while wanted := to_try(asked, VALUES, TASK):
+        for flips in wanted:
+            changes = per_flips.get(flips, per_flips[()])
+            asked[flips] = tried(found, None if changes is None else replayed(found, changes), same=False)
+    return asked
+
+
+def attributed(found, per_flips):
+    return attribute(black_box(), found, answers(found, per_flips), TASK, replayed(black_box()))
+
+
+def test_the_same_bits_are_no_difference() -> None:
+    found = attribute(black_box(), black_box(), {}, TASK, None)
+    assert (found.detected, found.attributed) == (False, False)
+    assert sentences(found) == ("every bit of every traced tensor is the same",)
+
+
+def test_a_trace_in_another_dtype_or_with_another_prediction_differs() -> None:
+    other = black_box()
+    assert detected(black_box(), replace(other, cell=replace(other.cell, dtype="float64")))
+    assert not detected(black_box(), other)
+    assert detected(black_box(), with_last_output(other, (OTHER.hex(),) * 3))
+
+
+def test_an_operation_is_told_with_all_its_steps() -> None:
+    there = {(1, "hidden", 0): OTHER, (3, "hidden", 1): OTHER, (2, "loss", 0): OTHER}
+    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): there})
+    assert found.factors == ()
+    assert found.operations == (Operation(tensor="hidden", steps=(1, 3)), Operation(tensor="loss", steps=(2,)))
+    assert sentences(found)[0] == "hidden has other bits from the same inputs at steps 1, 3"
+
+
+def test_an_option_that_leaves_nothing_unexplained_is_the_cause() -> None:
+    everywhere = {(step, "grad_hidden_weights", 0): OTHER for step in (1, 2, 3)}
+    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): everywhere, SEQUENTIAL: {}})
+    assert (found.factors, found.operations, found.equals) == (SEQUENTIAL, (), ())
+
+
+def test_an_option_and_what_it_leaves_are_both_told() -> None:
+    everywhere = {(step, "grad_hidden_weights", 0): OTHER for step in (1, 2, 3)}
+    flip = {(2, "output", 1): OTHER}
+    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): everywhere | flip, SEQUENTIAL: flip})
+    assert found.factors == SEQUENTIAL
+    assert found.operations == (Operation(tensor="output", steps=(2,)),)
+
+
+def test_two_options_are_found_one_on_top_of_the_other() -> None:
+    both = (("layout", "in_out"), *SEQUENTIAL)
+    update, layout = {(1, "grad_hidden_weights", 0): OTHER}, {(1, "hidden_pre", 0): OTHER}
+    per_flips = {(): update | layout, SEQUENTIAL: layout, (("layout", "in_out"),): update, both: {}}
+    assert attributed(black_box({(1, "hidden", 0): 1.0}), per_flips).factors == both
+
+
+def test_an_option_that_makes_another_place_differ_is_no_cause() -> None:
+    found = attributed(
+        black_box({(1, "hidden", 0): 1.0}),
+        {(): {(1, "hidden", 0): OTHER, (2, "hidden", 0): OTHER}, SEQUENTIAL: {(1, "loss", 0): OTHER}},
+    )
+    assert found.factors == ()
+    assert found.operations == (Operation(tensor="hidden", steps=(1, 2)),)
+
+
+def test_two_options_that_explain_the_same_are_both_told() -> None:
+    layout = (("layout", "in_out"),)
+    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): {(1, "hidden", 0): OTHER}, SEQUENTIAL: {}, layout: {}})
+    assert (found.factors, found.equals) == (layout, (SEQUENTIAL,))
+
+
+def test_another_number_of_steps_is_a_factor() -> None:
+    found = attributed(black_box(steps=4), {(): {}})
+    assert (found.factors, found.operations) == ((("steps", "4"),), ())
+
+
+def test_weights_that_begin_otherwise_are_told_by_what_they_add_to_the_sum() -> None:
+    # The first unit's weight is 0.25 more than A's own: so are its sum, of input 1, and the weight after the update.
+    found = attributed(
+        black_box({(1, "hidden", 0): 1.0}),
+        {(): {(1, "hidden_pre", 0): 0.25, (1, "hidden_weights", 0): 0.25}},
+    )
+    assert (found.starts, found.operations) == (("hidden_weights",), ())
+
+
+def test_a_sum_that_differs_by_something_else_is_an_operation_of_its_own() -> None:
+    found = attributed(
+        black_box({(1, "hidden", 0): 1.0}),
+        {(): {(1, "hidden_pre", 0): 0.125, (1, "hidden_weights", 0): 0.25}},
+    )
+    assert found.starts == ()
+    assert [each.tensor for each in found.operations] == ["hidden_pre", "hidden_weights"]
+
+
+def test_of_a_tensor_that_a_cannot_compute_apart_nothing_is_told() -> None:
+    found = black_box({(1, "hidden", 0): 1.0})
+    asked = answers(found, {(): {(1, "hidden", 0): OTHER, (2, "loss", 0): OTHER}})
+    own = replayed(black_box(), {(1, "hidden", 0): OTHER})
+    told = attribute(black_box(), found, asked, TASK, own)
+    assert told.untold == ("hidden",)
+    assert [each.tensor for each in told.operations] == ["loss"]
+
+
+def test_what_nothing_explains_is_said_not_to_be_attributed() -> None:
+    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): {}})
+    assert (found.detected, found.attributed) == (True, False)
+    assert sentences(found) == ("not attributed: no option and no operation of a step explains it",)
+
+
+def test_a_cell_that_cannot_be_computed_apart_is_explained_by_the_whole_cell_alone() -> None:
+    found = black_box({(1, "hidden", 0): 1.0})
+    asked = {(): tried(found, None, same=False), SEQUENTIAL: tried(found, None, same=True)}
+    told = attribute(black_box(), found, asked, TASK, None)
+    assert (told.factors, told.operations) == (SEQUENTIAL, ())
+
+
+def test_the_last_prediction_is_compared_with_a_forward_pass_after_the_last_update() -> None:
+    found = black_box()
+    outputs = replayed(found)
+    outputs[-1]["output"][0] = OTHER.hex()
+    assert places(found, outputs) == {("prediction", 4)}
+
+
+@pytest.mark.parametrize(("layout", "expected"), [("out_in", 0.25), ("in_out", 0.25), ("in_out_untransposed", 0.5)])
+def test_the_first_step_begins_with_the_weights_as_the_layout_uses_them(layout: str, expected: float) -> None:
+    square = replace(TASK, output_weights=(("0.5", "0.5"), ("0.5", "0.5")))
+    given = samples(black_box(), black_box(), square, (("layout", layout),))
+    assert given[0]["hidden_weights"][1] == expected.hex()
+    assert set(given[3]) == {"hidden_weights", "output_weights"}
+    assert given[1]["hidden_weights"] == list(dict(black_box().tensors)["hidden_weights"][0])
+
+
+def test_the_first_step_is_asked_again_from_transposed_matrices_and_from_those_after_a_step_of_a() -> None:
+    given = samples(black_box(), black_box({(1, "hidden", 0): OTHER}), TASK, ())
+    asked, transposed, later = given[0], *given[4:]
+    assert [given[0]["hidden_weights"][1], transposed["hidden_weights"][1]] == [(0.25).hex(), (0.5).hex()]
+    assert transposed["output_weights"] == asked["output_weights"]  # not square
+    assert later["hidden_weights"] == list(dict(black_box().tensors)["hidden_weights"][0])
+    for other in (transposed, later):
+        assert {name for name in asked if asked[name] != other[name]} <= {"hidden_weights", "output_weights"}
+
+
+def test_from_weights_in_another_dtype_than_a_has_no_step_is_asked() -> None:
+    assert len(samples(black_box(), black_box(), TASK, (("dtype", "float64"),))) == 5
+
+
+def other_beginning(found, changes):
+    """What `step` gives from another beginning: the trace itself but for `changes` of its first step."""
+    return [*replayed(found, FROM_THE_START), replayed(found, changes)[0]]
+
+
+FROM_THE_START = {(1, "hidden_pre", 0): 0.125, (1, "hidden_weights", 0): 0.25, (2, "hidden_weights", 0): 0.25}
+
+
+def test_weights_that_begin_as_another_beginning_does_are_told_beside_a_wrong_update() -> None:
+    found = black_box({(1, "hidden", 0): 1.0})
+    value = float.fromhex(dict(found.tensors)["hidden_weights"][0][0])
+    outputs = other_beginning(found, {(1, "hidden_weights", 0): value + 2**-10})
+    told = attribute(black_box(), found, {(): tried(found, outputs, same=False)}, TASK, replayed(black_box()))
+    assert told.starts == ("hidden_weights",)
+    assert told.operations == (Operation(tensor="hidden_weights", steps=(1, 2)),)
+
+
+def test_a_beginning_that_leads_to_weights_further_from_theirs_is_not_told() -> None:
+    found = black_box({(1, "hidden", 0): 1.0})
+    outputs = other_beginning(found, {(1, "hidden_weights", 0): 4.0})
+    told = attribute(black_box(), found, {(): tried(found, outputs, same=False)}, TASK, replayed(black_box()))
+    assert told.starts == ()
+
+
+def test_a_beginning_explains_no_more_of_the_first_step_than_has_its_bits() -> None:
+    found = black_box({(1, "hidden", 0): 1.0})
+    changes = {(1, "output_pre", 0): OTHER, (1, "output_weights", 0): OTHER, (1, "grad_hidden_weights", 0): OTHER}
+    for same, left in (({}, ()), ({(1, "grad_hidden_weights", 0): 0.125}, (("grad_hidden_weights", (1,)),))):
+        outputs = [*replayed(found, changes), replayed(found, same)[0]]
+        told = attribute(black_box(), found, {(): tried(found, outputs, same=False)}, TASK, replayed(black_box()))
+        assert told.starts == ("output_weights",)
+        assert tuple((each.tensor, each.steps) for each in told.operations) == left

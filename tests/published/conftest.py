@@ -1,0 +1,5 @@
+"""Synthetic records."""
+
+from tests.compare.conftest import builder
+
+__all__ = ["builder"]
