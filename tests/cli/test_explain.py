@@ -1,4 +1,4 @@
-"""`explain`: hybrids are run, the ledger tells what they show, and the exit code whether that is an explanation."""
+"""`explain`: factors are flipped, the explanation says what that shows, the exit code whether it explains the pair."""
 
 import json
 import subprocess

@@ -8,7 +8,7 @@ import pytest
 
 from repromatrix import resources
 from repromatrix.cli.explain import allowed
-from repromatrix.explain.judge.explanations import explanations
+from repromatrix.explain.judge.explanation import explanations
 from repromatrix.matrix import load
 from repromatrix.results.store import Store
 from tests import fakes as say
@@ -92,7 +92,7 @@ def test_what_is_kept_is_judged_again_from_the_records_with_the_same_ledgers(ran
     store = Store(ran.folder / "results")
     tried = store.read_experiments()
     found = explanations(tried, store.records_of(tried), allowed(load(ran.folder / "matrix.yaml"), store))
-    assert [each.ledger.document() for each in found] == [each["explanation"] for each in document["explanations"]]
+    assert [each.document() for each in found] == [each["explanation"] for each in document["explanations"]]
     schema = json.loads(ran("schema", "experiments").out)
     jsonschema.validate(json.loads((store.folder / "experiments.json").read_text()), schema)
 

@@ -182,8 +182,8 @@ def explained(command, *arguments: str):
 
 def test_explain_tells_the_operations_of_a_pair_below_its_ledger(command) -> None:
     said = explained(command)
-    ledger, operations = said.out.split("operations on equal inputs (float64): ")
-    assert "The difference is" in ledger
+    explanation, operations = said.out.split("operations on equal inputs (float64): ")
+    assert "The difference is" in explanation
     assert operations.startswith("sigmoid gives other bits (at hidden, output)\n")
 
 

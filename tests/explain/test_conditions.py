@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from repromatrix.compare.allowance import Allowances, Tolerance
-from repromatrix.explain.judge.explanation import Ledger
+from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.explain.judge.findings import ConditionRow, Finding
 from repromatrix.explain.judge.flips import Experiment, Judge
 from repromatrix.results.experiments import Attempt, ConditionTrial
@@ -79,8 +79,8 @@ def test_a_side_that_could_still_be_run_keeps_it_from_being_a_cause() -> None:
     assert under(AS_A, left).finding is Finding.INCONCLUSIVE
 
 
-def ledger(*conditions: ConditionRow) -> Ledger:
-    return Ledger(
+def explanation(*conditions: ConditionRow) -> Explanation:
+    return Explanation(
         a=A.cell.id,
         b=B.cell.id,
         before=Judge(A, B, (), ALLOWED).before,
@@ -95,7 +95,7 @@ def ledger(*conditions: ConditionRow) -> Ledger:
 
 
 def test_a_difference_that_vanishes_under_a_condition_is_attributed_to_it() -> None:
-    found = ledger(under(AS_A, AS_B), under(AS_B, AS_B))
+    found = explanation(under(AS_A, AS_B), under(AS_B, AS_B))
     assert found.attributed
     assert found.sentence == (
         "No factor that could be tested explains the difference. It vanishes under a condition that neither cell has, "
@@ -104,7 +104,7 @@ def test_a_difference_that_vanishes_under_a_condition_is_attributed_to_it() -> N
 
 
 def test_conditions_that_change_nothing_are_told_among_what_was_tried() -> None:
-    found = ledger(under(AS_A, AS_B), under(NONE, NONE, option=True))
+    found = explanation(under(AS_A, AS_B), under(NONE, NONE, option=True))
     assert not found.attributed
     assert found.sentence == "The difference is not attributed. Tried: capped."
 

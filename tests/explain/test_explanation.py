@@ -6,7 +6,7 @@ import pytest
 
 from repromatrix.compare.allowance import Allowances, Tolerance
 from repromatrix.compare.difference import Verdict
-from repromatrix.explain.judge.explanation import Ledger
+from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.explain.judge.findings import Finding, Row
 from repromatrix.explain.judge.flips import Experiment, Judge
 from repromatrix.explain.judge.sets import next_sets
@@ -117,10 +117,10 @@ def test_a_hybrid_that_gave_nothing_proves_nothing(record, reason) -> None:
     assert (found.finding, found.a.reason, found.b.reason) == (Finding.NOT_TESTABLE, reason, "there is no such thing")
 
 
-def ledger(*rows: Row, sets: tuple[Row, ...] = (), a=A, b=B, exhausted: bool = False) -> Ledger:
+def explanation(*rows: Row, sets: tuple[Row, ...] = (), a=A, b=B, exhausted: bool = False) -> Explanation:
     before = Judge(a, b, FACTORS, ALLOWED).before
     names = {name for row in rows for name in row.factors}
-    return Ledger(
+    return Explanation(
         a=a.cell.id,
         b=b.cell.id,
         before=before,
@@ -139,37 +139,37 @@ HALF = (cell(0.5, 0.5), cell(0.5, 0.5))
 
 
 def test_the_conclusion_names_the_smallest_cause_and_what_it_leaves() -> None:
-    found = ledger(flip(*CAUSE), flip(*NOTHING, factors=("two",)))
+    found = explanation(flip(*CAUSE), flip(*NOTHING, factors=("two",)))
     assert found.attributed
     words = "which flipped alone leaves the same bits at A's end and the same bits at B's end."
     assert found.sentence == f"The difference is attributed to one, {words}"
-    assert "the only factor" in ledger(flip(*CAUSE)).sentence
+    assert "the only factor" in explanation(flip(*CAUSE)).sentence
 
 
 def test_an_end_that_nobody_tested_is_told_beside_the_cause() -> None:
-    assert "leaves the same bits at A's end (not tested at B's end)." in ledger(flip(CAUSE[0], NONE)).sentence
+    assert "leaves the same bits at A's end (not tested at B's end)." in explanation(flip(CAUSE[0], NONE)).sentence
 
 
 def test_a_set_says_which_smaller_ones_no_experiment_rules_out() -> None:
     rows = singles(one=HALF, two=HALF, three=(NONE, NONE))
     whole = flip(*CAUSE, factors=("one", "two", "three"))
-    untried = ledger(*rows, sets=(whole, flip(*NOTHING, factors=("one", "two"))))
+    untried = explanation(*rows, sets=(whole, flip(*NOTHING, factors=("one", "two"))))
     assert untried.untested == (("one", "three"), ("two", "three"))
     assert "Not tested without the rest: one + three, two + three." in untried.sentence
-    pair = ledger(*rows, sets=(flip(*CAUSE, factors=("two", "three")),))
+    pair = explanation(*rows, sets=(flip(*CAUSE, factors=("two", "three")),))
     assert pair.sentence.endswith("Not tested without the rest: three.")
-    alone = ledger(*singles(one=CAUSE, two=(NONE, NONE)))
+    alone = explanation(*singles(one=CAUSE, two=(NONE, NONE)))
     assert alone.untested == ()
 
 
 def test_what_is_not_attributed_lists_what_was_tried() -> None:
-    found = ledger(flip(*HALF), flip(NONE, NONE, factors=("two",)), exhausted=True)
+    found = explanation(flip(*HALF), flip(NONE, NONE, factors=("two",)), exhausted=True)
     assert not found.attributed
     assert found.sentence == "The difference is not attributed. Tried: one. The budget ended the search after 9 cells."
 
 
 def test_cells_with_the_same_bits_need_no_explanation() -> None:
-    assert ledger(b=cell(0.5, 0.25, name="b")).attributed
+    assert explanation(b=cell(0.5, 0.25, name="b")).attributed
 
 
 def singles(**findings) -> list[Row]:
@@ -200,4 +200,4 @@ def test_a_set_that_explains_the_difference_is_made_as_small_as_it_can_be() -> N
     assert wanted == (("one", "two"), ("one", "three"), ("two", "three"))
     sets += [flip(*(CAUSE if names == ("one", "three") else NOTHING), factors=names) for names in wanted]
     assert next_sets(rows, sets, ()) == ()
-    assert "one + three" in ledger(*rows, sets=tuple(sets)).sentence
+    assert "one + three" in explanation(*rows, sets=tuple(sets)).sentence

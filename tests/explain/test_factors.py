@@ -22,7 +22,7 @@ LEGAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*")
 
 @cache
 def matrix() -> Matrix:
-    return load(Path(__file__).parents[1] / "matrix.yaml")
+    return load(Path(__file__).parents[2] / "matrix.yaml")
 
 
 @cache

@@ -9,7 +9,7 @@ import pytest
 from repromatrix import resources
 from repromatrix.compare.allowance import Allowances, Tolerance
 from repromatrix.errors import ResultsError
-from repromatrix.explain.judge.explanations import explanations
+from repromatrix.explain.judge.explanation import explanations
 from repromatrix.published.figures import check
 from repromatrix.published.statements import judge
 from repromatrix.published.verdicts import Kind, Word
@@ -27,7 +27,7 @@ NONE = Attempt(run=None, reason="there is no such cell")
 def tell(builder):
     """Return the verdict on one statement about columns A, B, C of given losses, in one version or several."""
 
-    def find(statement, *versions, printed=None, ledgers=(), frameworks=None):
+    def find(statement, *versions, printed=None, explained=(), frameworks=None):
         known = frameworks or {}
         records = [
             builder.record(
@@ -48,7 +48,7 @@ def tell(builder):
         losses = {title: [f"{each:.10f}" for each in found] for title, found in versions[0].items()}
         data = {"losses": losses | (printed or {}), "claims": [{"id": "x", "kind": "k", "says": "s"} | statement]}
         table = Published(workload="mazur", columns=columns, data=data)
-        (found,) = judge(check(table, records), records, ledgers)
+        (found,) = judge(check(table, records), records, explained)
         return found
 
     return find
@@ -271,7 +271,7 @@ def trial(builder):
         }
         table = Published(workload="mazur", columns=columns, data=data)
         own_records = tuple(own.values())
-        return judge(check(table, own_records), own_records, [each.ledger for each in found])
+        return judge(check(table, own_records), own_records, list(found))
 
     return find
 
@@ -357,7 +357,7 @@ def test_never_equal_depends_on_what_an_experiment_makes_equal(trial):
     assert (found.word, found.condition.kind, found.condition.names) == (Word.CONDITION, Kind.EXPERIMENT, ("dtype",))
     assert found.condition.cells == (("mazur/numpy-3.0-cpu/a.dtype", "mazur/numpy-3.0-cpu/b"),)
     _, found = trial([UPDATE], update="A", dtype="other")
-    assert (found.word, found.evidence.ledgers) == (
+    assert (found.word, found.evidence.explained) == (
         Word.CONFIRMED, (("mazur/numpy-3.0-cpu/a", "mazur/numpy-3.0-cpu/b"),),
     )  # fmt: skip
 

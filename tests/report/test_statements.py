@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from repromatrix.report.verify.ledgers import ledger_of
 
 from repromatrix.compare.allowance import Allowances, Tolerance
-from repromatrix.explain.judge.explanations import explanations
+from repromatrix.explain.judge.explanation import explanations
 from repromatrix.published.figures import check
 from repromatrix.published.statements import judge
 from repromatrix.published.verdicts import Condition, Evidence, Kind, Left, Measured, Tried
@@ -15,7 +16,6 @@ from repromatrix.report.claims.stated_statements import of_statements
 from repromatrix.report.claims.statements import PublishedVerdict
 from repromatrix.report.render import html, json_text, markdown
 from repromatrix.report.verify.check import Written, verify
-from repromatrix.report.verify.ledgers import ledger_of
 from repromatrix.report.verify.measure import Judges
 from repromatrix.report.verify.published import recompute_published
 from repromatrix.report.verify.texts import of_html, of_markdown
@@ -194,8 +194,8 @@ def test_verify_comes_to_the_same_verdicts(builder, data):
     pair, tried = experiments(builder, records, data)
 
     allowed = Allowances(tolerances={"float64": Tolerance(relative=0, absolute=1e-6, source="s")})
-    ledgers = [each.ledger for each in explanations(Experiments(pairs=(pair,)), tried, allowed)]
-    found = judge(check(table, records), records, ledgers)
+    explained = list(explanations(Experiments(pairs=(pair,)), tried, allowed))
+    found = judge(check(table, records), records, explained)
     said = of_statements("mazur", "mazur", found)
 
     judges = Judges(floors={}, tolerances={"float64": (0.0, 1e-6, "s")})

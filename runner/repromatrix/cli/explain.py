@@ -17,7 +17,7 @@ from repromatrix.compare.difference import Verdict
 from repromatrix.errors import ExitCode, UsageError
 from repromatrix.execute.run import Execution
 from repromatrix.explain import operations_text as anatomy
-from repromatrix.explain.judge.explanations import Explanation, explanations
+from repromatrix.explain.judge.explanation import Explanation, explanations
 from repromatrix.explain.judge.operations import Anatomy
 from repromatrix.explain.judge.sites import sentences
 from repromatrix.explain.pairs import Pairs
@@ -62,10 +62,10 @@ def run(options: Namespace) -> int:
         found, parts = _pair(options, story)
         if options.json:
             told = None if parts is None else anatomy.document(parts)
-            print(json.dumps({**found.ledger.document(), "operations": told}, indent=1))
+            print(json.dumps({**found.document(), "operations": told}, indent=1))
         else:
-            print("\n\n".join((tell(found.ledger), *(() if parts is None else (anatomy.tell(parts),)))))
-        return int(ExitCode.OK if found.ledger.attributed else ExitCode.DIFFERENCE)
+            print("\n\n".join((tell(found), *(() if parts is None else (anatomy.tell(parts),)))))
+        return int(ExitCode.OK if found.attributed else ExitCode.DIFFERENCE)
     if options.a not in _PARTS:
         raise UsageError(
             f"{options.a} and nothing to hold it against",
@@ -73,11 +73,11 @@ def run(options: Namespace) -> int:
         )
     every = everything(options, story, _PARTS[options.a]).explanations
     if options.json:
-        documents = [{"of": list(each.of), "explanation": each.ledger.document()} for each in every]
+        documents = [{"of": list(each.of), "explanation": each.document()} for each in every]
         print(json.dumps({"format": 1, "explanations": documents}, indent=1))
     else:
         print(tell_many(every))
-    return int(ExitCode.OK if all(each.ledger.attributed for each in every) else ExitCode.DIFFERENCE)
+    return int(ExitCode.OK if all(each.attributed for each in every) else ExitCode.DIFFERENCE)
 
 
 def _file(options: Namespace, story: Story) -> int:
@@ -123,7 +123,7 @@ def everything(options: Namespace, story: Story, origins: Sequence[Origin] = ("c
     for line in notes:
         story.say(line)
     found = explanations(tried, rounds.records, allowed(matrix, store))
-    attributed = sum(each.ledger.attributed for each in found)
+    attributed = sum(each.attributed for each in found)
     line = f"{'explained':<10} {attributed} of {len(found)} pairs: {len(rounds.records)} cells"
     story.say(f"{line}, {rounds.ran} ran now, {monotonic() - started:.0f} s")
     replayed, final = ((), True) if options.no_operations else _replay(execution, searches, found, story)
@@ -151,9 +151,7 @@ def _replay(
         what is said of it where nothing runs, and whether to ask again would run nothing.
     """
     apart = {
-        (each.ledger.a, each.ledger.b)
-        for each in found
-        if "published" in each.of and each.ledger.before.verdict is not Verdict.IDENTICAL
+        (each.a, each.b) for each in found if "published" in each.of and each.before.verdict is not Verdict.IDENTICAL
     }
     pairs = [each.question.hybrids for each in searches]
     wanted = [each for each in pairs if (each.a.id, each.b.id) in apart]
@@ -183,7 +181,7 @@ def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None
     tried = Experiments(pairs=(search.pair,))
     _keep(store, tried.pairs)
     found = explanations(tried, rounds.records, allowed(matrix, store))[0]
-    if options.no_operations or found.ledger.before.verdict is Verdict.IDENTICAL:
+    if options.no_operations or found.before.verdict is Verdict.IDENTICAL:
         return found, None
     from repromatrix.explain.operations import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
 

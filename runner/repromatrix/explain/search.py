@@ -10,7 +10,7 @@ from enum import IntEnum
 from repromatrix.compare.allowance import Allowances
 from repromatrix.compare.difference import Verdict
 from repromatrix.explain.factors import SIDES, Condition, Interventions, NotTestable
-from repromatrix.explain.judge.explanations import seen
+from repromatrix.explain.judge.explanation import seen
 from repromatrix.explain.judge.findings import Row
 from repromatrix.explain.judge.flips import Judge, usable
 from repromatrix.explain.judge.sets import next_sets

@@ -1,53 +1,51 @@
-"""Ledgers as a person reads them: one as a table, many as a line each."""
+"""Explanations as a person reads them: one as a table, many as a line each."""
 
 from collections.abc import Sequence
 
 from repromatrix.compare.difference import Difference, Verdict
-from repromatrix.explain.judge.explanation import Ledger
-from repromatrix.explain.judge.explanations import Explanation
+from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.explain.judge.findings import ConditionRow, End, Row
 from repromatrix.results.experiments import Factor
 
 _WIDEST = 28  # characters of a value
 
 
-def tell(ledger: Ledger) -> str:
-    """Return the ledger in lines of text: the difference, a row per factor, the sets, the reasons, the conclusion."""
-    lines = [f"A  {ledger.a}", f"B  {ledger.b}", f"difference: {_difference(ledger.before)}"]
-    if ledger.rows:
-        lines += ["", *_table(ledger)]
-    if ledger.conditions:
-        lines += ["", *_conditions(ledger.conditions)]
-    lines += [f"note: {each}" for each in _notes(ledger)]
-    lines += [f"caveat: {each}" for each in ledger.before.caveats]
-    more = (
-        [f"  next: repromatrix explain {ledger.a} {ledger.b} --budget {2 * ledger.budget}"] if ledger.exhausted else []
-    )
-    return "\n".join([*lines, "", ledger.sentence, *more])
+def tell(explanation: Explanation) -> str:
+    """Return an explanation in lines of text: the difference, a row per factor or set, the reasons, the conclusion."""
+    lines = [f"A  {explanation.a}", f"B  {explanation.b}", f"difference: {_difference(explanation.before)}"]
+    if explanation.rows:
+        lines += ["", *_table(explanation)]
+    if explanation.conditions:
+        lines += ["", *_conditions(explanation.conditions)]
+    lines += [f"note: {each}" for each in _notes(explanation)]
+    lines += [f"caveat: {each}" for each in explanation.before.caveats]
+    again = f"  next: repromatrix explain {explanation.a} {explanation.b} --budget {2 * explanation.budget}"
+    more = [again] if explanation.exhausted else []
+    return "\n".join([*lines, "", explanation.sentence, *more])
 
 
 def tell_many(found: Sequence[Explanation]) -> str:
     """Return explanations in a line each, those of classes first."""
     lines = []
     for origin, title in (("classes", "Pairs of classes"), ("published", "Pairs of published columns")):
-        ledgers = [each.ledger for each in found if origin in each.of]
-        if ledgers:
-            rows = [(each.a, each.b, _size(each.before), _cause(each)) for each in ledgers]
-            done = sum(each.attributed for each in ledgers)
-            lines += [f"{title}: {done} of {len(ledgers)} attributed", *_aligned(rows), ""]
+        explained = [each for each in found if origin in each.of]
+        if explained:
+            rows = [(each.a, each.b, _size(each.before), _cause(each)) for each in explained]
+            done = sum(each.attributed for each in explained)
+            lines += [f"{title}: {done} of {len(explained)} attributed", *_aligned(rows), ""]
     return "\n".join([*lines, "next: repromatrix explain A B for the experiments of a pair"])
 
 
-def _cause(ledger: Ledger) -> str:
-    least = [each for each in ledger.explained if len(each.factors) == len(ledger.explained[0].factors)]
-    found = [" + ".join(each.factors) for each in least] or [each.name for each in ledger.dissolved]
-    return " | ".join(found) if found else "nothing to explain" if ledger.attributed else "not attributed"
+def _cause(explanation: Explanation) -> str:
+    least = [each for each in explanation.explained if len(each.factors) == len(explanation.explained[0].factors)]
+    found = [" + ".join(each.factors) for each in least] or [each.name for each in explanation.dissolved]
+    return " | ".join(found) if found else "nothing to explain" if explanation.attributed else "not attributed"
 
 
-def _table(ledger: Ledger) -> list[str]:
-    values = {each.name: each for each in ledger.factors}
+def _table(explanation: Explanation) -> list[str]:
+    values = {each.name: each for each in explanation.factors}
     head = ("factor", "A", "B", "flipped at A", "flipped at B", "share", "verdict")
-    return _aligned([head, *(_row(each, values) for each in (*ledger.rows, *ledger.sets))])
+    return _aligned([head, *(_row(each, values) for each in (*explanation.rows, *explanation.sets))])
 
 
 def _conditions(conditions: Sequence[ConditionRow]) -> list[str]:
@@ -95,10 +93,10 @@ def _difference(found: Difference) -> str:
     return f"{_size(found)}{by}"
 
 
-def _notes(ledger: Ledger) -> list[str]:
+def _notes(explanation: Explanation) -> list[str]:
     found: list[tuple[str, Row | ConditionRow]] = [
-        (" + ".join(each.factors), each) for each in (*ledger.rows, *ledger.sets)
+        (" + ".join(each.factors), each) for each in (*explanation.rows, *explanation.sets)
     ]
-    found += [(each.name, each) for each in ledger.conditions]
+    found += [(each.name, each) for each in explanation.conditions]
     ends = [(name, end, side) for name, row in found for side, end in (("A", row.a), ("B", row.b))]
     return list(dict.fromkeys(f"{n} at {s}'s end: {e.reason.splitlines()[0][:200]}" for n, e, s in ends if e.reason))

@@ -78,7 +78,7 @@ class Blamed:
 
     @property
     def said(self) -> str:
-        """What it is called: as a ledger calls its rows."""
+        """What it is called: as a explanation calls its rows."""
         return f"{self.name}={self.value}" if self.kind == "option" else self.name
 
 

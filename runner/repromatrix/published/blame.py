@@ -1,11 +1,11 @@
-"""What a document blames a difference on, against the ledger of the experiments on those two cells. Pure."""
+"""What a document blames a difference on, against the explanation of the experiments on those two cells. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from repromatrix.compare.difference import Verdict
-from repromatrix.explain.judge.explanation import Ledger
+from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.explain.judge.findings import ConditionRow, End, Finding, Row
 from repromatrix.published.assertions import Blamed
 from repromatrix.published.verdicts import Condition, Kind, Left, Tried, Word
@@ -13,7 +13,7 @@ from repromatrix.results.factors import option_factor, option_factors
 from repromatrix.results.record import Record
 
 # By the ids of the two cells, whichever comes first.
-Ledgers: TypeAlias = dict[frozenset[str], Ledger]
+Explanations: TypeAlias = dict[frozenset[str], Explanation]
 
 NO_DIFFERENCE = "no difference"
 _NONE_TESTED = "no experiment could test what is blamed"
@@ -24,7 +24,7 @@ _DESCRIBED = ("framework", "version", "flavour", "python", "dtype", "device")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blame:
-    """What experiments make of what is blamed, and the rows of the ledger behind it."""
+    """What experiments make of what is blamed, and the rows of the explanation behind it."""
 
     word: Word
     reason: str | None
@@ -32,26 +32,28 @@ class Blame:
     tried: tuple[Tried, ...]
 
 
-def blame(blamed: Sequence[Blamed], ledger: Ledger, records: Mapping[str, Record]) -> Blame:
+def blame(blamed: Sequence[Blamed], explanation: Explanation, records: Mapping[str, Record]) -> Blame:
     """Judge whether what is blamed is the cause.
 
     Confirmed: each of the things blamed accounts for the whole difference, or all of them together, and nothing else
     does. Refuted: none of those that could be tested does or contributes, all of them were tested, and something else
     accounts for it.
     """
-    own = [_blamed(each, ledger, records) for each in blamed]
+    own = [_blamed(each, explanation, records) for each in blamed]
     names = {name for each in own for name in each.names}
-    rows: tuple[Row | ConditionRow, ...] = (*ledger.explained, *ledger.dissolved)
-    whole = [_tried(ledger, each, names) for each in rows]
-    word, condition, reason = _word(own, whole, ledger)
-    if word is Word.REFUTED and any(_unfinished(each, ledger) for each in blamed):
+    rows: tuple[Row | ConditionRow, ...] = (*explanation.explained, *explanation.dissolved)
+    whole = [_tried(explanation, each, names) for each in rows]
+    word, condition, reason = _word(own, whole, explanation)
+    if word is Word.REFUTED and any(_unfinished(each, explanation) for each in blamed):
         word, reason = Word.NOT_TESTED, _UNFINISHED
     return Blame(word=word, reason=reason, condition=condition, tried=tuple(dict.fromkeys((*own, *whole))))
 
 
-def _word(own: Sequence[Tried], whole: Sequence[Tried], ledger: Ledger) -> tuple[Word, Condition | None, str | None]:
+def _word(
+    own: Sequence[Tried], whole: Sequence[Tried], explanation: Explanation
+) -> tuple[Word, Condition | None, str | None]:
     """Return the verdict on what is blamed (`own`), given the rows that account for the whole difference."""
-    if ledger.before.verdict is Verdict.IDENTICAL:
+    if explanation.before.verdict is Verdict.IDENTICAL:
         return Word.REFUTED, None, None
     blamed = {name for each in own for name in each.names}
     proven = {name for each in whole if each.blamed for name in each.names}
@@ -70,12 +72,12 @@ def _word(own: Sequence[Tried], whole: Sequence[Tried], ledger: Ledger) -> tuple
     return (Word.REFUTED, None, None) if others else (Word.NOT_TESTED, None, _NOT_ATTRIBUTED)
 
 
-def equalling(ledger: Ledger) -> tuple[Tried, ...]:
+def equalling(explanation: Explanation) -> tuple[Tried, ...]:
     """Return the experiments that leave the same bits at some end, of cells that have other bits themselves."""
-    if ledger.before.verdict is Verdict.IDENTICAL:
+    if explanation.before.verdict is Verdict.IDENTICAL:
         return ()
-    rows: tuple[Row | ConditionRow, ...] = (*ledger.rows, *ledger.sets, *ledger.conditions)
-    tried = [_tried(ledger, each, set()) for each in rows]
+    rows: tuple[Row | ConditionRow, ...] = (*explanation.rows, *explanation.sets, *explanation.conditions)
+    tried = [_tried(explanation, each, set()) for each in rows]
     return tuple(each for each in tried if any(end.verdict == Verdict.IDENTICAL for end in each.ends))
 
 
@@ -88,15 +90,15 @@ def least(tried: Iterable[Tried]) -> Condition | None:
     return Condition(kind=Kind.EXPERIMENT, names=tuple(names), cells=tuple(dict.fromkeys(cells))) if cells else None
 
 
-def _blamed(thing: Blamed, ledger: Ledger, records: Mapping[str, Record]) -> Tried:
+def _blamed(thing: Blamed, explanation: Explanation, records: Mapping[str, Record]) -> Tried:
     """Return the row of what is blamed; of what both cells have alike, that; else that nobody could test it."""
-    row = _row(thing, ledger)
+    row = _row(thing, explanation)
     if row is not None:
-        return _tried(ledger, row, {row.name} if isinstance(row, ConditionRow) else set(row.factors))
-    a, b = (_state(records.get(cell)).get(thing.name) for cell in (ledger.a, ledger.b))
+        return _tried(explanation, row, {row.name} if isinstance(row, ConditionRow) else set(row.factors))
+    a, b = (_state(records.get(cell)).get(thing.name) for cell in (explanation.a, explanation.b))
     alike = thing.kind == "factor" and a is not None and a == b
     return Tried(
-        between=(ledger.a, ledger.b),
+        between=(explanation.a, explanation.b),
         names=(thing.said,),
         kind="factors" if thing.kind == "factor" else thing.kind,
         blamed=True,
@@ -105,22 +107,22 @@ def _blamed(thing: Blamed, ledger: Ledger, records: Mapping[str, Record]) -> Tri
     )
 
 
-def _unfinished(thing: Blamed, ledger: Ledger) -> bool:
-    row = _row(thing, ledger)
+def _unfinished(thing: Blamed, explanation: Explanation) -> bool:
+    row = _row(thing, explanation)
     return row is not None and (row.a.left or row.b.left)
 
 
-def _row(thing: Blamed, ledger: Ledger) -> Row | ConditionRow | None:
+def _row(thing: Blamed, explanation: Explanation) -> Row | ConditionRow | None:
     if thing.kind != "factor":
-        found = [each for each in ledger.conditions if (each.kind, each.name) == (thing.kind, thing.said)]
+        found = [each for each in explanation.conditions if (each.kind, each.name) == (thing.kind, thing.said)]
         if found:
             return found[0]
     # One side may have the value already: then it is no condition but a factor of the pair.
     name = option_factor(thing.name) if thing.kind == "option" else thing.name
-    known = [each for each in ledger.factors if each.name == name and thing.kind != "settings"]
+    known = [each for each in explanation.factors if each.name == name and thing.kind != "settings"]
     if not known or (thing.kind == "option" and thing.value not in (known[0].a, known[0].b)):
         return None
-    return next((each for each in ledger.rows if each.factors == (name,)), None)
+    return next((each for each in explanation.rows if each.factors == (name,)), None)
 
 
 def _state(record: Record | None) -> dict[str, str]:
@@ -129,10 +131,10 @@ def _state(record: Record | None) -> dict[str, str]:
     return option_factors(record.factors) | {name: getattr(record.cell, name) for name in _DESCRIBED}
 
 
-def _tried(ledger: Ledger, row: Row | ConditionRow, blamed: set[str]) -> Tried:
+def _tried(explanation: Explanation, row: Row | ConditionRow, blamed: set[str]) -> Tried:
     names = (row.name,) if isinstance(row, ConditionRow) else row.factors
     return Tried(
-        between=(ledger.a, ledger.b),
+        between=(explanation.a, explanation.b),
         names=names,
         kind=row.kind if isinstance(row, ConditionRow) else "factors",
         blamed=blamed >= set(names),

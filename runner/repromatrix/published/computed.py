@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from repromatrix.compare import exact
-from repromatrix.explain.judge.explanation import Ledger
-from repromatrix.published.blame import Ledgers
+from repromatrix.explain.judge.explanation import Explanation
+from repromatrix.published.blame import Explanations
 from repromatrix.published.figures import Check
 from repromatrix.published.setups import Setup
 from repromatrix.published.verdicts import Evidence, Measured, Pair
@@ -30,10 +30,10 @@ class _Side:
 class Bench:
     """The columns of a table as computed, and what was tried on them."""
 
-    def __init__(self, check: Check, records: Sequence[Record], ledgers: Sequence[Ledger]) -> None:
+    def __init__(self, check: Check, records: Sequence[Record], explained: Sequence[Explanation]) -> None:
         self._check = check
         self.records = {each.cell.id: each for each in records}
-        self.ledgers: Ledgers = {frozenset((each.a, each.b)): each for each in ledgers}
+        self.explained: Explanations = {frozenset((each.a, each.b)): each for each in explained}
         self._own: dict[str, _Side] = {}
         self._others: dict[str, list[_Side]] = {}
         self._absent = {each.title: each.reason for each in check.not_run}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from repromatrix.compare import exact
-from repromatrix.explain.judge.explanation import Ledger
+from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.published import blame
 from repromatrix.published.assertions import (
     Cause,
@@ -28,15 +28,15 @@ from repromatrix.results.record import Record
 NO_TEST = "its data file has no test that says what it means"
 
 
-def judge(check: Check, records: Sequence[Record], ledgers: Sequence[Ledger]) -> tuple[Judged, ...]:
+def judge(check: Check, records: Sequence[Record], explained: Sequence[Explanation]) -> tuple[Judged, ...]:
     """Give each statement of a table its verdict.
 
     Args:
         check: the table against the records.
         records: those of the run.
-        ledgers: what experiments showed of pairs of its cells; none: causes are not tested.
+        explained: what experiments showed of pairs of its cells; none: causes are not tested.
     """
-    bench = Bench(check, records, ledgers)
+    bench = Bench(check, records, explained)
     return tuple(_statement(each, bench) for each in check.table.statements)
 
 
@@ -161,9 +161,9 @@ def _never_equal(test: NeverEqual, bench: Bench) -> _Found:
     if lacking:
         return _not_tested("never_equal", lacking)
     found = bench.everywhere("never_equal", test.pairs, lambda a, b: not exact.same_bits(a, b))
-    looked = [cells for pair in test.pairs if frozenset(cells := bench.cells(pair)) in bench.ledgers]
-    tried = tuple(each for cells in looked for each in blame.equalling(bench.ledgers[frozenset(cells)]))
-    evidence = replace(found, ledgers=tuple(looked), tried=tried)
+    looked = [cells for pair in test.pairs if frozenset(cells := bench.cells(pair)) in bench.explained]
+    tried = tuple(each for cells in looked for each in blame.equalling(bench.explained[frozenset(cells)]))
+    evidence = replace(found, explained=tuple(looked), tried=tried)
     if any(not each.holds for each in evidence.own):
         return _Found(word=Word.REFUTED, evidence=evidence)
     same = tuple(each.cells for each in evidence.measured if not each.holds)
@@ -178,11 +178,11 @@ def _cause(test: Cause, bench: Bench) -> _Found:
     if lacking:
         return _not_tested("cause", lacking)
     cells = bench.cells(test.pair)
-    ledger = bench.ledgers.get(frozenset(cells))
-    if ledger is None:
+    explanation = bench.explained.get(frozenset(cells))
+    if explanation is None:
         return _not_tested("cause", f"no experiment on {cells[0]} and {cells[1]}; make them: repromatrix explain")
-    found = blame.blame(test.blamed, ledger, bench.records)
-    evidence = Evidence(test="cause", ledgers=((ledger.a, ledger.b),), tried=found.tried)
+    found = blame.blame(test.blamed, explanation, bench.records)
+    evidence = Evidence(test="cause", explained=((explanation.a, explanation.b),), tried=found.tried)
     return _Found(word=found.word, reason=found.reason, condition=found.condition, evidence=evidence)
 
 

@@ -44,7 +44,7 @@ class Condition:
     Attributes:
         steps: at which it holds, from 1; empty where that is not what it is about.
         cells: pairs of cells' ids.
-        names: factors or conditions, as ledgers call them.
+        names: factors or conditions, as explained call them.
     """
 
     kind: Kind
@@ -100,10 +100,10 @@ class Left:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """A row of a ledger that a verdict stands on.
+    """A row of a explanation that a verdict stands on.
 
     Attributes:
-        between: the two cells that the ledger is about.
+        between: the two cells that the explanation is about.
         names: the factors that were flipped, or the condition that was applied.
         kind: `factors`, `settings` or `option`.
         blamed: whether the statement blames it.
@@ -120,7 +120,7 @@ class Tried:
 
     @property
     def said(self) -> str:
-        """What was tried, as ledgers say it."""
+        """What was tried, as explained say it."""
         return " + ".join(self.names)
 
 
@@ -136,8 +136,8 @@ class Evidence:
         measured: the pairs of columns: their own cells, of `only_equal` those with the same bits at some step; then the
             other cells between which the answer is another one.
         others: how many other pairs of cells were looked at.
-        ledgers: the pairs of cells whose experiments were looked at.
-        tried: the rows of those ledgers that matter.
+        explained: the pairs of cells whose experiments were looked at.
+        tried: the rows of those explained that matter.
     """
 
     test: str | None
@@ -146,7 +146,7 @@ class Evidence:
     limits: tuple[str, ...] = ()
     measured: tuple[Measured, ...] = ()
     others: int = 0
-    ledgers: tuple[Pair, ...] = ()
+    explained: tuple[Pair, ...] = ()
     tried: tuple[Tried, ...] = ()
 
     @property
@@ -158,9 +158,9 @@ class Evidence:
     def cells(self) -> tuple[str, ...]:
         """The cells that it is about, each once."""
         measured = [cell for each in self.measured for cell in each.cells]
-        ledgers = [cell for pair in self.ledgers for cell in pair]
+        explained = [cell for pair in self.explained for cell in pair]
         ends = [end for each in self.tried for end in each.ends]
-        return tuple(dict.fromkeys((*measured, *ledgers, *(cell for end in ends for cell in end.cells))))
+        return tuple(dict.fromkeys((*measured, *explained, *(cell for end in ends for cell in end.cells))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ def document(view: View) -> dict[str, Any]:
 
 
 def _explanation(row: PairRow) -> dict[str, Any]:
-    """Return a pair in brief; its ledger is the claims about its factors and conditions."""
+    """Return a pair in brief; its explanation is the claims about its factors and conditions."""
     return {
         **{name: getattr(row, name) for name in ("difference", "cause", "attributed", "share")},
         "a": row.a_cell,

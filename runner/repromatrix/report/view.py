@@ -12,7 +12,7 @@ from repromatrix.compare.classes import Class, SameState, classes, same_states
 from repromatrix.compare.difference import Verdict
 from repromatrix.compare.trace import Bits, Divergence, Representative, divergences, no_bits, representatives
 from repromatrix.compare.versions import Line, VersionPair, between_versions, lines
-from repromatrix.explain.judge.explanation import Ledger
+from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.floats import FORMS
 from repromatrix.operations.judgement import Memo
 from repromatrix.published.columns import Comparison, compare_columns
@@ -247,8 +247,8 @@ def build(
     versions = rows.versions(version_pairs)
     left_out = tuple(entry for entry in manifest.entries if entry.key is None)
     tale = stated_explanations.tale(experiments or Experiments(), manifest.entries, tried or {}, allowed)
-    ledgers = [each.ledger for each in tale.told]
-    published = tuple(_published(each, records, allowed, ledgers) for each in manifest.published)
+    judged = [each.explanation for each in tale.told]
+    published = tuple(_published(each, records, allowed, judged) for each in manifest.published)
     states, floors, ran_in = same_states(records, found), tuple(allowed.floors.values()), rows.environments(records)
     own = {each.cell.id for each in records}
     traces = {cell: trace for cell, trace in (traces or {}).items() if cell in own}
@@ -337,11 +337,11 @@ def _summary(
 
 
 def _published(
-    table: Published, records: Sequence[Record], allowed: Allowances, ledgers: Sequence[Ledger]
+    table: Published, records: Sequence[Record], allowed: Allowances, explained: Sequence[Explanation]
 ) -> PublishedView:
     result = check(table, records)
     comparison = compare_columns(result, records, allowed)
-    judged = judge(result, records, ledgers)
+    judged = judge(result, records, explained)
     told = stated_statements.of_statements(table.workload, result.table.source, judged)
     totals = stated_published.totals(result)
     return PublishedView(

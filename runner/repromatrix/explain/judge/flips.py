@@ -1,4 +1,4 @@
-"""Two records and the experiments between them -> rows of a ledger.
+"""Two records and the experiments between them -> rows of a explanation.
 
 An experiment is a hybrid: the cell of one side (its end) with some factors taken from the other side. Pure.
 """

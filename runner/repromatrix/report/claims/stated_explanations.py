@@ -9,8 +9,7 @@ from typing import Any
 from repromatrix.compare.allowance import Allowances
 from repromatrix.compare.classes import Class
 from repromatrix.compare.difference import Difference, Verdict
-from repromatrix.explain.judge.explanation import Ledger
-from repromatrix.explain.judge.explanations import explanations
+from repromatrix.explain.judge.explanation import Explanation, explanations
 from repromatrix.explain.judge.findings import ConditionRow, End, Finding, Row
 from repromatrix.report.claims.base import Claim
 from repromatrix.report.claims.explanations import (
@@ -30,20 +29,20 @@ _ORDER = tuple(each.value for each in Finding)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """A pair of this run with its ledger."""
+    """A pair of this run with its explanation."""
 
     pair: Pair
-    ledger: Ledger
+    explanation: Explanation
 
     @property
     def differs(self) -> bool:
         """Whether there is anything to explain."""
-        return self.ledger.before.verdict is not Verdict.IDENTICAL
+        return self.explanation.before.verdict is not Verdict.IDENTICAL
 
     @property
     def causes(self) -> tuple[Row, ...]:
         """The smallest sets of factors that account for the difference."""
-        return self.ledger.causes
+        return self.explanation.causes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +69,7 @@ def tale(
     outdated: Counter[str] = Counter()
     for pair in experiments.pairs:
         found = explanations(Experiments(pairs=(pair,)), records, allowed) if _current(pair, keys) else ()
-        told += [Told(pair=pair, ledger=each.ledger) for each in found]
+        told += [Told(pair=pair, explanation=each) for each in found]
         outdated.update(() if found else pair.of)
     return Tale(told=tuple(told), outdated=outdated)
 
@@ -102,7 +101,7 @@ def _totals(found: Tale, classes: Sequence[Class]) -> Iterable[Claim]:
         if not own and not found.outdated.get(origin):
             continue
         apart = [each for each in own if each.differs]
-        lost = [each for each in apart if not each.ledger.attributed]
+        lost = [each for each in apart if not each.explanation.attributed]
         yield ExplanationTotals(
             cells=_cells(own),
             of=origin,
@@ -110,7 +109,7 @@ def _totals(found: Tale, classes: Sequence[Class]) -> Iterable[Claim]:
             attributed=len(apart) - len(lost),
             not_attributed=len(lost),
             same=len(own) - len(apart),
-            exhausted=sum(each.ledger.exhausted for each in lost),
+            exhausted=sum(each.explanation.exhausted for each in lost),
             outdated=found.outdated.get(origin, 0),
             not_tried=_not_tried(found.told, classes) if origin == "classes" else 0,
         )
@@ -119,7 +118,7 @@ def _totals(found: Tale, classes: Sequence[Class]) -> Iterable[Claim]:
 def _not_tried(told: Iterable[Told], classes: Sequence[Class]) -> int:
     """Return how many pairs of classes of one workload and length no experiment is about."""
     places = {cell: place for place, each in enumerate(classes) for cell in each.cells}
-    ends = ([places.get(each.ledger.a), places.get(each.ledger.b)] for each in told)
+    ends = ([places.get(each.explanation.a), places.get(each.explanation.b)] for each in told)
     tried = {frozenset(pair) for pair in ends}
     pairs = combinations(range(len(classes)), 2)
     kinds = [(each.workload, each.steps) for each in classes]
@@ -129,9 +128,9 @@ def _not_tried(told: Iterable[Told], classes: Sequence[Class]) -> int:
 def _causes(differing: Sequence[Told]) -> Iterable[Claim]:
     groups: dict[tuple[tuple[tuple[str, ...], ...], tuple[str, ...]], list[Told]] = {}
     for each in differing:
-        if each.ledger.attributed:
+        if each.explanation.attributed:
             causes = tuple(row.factors for row in each.causes)
-            conditions = () if causes else tuple(row.name for row in each.ledger.dissolved)
+            conditions = () if causes else tuple(row.name for row in each.explanation.dissolved)
             groups.setdefault((causes, conditions), []).append(each)
     for (causes, conditions), members in sorted(groups.items(), key=lambda item: -len(item[1])):
         yield CauseTotals(
@@ -142,9 +141,9 @@ def _causes(differing: Sequence[Told]) -> Iterable[Claim]:
 def _factors(differing: Sequence[Told]) -> Iterable[Claim]:
     found: dict[tuple[bool, str], list[tuple[Told, str]]] = {}
     for each in differing:
-        for row in each.ledger.rows:
+        for row in each.explanation.rows:
             found.setdefault((False, row.factors[0]), []).append((each, row.finding.value))
-        for condition in each.ledger.conditions:
+        for condition in each.explanation.conditions:
             found.setdefault((True, condition.name), []).append((each, condition.finding.value))
     for (condition_, name), seen in sorted(found.items(), key=lambda item: (item[0][0], -len(item[1]))):
         counted = Counter(finding for _, finding in seen)
@@ -163,7 +162,7 @@ def _in_a_set(told: Told, name: str) -> bool:
 
 
 def _pair(told: Told, names: Mapping[str, str]) -> Claim:
-    found, causes = told.ledger, told.causes
+    found, causes = told.explanation, told.causes
     rows = [(" + ".join(each.factors), each.finding) for each in (*found.rows, *found.sets)]
 
     def with_finding(finding: Finding) -> tuple[str, ...]:
@@ -195,7 +194,7 @@ def _pair(told: Told, names: Mapping[str, str]) -> Claim:
 
 
 def _verdicts(told: Told) -> Iterable[Claim]:
-    found = told.ledger
+    found = told.explanation
     values = {each.name: (each.name, each.a, each.b) for each in found.factors}
     trials = {each.factors: each for each in told.pair.trials}
     for row in (*found.rows, *found.sets):
@@ -245,9 +244,9 @@ def _left(end: End) -> str | None:
     return _verdict(end) if end.share == 1 else None
 
 
-def _with_hybrids(found: Ledger, *ends: Seen) -> tuple[str, ...]:
+def _with_hybrids(found: Explanation, *ends: Seen) -> tuple[str, ...]:
     return tuple(dict.fromkeys((found.a, found.b, *(each.cell for each in ends if each.cell))))
 
 
 def _cells(found: Iterable[Told]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(cell for each in found for cell in (each.ledger.a, each.ledger.b)))
+    return tuple(dict.fromkeys(cell for each in found for cell in (each.explanation.a, each.explanation.b)))

@@ -173,7 +173,7 @@ def _never(found: Evidence) -> str:
         said = f"{_pairs(same)} the same bits: {_several(f'{e.a} and {e.b}' for e in same)}"
     else:
         said = f"none of {len(found.own)} pairs of columns has the same bits at every step"
-    looked = f"; {len(found.ledgers)} of them were experimented on" if found.ledgers else "; no experiment was made"
+    looked = f"; {len(found.explained)} of them were experimented on" if found.explained else "; no experiment was made"
     tried = sorted(found.tried, key=lambda each: len(each.names))
     left = [f"{each.said} of {' and '.join(each.between)}" for each in tried]
     return f"{said}{looked}{f', the same bits after flipping {_several(left)}' if left else ''}"

@@ -198,7 +198,7 @@ class _Court:
         looked = tuple(each for each in cells if frozenset(each) in self._ledgers)
         tried = tuple(row for each in looked for row in blamed.vanishing(self._ledgers[frozenset(each)]))
         evidence = Evidence(
-            test="never_equal", measured=found.measured, others=found.others, ledgers=looked, tried=tried
+            test="never_equal", measured=found.measured, others=found.others, explained=looked, tried=tried
         )
         same = [each for each in evidence.measured if not each.holds]
         if any(each.own for each in same):
@@ -215,7 +215,7 @@ class _Court:
             reason = f"no experiment on {a} and {b}; make them: repromatrix explain"
             return _Found(word=Word.NOT_TESTED, reason=reason, evidence=Evidence(test="cause"))
         (word, condition, why), tried = blamed.blamed(stated["blamed"], ledger, self._records)
-        evidence = Evidence(test="cause", ledgers=((ledger.pair.a.id, ledger.pair.b.id),), tried=tried)
+        evidence = Evidence(test="cause", explained=((ledger.pair.a.id, ledger.pair.b.id),), tried=tried)
         return _Found(word=word, condition=condition, reason=why, evidence=evidence)
 
 
