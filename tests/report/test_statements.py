@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from repromatrix.report.verify.ledgers import ledger_of
 
 from repromatrix.compare.allowance import Allowances, Tolerance
 from repromatrix.explain.judge.explanation import explanations
@@ -16,6 +15,7 @@ from repromatrix.report.claims.stated_statements import of_statements
 from repromatrix.report.claims.statements import PublishedVerdict
 from repromatrix.report.render import html, json_text, markdown
 from repromatrix.report.verify.check import Written, verify
+from repromatrix.report.verify.ledgers import ledger_of
 from repromatrix.report.verify.measure import Judges
 from repromatrix.report.verify.published import recompute_published
 from repromatrix.report.verify.texts import of_html, of_markdown
