@@ -1,21 +1,29 @@
 """The one path of all that runs: any executor does the work, and only the thread that asked writes and tells."""
 
 import ast
+import sys
 import threading
 import time
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
 from repromatrix.engines.base import Exit
+from repromatrix.engines.here import HereEngine
 from repromatrix.errors import NoEngineError, ResultsError
 from repromatrix.execute.fetch import Fetching, Wanted
 from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
 from repromatrix.images.default_job import default_job
+from repromatrix.images.here import probe
 from repromatrix.images.sources import parse as parse_pip
-from repromatrix.results.record import Outcome
+from repromatrix.matrix import load
+from repromatrix.plan import universe
+from repromatrix.results.record import Outcome, Record
 from repromatrix.results.replay import digest, sample
 from repromatrix.results.store import Store
 from tests import fakes as say
@@ -164,12 +172,12 @@ def test_records_and_their_order_are_the_same_whoever_works(bench, workers) -> N
     assert [each for each in bench.ears.heard if each[0] == "record" and each[2]]  # the second answered from the store
 
 
-def test_environments_and_processes_are_the_work_and_nothing_else_is(bench) -> None:
+def test_jobs_are_the_work_and_nothing_else_is(bench) -> None:
     made: list[Counting] = []
     run = execution(bench, lambda: made.append(Counting(2)) or made[-1])
     run.run(bench.cells())
     (used,) = made
-    assert used.submitted == ["prepare", "_job", "_job"]  # one environment, two repeats
+    assert used.submitted == ["run_job", "run_job"]  # two repeats; environments are made by threads of our own
     assert threading.get_ident() not in used.threads
     assert {each[0] for each in bench.ears.heard} >= {"preparing", "ready", "repeat", "record"}
 
@@ -217,6 +225,34 @@ def test_an_engine_that_goes_away_ends_it_and_what_had_not_begun_does_not_run(be
     assert bench.engine.stopped.is_set()
     assert bench.engine.open == 0
     assert not list(bench.store.folder.rglob("records/**/*.json"))
+
+
+def test_jobs_run_in_other_processes_with_the_same_bits(tmp_path, bench) -> None:
+    """As on a cluster: what is sent is a job and an engine, what comes back are its results."""
+    pytest.importorskip("numpy")
+    found = probe(sys.executable, "numpy")
+    environment = found.environment("here", ("cpu",))
+    matrix = load(Path(__file__).parents[2] / "matrix.yaml")
+    cells = [
+        replace(cell, environment=environment)
+        for cell in universe(matrix)
+        if cell.environment.name == "numpy-2.4.6-cpu" and cell.id.startswith("mazur") and not cell.settings.isa
+    ][:4]
+
+    def records(name: str, workers) -> tuple[Record, ...]:
+        made = Execution(
+            matrix=matrix,
+            engine=HereEngine(found.base),
+            store=Store(tmp_path / name),
+            listener=bench.ears,
+            jobs=2,
+            workers=workers,
+        )
+        return made.run(cells).records
+
+    elsewhere = records("elsewhere", lambda: ProcessPoolExecutor(2, mp_context=get_context("spawn")))
+    assert {record.outcome for record in elsewhere} == {Outcome.OK}
+    assert elsewhere == records("here", None)
 
 
 def test_a_store_that_cannot_be_written_to_ends_it(bench, monkeypatch) -> None:

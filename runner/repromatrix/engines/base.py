@@ -1,8 +1,9 @@
 """What an engine does: build, run a command on an input within limits, inspect. Knows nothing of cells."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -137,8 +138,14 @@ class RunCommand(Protocol):
         ...
 
 
+@cache
+def remade(kind: Callable[..., "Engine"], *arguments: Hashable) -> "Engine":
+    """Return the engine of a process that was sent one: the same for all its jobs."""
+    return kind(*arguments)
+
+
 class Engine(Protocol):
-    """Docker, or plain processes."""
+    """Docker, or plain processes. One that is sent to another process is made there anew."""
 
     name: str
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from repromatrix.engines import owner
 from repromatrix.engines.attached import AttachedRun
-from repromatrix.engines.base import BuildSpec, Built, RunCommand, RunLimits
+from repromatrix.engines.base import BuildSpec, Built, RunCommand, RunLimits, remade
 from repromatrix.engines.connection import connect, engine_host, while_it_answers
 from repromatrix.engines.context import build_context
 from repromatrix.engines.cpus import SHARED, usable_in_engine
@@ -53,6 +53,9 @@ class DockerEngine:
         self._swept = False
         self._sweeping = Lock()
         self._seen_cpus: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade, (DockerEngine,)
 
     def describe(self) -> str:
         """Return the engine and its version in one line."""

@@ -9,9 +9,10 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from repromatrix import resources
-from repromatrix.engines.base import Base, BuildSpec, Built
+from repromatrix.engines.base import Base, BuildSpec, Built, remade
 from repromatrix.engines.process import ProcessEngine
 
 # The first would hide the files beside the entrypoint from it, the second would keep it from ending.
@@ -27,6 +28,9 @@ class HereEngine(ProcessEngine):
     def __init__(self, base: Base) -> None:
         super().__init__()
         self.base = base
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade, (HereEngine, self.base)
 
     def describe(self) -> str:
         """Return the engine and its interpreter in one line."""

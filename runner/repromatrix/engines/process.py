@@ -14,10 +14,10 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from repromatrix import resources
-from repromatrix.engines.base import BuildSpec, Built, Exit, RunCommand, RunLimits
+from repromatrix.engines.base import BuildSpec, Built, Exit, RunCommand, RunLimits, remade
 from repromatrix.engines.cpus import SHARED, usable_here
 from repromatrix.engines.failure import build_failure
 from repromatrix.engines.homes import Homes
@@ -104,6 +104,9 @@ class ProcessEngine:
         self._commands = Commands()
         self._runs = Runs()
         self._homes = Homes()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade, (ProcessEngine,)
 
     def describe(self) -> str:
         """Return the engine and its version in one line."""

@@ -6,6 +6,7 @@ fresh process. Environments are made and batches run side by side, at most `jobs
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -116,12 +117,13 @@ class Execution:
             engine: where the processes run.
             store: where the records are.
             listener: hears what happens.
-            jobs: how many processes at a time.
+            jobs: how many processes, or environments that are made, at a time.
             lock_folders: by environment, where its lock lies if not in its own place.
             share: a registry of images.
             workers: makes the executor of the processes; None: threads of this process.
         """
-        self._workers = workers or partial(ThreadPoolExecutor, max_workers=jobs, thread_name_prefix="repromatrix")
+        self._threads = partial(ThreadPoolExecutor, max_workers=jobs, thread_name_prefix="repromatrix")
+        self._workers = workers
         self._repeats = matrix.repeats
         self._limits = _run_limits(matrix.limits)
         self.engine = engine
@@ -220,8 +222,8 @@ class Execution:
         Raises:
             NoEngineError: the engine is gone.
         """
-        with self._workers() as executor:
-            perform(works, self, executor)
+        with self._threads() as makers, self._workers() if self._workers else nullcontext(makers) as workers:
+            perform(works, self, makers, workers)
 
     def weight(self, environment: Environment) -> int:
         """Return how large an environment is."""
