@@ -32,8 +32,13 @@ def folder(name: str) -> Path:
 
 
 def schema(name: str) -> Path:
-    """Return the path of the JSON Schema `name` (`matrix`, `record`, `report`, `comparison` or `accepted`)."""
+    """Return the path of the JSON Schema `name`."""
     return _PACKAGE / "schemas" / f"{name}.json"
+
+
+def schemas() -> tuple[str, ...]:
+    """Return the names of all JSON Schemas."""
+    return tuple(sorted(path.stem for path in (_PACKAGE / "schemas").glob("*.json")))
 
 
 def cache() -> Path:

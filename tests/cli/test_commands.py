@@ -49,6 +49,12 @@ USAGE = {
 }
 
 
+def test_2_a_misspelt_command_is_told_in_one_line_with_the_nearest(command) -> None:
+    assert command("explian").err == (
+        "repromatrix: there is no command 'explian'\n  next: did you mean explain? all commands: repromatrix --help\n"
+    )
+
+
 @pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE)
 def test_2_usage(command, arguments: tuple[str, ...]) -> None:
     said = command(*arguments)
@@ -503,3 +509,10 @@ def test_adding_a_version_builds_exactly_its_environment(command) -> None:
     old.with_name("numpy-2.1-cpu.txt").write_text(old.read_text().replace("numpy==2.0", "numpy==2.1"))
     assert command("build", "--profile", "both").code == 0
     assert command.engine.built[len(before) :] == ["numpy-2.1-cpu"]
+
+
+# The command line.
+
+
+def test_how_much_is_told_may_stand_before_the_command_or_behind_it(command) -> None:
+    assert command("-v", "run").err == command("run", "-v").err.replace("1 ran now", "")

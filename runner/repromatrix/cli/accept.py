@@ -1,14 +1,25 @@
 """`repromatrix accept`: this run's outcomes and bits become what is expected, in one small file to commit."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections import Counter
+from pathlib import Path
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, ResultsError
 from repromatrix.results.accepted import accept, write
 from repromatrix.results.record import Outcome
 from repromatrix.results.store import Store
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    shared.results(parser)
+    parser.add_argument(
+        "--output", type=Path, default=Path("accepted.json"), metavar="FILE", help="default: accepted.json"
+    )
+    shared.json_output(parser)
 
 
 def run(options: Namespace) -> int:

@@ -1,8 +1,9 @@
 """`repromatrix base`: build the local equivalent of the base images from the distribution's packages."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
 from repromatrix import resources
+from repromatrix.cli import options as shared
 from repromatrix.cli.story import Story
 from repromatrix.engines.base import Base
 from repromatrix.engines.docker_images import DockerImages
@@ -12,6 +13,16 @@ from repromatrix.images import base as bases
 from repromatrix.images import base_lock
 from repromatrix.matrix import load
 from repromatrix.plan import plan
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    shared.selection(parser)
+    parser.add_argument("--rebuild", action="store_true", help="build also what is here")
+    lock = parser.add_mutually_exclusive_group()
+    lock.add_argument("--locked", action="store_true", help="exit 4 if a base would hold other packages than its lock")
+    lock.add_argument("--write-lock", action="store_true", help="build, and lock what the mirror serves now")
+    shared.examples(parser, "base", "base --locked --rebuild")
 
 
 def run(options: Namespace) -> int:

@@ -2,10 +2,12 @@
 
 import contextlib
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.bill import bill_of, write_bill
 from repromatrix.cli.registry import share_of
 from repromatrix.cli.select import engine as choose_engine
@@ -18,6 +20,15 @@ from repromatrix.images.disk import Wanted, require_space
 from repromatrix.images.share import Share
 from repromatrix.images.uses import using
 from repromatrix.matrix import Environment
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    shared.selection(parser)
+    shared.engine(parser)
+    shared.json_output(parser)
+    parser.add_argument("--sbom", type=Path, metavar="DIR", help="write a CycloneDX bill of materials for each")
+    shared.examples(parser, "build --select 'numpy-*'", "build --sbom bills")
 
 
 def run(options: Namespace) -> int:

@@ -1,8 +1,9 @@
 """`repromatrix cell ID`: run one cell; its record on standard output."""
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.registry import share_of
 from repromatrix.cli.run import exit_code
 from repromatrix.cli.select import engine as choose_engine
@@ -13,6 +14,15 @@ from repromatrix.matrix import load
 from repromatrix.plan import find
 from repromatrix.results.record import encode
 from repromatrix.results.store import Store
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("id", metavar="ID", help="the cell, as `repromatrix plan` names it")
+    shared.matrix(parser)
+    shared.engine(parser)
+    shared.results(parser)
+    shared.examples(parser, "cell mazur/numpy-2.4.6-cpu/sequential")
 
 
 def run(options: Namespace) -> int:

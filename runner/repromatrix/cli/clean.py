@@ -3,9 +3,10 @@
 import json
 import re
 import time
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.lock import environments_of
 from repromatrix.cli.story import Story
 from repromatrix.engines.docker import TAG_LABEL
@@ -19,6 +20,23 @@ from repromatrix.operations.release import release
 from repromatrix.results.store import Store
 
 _SECONDS = {"d": 86400, "h": 3600}
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    shared.selection(parser)
+    parser.set_defaults(profile=None)
+    parser.add_argument("--older-than", metavar="AGE", help="only what was made longer ago: 30d, 12h")
+    parser.add_argument(
+        "--unused",
+        action="store_true",
+        help="what the matrix does not use: older images, other wheels; in the results values of no trace",
+    )
+    parser.add_argument("--all", action="store_true", help="everything, base images too")
+    shared.results(parser)
+    parser.add_argument("--dry-run", action="store_true", help="remove nothing, only print what would go")
+    shared.json_output(parser)
+    shared.examples(parser, "clean --unused --dry-run", "clean --older-than 30d", "clean --select 'jax-*'")
 
 
 def run(options: Namespace) -> int:

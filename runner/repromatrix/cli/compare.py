@@ -5,19 +5,65 @@ something is not. --state asks for the same weights after the last update too.
 """
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from repromatrix import resources
+from repromatrix.cli import options as shared
 from repromatrix.cli.sources import Sources
 from repromatrix.cli.story import Story
 from repromatrix.compare.difference import Verdict
 from repromatrix.compare.pair import Terms
 from repromatrix.compare.pairs import Mode, compare
 from repromatrix.errors import ExitCode
+from repromatrix.floats import FORMS
 from repromatrix.report.comparison import build
 from repromatrix.report.comparison_pages import PRESENTERS
 
 PRINTED = "printed"  # of --allow, beside the verdicts
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument(
+        "sides",
+        nargs="+",
+        metavar="A",
+        help="a cell or a pattern of cells, a record, a results folder, published:COLUMN, or a loss log (CSV, JSON, "
+        "JSON lines, plain numbers); NAME= in front names it",
+    )
+    shared.results(parser)
+    parser.add_argument(
+        "--pairs",
+        choices=[each.value for each in Mode],
+        help="default: same-id for two results folders (what changed between the runs), else all",
+    )
+    parser.add_argument(
+        "--limit", type=shared.positive, default=200, metavar="N", help="more pairs are given by class; default: 200"
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=tuple(FORMS),
+        help="what a log's numbers are; default: the other side's dtype if they can be that, else float64",
+    )
+    parser.add_argument("--column", metavar="NAME", help="the column or key with the losses of a log")
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        choices=(*(each.value for each in Verdict if each is not Verdict.IDENTICAL), PRINTED),
+        help="a verdict that is fine beside identical; printed: numbers that the printed digits do not tell apart; "
+        "may be repeated",
+    )
+    shared.state(parser)
+    parser.add_argument("--format", choices=tuple(PRESENTERS), default="text", help="default: text")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of standard output")
+    shared.examples(
+        parser,
+        "compare before/results after/results",
+        "compare mazur/torch-2.13.0-cpu/auto mine=losses.csv --dtype float32",
+        "compare 'mazur/*/auto' --allow rounding",
+    )
 
 
 def run(options: Namespace) -> int:

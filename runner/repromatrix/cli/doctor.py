@@ -3,11 +3,12 @@
 import json
 import platform
 import shutil
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from repromatrix import resources
+from repromatrix.cli import options as shared
 from repromatrix.errors import ExitCode, RepromatrixError
 
 _NEEDED_GIB = 12  # the default profile with Docker: wheels, images and build cache
@@ -22,6 +23,12 @@ class Finding:
     needed: bool
     found: str
     hint: str = ""
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    shared.matrix(parser)
+    shared.json_output(parser)
 
 
 def run(options: Namespace) -> int:

@@ -4,12 +4,13 @@ Exit 0: all cells have the same bits, or each difference is attributed; 1: one i
 """
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
 from repromatrix.compare.allowance import Allowances, Tolerance, allowances
@@ -49,6 +50,37 @@ class Everything:
     explanations: tuple[Explanation, ...] = ()
     said: tuple[str, ...] = ()
     settled: bool = True
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    for name in ("a", "b"):
+        parser.add_argument(
+            name,
+            metavar=name.upper(),
+            nargs="?",
+            help="a cell's id, published:COLUMN or class:NAME; B may be FILE.json, a trace of your own code; without B "
+            "`classes`, `published` or nothing for every pair of classes and of published columns of the latest run",
+        )
+    shared.matrix(parser)
+    parser.add_argument(
+        "--budget",
+        type=shared.positive,
+        metavar="N",
+        help="cells to look at for a pair, at most; default: 2, and 2 for each factor and each condition",
+    )
+    parser.add_argument(
+        "--no-operations", action="store_true", help="do not replay the operations of the two cells on the same inputs"
+    )
+    shared.engine(parser)
+    shared.results(parser)
+    shared.json_output(parser)
+    shared.examples(
+        parser,
+        "explain",
+        "explain mazur/numpy-1.26.4-cpu/parallel mazur/numpy-2.4.6-cpu/parallel",
+        "explain mazur/torch-2.13.0-cpu/auto my-trace.json",
+    )
 
 
 def run(options: Namespace) -> int:

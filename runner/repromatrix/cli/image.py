@@ -3,10 +3,11 @@
 import json
 import os
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.bill import bill_of, write_bill
 from repromatrix.cli.select import engine as choose_engine
 from repromatrix.cli.story import Story
@@ -20,6 +21,26 @@ if TYPE_CHECKING:
     from repromatrix.images.look import Look
 
 _REVISION = "org.opencontainers.image.revision"
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("environment", metavar="ENV", help="an environment of the matrix")
+    shared.matrix(parser)
+    shared.engine_name(parser)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--content", action="store_true", help="only the digest over path, type, mode and content of all its files"
+    )
+    what.add_argument(
+        "--sbom",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="only its bill of materials (CycloneDX 1.6 as JSON); default: standard output",
+    )
+    shared.json_output(parser)
+    shared.examples(parser, "image numpy-2.4.6-cpu", "image torch-2.13.0-cpu --sbom torch.cdx.json")
 
 
 def run(options: Namespace) -> int:

@@ -7,13 +7,14 @@ deterministic. --state asks for the same weights after the last update too.
 
 import json
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from repromatrix import resources
+from repromatrix.cli import options as shared
 from repromatrix.cli.registry import share_of
 from repromatrix.cli.select import engine as choose_engine
 from repromatrix.cli.story import Story
@@ -29,6 +30,19 @@ from repromatrix.plan import Cell, Ensemble, cells_of, ensembles, selected
 from repromatrix.results.store import Store
 
 Sides = tuple[Environment, Environment]
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("before", metavar="A", help="the version before: FRAMEWORK==VERSION or an environment")
+    parser.add_argument("after", metavar="B", help="the version after")
+    shared.matrix(parser)
+    parser.add_argument("--select", action="append", default=[], metavar="PATTERN", help="only these variants")
+    shared.state(parser)
+    shared.engine(parser)
+    shared.results(parser)
+    shared.json_output(parser)
+    shared.examples(parser, "impact numpy==1.26.4 numpy==2.4.6", "impact torch==2.8.0 torch==2.13.0 --state")
 
 
 def run(options: Namespace) -> int:

@@ -1,12 +1,13 @@
 """`repromatrix lock`: resolve environments whose lock is missing or answers another request, or check them all."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.profiles import advice, in_words, profiles_of
 from repromatrix.cli.story import Story
 from repromatrix.cli.upgrade import upgrade
@@ -19,6 +20,31 @@ _ASKED = "default"  # the profile that other commands run unless told
 _CURRENT = "current"
 _LOCKED = "locked"
 _Outcome = str | EnvironmentFailedError
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    shared.selection(parser)
+    parser.set_defaults(profile=None)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--all", action="store_true", help="resolve also what has a lock that answers; versions stay where they can"
+    )
+    what.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing; exit 4 if a lock is missing, outdated or damaged, or belongs to no environment",
+    )
+    what.add_argument(
+        "--upgrade",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="move this package to the newest version that is allowed, the others only with it; may be repeated",
+    )
+    shared.jobs(parser)
+    shared.json_output(parser)
+    shared.examples(parser, "lock", "lock --check", "lock --upgrade numpy --select torch")
 
 
 def run(options: Namespace) -> int:

@@ -1,16 +1,28 @@
 """`repromatrix matrix`: plan, build, run, report, explain, and report again with the explanations, in order."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.explained import explained
 from repromatrix.cli.gist import demanded, print_json, tell
 from repromatrix.cli.renew import renewed
+from repromatrix.cli.run import arguments as run_arguments
 from repromatrix.cli.run import execute, exit_code, no_cell_ran
 from repromatrix.cli.stamps import Stamps
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
 from repromatrix.execute.run import Summary
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    run_arguments(parser)
+    shared.report(parser)
+    parser.add_argument("--no-explain", action="store_true", help="do not explain why cells differ")
+    parser.add_argument("--no-operations", action="store_true", help="explain without replaying operations")
+    parser.set_defaults(budget=None)
+    shared.examples(parser, "matrix", "matrix --select numpy --no-explain", "matrix --profile versions")
 
 
 def run(options: Namespace) -> int:

@@ -1,13 +1,25 @@
 """`repromatrix merge DIR ...`: several results folders into one, for a report over all of them."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, UsageError
 from repromatrix.results.merge import merge
 from repromatrix.results.store import Store
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("sources", nargs="+", type=Path, metavar="DIR", help="results folders")
+    parser.add_argument(
+        "--expect", type=Path, metavar="FILE", help="output of `plan --format json`: cells that must be there"
+    )
+    shared.json_output(parser)
+    shared.results(parser)
+    shared.examples(parser, "merge machine-1/results machine-2/results --results both")
 
 
 def run(options: Namespace) -> int:

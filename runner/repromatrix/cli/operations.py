@@ -1,10 +1,11 @@
 """`repromatrix operations`: which form each operation of each environment is, and how far from the truth."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.registry import share_of
 from repromatrix.cli.select import engine as choose_engine
 from repromatrix.cli.select import require_locks
@@ -29,6 +30,17 @@ from repromatrix.results.studies import Listing
 # The options that change what a primitive is; of all others the default, and what stands here, is taken.
 _VARIED = ("gradient", "activation")
 _TAKEN = {"compile": "eager", "update": "parallel"}
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("environments", nargs="*", metavar="ENV", help="environments; default: those of the profile")
+    shared.matrix(parser)
+    shared.profile(parser)
+    shared.engine(parser)
+    shared.results(parser)
+    shared.json_output(parser)
+    shared.examples(parser, "operations numpy-1.26.4-cpu numpy-2.4.6-cpu")
 
 
 def run(options: Namespace) -> int:

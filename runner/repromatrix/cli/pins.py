@@ -1,11 +1,13 @@
 """`repromatrix pins`: ask the registries whether the pinned base images still hold, or pin newer ones."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from repromatrix import resources
+from repromatrix.cli import options as shared
 from repromatrix.cli.story import Story
 from repromatrix.errors import EnvironmentFailedError, ExitCode
 from repromatrix.images import base as bases
@@ -14,6 +16,25 @@ from repromatrix.images.pins import State, Verified
 from repromatrix.matrix import load
 
 _AT_ONCE = 4  # questions; more would look like an attack to a registry
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    verify = actions.add_parser(
+        "verify",
+        help="ask the registries whether the pins still hold",
+        description="A line per base: same, moved (the tag names another digest now), gone (the pinned digest is no "
+        "longer there) or unknown. Exit 1 if any moved or is gone, else 4 if a registry could not be asked.",
+    )
+    verify.add_argument("--matrix", type=Path, metavar="FILE", help="only the bases of that file's environments")
+    shared.json_output(verify)
+    refresh = actions.add_parser(
+        "refresh",
+        help="propose the newest patch release of every Python",
+        description="Print what would change in images/bases.yaml as a unified diff.",
+    )
+    refresh.add_argument("--write", action="store_true", help="change the file too")
 
 
 def run(options: Namespace) -> int:

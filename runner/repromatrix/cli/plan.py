@@ -1,14 +1,23 @@
 """`repromatrix plan`: every cell, and those left out with their reasons."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from typing import Any
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.select import read
 from repromatrix.errors import UsageError
 from repromatrix.plan import Cell, Plan
 
 _GITHUB_JOBS = 256
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    shared.selection(parser)
+    parser.add_argument("--format", choices=("table", "json", "github"), default="table", help="default: table")
+    shared.json_output(parser)
+    shared.examples(parser, "plan --select 'torch-*'", "plan --profile versions --select '!*/*-float16'")
 
 
 def run(options: Namespace) -> int:

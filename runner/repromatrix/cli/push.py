@@ -1,9 +1,10 @@
 """`repromatrix push`: make the environments of a profile and push their images to a registry."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from concurrent.futures import ThreadPoolExecutor
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.build import wanted_of
 from repromatrix.cli.registry import VARIABLE, share_of
 from repromatrix.cli.select import engine as choose_engine
@@ -18,6 +19,16 @@ from repromatrix.images.share import Sent, Share
 from repromatrix.images.spec import build_spec
 from repromatrix.images.uses import using
 from repromatrix.matrix import Environment
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    shared.selection(parser)
+    shared.registry(parser)
+    shared.jobs(parser)
+    shared.json_output(parser)
+    parser.set_defaults(engine="docker")
+    shared.examples(parser, "push --registry ghcr.io/OWNER/repromatrix --profile versions")
 
 
 def run(options: Namespace) -> int:

@@ -1,9 +1,10 @@
 """`repromatrix report`: records -> index.html, report.md, report.json. Needs no engine and no matrix."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 
 from repromatrix import resources
+from repromatrix.cli import options as shared
 from repromatrix.cli.gist import Gist, Written, accepted_run, demanded, print_json, tell
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
@@ -15,6 +16,14 @@ from repromatrix.report.view import View, build
 from repromatrix.results.accepted import Accepted, bits
 from repromatrix.results.record import Record
 from repromatrix.results.store import Store
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    shared.results(parser)
+    shared.report(parser)
+    shared.json_output(parser)
+    shared.examples(parser, "report", "report --require-accepted --junit report.xml")
 
 
 def run(options: Namespace) -> int:

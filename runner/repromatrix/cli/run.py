@@ -1,13 +1,14 @@
 """`repromatrix run`: run the cells of a profile and write their records and the manifest."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from repromatrix.cli import here
+from repromatrix.cli import options as shared
 from repromatrix.cli.registry import share_of
 from repromatrix.cli.select import engine as choose_engine
 from repromatrix.cli.select import read
@@ -24,6 +25,36 @@ from repromatrix.results.record import Outcome
 from repromatrix.results.store import Store
 
 _FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT})
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    shared.selection(parser)
+    shared.engine(parser)
+    shared.json_output(parser)
+    shared.results(parser)
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="run each cell that is ok once more and keep every value of every step: where do two cells part?",
+    )
+    group = parser.add_argument_group("in the Python at hand, with nothing installed and no lock")
+    group.add_argument(
+        "--here", metavar="FRAMEWORK", help="run the cells of this framework in the first Python on PATH"
+    )
+    group.add_argument("--python", metavar="PATH", help="another Python for --here")
+    group.add_argument(
+        "--label", metavar="NAME", help="the flavour of its environment, to tell machines apart; default: here"
+    )
+    group.add_argument(
+        "--device",
+        action="append",
+        default=[],
+        type=shared.device,
+        metavar="DEVICE",
+        help="cpu, cuda:0, ...; may be repeated; default: cpu, and cuda:0 where there is one",
+    )
+    shared.examples(parser, "run --select numpy", "run --trace", "run --here torch")
 
 
 def run(options: Namespace) -> int:

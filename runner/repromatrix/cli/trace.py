@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
 from repromatrix.compare.classes import classes
@@ -17,6 +18,21 @@ from repromatrix.plan import find
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.store import Store
 from repromatrix.results.trace import Trace
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("cells", nargs="*", metavar="ID", help="two cells; default: the classes of each dtype")
+    parser.add_argument(
+        "--no-fetch",
+        action="store_true",
+        help="of a large value tell only that it differs: do not run the two cells again for its bits",
+    )
+    shared.matrix(parser)
+    shared.engine(parser)
+    shared.results(parser)
+    shared.json_output(parser)
+    shared.examples(parser, "trace mazur/numpy-1.26.4-cpu/parallel mazur/numpy-2.4.6-cpu/parallel")
 
 
 def run(options: Namespace) -> int:

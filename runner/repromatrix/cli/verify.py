@@ -1,12 +1,13 @@
 """`repromatrix verify REPORT`: every claim recomputed from the records by another way than its own, then every byte."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from repromatrix.cli import options as shared
 from repromatrix.cli.gist import ACCEPTED, accepted_run
 from repromatrix.cli.printable import printable
 from repromatrix.cli.report import earlier_records, replayed
@@ -24,6 +25,15 @@ from repromatrix.results.trace import Trace
 
 DOCUMENT = "report.json"
 PAGES = ("index.html", "report.md")
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("report", type=Path, metavar="REPORT", help="a report's folder, or its report.json")
+    shared.results(parser)
+    shared.accepted(parser)
+    shared.json_output(parser)
+    shared.examples(parser, "verify report")
 
 
 def run(options: Namespace) -> int:

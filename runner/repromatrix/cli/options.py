@@ -1,0 +1,142 @@
+"""The options that several commands share, each written once; what one command alone has stands in its own module."""
+
+import argparse
+import os
+import re
+from argparse import ArgumentParser
+from pathlib import Path
+
+
+def examples(parser: ArgumentParser, *commands: str) -> None:
+    """Show, below a command's help, what one types."""
+    lines = (f"  repromatrix {each}" for each in commands)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(("examples:" if len(commands) > 1 else "example:", *lines))
+
+
+def volume(parser: ArgumentParser) -> None:
+    """How much is told; these may also stand in front of the command."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("-q", "--quiet", action="store_true", help="print only errors and the result")
+    group.add_argument("-v", "--verbose", action="store_true", help="print a line for every cell")
+
+
+def matrix(parser: ArgumentParser) -> None:
+    """Which matrix."""
+    parser.add_argument("--matrix", type=Path, default=Path("matrix.yaml"), metavar="FILE", help="default: matrix.yaml")
+
+
+def profile(parser: ArgumentParser) -> None:
+    """Which profile of the matrix."""
+    parser.add_argument("--profile", default="default", metavar="NAME", help="default: default")
+
+
+def selection(parser: ArgumentParser) -> None:
+    """Which cells of the matrix."""
+    matrix(parser)
+    profile(parser)
+    parser.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="cells, environments, frameworks or variants, as a shell pattern; ! in front leaves out; may be repeated",
+    )
+
+
+def engine(parser: ArgumentParser) -> None:
+    """Where processes run, and how many at a time."""
+    engine_name(parser)
+    jobs(parser)
+    registry(parser)
+
+
+def engine_name(parser: ArgumentParser) -> None:
+    """Where processes run."""
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "docker", "process"),
+        default="auto",
+        help="containers or plain processes; default: auto, containers where their base images can be had",
+    )
+
+
+def jobs(parser: ArgumentParser) -> None:
+    """How many at a time."""
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="how many at a time; default: one per core",
+    )
+
+
+def registry(parser: ArgumentParser) -> None:
+    """Where images are shared."""
+    parser.add_argument(
+        "--registry",
+        metavar="HOST[:PORT]/PATH",
+        help="pull images from there rather than build them; default: the variable REPROMATRIX_REGISTRY",
+    )
+    parser.add_argument(
+        "--digests",
+        type=Path,
+        metavar="FILE",
+        help="the list of pushed images; default: pushed-images.json beside the matrix",
+    )
+
+
+def results(parser: ArgumentParser) -> None:
+    """Which results folder."""
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+
+
+def report(parser: ArgumentParser) -> None:
+    """Where a report is written, and what it must show."""
+    parser.add_argument("--output", type=Path, default=Path("report"), metavar="DIR", help="default: report")
+    parser.add_argument(
+        "--require-published",
+        action="store_true",
+        help="exit 1 unless every published loss and prediction is reproduced by the newest version of each framework",
+    )
+    accepted(parser)
+    parser.add_argument(
+        "--require-accepted",
+        action="store_true",
+        help="exit 1 if bits or outcomes changed since the accepted run, or cells of it are gone",
+    )
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the report for a CI's test view as well")
+
+
+def accepted(parser: ArgumentParser) -> None:
+    """Which accepted run."""
+    parser.add_argument(
+        "--accepted", type=Path, metavar="FILE", help="the accepted run; default: accepted.json if it is there"
+    )
+
+
+def state(parser: ArgumentParser) -> None:
+    """Whether what the last step leaves counts."""
+    parser.add_argument(
+        "--state", action="store_true", help="exit 1 too if the weights after the last update are known to differ"
+    )
+
+
+def json_output(parser: ArgumentParser) -> None:
+    """Whether a program reads the result."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def device(text: str) -> str:
+    """Return the name of a device."""
+    if not re.fullmatch(r"cpu|cuda:[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"must be cpu or cuda:N, not {text!r}")
+    return text
+
+
+def positive(text: str) -> int:
+    """Return a whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
+    return int(text)
