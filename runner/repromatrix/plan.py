@@ -3,7 +3,7 @@
 The only owner of the cell id's form: WORKLOAD/ENVIRONMENT/VARIANT[@DEVICE][+SETTINGS][~MEMBER].
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -179,6 +179,60 @@ def ensembles(cells: Sequence[Cell], members: int) -> tuple[Ensemble, ...]:
         Ensemble(reference=cell, members=tuple(replace(cell, member=number) for number in range(1, members + 1)))
         for cell in references.values()
     )
+
+
+def environments_named(matrix: Matrix, names: Iterable[str]) -> tuple[Environment, ...]:
+    """Return the environments of those names, each once.
+
+    Raises:
+        UsageError: there is none of a name; the nearest are suggested.
+    """
+    known = {each.name: each for each in matrix.environments}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"no environment {name!r} in {matrix.path.name}", hint=suggest(name, sorted(known))[:300])
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
+def environments_of(matrix: Matrix, profile: str | None, select: Sequence[str]) -> tuple[Environment, ...]:
+    """Return the environments that a profile and patterns choose; without a profile, of the whole matrix.
+
+    Raises:
+        NothingSelectedError: none is left.
+    """
+    if profile:
+        return plan(matrix, profile=profile, select=select).environments
+    wanted = [each for each in select if not each.startswith("!")] or ["*"]
+    unwanted = [each[1:] for each in select if each.startswith("!")]
+    chosen = [each for each in matrix.environments if _is_called(each, wanted) and not _is_called(each, unwanted)]
+    if not chosen:
+        raise NothingSelectedError(
+            f"no environment matches {', '.join(select)}",
+            hint="the names: " + ", ".join(each.name for each in matrix.environments)[:300],
+        )
+    return tuple(chosen)
+
+
+def profiles_of(matrix: Matrix, environments: Iterable[Environment]) -> dict[str, tuple[str, ...]]:
+    """Return for each environment the profiles that have cells of it, in the order of the matrix.
+
+    Raises:
+        MatrixError: a profile names what the matrix does not have.
+    """
+    members = {name: _members(matrix, name) for name in matrix.profiles}
+    return {each.name: tuple(name for name in members if each.name in members[name]) for each in environments}
+
+
+def _members(matrix: Matrix, profile: str) -> frozenset[str]:
+    try:
+        return frozenset(each.name for each in plan(matrix, profile=profile).environments)
+    except NothingSelectedError:
+        return frozenset()
+
+
+def _is_called(environment: Environment, patterns: Sequence[str]) -> bool:
+    names = (environment.name, environment.framework)
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
 def find(matrix: Matrix, cell_id: str) -> Cell:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from repromatrix.cli import clean as command_clean
+from repromatrix.engines import docker_images
 from repromatrix.engines.docker_images import Held
 from repromatrix.errors import ExitCode, NoEngineError
 from repromatrix.images import uses
@@ -42,7 +42,7 @@ def engine(monkeypatch) -> type[Engine]:
     monkeypatch.setattr(Engine, "images", ())
     monkeypatch.setattr(Engine, "reasons", {})
     monkeypatch.setattr(Engine, "removed", [])
-    monkeypatch.setattr(command_clean, "DockerImages", Engine)
+    monkeypatch.setattr(docker_images, "DockerImages", Engine)
     return Engine
 
 
@@ -182,7 +182,7 @@ def test_without_an_engine_the_rest_is_cleaned(command, cache, monkeypatch) -> N
     def absent() -> None:
         raise NoEngineError("no Docker engine answers")
 
-    monkeypatch.setattr(command_clean, "DockerImages", absent)
+    monkeypatch.setattr(docker_images, "DockerImages", absent)
     gone = _old(cache / "wheels" / ("a" * 64))
     said = command("clean", "--all")
     assert said.code == 0

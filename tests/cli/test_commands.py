@@ -51,7 +51,7 @@ USAGE = {
 
 def test_2_a_misspelt_command_is_told_in_one_line_with_the_nearest(command) -> None:
     assert command("explian").err == (
-        "repromatrix: there is no command 'explian'\n  next: did you mean explain? all commands: repromatrix --help\n"
+        "repromatrix: there is no command 'explian'\n  next: did you mean explain or plan? all commands: repromatrix --help\n"
     )
 
 
@@ -515,4 +515,7 @@ def test_adding_a_version_builds_exactly_its_environment(command) -> None:
 
 
 def test_how_much_is_told_may_stand_before_the_command_or_behind_it(command) -> None:
-    assert command("-v", "run").err == command("run", "-v").err.replace("1 ran now", "")
+    command("run")
+    quiet, every = command("run", "-q").err, command("run", "-v").err
+    assert (quiet, "kept       tiny/" in every) == ("", True)
+    assert (command("-q", "run").err, command("-v", "run").err) == (quiet, every)

@@ -10,14 +10,15 @@ import jsonschema
 import pytest
 
 from repromatrix import resources
-from repromatrix.cli.here import prepare
 from repromatrix.cli.story import Story
 from repromatrix.errors import NewerFormatError, UsageError
+from repromatrix.execute.here import Wish, prepare
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
 from repromatrix.explain.foreign_trace import ForeignTrace, document
 from repromatrix.explain.judge.sites import Operation
 from repromatrix.explain.space import Hybrids
+from repromatrix.matrix import load
 from repromatrix.results import trace as traces
 from repromatrix.results.store import Store
 from tests.simulated import Environment, operated
@@ -30,10 +31,9 @@ SELECTED = ("*/parallel", "*/sequential", "*/sequential-float32")
 def ground(tmp_path_factory):
     """An execution in this interpreter, its cells by variant, and what the matrix can be asked for."""
     pytest.importorskip("numpy")
-    asked = {"python": sys.executable, "label": None, "device": [], "registry": None, "profile": "default"}
-    options = Namespace(here="numpy", matrix=ROOT / "matrix.yaml", engine="auto", select=SELECTED, **asked)
+    wish = Wish(framework="numpy", python=sys.executable, label=None, devices=(), select=SELECTED)
     story = Story(quiet=True, verbose=False)
-    matrix, plan, engine = prepare(options, story)
+    matrix, plan, engine = prepare(load(ROOT / "matrix.yaml"), wish, story)
     store = Store(tmp_path_factory.mktemp("results"))
     execution = Execution(matrix=matrix, engine=engine, store=store, listener=story, jobs=1)
     cells = {cell.id.rpartition("/")[2]: cell for cell in plan.cells}

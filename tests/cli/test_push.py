@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from repromatrix.cli.registry import VARIABLE, place
 from repromatrix.engines.docker import DockerEngine
 from repromatrix.errors import UsageError
+from repromatrix.images.sharing import VARIABLE, place
 from tests.cli.conftest import Command
 from tests.engines.conftest import LOCAL_BASES
 from tests.engines.scratch import hand_over, scratch_engine

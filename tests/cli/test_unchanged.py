@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from repromatrix import resources
-from repromatrix.cli import explain, report
-from repromatrix.cli.gist import Gist
-from repromatrix.cli.stamps import Stamps
+from repromatrix.cli import explain
+from repromatrix.report import produce as reports
+from repromatrix.report.gist import Gist
+from repromatrix.results.stamps import Stamps
 from tests import fakes as say
 
 PUBLISHED = """\
@@ -43,7 +44,7 @@ class Made:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._names: list[str] = []
-        for module, name in ((report, "produce"), (explain, "everything")):
+        for module, name in ((reports, "produce"), (explain, "everything")):
             self._watch(monkeypatch, module, name)
 
     def since(self) -> list[str]:
@@ -192,14 +193,14 @@ def test_code_that_changes_during_a_run_leaves_no_stamp(ran, made, monkeypatch) 
 
 
 def test_results_that_change_while_a_report_is_made_leave_no_stamp(ran, made, monkeypatch) -> None:
-    real = report.produce
+    real = reports.produce
 
     def disturbed(options):
         written = real(options)
         (ran.folder / "results" / "experiments.json").write_text('{"format": 1, "pairs": []}\n')
         return written
 
-    monkeypatch.setattr(report, "produce", disturbed)
+    monkeypatch.setattr(reports, "produce", disturbed)
     (ran.folder / "report" / "index.html").unlink()
     ran(*PLAIN)
     (ran.folder / "results" / "experiments.json").unlink()
@@ -207,7 +208,7 @@ def test_results_that_change_while_a_report_is_made_leave_no_stamp(ran, made, mo
     ran(*PLAIN)
     assert made.since() == []  # the stamp of the first report still tells of these results
     (ran.folder / "results" / "experiments.json").write_text('{"format": 1, "pairs": []}\n')
-    monkeypatch.setattr(report, "produce", real)
+    monkeypatch.setattr(reports, "produce", real)
     ran(*PLAIN)
     assert made.since() == ["produce"]
 

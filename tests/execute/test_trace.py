@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from repromatrix.cli.run import manifest
 from repromatrix.engines.base import Exit
 from repromatrix.errors import EnvironmentFailedError
+from repromatrix.execute.manifest import manifest
 from repromatrix.execute.trace import Tracing
 from repromatrix.job import job
 from repromatrix.operations.catalogue import TENSORS

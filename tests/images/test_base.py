@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from repromatrix import resources
-from repromatrix.cli import base as base_command
 from repromatrix.cli.main import run
+from repromatrix.engines import docker_images
 from repromatrix.engines.base import Base, Exit, RunCommand
 from repromatrix.engines.supervised import Commands
 from repromatrix.errors import EnvironmentFailedError
@@ -373,7 +373,7 @@ def command(monkeypatch, locks: Path, write_matrix):
     """Run `repromatrix base` over two Pythons with no engine and no mmdebstrap; return its exit code and its images."""
     assert not locks.exists()
     images = Images()
-    monkeypatch.setattr(base_command, "DockerImages", lambda: images)
+    monkeypatch.setattr(docker_images, "DockerImages", lambda: images)
     matrix = write_matrix(
         ('devices: [cpu, "cuda:0"]\n', 'devices: [cpu, "cuda:0"]\n    python: "3.9"\n'),
     )

@@ -8,9 +8,6 @@ from pathlib import Path
 from repromatrix.cli import options as shared
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, ResultsError
-from repromatrix.results.accepted import accept, write
-from repromatrix.results.record import Outcome
-from repromatrix.results.store import Store
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -28,6 +25,10 @@ def run(options: Namespace) -> int:
     Raises:
         ResultsError: cells of the run have no record.
     """
+    from repromatrix.results.accepted import accept, write
+    from repromatrix.results.record import Outcome
+    from repromatrix.results.store import Store
+
     store, story = Store(options.results), Story.of(options)
     manifest = store.read_manifest()
     records, missing = store.records(manifest)

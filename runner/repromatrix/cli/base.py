@@ -1,18 +1,17 @@
 """`repromatrix base`: build the local equivalent of the base images from the distribution's packages."""
 
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
-from repromatrix import resources
 from repromatrix.cli import options as shared
 from repromatrix.cli.story import Story
-from repromatrix.engines.base import Base
-from repromatrix.engines.docker_images import DockerImages
-from repromatrix.engines.supervised import Commands
 from repromatrix.errors import EnvironmentFailedError
-from repromatrix.images import base as bases
-from repromatrix.images import base_lock
-from repromatrix.matrix import load
-from repromatrix.plan import plan
+
+if TYPE_CHECKING:
+    from repromatrix.engines.base import Base
+    from repromatrix.engines.docker_images import DockerImages
+    from repromatrix.engines.supervised import Commands
+    from repromatrix.images.base import BaseEntry
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -31,6 +30,12 @@ def run(options: Namespace) -> int:
     Raises:
         EnvironmentFailedError: the first failure, after all have been tried.
     """
+    from repromatrix.engines.docker_images import DockerImages
+    from repromatrix.engines.supervised import Commands
+    from repromatrix.images import base as bases
+    from repromatrix.matrix import load
+    from repromatrix.plan import plan
+
     story = Story.of(options)
     images, commands = DockerImages(), Commands()
     environments = plan(load(options.matrix), profile=options.profile, select=options.select).environments
@@ -46,10 +51,13 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _one(wanted: bases.BaseEntry, images: DockerImages, commands: Commands, options: Namespace, story: Story) -> None:
+def _one(wanted: "BaseEntry", images: "DockerImages", commands: "Commands", options: Namespace, story: Story) -> None:
+    from repromatrix.images import base as bases
+    from repromatrix.images import base_lock
+    from repromatrix.images.supply import log_path
+
     found = None if options.rebuild or options.write_lock else bases.find_image(wanted, images)
-    log = resources.cache() / "logs" / f"base-{wanted.local_name}.log"
-    made = found or bases.make_image(wanted, images, log, commands.run, locked=options.locked)
+    made = found or bases.make_image(wanted, images, log_path(wanted), commands.run, locked=options.locked)
     verb = "found" if found else "built"
     if made.kind == "registry":
         story.say(f"{verb:<10} {made.reference} (pulled by digest)")
@@ -66,6 +74,9 @@ def _one(wanted: bases.BaseEntry, images: DockerImages, commands: Commands, opti
     story.say(f"{verb:<10} {made.reference} ({made.digest[:19]}; {unlike or 'as locked'})")
 
 
-def _write_lock(wanted: bases.BaseEntry, made: Base, story: Story) -> None:
+def _write_lock(wanted: "BaseEntry", made: "Base", story: Story) -> None:
+    from repromatrix.images import base as bases
+    from repromatrix.images import base_lock
+
     changed = base_lock.write(wanted.local_name, bases.packages_of(wanted, made) or ())
     story.say(f"{'locked' if changed else 'unchanged':<10} {base_lock.path_of(wanted.local_name)}")

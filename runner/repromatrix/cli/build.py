@@ -1,25 +1,14 @@
 """`repromatrix build`: make the environments of a profile."""
 
-import contextlib
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from repromatrix import resources
 from repromatrix.cli import options as shared
-from repromatrix.cli.bill import bill_of, write_bill
-from repromatrix.cli.registry import share_of
-from repromatrix.cli.select import engine as choose_engine
-from repromatrix.cli.select import read
+from repromatrix.cli.select import engine, read, share_of
 from repromatrix.cli.story import Story
-from repromatrix.engines.base import Engine
-from repromatrix.errors import AbsentError, EnvironmentFailedError
-from repromatrix.images.build import Ready, ensure, identify
-from repromatrix.images.disk import Wanted, require_space
-from repromatrix.images.share import Share
-from repromatrix.images.uses import using
-from repromatrix.matrix import Environment
+from repromatrix.errors import EnvironmentFailedError
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -32,61 +21,33 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Build what is absent; the others are only looked up."""
+    """Build what is absent; the others are only looked up.
+
+    Raises:
+        EnvironmentFailedError: the first failure, after all have been tried.
+    """
+    from repromatrix.images.bill import bill_of
+    from repromatrix.images.build import Ready
+    from repromatrix.images.fleet import Fleet
+    from repromatrix.images.uses import using
+
     story = Story.of(options)
     _, plan = read(options)
-    engine = choose_engine(options, story, plan.environments)
-    share = share_of(options, engine, story)
-    with using(each.name for each in plan.environments):
-        wanted = wanted_of(plan.environments, engine, share)
-        if unknown := require_space(wanted, engine, options.jobs, pulled=share is not None):
-            story.warned(unknown)
-        with ThreadPoolExecutor(max_workers=options.jobs) as pool:
-            try:
-                outcomes = list(pool.map(lambda each: _ensure(each, engine, story, share), plan.environments))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                engine.stop()
-                raise
-        ready = [each for each in outcomes if isinstance(each, Ready)]
-        if options.sbom:
-            there = {each.spec.name for each in ready}
-            for environment in (each for each in plan.environments if each.name in there):
-                write_bill(bill_of(environment, engine, story), options.sbom / f"{environment.name}.cdx.json", story)
+    chosen = engine(options, story, plan.environments)
+    fleet = Fleet(chosen, share_of(options, chosen, story), options.jobs, story)
+    with using(environment.name for environment in plan.environments):
+        outcomes = fleet.build(plan.environments)
+        made = dict(zip(plan.environments, outcomes, strict=True))
+        ready = {environment: outcome for environment, outcome in made.items() if isinstance(outcome, Ready)}
+        for environment in ready if options.sbom else ():
+            path = options.sbom / f"{environment.name}.cdx.json"
+            resources.write_atomically(path, bill_of(environment, chosen, story))
+            story.say(f"{'wrote':<10} {path}")
     if options.json:
-        print(
-            json.dumps(
-                {each.spec.name: {"reference": each.built.reference, "digest": each.built.digest} for each in ready}
-            )
-        )
-    story.say(f"{len(ready)} environments ready, {sum(each.made for each in ready)} built now")
-    for each in outcomes:
-        if isinstance(each, EnvironmentFailedError):
-            raise each
+        built = {environment.name: outcome.built for environment, outcome in ready.items()}
+        print(json.dumps({name: {"reference": each.reference, "digest": each.digest} for name, each in built.items()}))
+    story.say(f"{len(ready)} environments ready, {sum(outcome.made for outcome in ready.values())} built now")
+    for outcome in outcomes:
+        if isinstance(outcome, EnvironmentFailedError):
+            raise outcome
     return 0
-
-
-def wanted_of(environments: Iterable[Environment], engine: Engine, share: Share | None) -> list[Wanted]:
-    """Return the environments with their bases, but for those that have none, which fail in their turn."""
-    wanted = []
-    for each in environments:
-        with contextlib.suppress(EnvironmentFailedError):  # told when its turn comes
-            wanted.append(Wanted(environment=each, base=identify(each, engine, share=share).base))
-    return wanted
-
-
-def _ensure(
-    environment: Environment, engine: Engine, story: Story, share: Share | None
-) -> Ready | EnvironmentFailedError | None:
-    story.preparing(environment.name)
-    try:
-        ready = ensure(environment, engine, share=share)
-    except AbsentError as error:
-        if not environment.suffix:
-            return error
-        story.say(f"{'skipped':<10} {environment.name}: {error.what}")  # as `run` skips its cells
-        return None
-    except EnvironmentFailedError as error:
-        return error
-    story.ready(environment.name, made=ready.made)
-    return ready

@@ -4,16 +4,9 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from repromatrix.cli import options as shared
-from repromatrix.cli.registry import share_of
 from repromatrix.cli.run import exit_code
-from repromatrix.cli.select import engine as choose_engine
-from repromatrix.cli.select import require_locks
+from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
-from repromatrix.execute.run import Execution
-from repromatrix.matrix import load
-from repromatrix.plan import find
-from repromatrix.results.record import encode
-from repromatrix.results.store import Store
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -27,13 +20,12 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Run the cell unless its answer is in the results folder, and print the record."""
+    from repromatrix.matrix import load
+    from repromatrix.plan import find
+    from repromatrix.results.record import encode
+
     matrix = load(options.matrix)
     cell = find(matrix, options.id)
-    require_locks(matrix.path, [cell.environment])
-    story = Story.of(options)
-    engine = choose_engine(options, story, [cell.environment])
-    share, store = share_of(options, engine, story), Store(options.results)
-    execution = Execution(matrix=matrix, engine=engine, store=store, listener=story, jobs=options.jobs, share=share)
-    summary = execution.run([cell])
+    summary = execution_of(matrix, [cell], options, Story.of(options)).run([cell])
     sys.stdout.write(encode(summary.records[0]).decode())
     return int(exit_code(summary))

@@ -6,25 +6,30 @@ something is not. --state asks for the same weights after the last update too.
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from repromatrix import resources
 from repromatrix.cli import options as shared
-from repromatrix.cli.sources import Sources
 from repromatrix.cli.story import Story
-from repromatrix.compare.difference import Verdict
-from repromatrix.compare.pair import Terms
-from repromatrix.compare.pairs import Mode, compare
 from repromatrix.errors import ExitCode
 from repromatrix.floats import FORMS
-from repromatrix.report.comparison import build
-from repromatrix.report.comparison_pages import PRESENTERS
 
-PRINTED = "printed"  # of --allow, beside the verdicts
+if TYPE_CHECKING:
+    from repromatrix.compare.pairs import Mode
+    from repromatrix.matrix import Tolerance
+
+_PRINTED = "printed"  # of --allow, beside the verdicts
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
+    from repromatrix.compare.difference import Verdict
+    from repromatrix.compare.pairs import Mode
+    from repromatrix.report.comparison_pages import PRESENTERS
+
+    allowed = (*(verdict.value for verdict in Verdict if verdict is not Verdict.IDENTICAL), _PRINTED)
     parser.add_argument(
         "sides",
         nargs="+",
@@ -35,7 +40,7 @@ def arguments(parser: ArgumentParser) -> None:
     shared.results(parser)
     parser.add_argument(
         "--pairs",
-        choices=[each.value for each in Mode],
+        choices=[mode.value for mode in Mode],
         help="default: same-id for two results folders (what changed between the runs), else all",
     )
     parser.add_argument(
@@ -51,7 +56,7 @@ def arguments(parser: ArgumentParser) -> None:
         "--allow",
         action="append",
         default=[],
-        choices=(*(each.value for each in Verdict if each is not Verdict.IDENTICAL), PRINTED),
+        choices=allowed,
         help="a verdict that is fine beside identical; printed: numbers that the printed digits do not tell apart; "
         "may be repeated",
     )
@@ -68,13 +73,21 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Compare what the arguments name and print or write the comparison."""
-    sources = Sources(options.results, options.column)
+    from repromatrix.compare.difference import Verdict
+    from repromatrix.compare.pair import Terms
+    from repromatrix.compare.pairs import Mode, compare
+    from repromatrix.compare.sources import Sources
+    from repromatrix.published.series import printed
+    from repromatrix.report.comparison import build
+    from repromatrix.report.comparison_pages import PRESENTERS
+
+    sources = Sources(options.results, options.column, printed, _stated)
     series = sources.read(options.sides)
     folders = len(options.sides) == 2 == sources.folders  # noqa: PLR2004
     mode = Mode(options.pairs) if options.pairs else Mode.SAME_ID if folders else Mode.ALL
     found = compare(series, mode, sources.allowed(), limit=options.limit, dtype=options.dtype)
-    allowed = tuple(dict.fromkeys(Verdict(each) for each in options.allow if each != PRINTED))
-    terms = Terms(verdicts=allowed, printed=PRINTED in options.allow, state=options.state)
+    allowed = tuple(dict.fromkeys(Verdict(name) for name in options.allow if name != _PRINTED))
+    terms = Terms(verdicts=allowed, printed=_PRINTED in options.allow, state=options.state)
     view = build(found, terms, (_said(mode, asked=options.pairs is not None),))
     content = PRESENTERS[options.format](view)
     if options.output:
@@ -85,7 +98,17 @@ def run(options: Namespace) -> int:
     return int(ExitCode.OK if view.passes else ExitCode.DIFFERENCE)
 
 
-def _said(mode: Mode, *, asked: bool) -> str:
+def _stated() -> "Mapping[str, Tolerance]":
+    """Return the tolerances of the matrix, if there is one here."""
+    from repromatrix.matrix import load
+
+    path = Path("matrix.yaml")
+    return load(path).tolerances if path.is_file() else {}
+
+
+def _said(mode: "Mode", *, asked: bool) -> str:
+    from repromatrix.compare.pairs import Mode
+
     what = {
         Mode.ALL: "all pairs are compared",
         Mode.FIRST: "each series is compared with the first",

@@ -13,7 +13,7 @@ from time import monotonic
 from repromatrix.cli import options as shared
 from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
-from repromatrix.compare.allowance import Allowances, Tolerance, allowances
+from repromatrix.compare.allowance import Allowances, of_run
 from repromatrix.compare.difference import Verdict
 from repromatrix.errors import ExitCode, UsageError
 from repromatrix.execute.run import Execution
@@ -114,7 +114,7 @@ def run(options: Namespace) -> int:
 
 def _file(options: Namespace, story: Story) -> int:
     """Tell what makes somebody's own trace differ from a cell."""
-    from repromatrix.explain.foreign_trace import ForeignTrace, document  # noqa: PLC0415 - only who asks for it pays
+    from repromatrix.explain.foreign_trace import ForeignTrace, document
 
     if options.budget is not None or options.no_operations:
         raise UsageError("--budget and --no-operations are for two cells", where=options.b, hint="leave them out")
@@ -189,7 +189,7 @@ def _replay(
     wanted = [each for each in pairs if (each.a.id, each.b.id) in apart]
     if not wanted:
         return (), True
-    from repromatrix.explain.operations import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
+    from repromatrix.explain.operations import anatomies
 
     started = monotonic()
     story.say(f"{'replaying':<10} the operations of {len(wanted)} pairs")
@@ -215,7 +215,7 @@ def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None
     found = explanations(tried, rounds.records, allowed(matrix, store))[0]
     if options.no_operations or found.before.verdict is Verdict.IDENTICAL:
         return found, None
-    from repromatrix.explain.operations import anatomies  # noqa: PLC0415 - the arithmetic behind it costs time
+    from repromatrix.explain.operations import anatomies
 
     return found, anatomies(execution, [question.hybrids]).anatomies[0]
 
@@ -234,15 +234,4 @@ def _keep(store: Store, pairs: Sequence[Pair], whole: Sequence[Origin] = ()) -> 
 
 def allowed(matrix: Matrix, store: Store) -> Allowances:
     """Return the noise floors that the latest run of the results measured, and the matrix's tolerances."""
-    floors = {}
-    if store.has_manifest:
-        manifest = store.read_manifest()
-        names = {name for each in manifest.ensembles for name in (each.reference, *each.members)}
-        keys = {each.id: each.key for each in manifest.entries if each.id in names and each.key}
-        records = {name: store.read(name, key) for name, key in keys.items()}
-        floors = dict(allowances(manifest, {name: each for name, each in records.items() if each}).floors)
-    tolerances = {
-        dtype: Tolerance(relative=each.relative, absolute=each.absolute, source=each.source)
-        for dtype, each in matrix.tolerances.items()
-    }
-    return Allowances(floors=floors, tolerances=tolerances)
+    return of_run(store, matrix.tolerances)

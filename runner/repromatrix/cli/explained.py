@@ -4,9 +4,9 @@ from argparse import Namespace
 from dataclasses import replace
 
 from repromatrix import resources
-from repromatrix.cli.stamps import Stamps
 from repromatrix.cli.story import Story
 from repromatrix.results.manifest import Manifest
+from repromatrix.results.stamps import Stamps
 from repromatrix.results.store import Store
 
 _STEP = "explanations"
@@ -24,7 +24,7 @@ def explained(options: Namespace, story: Story, stamps: Stamps) -> bool:
         for line in said.get("lines", ()):
             story.say(line)
         return False
-    from repromatrix.cli.explain import everything  # noqa: PLC0415 - only who has something to try pays
+    from repromatrix.cli.explain import everything
 
     run = _run(options)
     parts = "experiments" if options.no_operations else "experiments, then operations on equal inputs"

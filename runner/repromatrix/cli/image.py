@@ -1,26 +1,20 @@
 """`repromatrix image`: what an environment's image is made of, and why."""
 
 import json
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from repromatrix import resources
 from repromatrix.cli import options as shared
-from repromatrix.cli.bill import bill_of, write_bill
-from repromatrix.cli.select import engine as choose_engine
+from repromatrix.cli.select import engine
 from repromatrix.cli.story import Story
-from repromatrix.engines.base import Engine
-from repromatrix.engines.docker import reference
 from repromatrix.errors import UsageError
-from repromatrix.matrix import Environment, load
-from repromatrix.matrix.check import suggest
 
 if TYPE_CHECKING:
-    from repromatrix.images.look import Look
-
-_REVISION = "org.opencontainers.image.revision"
+    from repromatrix.engines.base import Engine
+    from repromatrix.matrix import Environment
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -45,100 +39,44 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print what is known of the image, its content's digest, or its bill of materials."""
-    from repromatrix.images.look import look  # noqa: PLC0415 - the Docker SDK costs time
+    from repromatrix.images.bill import bill_of
+    from repromatrix.images.look import document, look
+    from repromatrix.matrix import load
+    from repromatrix.plan import environments_named
 
     story = Story.of(options)
-    environment = _environment(options)
-    engine = choose_engine(options, story, [environment])
+    (environment,) = environments_named(load(options.matrix), [options.environment])
+    chosen = engine(options, story, [environment])
     if options.sbom:
-        bill = bill_of(environment, engine, story)
-        if options.sbom == "-":
-            sys.stdout.write(bill.decode())
-        else:
-            write_bill(bill, Path(options.sbom), story)
-        return 0
-    if options.content:
-        return _print_content(environment, engine, as_json=options.json)
-    seen = document(look(environment, engine))
-    print(json.dumps(seen, indent=1) if options.json else "\n".join(_text(seen)))
+        _give_bill(bill_of(environment, chosen, story), options.sbom, story)
+    elif options.content:
+        _print_content(environment, chosen, as_json=options.json)
+    else:
+        seen = document(look(environment, chosen))
+        print(json.dumps(seen, indent=1) if options.json else "\n".join(_text(seen)))
     return 0
 
 
-def _environment(options: Namespace) -> Environment:
-    matrix = load(options.matrix)
-    found = matrix.environment(options.environment)
-    if found is None:
+def _give_bill(bill: bytes, where: str, story: Story) -> None:
+    if where == "-":
+        sys.stdout.write(bill.decode())
+        return
+    resources.write_atomically(Path(where), bill)
+    story.say(f"{'wrote':<10} {where}")
+
+
+def _print_content(environment: "Environment", chosen: "Engine", *, as_json: bool) -> None:
+    from repromatrix.engines.content import ImageReader
+    from repromatrix.images.look import look
+
+    if chosen.name != "docker":
         raise UsageError(
-            f"no environment {options.environment!r} in {matrix.path.name}",
-            hint=suggest(options.environment, [each.name for each in matrix.environments]),
-        )
-    return found
-
-
-def _print_content(environment: Environment, engine: Engine, *, as_json: bool) -> int:
-    from repromatrix.engines.content import ImageReader  # noqa: PLC0415
-    from repromatrix.images.look import look  # noqa: PLC0415
-
-    if engine.name != "docker":
-        raise UsageError(
-            "a plain environment's files say where they lie: no other machine's content can be equal",
+            "a plain environment's files say where they lie: on another machine its content differs",
             hint="compare images: --engine docker",
         )
-    built = look(environment, engine).require_built()
-    digest = ImageReader().digest(built.reference)
-    print(json.dumps({"reference": built.reference, "content": digest}) if as_json else digest)
-    return 0
-
-
-def document(seen: "Look") -> dict[str, Any]:
-    """Return a `Look` as plain data."""
-    environment, spec, facts = seen.environment, seen.spec, seen.facts
-    image = seen.entry is not None
-    # What made a plain environment is not noted in it; what is not built yet would be made by this checkout.
-    labels = dict(facts.labels if facts else () if seen.built else spec.labels)
-    return {
-        "environment": environment.name,
-        "where": environment.where,
-        "engine": "docker" if image else "process",
-        "reference": seen.built.reference if seen.built else reference(spec) if image else None,
-        "built": seen.built is not None,
-        "digest": facts.digest if facts else None,
-        "content_tag": spec.tag,
-        "made_of": dict(seen.made_of) | {"variables": dict(seen.made_of["variables"])},
-        "base": {
-            "kind": seen.base.kind,
-            "reference": seen.base.reference,
-            "digest": seen.base.digest,
-            "here": seen.base_here,
-            "tag": seen.entry.registry if seen.entry else None,
-            "suite": seen.entry.suite if seen.entry else None,
-        },
-        "lock": {"path": os.path.relpath(seen.lock.path), "digest": seen.lock.digest},
-        "revision": labels.get(_REVISION),
-        "size": {
-            "base": seen.size.base,
-            "wheels": seen.size.wheels,
-            "whole": seen.size.whole,
-            "ratio": seen.size.ratio and round(seen.size.ratio, 4),
-        },
-        "labels": labels if image else {},
-        "variables": dict(facts.variables if facts else spec.variables),
-        "user": facts.user if facts else None,
-        "entrypoint": list(facts.entrypoint) if facts else None,
-        "layers": list(facts.layers) if facts else None,
-        "packages": [
-            {
-                "name": each.name,
-                "version": each.version,
-                "sha256": each.sha256,
-                "licences": list(each.licences),
-                "asked": each.asked,
-                "needed_by": list(each.needed_by),
-                "why": each.why(environment.where),
-            }
-            for each in seen.packages
-        ],
-    }
+    reference = look(environment, chosen).require_built().reference
+    digest = ImageReader().digest(reference)
+    print(json.dumps({"reference": reference, "content": digest}) if as_json else digest)
 
 
 def _text(seen: dict[str, Any]) -> list[str]:

@@ -2,24 +2,20 @@
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from fnmatch import fnmatchcase
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from repromatrix.cli import options as shared
-from repromatrix.cli.profiles import advice, in_words, profiles_of
 from repromatrix.cli.story import Story
-from repromatrix.cli.upgrade import upgrade
-from repromatrix.errors import EnvironmentFailedError, ExitCode, MatrixError, NothingSelectedError
-from repromatrix.images import lock as locks
-from repromatrix.matrix import Environment, Matrix, load
-from repromatrix.plan import plan
+from repromatrix.errors import EnvironmentFailedError, ExitCode, MatrixError
+
+if TYPE_CHECKING:
+    from repromatrix.images.lock import Move
+    from repromatrix.images.locking import Upgrade
+    from repromatrix.matrix import Environment, Matrix
 
 _ASKED = "default"  # the profile that other commands run unless told
-_CURRENT = "current"
-_LOCKED = "locked"
-_Outcome = str | EnvironmentFailedError
+_SHOWN = 5  # names in a message
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -48,73 +44,53 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Lock those of the selected environments that need it; without --profile, those of the whole matrix."""
-    story = Story.of(options)
-    matrix = load(options.matrix)
-    environments = environments_of(options, matrix)
+    """Lock those of the selected environments that need it; without --profile, those of the whole matrix.
+
+    Raises:
+        EnvironmentFailedError: the first failure, after all have been tried.
+    """
+    from repromatrix.images.locking import State, make_all, state
+    from repromatrix.matrix import load
+    from repromatrix.plan import environments_of
+
+    story, matrix = Story.of(options), load(options.matrix)
+    environments = environments_of(matrix, options.profile, options.select)
     if options.check:
-        return _check(environments, locks.orphans(matrix.environments), story, as_json=options.json)
+        return _check(matrix, environments, story, as_json=options.json)
     if options.upgrade:
-        return upgrade(environments, options.upgrade, story, as_json=options.json)
-    wanted = [each for each in environments if options.all or _state(each) != _CURRENT]
-    outcomes = _make_all(wanted, options.jobs)
-    _tell(matrix, wanted, outcomes, options.profile or _ASKED, story)
+        return _upgrade(environments, options.upgrade, story, as_json=options.json)
+    wanted = [each for each in environments if options.all or state(each) is not State.CURRENT]
+    outcomes = make_all(wanted, options.jobs)
+    words = {name: "failed" if isinstance(each, EnvironmentFailedError) else each for name, each in outcomes.items()}
+    _tell(matrix, wanted, words, options.profile or _ASKED, story)
     if len(wanted) < len(environments):
         story.say(
             f"{len(environments) - len(wanted)} of {len(environments)} locks answer matrix.yaml already; "
             "to resolve them again: repromatrix lock --all"
         )
     if options.json:
-        print(json.dumps({each.name: _word(outcomes.get(each.name, _CURRENT)) for each in environments}))
+        print(json.dumps({each.name: words.get(each.name, State.CURRENT) for each in environments}))
     for outcome in outcomes.values():
         if isinstance(outcome, EnvironmentFailedError):
             raise outcome
     return 0
 
 
-def environments_of(options: Namespace, matrix: Matrix) -> list[Environment]:
-    """Return the environments that --profile and --select choose, by default those of the whole matrix.
-
-    Raises:
-        NothingSelectedError: none is left.
-    """
-    if options.profile:
-        return list(plan(matrix, profile=options.profile, select=options.select).environments)
-    wanted = [each for each in options.select if not each.startswith("!")] or ["*"]
-    unwanted = [each[1:] for each in options.select if each.startswith("!")]
-    found = [each for each in matrix.environments if _matches(each, wanted) and not _matches(each, unwanted)]
-    if not found:
-        raise NothingSelectedError(
-            f"no environment matches {', '.join(options.select)}",
-            hint="the names: " + ", ".join(each.name for each in matrix.environments)[:300],
-        )
-    return found
-
-
-def _matches(environment: Environment, patterns: list[str]) -> bool:
-    names = (environment.name, environment.framework)
-    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
-
-
-def _make_all(environments: Sequence[Environment], jobs: int) -> dict[str, _Outcome]:
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        outcomes = pool.map(_make, environments)
-        return {each.name: outcome for each, outcome in zip(environments, outcomes, strict=True)}
-
-
 def _tell(
-    matrix: Matrix, wanted: Sequence[Environment], outcomes: Mapping[str, _Outcome], asked: str, story: Story
+    matrix: "Matrix", wanted: "Sequence[Environment]", words: Mapping[str, str], asked: str, story: Story
 ) -> None:
     """Say what became of each environment and, where its lock is new, who runs it: that may be nobody."""
-    profiles = _profiles(matrix, [each for each in wanted if outcomes[each.name] == _LOCKED], story)
+    profiles = _profiles(matrix, [each for each in wanted if words[each.name] == "locked"], story)
     for each in wanted:
-        where = f" ({in_words(profiles[each.name])})" if each.name in profiles else ""
-        story.say(f"{_word(outcomes[each.name]):<10} {each.name}{where}")
-    for line in advice(matrix, profiles, asked):
+        where = f" ({_in_words(profiles[each.name])})" if each.name in profiles else ""
+        story.say(f"{words[each.name]:<10} {each.name}{where}")
+    for line in _advice(matrix, profiles, asked):
         story.say(f"{'':<10} {line}")
 
 
-def _profiles(matrix: Matrix, written: Sequence[Environment], story: Story) -> Mapping[str, tuple[str, ...]]:
+def _profiles(matrix: "Matrix", written: "Sequence[Environment]", story: Story) -> Mapping[str, tuple[str, ...]]:
+    from repromatrix.plan import profiles_of
+
     try:
         return profiles_of(matrix, written) if written else {}
     except MatrixError as error:  # the locks are good all the same
@@ -122,37 +98,69 @@ def _profiles(matrix: Matrix, written: Sequence[Environment], story: Story) -> M
         return {}
 
 
-def _word(outcome: _Outcome) -> str:
-    return outcome if isinstance(outcome, str) else "failed"
+def _in_words(profiles: Sequence[str]) -> str:
+    return f"in the profile{'s' if len(profiles) > 1 else ''} {', '.join(profiles)}" if profiles else "in no profile"
 
 
-def _make(environment: Environment) -> _Outcome:
-    try:
-        return _LOCKED if locks.make(environment) else "unchanged"
-    except EnvironmentFailedError as error:
-        return error
+def _advice(matrix: "Matrix", profiles: Mapping[str, tuple[str, ...]], asked: str) -> Iterator[str]:
+    """Yield what to edit or type where the profile `asked` does not run all environments that `profiles` tells of."""
+    absent = [name for name, found in profiles.items() if asked not in found]
+    if not absent or asked not in matrix.profiles:
+        return
+    place = f"{matrix.path.name}:{matrix.profiles[asked].line}"
+    names = ", ".join(absent[:_SHOWN]) + (f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else "")
+    yield f"the profile {asked} does not run {names}: add the name to its environments ({place})"
+    for other in (name for name in matrix.profiles if any(name in profiles[each] for each in absent)):
+        yield f"or run the profile {other}: make matrix PROFILE={other}"
 
 
-def _check(environments: list[Environment], orphans: Sequence[Path], story: Story, *, as_json: bool) -> int:
-    states = {each.name: _state(each) for each in environments}
-    wrong = [each for each in environments if states[each.name] != _CURRENT]
+def _check(matrix: "Matrix", environments: "Sequence[Environment]", story: Story, *, as_json: bool) -> int:
+    from repromatrix.images.lock import orphans
+    from repromatrix.images.locking import State, state
+
+    states = {each.name: state(each) for each in environments}
+    wrong = [each for each in environments if states[each.name] is not State.CURRENT]
+    alone = orphans(matrix.environments)
     for each in wrong:
         story.say(f"{states[each.name]:<10} {each.name} ({each.where})")
-    for path in orphans:
+    for path in alone:
         story.say(f"{'orphaned':<10} {path}: no environment of the matrix has this lock; remove it")
     if as_json:
-        print(json.dumps(states | {path.stem: "orphaned" for path in orphans}))
+        print(json.dumps({**states, **{path.stem: "orphaned" for path in alone}}))
     story.say(f"{len(environments) - len(wrong)} of {len(environments)} locks answer matrix.yaml")
-    return int(ExitCode.ENVIRONMENT if wrong or orphans else ExitCode.OK)
+    return int(ExitCode.ENVIRONMENT if wrong or alone else ExitCode.OK)
 
 
-def _state(environment: Environment) -> str:
-    if not locks.path_of(environment).is_file():
-        return "missing"
-    if not locks.is_current(environment):
-        return "outdated"
-    try:
-        locks.read(environment)
-    except EnvironmentFailedError:
-        return "damaged"
-    return _CURRENT
+def _upgrade(environments: "Sequence[Environment]", names: Sequence[str], story: Story, *, as_json: bool) -> int:
+    """Move single packages of locks, and say what else that moves."""
+    from repromatrix.images.locking import upgrade
+
+    moved: dict[str, dict[str, list[str | None]]] = {}
+    for done in upgrade(environments, names):
+        environment = done.environment
+        for name in done.pinned:
+            story.say(f"{'pinned':<10} {environment.name}: {name} by {environment.where}")
+        if done.asked:
+            moved[environment.name] = {move.name: [move.before, move.after] for move in done.moves}
+            _tell_moves(done, story)
+    if as_json:
+        print(json.dumps(moved, indent=1))
+    return 0
+
+
+def _tell_moves(done: "Upgrade", story: Story) -> None:
+    story.say(f"{'upgraded' if done.moves else 'unchanged':<10} {done.environment.name}")
+    moved = {move.name for move in done.moves}
+    for name, version in done.asked.items():
+        if name not in moved:
+            story.say(f"{'':<10} {name} {version}: nothing newer is allowed")
+    for move in sorted(done.moves, key=lambda move: (move.name not in done.asked, move.name)):
+        story.say(f"{'':<10} {_words(move, asked=move.name in done.asked)}")
+
+
+def _words(move: "Move", *, asked: bool) -> str:
+    if move.before is None:
+        return f"{move.name} {move.after} (came with it)"
+    if move.after is None:
+        return f"{move.name} {move.before} (went with it)"
+    return f"{move.name} {move.before} -> {move.after} ({'asked' if asked else 'moved with it'})"

@@ -131,7 +131,7 @@ def _name(asked: str | None) -> str:
     every = "all commands: repromatrix --help"
     if asked is None:
         raise UsageError("which command?", hint=f"try: repromatrix doctor; {every}")
-    near = difflib.get_close_matches(asked, _HELP, n=2, cutoff=0.5)
+    near = difflib.get_close_matches(asked, _HELP, n=2)
     raise UsageError(
         f"there is no command {asked!r}", hint=f"did you mean {' or '.join(near)}? {every}" if near else every
     )

@@ -2,17 +2,17 @@
 
 import json
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from repromatrix.cli import options as shared
-from repromatrix.cli.explained import explained
-from repromatrix.cli.gist import demanded, print_json, tell
-from repromatrix.cli.renew import renewed
+from repromatrix.cli.report import asked, demanded, print_json, tell
 from repromatrix.cli.run import arguments as run_arguments
-from repromatrix.cli.run import execute, exit_code, no_cell_ran
-from repromatrix.cli.stamps import Stamps
+from repromatrix.cli.run import execute, exit_code
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
-from repromatrix.execute.run import Summary
+
+if TYPE_CHECKING:
+    from repromatrix.execute.run import Summary
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -27,15 +27,19 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Run what has no answer yet and write the report, even if cells failed; if none ran, the last one stays."""
+    from repromatrix.cli.explained import explained
+    from repromatrix.report.renew import renewed
+    from repromatrix.results.stamps import Stamps
+
     story, stamps = Story.of(options), Stamps()
     summary = execute(options, story)
-    if no_cell_ran(summary):
+    if summary.nothing_ran:
         return _leave_report(options, story, summary)
-    report = renewed(options, stamps)
+    report = renewed(asked(options), stamps)
     tell(report, story)
-    # Hybrids need pinned environments.
+    # Explanations need pinned environments.
     if not (options.no_explain or options.here) and explained(options, story, stamps):
-        before, report = report, renewed(options, stamps)
+        before, report = report, renewed(asked(options), stamps)
         if report.new:
             tell(report, story, before.gist)
     if options.json:
@@ -44,7 +48,7 @@ def run(options: Namespace) -> int:
     return int(code if code is not ExitCode.OK else demanded(options, report.gist))
 
 
-def _leave_report(options: Namespace, story: Story, summary: Summary) -> int:
+def _leave_report(options: Namespace, story: Story, summary: "Summary") -> int:
     story.say(f"{'no report':<10} no cell ran, so {options.output} stays as it is")
     if options.json:
         print(json.dumps({"files": [], "missing": []}))

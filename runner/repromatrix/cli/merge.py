@@ -7,8 +7,6 @@ from pathlib import Path
 from repromatrix.cli import options as shared
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, UsageError
-from repromatrix.results.merge import merge
-from repromatrix.results.store import Store
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -24,6 +22,9 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Merge, and say which cells have no record: those that a folder names, and with --expect the planned ones."""
+    from repromatrix.results.merge import merge
+    from repromatrix.results.store import Store
+
     story = Story.of(options)
     expected = _expected(options.expect) if options.expect else []
     merged = merge(options.sources, Store(options.results), expected)

@@ -1,35 +1,18 @@
-"""`repromatrix operations`: which form each operation of each environment is, and how far from the truth."""
+"""`repromatrix operations`: how each environment computes each operation, and how far from the exact result."""
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from repromatrix.cli import options as shared
-from repromatrix.cli.registry import share_of
-from repromatrix.cli.select import engine as choose_engine
-from repromatrix.cli.select import require_locks
+from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
-from repromatrix.errors import ExitCode, UsageError
-from repromatrix.execute import host
-from repromatrix.execute.run import Execution
-from repromatrix.explain.network import network
-from repromatrix.explain.operations_text import aligned, forms, plain
-from repromatrix.explain.replays import Studying
-from repromatrix.explain.space import Hybrids, Vocabulary, chosen
-from repromatrix.matrix import Environment, Matrix, Workload, load
-from repromatrix.matrix.check import suggest
-from repromatrix.operations.catalogue import PRIMITIVES
-from repromatrix.operations.judgement import Arithmetic
-from repromatrix.operations.kept import Judgements
-from repromatrix.operations.listing import Entry, entries
-from repromatrix.plan import Cell, cells_of, plan
-from repromatrix.results.store import Store
-from repromatrix.results.studies import Listing
+from repromatrix.errors import ExitCode
 
-# The options that change what a primitive is; of all others the default, and what stands here, is taken.
-_VARIED = ("gradient", "activation")
-_TAKEN = {"compile": "eager", "update": "parallel"}
+if TYPE_CHECKING:
+    from repromatrix.operations.judgement import Arithmetic
+    from repromatrix.operations.listing import Entry
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -44,91 +27,28 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Replay every primitive on fresh inputs, keep that, and print what it shows."""
-    matrix, story, store = load(options.matrix), Story.of(options), Store(options.results)
-    environments = _environments(matrix, options)
-    require_locks(matrix.path, environments)
+    """Replay every operation on fresh inputs, keep that, and print what it shows."""
+    from repromatrix.explain.catalogue import cells_to_list, listed
+    from repromatrix.explain.operations_text import plain
+    from repromatrix.matrix import load
+    from repromatrix.operations.catalogue import PRIMITIVES
+    from repromatrix.plan import environments_named, environments_of
+
+    matrix, story = load(options.matrix), Story.of(options)
+    named = environments_named(matrix, options.environments)
+    environments = named or environments_of(matrix, options.profile, ())
     cells = tuple(cells_to_list(matrix, environments))
-    engine = choose_engine(options, story, environments)
-    execution = Execution(
-        matrix=matrix,
-        engine=engine,
-        store=store,
-        listener=story,
-        jobs=options.jobs,
-        share=share_of(options, engine, story),
-    )
+    execution = execution_of(matrix, cells, options, story)
     with story.progress(len(cells) * len(PRIMITIVES)):
-        listings = Studying(execution).catalogue(cells)
-    store.write_studies(store.read_studies().with_catalogue(listings))
-    found = tuple(catalogue(store, listings))
-    if options.json:
-        print(json.dumps([plain(each) for each in found], indent=1))
-    else:
-        print(tell(found))
-    return int(ExitCode.OK if all(each.how.reason is None for each in found) else ExitCode.CELL_FAILED)
+        entries = listed(execution, cells)
+    print(json.dumps([plain(entry) for entry in entries], indent=1) if options.json else tell(entries))
+    return int(ExitCode.OK if all(entry.how.reason is None for entry in entries) else ExitCode.CELL_FAILED)
 
 
-def catalogue(store: Store, listings: Iterable[Listing]) -> Iterator[Entry]:
-    """Yield what the replays of a results folder show of each primitive of each cell.
-
-    Raises:
-        ResultsError: one of them cannot be read.
-    """
-    memo = Judgements()
-    for each in listings:
-        yield from entries(store.replays(each.cell, each.fresh) or {}, memo)
-
-
-def cells_to_list(matrix: Matrix, environments: Sequence[Environment]) -> Iterator[Cell]:
-    """Yield for each environment its eager default variants in every dtype that the matrix has for it.
-
-    Of a GPU only where there is one.
-    """
-    taken_apart = [each for each in matrix.workloads if network(each) is not None]
-    if not taken_apart:
-        raise UsageError("no workload of this matrix has operations that are known", where=matrix.path.name)
-    workload, hybrids = taken_apart[0], Hybrids(matrix, taken_apart[0])
-    for environment in environments:
-        for like in _like(matrix, workload, environment):
-            for options in _variants(hybrids.vocabulary, environment.framework):
-                cell = hybrids.cell(hybrids.state(like) | chosen(options), like)
-                if isinstance(cell, Cell):
-                    yield cell
-
-
-def _like(matrix: Matrix, workload: Workload, environment: Environment) -> Iterator[Cell]:
-    """Yield a cell of an environment for each device and dtype."""
-    found: dict[tuple[str, str], Cell] = {}
-    for cell in cells_of(matrix, workload, environment):
-        if cell.device == "cpu" or host.nvidia_devices():
-            found.setdefault((cell.device, cell.variant.dtype), cell)
-    yield from found.values()
-
-
-def _variants(known: Vocabulary, framework: str) -> Iterator[dict[str, str]]:
-    options = known[framework]
-    defaults = {name: values[0] for name, values in options.items()}
-    defaults |= {name: value for name, value in _TAKEN.items() if value in options.get(name, ())}
-    varied = [name for name in _VARIED if name in options]
-    for values in product(*(options[name] for name in varied)):
-        yield defaults | dict(zip(varied, values, strict=True))
-
-
-def _environments(matrix: Matrix, options: Namespace) -> tuple[Environment, ...]:
-    if not options.environments:
-        return plan(matrix, profile=options.profile, select=()).environments
-    known = {each.name: each for each in matrix.environments}
-    for name in options.environments:
-        if name not in known:
-            raise UsageError(
-                f"no environment {name!r}", where=matrix.path.name, hint=suggest(name, sorted(known))[:300]
-            )
-    return tuple(known[name] for name in dict.fromkeys(options.environments))
-
-
-def tell(found: Sequence[Entry]) -> str:
+def tell(found: "Sequence[Entry]") -> str:
     """Return the catalogue as a table; variants in which an operation is the same share a row."""
+    from repromatrix.explain.operations_text import aligned, forms
+
     every: dict[tuple[str, str], list[str]] = {}
     groups: dict[tuple[str, str, Arithmetic], list[str]] = {}
     for each in found:
@@ -146,6 +66,8 @@ def tell(found: Sequence[Entry]) -> str:
     return "\n".join(aligned(rows))
 
 
-def _variant(entry: Entry) -> str:
+def _variant(entry: "Entry") -> str:
+    from repromatrix.explain.catalogue import VARIED
+
     options = dict(entry.options)
-    return " ".join(options[name] for name in _VARIED if name in options)
+    return " ".join(options[name] for name in VARIED if name in options)

@@ -2,18 +2,17 @@
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from repromatrix import resources
 from repromatrix.cli import options as shared
 from repromatrix.cli.story import Story
 from repromatrix.errors import EnvironmentFailedError, ExitCode
-from repromatrix.images import base as bases
-from repromatrix.images import pins
-from repromatrix.images.pins import State, Verified
-from repromatrix.matrix import load
+
+if TYPE_CHECKING:
+    from repromatrix.images.pins import Verified
 
 _AT_ONCE = 4  # questions; more would look like an attack to a registry
 
@@ -43,8 +42,15 @@ def run(options: Namespace) -> int:
 
 
 def _verify(options: Namespace) -> int:
+    from repromatrix.images import base as bases
+    from repromatrix.images import pins
+    from repromatrix.images.pins import State
+    from repromatrix.matrix import load
+
+    environments = () if options.matrix is None else load(options.matrix).environments
+    entries = dict.fromkeys(map(bases.entry, environments)) if environments else bases.entries()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        verified = list(pool.map(pins.verify, _entries(options)))
+        verified = list(pool.map(pins.verify, entries))
     if options.json:
         print(json.dumps([_document(each) for each in verified], indent=1))
     else:
@@ -56,23 +62,18 @@ def _verify(options: Namespace) -> int:
     return int(ExitCode.ENVIRONMENT if State.UNKNOWN in states else ExitCode.OK)
 
 
-def _entries(options: Namespace) -> Sequence[bases.BaseEntry]:
-    if options.matrix is None:
-        return bases.entries()
-    return list(dict.fromkeys(bases.entry(each) for each in load(options.matrix).environments))
-
-
-def _remark(each: Verified) -> str:
-    if each.state is State.SAME:
+def _remark(each: "Verified") -> str:
+    state = each.state.value
+    if state == "same":
         return f" {each.entry.digest}"
-    if each.state is State.UNKNOWN:
+    if state == "unknown":
         return f": {each.reason}"
     today = f"names {each.tag_digest} today" if each.tag_digest else "no longer exists"
-    there = "the pin can still be pulled" if each.state is State.MOVED else "the pin cannot be pulled any more"
+    there = "the pin can still be pulled" if state == "moved" else "the pin cannot be pulled any more"
     return f": pinned {each.entry.digest}; the tag {today}; {there}"
 
 
-def _document(each: Verified) -> dict[str, str | None]:
+def _document(each: "Verified") -> dict[str, str | None]:
     return {
         "base": each.entry.name,
         "python": each.entry.python,
@@ -90,6 +91,9 @@ def _refresh(options: Namespace) -> int:
     Raises:
         EnvironmentFailedError: the first failure, after the others have been proposed or written.
     """
+    from repromatrix.images import base as bases
+    from repromatrix.images import pins
+
     story = Story.of(options)
     found, errors = [], []
     for entry in bases.entries():

@@ -2,12 +2,14 @@
 
 import json
 from argparse import ArgumentParser, Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from repromatrix.cli import options as shared
 from repromatrix.cli.select import read
 from repromatrix.errors import UsageError
-from repromatrix.plan import Cell, Plan
+
+if TYPE_CHECKING:
+    from repromatrix.plan import Cell, Plan
 
 _GITHUB_JOBS = 256
 
@@ -37,7 +39,7 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _check_jobs(plan: Plan) -> None:
+def _check_jobs(plan: "Plan") -> None:
     count = len(plan.environments)
     if count > _GITHUB_JOBS:
         raise UsageError(
@@ -46,7 +48,7 @@ def _check_jobs(plan: Plan) -> None:
         )
 
 
-def document(plan: Plan) -> dict[str, Any]:
+def document(plan: "Plan") -> dict[str, Any]:
     """Return the plan as plain data."""
     return {
         "profile": plan.profile,
@@ -58,7 +60,7 @@ def document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: "Cell") -> dict[str, Any]:
     return {
         "id": cell.id,
         "workload": cell.workload.name,
@@ -75,7 +77,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _table(plan: Plan) -> None:
+def _table(plan: "Plan") -> None:
     width = max(len(cell.id) for cell in plan.cells)
     for cell in plan.cells:
         options = " ".join(f"{key}={value}" for key, value in cell.variant.options)

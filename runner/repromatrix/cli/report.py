@@ -1,21 +1,15 @@
 """`repromatrix report`: records -> index.html, report.md, report.json. Needs no engine and no matrix."""
 
+import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from repromatrix import resources
 from repromatrix.cli import options as shared
-from repromatrix.cli.gist import Gist, Written, accepted_run, demanded, print_json, tell
 from repromatrix.cli.story import Story
-from repromatrix.errors import ExitCode
-from repromatrix.operations.kept import Judgements
-from repromatrix.report.junit import junit
-from repromatrix.report.render import write
-from repromatrix.report.replayed import Replayed
-from repromatrix.report.view import View, build
-from repromatrix.results.accepted import Accepted, bits
-from repromatrix.results.record import Record
-from repromatrix.results.store import Store
+from repromatrix.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from repromatrix.report.gist import Gist, Request, Written
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -28,7 +22,9 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Write the report; cells of the manifest without a record are named and make the exit code 5."""
-    written = produce(options)
+    from repromatrix.report.produce import produce
+
+    written = produce(asked(options))
     tell(written, Story.of(options))
     if options.json:
         print_json(written)
@@ -37,94 +33,50 @@ def run(options: Namespace) -> int:
     return int(demanded(options, written.gist))
 
 
-def produce(options: Namespace) -> Written:
-    """Write the report of the results folder."""
-    store = Store(options.results)
-    manifest = store.read_manifest()
-    records, missing = store.records(manifest)
-    accepted = accepted_run(options.accepted, required=options.require_accepted)
-    earlier = earlier_records(store, accepted, records)
-    experiments = store.read_experiments()
-    view = build(
-        manifest,
-        records,
-        missing,
-        accepted,
-        earlier,
-        traces=store.traces(manifest),
-        bits=store.read_value,
-        experiments=experiments,
-        tried=store.records_of(experiments),
-        replayed=replayed(store),
-        memo=Judgements(),
-    )
-    files = write(view, options.output)
-    if options.junit:
-        resources.write_atomically(options.junit, junit(view).encode())
-        files = (*files, options.junit)
-    return Written(files=files, gist=gist(view))
+def asked(options: Namespace) -> "Request":
+    """Return the report that the options ask for."""
+    from repromatrix.report.gist import Request
 
-
-def gist(view: View) -> Gist:
-    """Return what is said of a report."""
-    changes = view.changes
-    return Gist(
-        missing=view.missing,
-        lines=(*_of_published(view), *_of_changes(view)),
-        reproduced=bool(view.published) and all(table.complete for table in view.published),
-        compared=changes is None or bool(changes.claims[0].cells),
-        kept=changes is None or not (changes.broken or changes.gone > 0),
+    return Request(
+        results=options.results,
+        output=options.output,
+        accepted=options.accepted,
+        require_accepted=options.require_accepted,
+        junit=options.junit,
     )
 
 
-def replayed(store: Store) -> Replayed:
-    """Return the operations that were computed again, as far as their files are there.
+def tell(written: "Written", story: Story, before: "Gist | None" = None) -> None:
+    """Say what a report holds; what was said `before`, of the one that it replaces, is not said again."""
+    gist, files = written.gist, ", ".join(str(path) for path in written.files)
+    missing = [cell_id for cell_id in gist.missing if before is None or cell_id not in before.missing]
+    lines = [line for line in gist.lines if before is None or line not in before.lines]
+    for cell_id in missing:
+        story.say(f"{'missing':<10} {cell_id}")
+    story.say(f"{'wrote' if written.new else 'unchanged':<10} {files}")
+    for line in lines:
+        story.say(line)
+
+
+def print_json(written: "Written") -> None:
+    """Print what was written, and what is missing in it."""
+    print(json.dumps({"files": [str(path) for path in written.files], "missing": list(written.gist.missing)}))
+
+
+def demanded(options: Namespace, gist: "Gist") -> ExitCode:
+    """Return 1 if a demand is not met.
+
+    `--require-published`: pinned environments reproduce the whole published tables. `--require-accepted`: every cell of
+    the accepted run is there, and no bits and no outcomes changed.
 
     Raises:
-        ResultsError: one of them cannot be read.
+        UsageError: `--require-accepted`, and the accepted run has no cell of this one.
     """
-    studies = store.read_studies()
-    ends = dict.fromkeys(end for study in studies.pairs for end in (study.left, study.right) if end is not None)
-    listed = {each.cell: store.replays(each.cell, each.fresh) for each in studies.catalogue}
-    return Replayed(
-        studies=studies,
-        ends={end: store.testimony(end) for end in ends},
-        listed={cell: each for cell, each in listed.items() if each is not None},
-    )
-
-
-def earlier_records(store: Store, accepted: Accepted | None, records: Sequence[Record]) -> dict[str, Record]:
-    """Return, by cell id, the accepted records of the cells whose bits changed, as far as they are still there."""
-    now = {each.cell.id: each for each in records}
-    found = {}
-    for each in accepted.cells if accepted else ():
-        if each.id in now and each.bits is not None and bits(now[each.id]) not in (None, each.bits):
-            record = store.read(each.id, each.key)
-            if record is not None:
-                found[each.id] = record
-    return found
-
-
-def _of_changes(view: View) -> Iterator[str]:
-    if view.changes:
-        yield f"{'accepted':<10} {view.changes.claims[0].text}"
-        for line in view.changes.lines:
-            yield f"{'changed':<10} {line}"
-
-
-def _of_published(view: View) -> Iterator[str]:
-    for table in view.published:
-        rest = [
-            (table.not_pinned, "of these losses by no pinned environment"),
-            (table.differing, "losses differ"),
-            (table.not_computed, "losses not computed in this run"),
-            (table.predictions_differing, "predictions differ"),
-            (table.predictions_not_computed, "predictions not computed in this run"),
-        ]
-        more = "".join(f", {count} {what}" for count, what in rest if count)
-        if table.verdict_line:
-            yield f"{'verdicts':<10} {table.verdict_line}"
-        yield (
-            f"{'published':<10} {table.reproduced} of {table.total} losses and {table.predictions_reproduced} of "
-            f"{table.predictions_total} predictions reproduced to every printed digit{more}"
+    if options.require_accepted and not gist.compared:
+        raise UsageError(
+            "--require-accepted, and no cell of this run is in the accepted one: nothing was compared",
+            where=str(options.accepted or "accepted.json"),
+            hint="run the same profile, or accept this run: repromatrix accept",
         )
+    unmet = (options.require_published and not gist.reproduced) or (options.require_accepted and not gist.kept)
+    return ExitCode.DIFFERENCE if unmet else ExitCode.OK

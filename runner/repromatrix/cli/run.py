@@ -3,28 +3,21 @@
 import json
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from repromatrix.cli import here
 from repromatrix.cli import options as shared
-from repromatrix.cli.registry import share_of
-from repromatrix.cli.select import engine as choose_engine
-from repromatrix.cli.select import read
+from repromatrix.cli.select import execution_of, read
 from repromatrix.cli.story import Story
-from repromatrix.engines.base import Engine
-from repromatrix.errors import ExitCode, MatrixError
-from repromatrix.execute.run import Execution, Summary
-from repromatrix.execute.trace import Traced, Tracing
-from repromatrix.matrix import Matrix
-from repromatrix.plan import Ensemble, Plan
-from repromatrix.results import manifest as manifests
-from repromatrix.results.manifest import Column, Entry, Manifest, Published
-from repromatrix.results.record import Outcome
-from repromatrix.results.store import Store
+from repromatrix.errors import ExitCode, UsageError
 
-_FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT})
+if TYPE_CHECKING:
+    from repromatrix.engines.base import Engine
+    from repromatrix.execute.run import Summary
+    from repromatrix.matrix import Matrix
+    from repromatrix.plan import Plan
+
+_OF_HERE = ("python", "label", "device")
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -65,88 +58,56 @@ def run(options: Namespace) -> int:
     return int(exit_code(summary))
 
 
-def execute(options: Namespace, story: Story) -> Summary:
+def execute(options: Namespace, story: Story) -> "Summary":
     """Run the plan of the options and leave records and manifest in the results folder."""
-    matrix, plan, engine = here.prepare(options, story) if options.here else _pinned(options, story)
-    target = Store(options.results)
-    share = share_of(options, engine, story)
-    execution = Execution(matrix=matrix, engine=engine, store=target, listener=story, jobs=options.jobs, share=share)
-    cells = plan.every_cell
-    with story.progress(len(cells) * matrix.repeats + len(plan.cells) * options.trace):
-        summary = execution.run(cells)
-        kept = no_cell_ran(summary) and target.has_manifest
-        if not kept:  # else `report` and `verify` would lose the last run that gave something
-            target.write_manifest(manifest(matrix, plan, summary))
-        if options.trace and not kept:
-            traced = Tracing(execution).run(plan.cells, summary.records)
-            target.write_manifest(manifest(matrix, plan, summary, traced))
-            story.say(f"{'traced':<10} {sum(each.key is not None for each in traced)} of {len(plan.cells)} cells")
-    story.say(tell(summary, options.results, frozenset(each.id for each in cells[len(plan.cells) :])))
+    from repromatrix.execute.manifest import run_plan
+
+    matrix, plan, at_hand = _here(options, story) if options.here else _pinned(options)
+    execution = execution_of(matrix, plan.cells, options, story, at_hand=at_hand)
+    with story.progress(len(plan.every_cell) * matrix.repeats + len(plan.cells) * options.trace):
+        summary, traced = run_plan(execution, matrix, plan, trace=options.trace)
+    if traced:
+        story.say(f"{'traced':<10} {sum(each.key is not None for each in traced)} of {len(plan.cells)} cells")
+    members = frozenset(cell.id for cell in plan.every_cell[len(plan.cells) :])
+    story.say(tell(summary, options.results, members))
     return summary
 
 
-def _pinned(options: Namespace, story: Story) -> tuple[Matrix, Plan, Engine]:
-    here.refuse_without(options)
-    matrix, plan = read(options)
-    return matrix, plan, choose_engine(options, story, plan.environments)
+def _pinned(options: Namespace) -> "tuple[Matrix, Plan, Engine | None]":
+    for name in _OF_HERE:
+        if getattr(options, name):
+            raise UsageError(f"--{name} goes with --here only", hint=f"repromatrix run --here FRAMEWORK --{name} ...")
+    return (*read(options), None)
 
 
-def manifest(matrix: Matrix, plan: Plan, summary: Summary, traced: Sequence[Traced] = ()) -> Manifest:
-    """Return the list of what the report must show."""
-    keys = {record.cell.id: record.key for record in summary.records}
-    traces = {each.id: (each.key, each.reason) for each in traced}
-    entries = []
-    for cell in plan.every_cell:
-        trace, untraced = traces.get(cell.id, (None, None))
-        entries.append(Entry(id=cell.id, key=keys[cell.id], reason=None, trace=trace, untraced=untraced))
-    entries += [Entry(id=each.cell.id, key=None, reason=each.reason) for each in plan.left_out]
-    return Manifest(
-        profile=plan.profile,
-        entries=tuple(entries),
-        published=tuple(_published(matrix, {cell.workload.name for cell in plan.cells})),
-        tolerances=tuple((d, each.relative, each.absolute, each.source) for d, each in matrix.tolerances.items()),
-        ensembles=tuple(map(_ensemble, plan.ensembles)),
-        versions=tuple((each.framework, each.flavour, each.python, each.version) for each in matrix.environments),
-    )
+def _here(options: Namespace, story: Story) -> "tuple[Matrix, Plan, Engine | None]":
+    from repromatrix.execute.here import Wish, prepare
+    from repromatrix.matrix import load
 
-
-def _ensemble(found: Ensemble) -> manifests.Ensemble:
-    cell = found.reference
-    return manifests.Ensemble(
-        workload=cell.workload.name,
-        dtype=cell.variant.dtype,
-        reference=cell.id,
-        members=tuple(each.id for each in found.members),
-    )
-
-
-def _published(matrix: Matrix, workloads: set[str]) -> list[Published]:
-    return [
-        Published(
-            workload=each.name,
-            columns=tuple(
-                Column(title=c.title, framework=c.framework, variant=c.variant, predictions=c.predictions)
-                for c in each.published.columns
-            ),
-            data=_figures(each.published.data),
+    if options.engine != "auto":
+        raise UsageError(
+            "--here and --engine do not go together", hint="--here is an engine of its own: leave --engine out"
         )
-        for each in matrix.workloads
-        if each.name in workloads and each.published
-    ]
+    if options.registry:
+        raise UsageError("--here and --registry do not go together", hint="--here makes no image: leave --registry out")
+    if options.profile != "default":
+        raise UsageError("--here and --profile do not go together", hint="choose cells with --select")
+    wish = Wish(
+        framework=options.here,
+        python=options.python,
+        label=options.label,
+        devices=options.device,
+        select=options.select,
+    )
+    return prepare(load(options.matrix), wish, story)
 
 
-def _figures(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise MatrixError(
-            f"not published figures in JSON: {error}", where=str(path), hint="see docs/matrix.md, workloads.published"
-        ) from error
-
-
-def tell(summary: Summary, results: Path, members: frozenset[str]) -> str:
+def tell(summary: "Summary", results: Path, members: frozenset[str]) -> str:
     """Return the run in one line; members of ensembles are told apart, unless they fail."""
-    told = [r for r in summary.records if r.cell.id not in members or r.outcome in _FAILURES]
+    from repromatrix.execute.run import FAILURES
+    from repromatrix.results.record import Outcome
+
+    told = [r for r in summary.records if r.cell.id not in members or r.outcome in FAILURES]
     noise = len(summary.records) - len(told)
     outcomes = Counter(record.outcome for record in told)
     parts = [f"{outcomes[each]} {each.value.replace('_', ' ')}" for each in Outcome if outcomes[each]]
@@ -155,15 +116,8 @@ def tell(summary: Summary, results: Path, members: frozenset[str]) -> str:
     return f"{len(told)} cells: {', '.join(parts)}{more}; {now} ({results})"
 
 
-def no_cell_ran(summary: Summary) -> bool:
-    """Whether environments could not be made and no cell has run, now or earlier: there is nothing to report."""
-    return bool(summary.broken) and not any(record.repeats for record in summary.records)
-
-
-def exit_code(summary: Summary) -> ExitCode:
+def exit_code(summary: "Summary") -> ExitCode:
     """Return what the process should say of a run."""
     if summary.broken:
         return ExitCode.ENVIRONMENT
-    if any(record.outcome in _FAILURES for record in summary.records):
-        return ExitCode.CELL_FAILED
-    return ExitCode.OK
+    return ExitCode.CELL_FAILED if summary.failed else ExitCode.OK

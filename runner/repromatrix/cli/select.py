@@ -1,90 +1,111 @@
-"""Command line options -> matrix, plan, engine, store: what the commands share."""
+"""Options -> matrix, plan, engine and execution, for the commands that run or make something."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repromatrix.cli.registry import asked
 from repromatrix.cli.story import Story
-from repromatrix.engines.base import Engine
-from repromatrix.engines.choose import Choice
-from repromatrix.errors import MatrixError
-from repromatrix.images import lock as locks
-from repromatrix.matrix import Environment, Matrix, load
-from repromatrix.plan import Cell, Plan, plan
 
 if TYPE_CHECKING:
+    from repromatrix.engines.base import Engine
     from repromatrix.execute.run import Execution
+    from repromatrix.images.share import Share
+    from repromatrix.matrix import Environment, Matrix
+    from repromatrix.plan import Cell, Plan
 
 
-def read(options: Namespace) -> tuple[Matrix, Plan]:
+def read(options: Namespace) -> "tuple[Matrix, Plan]":
     """Return the matrix and the plan that the options ask for; every environment of it has a lock.
 
     Raises:
         MatrixError: the file, or a version without a lock.
         NothingSelectedError: no cell is left.
     """
+    from repromatrix.images.lock import require_current
+    from repromatrix.matrix import load
+    from repromatrix.plan import plan
+
     matrix = load(options.matrix)
     chosen = plan(matrix, profile=options.profile, select=options.select)
-    require_locks(matrix.path, chosen.environments)
+    require_current(matrix.path, chosen.environments)
     return matrix, chosen
 
 
-def require_locks(path: Path, environments: Sequence[Environment]) -> None:
-    """Check that every environment has a lock that answers its request.
+def registry_of(options: Namespace) -> str | None:
+    """Return the registry that the options or the environment variable name."""
+    from repromatrix.images.sharing import named
 
-    Raises:
-        MatrixError: naming those without, with the line of the first.
-    """
-    without = [each for each in environments if not locks.is_current(each)]
-    if without:
-        names = " ".join(f"--select {each.name}" for each in without[:5])
-        raise MatrixError(
-            f"no lock that answers it: {', '.join(each.name for each in without)}",
-            where=f"{path.name}:{without[0].line}",
-            hint=f"make it: repromatrix lock {names}" if len(without) <= 5 else "make them: make lock",  # noqa: PLR2004
-        )
+    return named(getattr(options, "registry", None))
 
 
-def engine(options: Namespace, story: Story, environments: Sequence[Environment]) -> Engine:
-    """Return the engine that the options ask for, saying which it is and why; chosen once, it serves a whole command.
+def engine(options: Namespace, story: Story, environments: "Sequence[Environment]") -> "Engine":
+    """Return the engine that the options ask for; chosen once, it serves a whole command.
 
     Raises:
         NoEngineError: the one asked for does not answer.
     """
+    from repromatrix.images.auto import settle
+
     if "choice" not in options:
-        options.choice = _choice(options, story, environments)
+        shared = registry_of(options) is not None
+        options.choice = settle(options.engine, environments, story, shared=shared)
         story.say(f"{'engine':<10} {options.choice.engine.describe()} ({options.choice.reason})")
     chosen: Engine = options.choice.engine
     return chosen
 
 
-def _choice(options: Namespace, story: Story, environments: Sequence[Environment]) -> Choice:
-    from repromatrix.engines.choose import choose  # noqa: PLC0415 - the Docker SDK costs time
+def share_of(options: Namespace, chosen: "Engine", story: Story, *, own_base_first: bool = False) -> "Share | None":
+    """Return the images in the registry that the options or the environment variable name, None where none is named.
 
-    if options.engine != "auto":
-        return choose(options.engine)
-    from repromatrix.cli.auto import settle  # noqa: PLC0415
+    Raises:
+        UsageError: the registry's form, or an engine that was asked to share and has no images.
+    """
+    from repromatrix.images.digests import NAME
+    from repromatrix.images.sharing import shared
 
-    return settle(environments, story.say, shared=asked(options) is not None)
+    digests = options.digests or options.matrix.parent / NAME
+    return shared(options.registry, chosen, story, digests, own_base_first=own_base_first)
 
 
-def execution_of(matrix: Matrix, cells: Sequence[Cell], options: Namespace, story: Story) -> "Execution":
-    """Return an execution for cells, in the engine and the results folder of the options; their locks are there."""
-    # Loaded by those that run something only.
-    from repromatrix.cli.registry import share_of  # noqa: PLC0415
-    from repromatrix.execute.run import Execution  # noqa: PLC0415
-    from repromatrix.results.store import Store  # noqa: PLC0415
+def execution_of(
+    matrix: "Matrix",
+    cells: "Iterable[Cell]",
+    options: Namespace,
+    story: Story,
+    *,
+    at_hand: "Engine | None" = None,
+    lock_folders: Mapping[str, Path] | None = None,
+) -> "Execution":
+    """Return an execution for cells, in the results folder of the options.
 
+    Args:
+        matrix: whose cells they are.
+        cells: what is to run.
+        options: of the command.
+        story: hears what happens.
+        at_hand: an engine whose environment has no lock; None: the one that the options ask for.
+        lock_folders: by environment, where its lock lies if it is not the matrix's own.
+
+    Raises:
+        MatrixError: a version without a lock.
+        NoEngineError: the engine asked for does not answer.
+    """
+    from repromatrix.execute.run import Execution
+    from repromatrix.images.lock import require_current
+    from repromatrix.results.store import Store
+
+    folders = lock_folders or {}
     environments = list({cell.environment.name: cell.environment for cell in cells}.values())
-    require_locks(matrix.path, environments)
-    chosen = engine(options, story, environments)
+    if at_hand is None:
+        require_current(matrix.path, [each for each in environments if each.name not in folders])
+    chosen = at_hand or engine(options, story, environments)
     return Execution(
         matrix=matrix,
         engine=chosen,
         store=Store(options.results),
         listener=story,
         jobs=options.jobs,
+        lock_folders=folders,
         share=share_of(options, chosen, story),
     )

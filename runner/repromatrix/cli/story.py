@@ -4,12 +4,15 @@ import sys
 from argparse import Namespace
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from repromatrix.cli.printable import printable
 from repromatrix.errors import EnvironmentFailedError, ResultsError
-from repromatrix.results.record import Outcome, Record
-from repromatrix.results.value import first_values
+
+if TYPE_CHECKING:
+    from repromatrix.results.record import Outcome, Record
+
+_FAILURES = ("failed", "timed_out")
 
 
 class Story:
@@ -42,8 +45,8 @@ class Story:
         """Show a bar over `total` steps if standard error is a terminal; use as a context."""
         if total and not self._quiet and sys.stderr.isatty():
             # Only a person at a terminal pays for these imports.
-            from rich.console import Console  # noqa: PLC0415
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
@@ -80,16 +83,16 @@ class Story:
         """Something could not be checked."""
         self.say(f"{'warning':<10} {text}")
 
-    def repeat(self, cell_id: str, outcome: Outcome) -> None:
+    def repeat(self, cell_id: str, outcome: "Outcome") -> None:
         """One repeat of a cell ended."""
         if self._bar:
             with self._lock:
                 self._bar.update(self._task, advance=1, description=cell_id[:60])
         self.detail(f"{outcome.value:<10} {cell_id}")
 
-    def record(self, record: Record, *, cached: bool) -> None:
+    def record(self, record: "Record", *, cached: bool) -> None:
         """A cell's record is in the store."""
-        if record.outcome in (Outcome.FAILED, Outcome.TIMED_OUT) and record.repeats:
+        if record.outcome.value in _FAILURES and record.repeats:
             log = f" (log: {record.log})" if record.log else ""
             self._print(f"{record.outcome.value:<10} {record.cell.id}: {record.reason}{log}")
         elif record.deterministic is False:
@@ -119,7 +122,9 @@ class Story:
                 print(text, file=sys.stderr, flush=True)
 
 
-def _parting(record: Record) -> str:
+def _parting(record: "Record") -> str:
     """Return where the first two of a cell's trajectories part."""
+    from repromatrix.results.value import first_values
+
     name, step = next(first_values(*record.trajectories[:2]), ("", 0))
     return f", from {name} of step {step} on" if name else ""

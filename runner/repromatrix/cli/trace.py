@@ -3,21 +3,16 @@
 import dataclasses
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from repromatrix.cli import options as shared
 from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
-from repromatrix.compare.classes import classes
-from repromatrix.compare.trace import Divergence, Point, divergence, divergences
-from repromatrix.errors import ExitCode, NothingSelectedError, UsageError
-from repromatrix.execute.fetch import Fetching, Wanted
-from repromatrix.matrix import load
-from repromatrix.matrix.check import suggest
-from repromatrix.plan import find
-from repromatrix.results.manifest import Manifest
-from repromatrix.results.store import Store
-from repromatrix.results.trace import Trace
+from repromatrix.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from repromatrix.compare.trace import Divergence, Point
+    from repromatrix.explain.partings import Partings
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -37,16 +32,13 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print where they part; exit 1 if two cells that were named do."""
-    store = Store(options.results)
-    manifest = store.read_manifest()
-    traces = store.traces(manifest)
-    if not traces:
-        raise NothingSelectedError(
-            "these results have no traces", where=str(options.results), hint="run once more: repromatrix run --trace"
-        )
-    found = _named(options, store, manifest, traces) if options.cells else _all(store, manifest, traces)
-    if options.cells and not options.no_fetch and _unseen(found[0]):
-        found = (_fetched(options, store, traces, found[0]),)
+    from repromatrix.explain.partings import Partings
+    from repromatrix.results.store import Store
+
+    partings = Partings(Store(options.results))
+    if options.cells and len(options.cells) != 2:  # noqa: PLR2004 - a pair
+        raise UsageError("name two cells, or none for all classes", hint="repromatrix trace ID ID")
+    found = (_pair(options, partings),) if options.cells else partings.of_classes()
     if options.json:
         print(json.dumps([dataclasses.asdict(each) | {"same": each.same} for each in found], indent=1))
     else:
@@ -54,55 +46,23 @@ def run(options: Namespace) -> int:
     return int(ExitCode.DIFFERENCE if options.cells and not found[0].same else ExitCode.OK)
 
 
-def _named(options: Namespace, store: Store, manifest: Manifest, traces: Mapping[str, Trace]) -> tuple[Divergence, ...]:
-    if len(options.cells) != 2:  # noqa: PLR2004 - a pair
-        raise UsageError("name two cells, or none for all classes", hint="repromatrix trace ID ID")
-    keys = {each.id: each.key for each in manifest.entries}
-    for name in options.cells:
-        if name not in traces:
-            why = next((each.untraced for each in manifest.entries if each.id == name and each.untraced), "")
-            hint = "run once more: repromatrix run --trace" if name in keys else suggest(name, sorted(traces))[:300]
-            raise UsageError(f"no trace of {name!r}{f': {why}' if why else ''}", where=str(options.results), hint=hint)
-    for name in options.cells:
-        record = store.read(name, keys[name] or "")
-        if record is None or not traces[name].tells_of(record):
-            raise UsageError(
-                f"tracing changes {name}, so its trace explains nothing",
-                where=str(options.results),
-                hint=f"compare what was not traced: repromatrix compare {' '.join(options.cells)}",
-            )
-    a, b = (traces[name] for name in options.cells)
-    return (divergence(a, b, store.read_value),)
+def _pair(options: Namespace, partings: "Partings") -> "Divergence":
+    from repromatrix.explain.partings import is_unseen
+    from repromatrix.matrix import load
+    from repromatrix.plan import find
 
-
-def _unseen(found: Divergence) -> bool:
-    """Whether two values part of which only the digests are known."""
-    return found.point is not None and found.point.a is None
-
-
-def _fetched(options: Namespace, store: Store, traces: Mapping[str, Trace], found: Divergence) -> Divergence:
-    """Run both cells once more for the bits of the value in which they part, and look again."""
-    assert found.point is not None  # noqa: S101 - `_unseen` has looked
-    story = Story.of(options)
-    matrix = load(options.matrix)
-    wanted = [
-        Wanted(cell=find(matrix, name), trace=traces[name], step=found.point.step, name=found.point.tensor)
-        for name in options.cells
-    ]
-    reasons = Fetching(execution_of(matrix, [each.cell for each in wanted], options, story)).run(wanted)
+    found = partings.of_pair(*options.cells)
+    if options.no_fetch or not is_unseen(found):
+        return found
+    matrix, story = load(options.matrix), Story.of(options)
+    execution = execution_of(matrix, [find(matrix, name) for name in options.cells], options, story)
+    found, reasons = partings.fetched(found, execution, matrix)
     for name, reason in reasons.items():
         story.say(f"{'not seen':<10} {name}: {reason}")
-    store.seal()
-    return divergence(traces[found.a], traces[found.b], store.read_value)
+    return found
 
 
-def _all(store: Store, manifest: Manifest, traces: Mapping[str, Trace]) -> tuple[Divergence, ...]:
-    members = {name for each in manifest.ensembles for name in each.members}
-    records = [each for each in store.records(manifest)[0] if each.cell.id not in members]
-    return divergences(classes(records), records, traces, store.read_value)
-
-
-def tell(found: Divergence) -> str:
+def tell(found: "Divergence") -> str:
     """Return a divergence in a few lines of text."""
     head = f"{found.a}\n{found.b}"
     if found.reason is not None:
@@ -114,7 +74,7 @@ def tell(found: Divergence) -> str:
     return "\n".join([head, *(f"  {line}" for line in (*lines, *found.caveats))])
 
 
-def _point(point: Point) -> list[str]:
+def _point(point: "Point") -> list[str]:
     if point.a is None or point.b is None:
         return [
             f"part at step {point.step}, {point.tensor}: known by its digests alone (its bits: repromatrix trace A B)"

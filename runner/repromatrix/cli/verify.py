@@ -1,30 +1,14 @@
-"""`repromatrix verify REPORT`: every claim recomputed from the records by another way than its own, then every byte."""
+"""`repromatrix verify REPORT`: its numbers and verdicts recomputed from the records by other code, then every byte."""
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from repromatrix.cli import options as shared
-from repromatrix.cli.gist import ACCEPTED, accepted_run
 from repromatrix.cli.printable import printable
-from repromatrix.cli.report import earlier_records, replayed
 from repromatrix.cli.story import Story
-from repromatrix.errors import ExitCode, NewerFormatError, ResultsError, UsageError
-from repromatrix.operations.kept import Judgements
-from repromatrix.report.verify.check import Evidence, Written, verify
-from repromatrix.report.verify.form import read_document
-from repromatrix.report.verify.layout import same_files
-from repromatrix.report.view import build
-from repromatrix.results.accepted import Accepted
-from repromatrix.results.manifest import Manifest
-from repromatrix.results.store import Store
-from repromatrix.results.trace import Trace
-
-DOCUMENT = "report.json"
-PAGES = ("index.html", "report.md")
+from repromatrix.errors import ExitCode
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -37,127 +21,18 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Name each claim that does not hold and where a file has other bytes than the records give; 1 if there is one.
+    """Name what does not hold, and where a file has other bytes than the records give; 1 if there is anything."""
+    from repromatrix.report.check import check
 
-    Claims are recomputed without the code that wrote them. Making the files again shows nothing of that code, but finds
-    what was changed beside the claims.
-    """
     story = Story.of(options)
-    files = _files(options.report)
-    written = _written(files, options.report)
-    store = Store(options.results)
-    manifest = store.read_manifest()
-    records, missing = store.records(manifest)
-    accepted = _accepted(written.document, options.accepted)
-    earlier = earlier_records(store, accepted, records)
-    traces, damaged = _traces(store, manifest)
-    experiments = store.read_experiments()
-    tried = store.records_of(experiments)
-    operations = replayed(store)
-    claimed = verify(
-        written,
-        Evidence(
-            manifest=manifest,
-            records=records,
-            missing=missing,
-            accepted=accepted,
-            earlier=earlier,
-            traces=traces,
-            bits=store.read_value,
-            damaged=damaged,
-            experiments=experiments,
-            tried=tried,
-            replayed=operations,
-        ),
-    )
-    view = build(
-        manifest,
-        records,
-        missing,
-        accepted,
-        earlier,
-        traces=traces,
-        bits=store.read_value,
-        experiments=experiments,
-        tried=tried,
-        replayed=operations,
-        memo=Judgements(),
-    )
-    complaints = (*claimed, *same_files(files, view))
-    for each in complaints:
-        claim, says, told = (printable(text, lines=False) for text in (each.claim, each.says, each.records))
-        story.say(f"{'differs':<10} {claim}\n  the report says:  {says}\n  the records say:  {told}")
-    claims = len(written.document["claims"])
-    pages = [name for name in PAGES if name in files]
-    answer = f"{len(complaints)} differences" if complaints else "all hold"
-    story.say(
-        f"{'verified':<10} {claims} claims against {len(records)} records, {' and '.join(pages) or 'no page'}: {answer}"
-    )
+    checked = check(options.report, options.results, options.accepted)
+    for each in checked.differences:
+        what, says, records = (printable(text, lines=False) for text in (each.claim, each.says, each.records))
+        story.say(f"{'differs':<10} {what}\n  the report says:  {says}\n  the records say:  {records}")
+    answer = f"{len(checked.differences)} differences" if checked.differences else "all hold"
+    pages = " and ".join(checked.pages) or "no page"
+    story.say(f"{'verified':<10} {checked.claims} claims against {checked.records} records, {pages}: {answer}")
     if options.json:
-        print(json.dumps({"claims": claims, "differences": [asdict(each) for each in complaints]}))
-    return int(ExitCode.DIFFERENCE if complaints else ExitCode.OK)
-
-
-def _files(path: Path) -> dict[str, bytes]:
-    """Read a report's folder, the pages that are there with it, or its report.json alone.
-
-    Raises:
-        UsageError: no report is there.
-    """
-    folder = path.is_dir()
-    try:
-        found = {DOCUMENT: (path / DOCUMENT if folder else path).read_bytes()}
-    except FileNotFoundError as error:
-        where = str(path / DOCUMENT if folder else path)
-        raise UsageError("no report is there", where=where, hint="write one: repromatrix report") from error
-    return found | {name: (path / name).read_bytes() for name in PAGES if folder and (path / name).is_file()}
-
-
-def _written(files: Mapping[str, bytes], path: Path) -> Written:
-    # What is no text cannot have the sentences, and is told as that.
-    html, markdown = (files[name].decode(errors="replace") if name in files else None for name in PAGES)
-    where = str(path / DOCUMENT if path.is_dir() else path)
-    return Written(document=read_document(files[DOCUMENT], where), html=html, markdown=markdown)
-
-
-def _traces(store: Store, manifest: Manifest) -> tuple[dict[str, Trace], dict[str, str]]:
-    """Return the traces that the manifest names, and what is wrong with those that cannot be read, by cell id.
-
-    Raises:
-        NewerFormatError: a newer release wrote one.
-    """
-    found: dict[str, Trace] = {}
-    damaged: dict[str, str] = {}
-    for each in manifest.entries:
-        if each.trace is None:
-            continue
-        try:
-            trace = store.read_trace(each.id, each.trace)
-        except NewerFormatError:
-            raise
-        except ResultsError as error:
-            damaged[each.id] = error.what
-            continue
-        if trace is None:
-            damaged[each.id] = "the manifest names one, and its file is not there"
-        else:
-            found[each.id] = trace
-    return found, damaged
-
-
-def _accepted(document: Mapping[str, Any], path: Path | None) -> Accepted | None:
-    """Return the accepted run that a report speaks of; None where it speaks of none.
-
-    Raises:
-        UsageError: it speaks of one that is not here.
-    """
-    if document.get("changes") is None and path is None:
-        return None
-    accepted = accepted_run(path)
-    if accepted is None:
-        raise UsageError(
-            "the report speaks of an accepted run, and there is none here",
-            where=ACCEPTED,
-            hint="name it: repromatrix verify REPORT --accepted FILE",
-        )
-    return accepted
+        differences = [asdict(each) for each in checked.differences]
+        print(json.dumps({"claims": checked.claims, "differences": differences}))
+    return int(ExitCode.DIFFERENCE if checked.differences else ExitCode.OK)

@@ -6,17 +6,18 @@ anew, so after step t two honest implementations may differ by twice the sum of 
 no member shows counts as one ULP of the loss, since the loss itself is rounded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
 from repromatrix.compare import arrays
 from repromatrix.compare.arrays import Bools, Values
 from repromatrix.floats import ulp
-from repromatrix.results.manifest import Manifest
+from repromatrix.results.manifest import Ensemble, Manifest
 from repromatrix.results.record import Record
+from repromatrix.results.store import Store
 
 _SIDES = 2
 
@@ -34,6 +35,25 @@ class Allowance(Protocol):
         ...
 
 
+class Stated(Protocol):
+    """A tolerance as a matrix states it."""
+
+    @property
+    def relative(self) -> float:
+        """Relative to the larger of the two."""
+        ...
+
+    @property
+    def absolute(self) -> float:
+        """Whatever their size."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Who says so, in words."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
     """What a framework itself calls close: `|a - b| <= absolute + relative * max(|a|, |b|)`."""
@@ -41,6 +61,11 @@ class Tolerance:
     relative: float
     absolute: float
     source: str
+
+    @classmethod
+    def of(cls, stated: Stated) -> Self:
+        """Return what a matrix or a run states."""
+        return cls(relative=stated.relative, absolute=stated.absolute, source=stated.source)
 
     def close(self, a: Values, b: Values) -> Bools:
         """Tell step by step whether two trajectories are close; the same bits always are, NaN too."""
@@ -102,19 +127,49 @@ def tolerances(manifest: Manifest) -> dict[str, Tolerance]:
 
 
 def allowances(manifest: Manifest, records: Mapping[str, Record]) -> Allowances:
-    """Return what the run's own ensembles measured, and the tolerances for what has none.
+    """Return what a run's own ensembles measured, and its tolerances for what has none.
 
     Args:
         manifest: names the ensembles.
         records: by cell id, the ensembles' members included.
     """
+    return measured(manifest.ensembles, records, tolerances(manifest))
+
+
+def of_run(store: Store, stated: Mapping[str, Stated] | None = None) -> Allowances:
+    """Return what the latest run of a results folder measured, and tolerances for what has no floor.
+
+    Args:
+        store: its ensembles are read; where there is no run, there are no floors.
+        stated: tolerances by dtype; None: those of the run.
+
+    Raises:
+        ResultsError: a record cannot be read.
+    """
+    if not store.has_manifest:
+        return measured((), {}, stated or {})
+    manifest = store.read_manifest()
+    names = {name for each in manifest.ensembles for name in (each.reference, *each.members)}
+    read = {each.id: store.read(each.id, each.key) for each in manifest.entries if each.id in names and each.key}
+    records = {name: record for name, record in read.items() if record}
+    return measured(manifest.ensembles, records, tolerances(manifest) if stated is None else stated)
+
+
+def measured(ensembles: Iterable[Ensemble], records: Mapping[str, Record], stated: Mapping[str, Stated]) -> Allowances:
+    """Return the floors that ensembles measure, and the tolerances that somebody states for what has none.
+
+    Args:
+        ensembles: by the ids of their cells.
+        records: by cell id.
+        stated: by dtype.
+    """
     floors: dict[tuple[str, str], Floor] = {}
-    for each in manifest.ensembles:
+    for each in ensembles:
         members = [records[name] for name in each.members if name in records]
         found = floor(each.workload, each.dtype, records.get(each.reference), members)
         if found:
             floors.setdefault((each.workload, each.dtype), found)
-    return Allowances(floors=floors, tolerances=tolerances(manifest))
+    return Allowances(floors=floors, tolerances={dtype: Tolerance.of(each) for dtype, each in stated.items()})
 
 
 def floor(workload: str, dtype: str, reference: Record | None, members: Sequence[Record]) -> Floor | None:

@@ -19,6 +19,7 @@ from repromatrix.execute.key import provenance, record_key
 from repromatrix.execute.lines import Finished
 from repromatrix.execute.records import assemble, unrun
 from repromatrix.execute.work import Work, perform
+from repromatrix.images import fleet
 from repromatrix.images.build import Identity, Ready, ensure, identify, log_path
 from repromatrix.images.build import weight as weigh
 from repromatrix.images.disk import Wanted, require_space
@@ -31,22 +32,14 @@ from repromatrix.results.store import Store
 
 # What is kept from an earlier run: an answer. A failure is asked again.
 _ANSWERS = frozenset({Outcome.OK, Outcome.UNAVAILABLE})
+FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT})
 
 
-class Listener(Protocol):
+class Listener(fleet.Listener, Protocol):
     """Hears what happens, from any thread."""
-
-    def preparing(self, environment: str) -> None:
-        """An environment is looked up, fetched or built."""
-
-    def ready(self, environment: str, *, made: bool) -> None:
-        """An environment can run; `made` tells whether it was built just now."""
 
     def failed(self, environment: str, error: EnvironmentFailedError) -> None:
         """An environment could not be made."""
-
-    def warned(self, text: str) -> None:
-        """Something could not be checked."""
 
     def repeat(self, cell_id: str, outcome: Outcome) -> None:
         """One repeat of a cell ended."""
@@ -76,6 +69,16 @@ class Summary:
     ran: int
     made: int
     broken: tuple[tuple[str, EnvironmentFailedError], ...]
+
+    @property
+    def nothing_ran(self) -> bool:
+        """Whether environments could not be made and no cell has run, now or earlier: there is nothing to report."""
+        return bool(self.broken) and not any(record.repeats for record in self.records)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a cell failed or ran out of time."""
+        return any(record.outcome in FAILURES for record in self.records)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

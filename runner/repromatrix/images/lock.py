@@ -14,7 +14,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from repromatrix import resources
-from repromatrix.errors import EnvironmentFailedError
+from repromatrix.errors import EnvironmentFailedError, MatrixError
 from repromatrix.images.resolve import Resolved, measure, resolve, resolve_newer, versions
 from repromatrix.images.tags import PLATFORM
 from repromatrix.matrix import Environment
@@ -22,6 +22,7 @@ from repromatrix.matrix import Environment
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _REQUEST = "# request: "
 _SIZES = "# wheel bytes: "
+_SHOWN = 5  # environments in a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +130,22 @@ def upgrade(environment: Environment, names: Sequence[str], folder: Path | None 
         return ()
     _write(environment, path, before, resolved)
     return moves
+
+
+def require_current(matrix: Path, environments: Sequence[Environment]) -> None:
+    """Check that every environment has a lock that answers its request.
+
+    Raises:
+        MatrixError: naming those without, with the line of the first.
+    """
+    without = [each for each in environments if not is_current(each)]
+    if without:
+        names = " ".join(f"--select {each.name}" for each in without[:_SHOWN])
+        raise MatrixError(
+            f"no lock that answers it: {', '.join(each.name for each in without)}",
+            where=f"{matrix.name}:{without[0].line}",
+            hint=f"make it: repromatrix lock {names}" if len(without) <= _SHOWN else "make them: make lock",
+        )
 
 
 def hashes_in(path: Path) -> frozenset[str]:

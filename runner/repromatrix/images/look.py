@@ -8,6 +8,7 @@ from typing import Any
 
 from repromatrix.engines.base import Base, BuildSpec, Built, Engine
 from repromatrix.engines.content import ImageFacts, ImageReader
+from repromatrix.engines.docker import reference
 from repromatrix.engines.docker_images import DockerImages
 from repromatrix.engines.remote import Remote
 from repromatrix.errors import EnvironmentFailedError
@@ -22,6 +23,7 @@ from repromatrix.images.spec import build_spec, ingredients
 from repromatrix.matrix import Environment
 
 _VENV = "/opt/venv"
+_REVISION = "org.opencontainers.image.revision"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,3 +176,54 @@ def _interpreter(reference: str, *, image: bool) -> str:
         noted = (Path(reference) / "pyvenv.cfg").read_bytes()
     lines = dict(line.split(" = ", 1) for line in noted.decode().splitlines() if " = " in line)
     return lines.get("version_info", "")
+
+
+def document(seen: Look) -> dict[str, Any]:
+    """Return a `Look` as plain data."""
+    environment, spec, facts = seen.environment, seen.spec, seen.facts
+    image = seen.entry is not None
+    # What made a plain environment is not noted in it; what is not built yet would be made by this checkout.
+    labels = dict(facts.labels if facts else () if seen.built else spec.labels)
+    return {
+        "environment": environment.name,
+        "where": environment.where,
+        "engine": "docker" if image else "process",
+        "reference": seen.built.reference if seen.built else reference(spec) if image else None,
+        "built": seen.built is not None,
+        "digest": facts.digest if facts else None,
+        "content_tag": spec.tag,
+        "made_of": dict(seen.made_of) | {"variables": dict(seen.made_of["variables"])},
+        "base": {
+            "kind": seen.base.kind,
+            "reference": seen.base.reference,
+            "digest": seen.base.digest,
+            "here": seen.base_here,
+            "tag": seen.entry.registry if seen.entry else None,
+            "suite": seen.entry.suite if seen.entry else None,
+        },
+        "lock": {"path": os.path.relpath(seen.lock.path), "digest": seen.lock.digest},
+        "revision": labels.get(_REVISION),
+        "size": {
+            "base": seen.size.base,
+            "wheels": seen.size.wheels,
+            "whole": seen.size.whole,
+            "ratio": seen.size.ratio and round(seen.size.ratio, 4),
+        },
+        "labels": labels if image else {},
+        "variables": dict(facts.variables if facts else spec.variables),
+        "user": facts.user if facts else None,
+        "entrypoint": list(facts.entrypoint) if facts else None,
+        "layers": list(facts.layers) if facts else None,
+        "packages": [
+            {
+                "name": each.name,
+                "version": each.version,
+                "sha256": each.sha256,
+                "licences": list(each.licences),
+                "asked": each.asked,
+                "needed_by": list(each.needed_by),
+                "why": each.why(environment.where),
+            }
+            for each in seen.packages
+        ],
+    }

@@ -15,6 +15,7 @@ from repromatrix.results import document as documents
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Outcome, Record
 
+ACCEPTED = "accepted.json"
 FORMAT = 1
 
 
@@ -148,6 +149,23 @@ def read(path: Path) -> Accepted:
             where=str(path),
             hint="bring it back from version control, or accept a run again: repromatrix accept",
         ) from error
+
+
+def find(path: Path | None, *, required: bool = False) -> Accepted | None:
+    """Return the accepted run: that file, or accepted.json of the current folder if it is there, else None.
+
+    Raises:
+        UsageError: a file that was named or is `required` is not there, or one cannot be read.
+    """
+    if path is None and not Path(ACCEPTED).is_file():
+        if required:
+            raise UsageError(
+                "--require-accepted, and there is no accepted run",
+                where=ACCEPTED,
+                hint="accept one: repromatrix accept",
+            )
+        return None
+    return read(path or Path(ACCEPTED))
 
 
 def write(accepted: Accepted, path: Path) -> None:

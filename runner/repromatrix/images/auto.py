@@ -1,11 +1,12 @@
-"""`--engine auto`: Docker where an engine answers and the base images can be had, else plain processes."""
+"""The engine for environments: the one asked for, or by `auto` Docker where the base images can be had."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from repromatrix.engines.choose import Choice
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.images.supply import Supply
+from repromatrix.listener import Listener
 from repromatrix.matrix import Environment
 
 
@@ -17,21 +18,31 @@ class Prospect:
     supply: Supply
 
 
-def settle(environments: Sequence[Environment], tell: Callable[[str], None], *, shared: bool) -> Choice:
-    """Return the engine for `environments` once their base images are here; `tell` takes a line before time is spent.
+def settle(asked: str, environments: Sequence[Environment], listener: Listener, *, shared: bool) -> Choice:
+    """Return the engine for `environments`; their base images are here, if `auto` is asked for and takes Docker.
 
     Args:
+        asked: the name of an engine, or `auto`.
         environments: what is to run.
-        tell: takes a line for the reader.
+        listener: is told before time is spent.
         shared: a registry was named that gives images, which need no base.
+
+    Raises:
+        NoEngineError: the one asked for does not answer.
     """
+    from repromatrix.engines.choose import choose  # noqa: PLC0415 - the Docker SDK costs time
+
+    return choose(asked) if asked != "auto" else _settled(environments, listener, shared=shared)
+
+
+def _settled(environments: Sequence[Environment], listener: Listener, *, shared: bool) -> Choice:
     from repromatrix.engines.docker_images import DockerImages  # noqa: PLC0415 - the Docker SDK costs time
     from repromatrix.images.supply import obtain  # noqa: PLC0415
 
     found = prospect(environments, shared=shared)
     if not found.supply.work:
         return found.choice
-    tell(f"{'bases':<10} {found.supply.work}")
+    listener.say(f"{'bases':<10} {found.supply.work}")
     try:
         obtain(found.supply, DockerImages(), found.choice.engine.command)
     except EnvironmentFailedError as error:

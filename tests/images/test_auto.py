@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from repromatrix.cli import auto
-from repromatrix.cli.registry import VARIABLE
 from repromatrix.cli.select import engine as choose_engine
 from repromatrix.engines import choose as choosing
 from repromatrix.engines import docker_images, remote
 from repromatrix.engines.choose import Choice
 from repromatrix.errors import EnvironmentFailedError
+from repromatrix.images import auto, rootfs
 from repromatrix.images import base as bases
-from repromatrix.images import rootfs
+from repromatrix.images.sharing import VARIABLE
 from tests.fakes import FakeEngine
 
 SILENT = "no such host"
@@ -77,7 +76,7 @@ def machine(monkeypatch, tmp_path: Path) -> Machine:
 @pytest.fixture
 def settle(machine: Machine, small_matrix):
     environments = small_matrix().environments
-    return lambda **more: auto.settle(environments, machine.say, **({"shared": False} | more))
+    return lambda **more: auto.settle("auto", environments, machine, **({"shared": False} | more))
 
 
 def base() -> bases.BaseEntry:

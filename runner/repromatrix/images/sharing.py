@@ -1,17 +1,15 @@
-"""`--registry` and `--digests` -> the images that are shared there."""
+"""A registry as people write it, or as the environment variable has it -> the images that are shared there."""
 
 import os
 import re
-from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from repromatrix.cli.story import Story
 from repromatrix.engines.base import Engine
+from repromatrix.engines.docker import DockerEngine
 from repromatrix.errors import UsageError
-
-if TYPE_CHECKING:
-    from repromatrix.images.share import Share
+from repromatrix.images.digests import Digests
+from repromatrix.images.share import Share
+from repromatrix.listener import Listener
 
 VARIABLE = "REPROMATRIX_REGISTRY"
 _HOST = r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:)|\[[0-9a-f:]+\])(?::\d{1,5})?"
@@ -41,40 +39,36 @@ def place(text: str) -> str:
     return found
 
 
-def asked(options: Namespace) -> str | None:
-    """Return the registry that the options or the environment variable name, as it stands there."""
-    return getattr(options, "registry", None) or os.environ.get(VARIABLE) or None
+def named(asked: str | None) -> str | None:
+    """Return the registry asked for, else the one that the environment variable names, as it stands there."""
+    return asked or os.environ.get(VARIABLE) or None
 
 
-def share_of(options: Namespace, engine: Engine, story: Story, *, own_base_first: bool = False) -> "Share | None":
-    """Return the images in the registry that the options or the environment variable name, None where none is named.
+def shared(
+    asked: str | None, engine: Engine, listener: Listener, digests: Path, *, own_base_first: bool = False
+) -> Share | None:
+    """Return the images in the registry asked for, or named by the environment variable; None where neither is.
 
     Raises:
-        UsageError: the registry's form, or an engine that has no images.
+        UsageError: the registry's form, or an engine that was asked to share and has no images.
     """
-    named = asked(options)
-    if not named:
+    text = named(asked)
+    if text is None:
         return None
-    registry = place(named)
-    from repromatrix.engines.docker import DockerEngine  # noqa: PLC0415 - most commands share nothing
-
+    registry = place(text)
     if not isinstance(engine, DockerEngine):
-        if options.registry:
+        if asked:
             raise UsageError(
                 f"--registry shares images of Docker, and the engine here is {engine.name}",
                 hint="--engine docker, or leave --registry out",
             )
-        story.say(f"{'registry':<10} {registry} is not used: the engine {engine.name} has no images")
+        listener.say(f"{'registry':<10} {registry} is not used: the engine {engine.name} has no images")
         return None
-    from repromatrix.images.digests import NAME, Digests  # noqa: PLC0415
-    from repromatrix.images.share import Share  # noqa: PLC0415
-
-    digests = options.digests or Path(options.matrix).parent / NAME
     return Share(
         engine=engine,
         remote=engine.remote,
         registry=registry,
         digests=Digests(digests),
-        tell=story.say,
+        tell=listener.say,
         own_base_first=own_base_first,
     )

@@ -1,50 +1,68 @@
-"""`--here FRAMEWORK`: the interpreter at hand as an environment of the matrix, and the plan of its cells."""
+"""The Python at hand as an environment of the matrix, with a profile of its own: nothing is installed, no lock."""
 
 import re
 import shutil
-from argparse import Namespace
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from repromatrix.cli.story import Story
 from repromatrix.engines.base import Engine
 from repromatrix.errors import NothingSelectedError, UsageError
 from repromatrix.execute import host
-from repromatrix.matrix import Environment, Matrix, Profile, load
+from repromatrix.listener import Listener
+from repromatrix.matrix import Environment, Matrix, Profile
 from repromatrix.matrix.check import suggest
 from repromatrix.matrix.model import Choices
 from repromatrix.plan import Plan, plan
 
 PROFILE = "here"
 _LABEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_OWN_OPTIONS = ("python", "label", "device")
 
 
-def prepare(options: Namespace, story: Story) -> tuple[Matrix, Plan, Engine]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is to run in which Python.
+
+    Attributes:
+        framework: of the matrix.
+        python: a path or a name on PATH; None: the one that a shell would start.
+        label: the flavour of the environment; None: `here`.
+        devices: none: the CPU, and the first NVIDIA GPU where there is one.
+        select: patterns of cells.
+    """
+
+    framework: str
+    python: str | None
+    label: str | None
+    devices: Sequence[str]
+    select: Sequence[str]
+
+
+def prepare(matrix: Matrix, wish: Wish, listener: Listener) -> tuple[Matrix, Plan, Engine]:
     """Return the matrix with the interpreter's environment in it, the plan of its cells, and the engine for it.
 
     Raises:
-        UsageError: options that do not go together, or an unknown framework.
+        UsageError: an unknown framework, a label that cannot be one, a device that is not there.
         EnvironmentFailedError: there is no Python, or it has no such framework.
         NothingSelectedError: no cell is left.
     """
     from repromatrix.engines.here import HereEngine  # noqa: PLC0415 - only who asks for it pays
     from repromatrix.images.here import probe  # noqa: PLC0415
 
-    matrix = load(options.matrix)
-    _check(options, matrix)
-    devices = _devices(options.device)
-    found = probe(_python(options.python), options.here)
-    environment = found.environment(options.label or PROFILE, devices)
+    label = wish.label or PROFILE
+    _check(matrix, wish.framework, label)
+    devices = _devices(wish.devices)
+    found = probe(_python(wish.python), wish.framework)
+    environment = found.environment(label, devices)
     backend = f" on {found.backend}" if found.backend else ""
-    story.say(
+    listener.say(
         f"{'here':<10} {found.base.reference}: Python {found.python}, {found.framework} {found.version}{backend}, "
         f"{found.packages} packages; not pinned"
     )
     whole = _with(matrix, environment, found.backend)
     try:
-        chosen = plan(whole, profile=PROFILE, select=options.select)
+        chosen = plan(whole, profile=PROFILE, select=wish.select)
     except NothingSelectedError as error:
         variants = [variant for each in whole.workloads for variant in each.variants(found.framework, found.backend)]
         names = ", ".join(each.name for each in variants)[:300]
@@ -52,35 +70,15 @@ def prepare(options: Namespace, story: Story) -> tuple[Matrix, Plan, Engine]:
     return whole, chosen, HereEngine(found.base)
 
 
-def refuse_without(options: Namespace) -> None:
-    """Refuse the options that only mean something together with --here.
-
-    Raises:
-        UsageError: naming the first.
-    """
-    for name in _OWN_OPTIONS:
-        if getattr(options, name):
-            raise UsageError(f"--{name} goes with --here only", hint=f"repromatrix run --here FRAMEWORK --{name} ...")
-
-
-def _check(options: Namespace, matrix: Matrix) -> None:
+def _check(matrix: Matrix, framework: str, label: str) -> None:
     known = sorted({each.framework for each in matrix.environments})
-    if options.here not in known:
-        raise UsageError(f"no framework {options.here!r} in {matrix.path.name}", hint=suggest(options.here, known))
-    if options.engine != "auto":
-        raise UsageError(
-            "--here and --engine do not go together", hint="--here is an engine of its own: leave --engine out"
-        )
-    if options.registry:
-        raise UsageError("--here and --registry do not go together", hint="--here makes no image: leave --registry out")
-    if options.profile != "default":
-        raise UsageError("--here and --profile do not go together", hint="choose cells with --select")
-    label = options.label or PROFILE
+    if framework not in known:
+        raise UsageError(f"no framework {framework!r} in {matrix.path.name}", hint=suggest(framework, known))
     if not _LABEL.fullmatch(label):
         raise UsageError(f"not a label: {label!r}", hint="lower-case letters, digits, dot, underscore and dash")
-    if label in {each.flavour for each in matrix.environments if each.framework == options.here}:
+    if label in {each.flavour for each in matrix.environments if each.framework == framework}:
         raise UsageError(
-            f"the label {label!r} is a flavour of {options.here} in {matrix.path.name}",
+            f"the label {label!r} is a flavour of {framework} in {matrix.path.name}",
             hint="take another: --label NAME",
         )
 
@@ -99,7 +97,7 @@ def _python(asked: str | None) -> str:
     return str(Path(found).absolute())
 
 
-def _devices(asked: list[str]) -> tuple[str, ...]:
+def _devices(asked: Sequence[str]) -> tuple[str, ...]:
     """Return the devices asked for, else the CPU and the first NVIDIA GPU where there is one.
 
     Raises:

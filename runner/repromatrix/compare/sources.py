@@ -1,17 +1,16 @@
-"""What `repromatrix compare` is given -> series: cells, records, results folders, published columns, foreign logs."""
+"""Words of a command line -> series: cells, records, results folders, published columns, logs of other programs."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from repromatrix.compare import series
-from repromatrix.compare.allowance import Allowances, Floor, Tolerance, allowances
+from repromatrix.compare.allowance import Allowances, Floor, Stated, Tolerance, of_run
 from repromatrix.compare.series import Series
 from repromatrix.errors import NothingSelectedError
-from repromatrix.published.table import parse
 from repromatrix.results import foreign
 from repromatrix.results.manifest import Entry, Manifest
 from repromatrix.results.record import Description
@@ -24,11 +23,24 @@ _DOCUMENTED = (("float64", 1e-7, 1e-7), ("float32", 1.3e-6, 1e-5), ("bfloat16", 
 
 
 class Sources:
-    """Resolves the arguments one by one; the same losses of several cells are kept once."""
+    """Resolves the arguments one by one; the same losses of several cells are kept once.
 
-    def __init__(self, results: Path, column: str | None) -> None:
+    Args:
+        results: the folder whose cells may be named.
+        column: of a log, the one with the losses.
+        printed: the published columns that a run names, as series.
+        stated: the tolerances of the matrix, for what no run states.
+    """
+
+    def __init__(
+        self,
+        results: Path,
+        column: str | None,
+        printed: Callable[[Manifest], Iterable[Series]],
+        stated: Callable[[], Mapping[str, Stated]],
+    ) -> None:
         self._results = Store(results)
-        self._column = column
+        self._column, self._printed, self._stated = column, printed, stated
         self._manifests: dict[str, tuple[Store, Manifest]] = {}
         self._arrays: dict[str, Series] = {}
         self._labels: Counter[str] = Counter()
@@ -65,17 +77,13 @@ class Sources:
             self._manifest(self._results, str(self._results.folder))
         floors: dict[tuple[str, str], Floor] = {}
         tolerances: dict[str, Tolerance] = {}
-        for label, (store, manifest) in self._manifests.items():
-            names = {name for each in manifest.ensembles for name in (each.reference, *each.members)}
-            keys = {each.id: each.key for each in manifest.entries if each.id in names and each.key}
-            records = {name: store.read(name, key) for name, key in keys.items()}
-            run = allowances(manifest, {name: each for name, each in records.items() if each})
+        for label, (store, _) in self._manifests.items():
+            run = of_run(store)
             floors = dict(run.floors) | floors
-            tolerances = {
-                dtype: replace(each, source=f"{each.source} (tolerance of the run in {label})")
-                for dtype, each in run.tolerances.items()
-            } | tolerances
-        return Allowances(floors=floors, tolerances=_documented() | (tolerances or _of_matrix()))
+            tolerances = _told(run.tolerances, f"the run in {label}") | tolerances
+        return Allowances(
+            floors=floors, tolerances=_documented() | (tolerances or _told(self._stated(), "matrix.yaml"))
+        )
 
     def _series(self, rest: str, name: str | None) -> Iterator[Series]:
         path = Path(rest)
@@ -119,17 +127,12 @@ class Sources:
             raise _nothing(pattern or str(store.folder), [each.id for each in entries], str(store.folder))
 
     def _published(self, pattern: str) -> Iterator[Series]:
-        manifest = self._manifest(self._results, str(self._results.folder))
-        titles = []
-        for table in manifest.published:
-            columns = parse(table.data, table.workload, [each.title for each in table.columns])
-            for title, printed in columns.losses.items():
-                titles.append(title)
-                if fnmatchcase(title.casefold(), pattern.casefold()):
-                    name = f"{_PUBLISHED}{title}"
-                    yield series.of_column(printed, table.workload, name, columns.source)
-        if not any(fnmatchcase(each.casefold(), pattern.casefold()) for each in titles):
+        columns = list(self._printed(self._manifest(self._results, str(self._results.folder))))
+        titles = [each.name for each in columns]
+        chosen = [each for each in columns if fnmatchcase(each.name.casefold(), pattern.casefold())]
+        if not chosen:
             raise _nothing(pattern, titles, f"the published tables of {self._results.folder}", _PUBLISHED)
+        yield from (each.named(f"{_PUBLISHED}{each.name}") for each in chosen)
 
     def _manifest(self, store: Store, label: str) -> Manifest:
         if label not in self._manifests:
@@ -185,16 +188,11 @@ def _distinct(found: Sequence[Series]) -> tuple[Series, ...]:
     return tuple(result)
 
 
-def _of_matrix() -> dict[str, Tolerance]:
-    """Return the tolerances of the matrix, if there is one."""
-    path = Path("matrix.yaml")
-    if not path.is_file():
-        return {}
-    from repromatrix.matrix import load  # noqa: PLC0415 - YAML and its schema cost time
-
+def _told(stated: Mapping[str, Stated], place: str) -> dict[str, Tolerance]:
+    """Return tolerances that say where they were stated."""
     return {
-        dtype: Tolerance(relative=each.relative, absolute=each.absolute, source=f"{each.source} (tolerance of {path})")
-        for dtype, each in load(path).tolerances.items()
+        dtype: replace(Tolerance.of(each), source=f"{each.source} (tolerance of {place})")
+        for dtype, each in stated.items()
     }
 
 
