@@ -50,9 +50,8 @@ USAGE = {
 
 
 def test_2_a_misspelt_command_is_told_in_one_line_with_the_nearest(command) -> None:
-    assert command("explian").err == (
-        "repromatrix: there is no command 'explian'\n  next: did you mean explain or plan? all commands: repromatrix --help\n"
-    )
+    error = "repromatrix: there is no command 'explian'\n"
+    assert command("explian").err == f"{error}  next: did you mean explain or plan? all commands: repromatrix --help\n"
 
 
 @pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE)

@@ -1,6 +1,5 @@
 """`repromatrix clean`: remove what repromatrix made on this machine, chosen by age, by environment or by use."""
 
-import argparse
 import json
 import re
 import time
@@ -39,10 +38,14 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def _age(text: str) -> int:
-    """Return an age in seconds."""
+    """Return an age in seconds.
+
+    Raises:
+        UsageError: it is none.
+    """
     match = re.fullmatch(r"([0-9]+)([dh])", text)
     if not match:
-        raise argparse.ArgumentTypeError(f"must be days or hours, such as 30d or 12h, not {text!r}")
+        raise UsageError(f"no age: {text!r}", hint="days or hours: --older-than 30d, --older-than 12h")
     return int(match[1]) * _SECONDS[match[2]]
 
 

@@ -6,7 +6,7 @@ something is not. --state asks for the same weights after the last update too.
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,8 @@ from repromatrix.errors import ExitCode
 from repromatrix.floats import FORMS
 
 if TYPE_CHECKING:
+    from repromatrix.compare.allowance import Stated
     from repromatrix.compare.pairs import Mode
-    from repromatrix.matrix import Tolerance
 
 _PRINTED = "printed"  # of --allow, beside the verdicts
 
@@ -98,12 +98,12 @@ def run(options: Namespace) -> int:
     return int(ExitCode.OK if view.passes else ExitCode.DIFFERENCE)
 
 
-def _stated() -> "Mapping[str, Tolerance]":
+def _stated() -> "Iterable[Stated]":
     """Return the tolerances of the matrix, if there is one here."""
     from repromatrix.matrix import load
 
     path = Path("matrix.yaml")
-    return load(path).tolerances if path.is_file() else {}
+    return load(path).stated if path.is_file() else ()
 
 
 def _said(mode: "Mode", *, asked: bool) -> str:

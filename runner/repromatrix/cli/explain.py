@@ -234,4 +234,4 @@ def _keep(store: Store, pairs: Sequence[Pair], whole: Sequence[Origin] = ()) -> 
 
 def allowed(matrix: Matrix, store: Store) -> Allowances:
     """Return the noise floors that the latest run of the results measured, and the matrix's tolerances."""
-    return of_run(store, matrix.tolerances)
+    return of_run(store, matrix.stated)

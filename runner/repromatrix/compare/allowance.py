@@ -8,7 +8,7 @@ no member shows counts as one ULP of the loss, since the loss itself is rounded.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from repromatrix.results.record import Record
 from repromatrix.results.store import Store
 
 _SIDES = 2
+Stated = tuple[str, float, float, str]  # a tolerance: dtype, relative, absolute, who says so
 
 
 class Allowance(Protocol):
@@ -35,25 +36,6 @@ class Allowance(Protocol):
         ...
 
 
-class Stated(Protocol):
-    """A tolerance as a matrix states it."""
-
-    @property
-    def relative(self) -> float:
-        """Relative to the larger of the two."""
-        ...
-
-    @property
-    def absolute(self) -> float:
-        """Whatever their size."""
-        ...
-
-    @property
-    def source(self) -> str:
-        """Who says so, in words."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
     """What a framework itself calls close: `|a - b| <= absolute + relative * max(|a|, |b|)`."""
@@ -61,11 +43,6 @@ class Tolerance:
     relative: float
     absolute: float
     source: str
-
-    @classmethod
-    def of(cls, stated: Stated) -> Self:
-        """Return what a matrix or a run states."""
-        return cls(relative=stated.relative, absolute=stated.absolute, source=stated.source)
 
     def close(self, a: Values, b: Values) -> Bools:
         """Tell step by step whether two trajectories are close; the same bits always are, NaN too."""
@@ -118,11 +95,11 @@ class Allowances:
         return self.tolerances.get(dtype)
 
 
-def tolerances(manifest: Manifest) -> dict[str, Tolerance]:
-    """Return the manifest's tolerances by dtype."""
+def tolerances(rows: Iterable[Stated]) -> dict[str, Tolerance]:
+    """Return tolerances by dtype, as a matrix or a manifest states them."""
     return {
         dtype: Tolerance(relative=relative, absolute=absolute, source=source)
-        for dtype, relative, absolute, source in manifest.tolerances
+        for dtype, relative, absolute, source in rows
     }
 
 
@@ -133,35 +110,35 @@ def allowances(manifest: Manifest, records: Mapping[str, Record]) -> Allowances:
         manifest: names the ensembles.
         records: by cell id, the ensembles' members included.
     """
-    return measured(manifest.ensembles, records, tolerances(manifest))
+    return measured(manifest.ensembles, records, manifest.tolerances)
 
 
-def of_run(store: Store, stated: Mapping[str, Stated] | None = None) -> Allowances:
+def of_run(store: Store, stated: Iterable[Stated] | None = None) -> Allowances:
     """Return what the latest run of a results folder measured, and tolerances for what has no floor.
 
     Args:
         store: its ensembles are read; where there is no run, there are no floors.
-        stated: tolerances by dtype; None: those of the run.
+        stated: tolerances; None: those of the run.
 
     Raises:
         ResultsError: a record cannot be read.
     """
     if not store.has_manifest:
-        return measured((), {}, stated or {})
+        return measured((), {}, stated or ())
     manifest = store.read_manifest()
     names = {name for each in manifest.ensembles for name in (each.reference, *each.members)}
     read = {each.id: store.read(each.id, each.key) for each in manifest.entries if each.id in names and each.key}
     records = {name: record for name, record in read.items() if record}
-    return measured(manifest.ensembles, records, tolerances(manifest) if stated is None else stated)
+    return measured(manifest.ensembles, records, manifest.tolerances if stated is None else stated)
 
 
-def measured(ensembles: Iterable[Ensemble], records: Mapping[str, Record], stated: Mapping[str, Stated]) -> Allowances:
+def measured(ensembles: Iterable[Ensemble], records: Mapping[str, Record], stated: Iterable[Stated]) -> Allowances:
     """Return the floors that ensembles measure, and the tolerances that somebody states for what has none.
 
     Args:
         ensembles: by the ids of their cells.
         records: by cell id.
-        stated: by dtype.
+        stated: tolerances.
     """
     floors: dict[tuple[str, str], Floor] = {}
     for each in ensembles:
@@ -169,7 +146,7 @@ def measured(ensembles: Iterable[Ensemble], records: Mapping[str, Record], state
         found = floor(each.workload, each.dtype, records.get(each.reference), members)
         if found:
             floors.setdefault((each.workload, each.dtype), found)
-    return Allowances(floors=floors, tolerances={dtype: Tolerance.of(each) for dtype, each in stated.items()})
+    return Allowances(floors=floors, tolerances=tolerances(stated))
 
 
 def floor(workload: str, dtype: str, reference: Record | None, members: Sequence[Record]) -> Floor | None:

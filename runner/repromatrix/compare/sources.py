@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from repromatrix.compare import series
-from repromatrix.compare.allowance import Allowances, Floor, Stated, Tolerance, of_run
+from repromatrix.compare.allowance import Allowances, Floor, Stated, Tolerance, of_run, tolerances
 from repromatrix.compare.series import Series
 from repromatrix.errors import NothingSelectedError
 from repromatrix.results import foreign
@@ -19,7 +19,13 @@ from repromatrix.results.store import Store, record_of
 _PUBLISHED = "published:"
 _SHOWN = 5  # names in a message
 # What torch.testing.assert_close documents as its defaults; the matrix of this project states the same.
-_DOCUMENTED = (("float64", 1e-7, 1e-7), ("float32", 1.3e-6, 1e-5), ("bfloat16", 1.6e-2, 1e-5), ("float16", 1e-3, 1e-5))
+_BY_PYTORCH = "torch.testing.assert_close's documented defaults (no run or matrix states a tolerance)"
+_DOCUMENTED = (
+    ("float64", 1e-7, 1e-7, _BY_PYTORCH),
+    ("float32", 1.3e-6, 1e-5, _BY_PYTORCH),
+    ("bfloat16", 1.6e-2, 1e-5, _BY_PYTORCH),
+    ("float16", 1e-3, 1e-5, _BY_PYTORCH),
+)
 
 
 class Sources:
@@ -37,7 +43,7 @@ class Sources:
         results: Path,
         column: str | None,
         printed: Callable[[Manifest], Iterable[Series]],
-        stated: Callable[[], Mapping[str, Stated]],
+        stated: Callable[[], Iterable[Stated]],
     ) -> None:
         self._results = Store(results)
         self._column, self._printed, self._stated = column, printed, stated
@@ -76,14 +82,13 @@ class Sources:
         if not self._manifests and self._results.has_manifest:
             self._manifest(self._results, str(self._results.folder))
         floors: dict[tuple[str, str], Floor] = {}
-        tolerances: dict[str, Tolerance] = {}
+        stated: dict[str, Tolerance] = {}
         for label, (store, _) in self._manifests.items():
             run = of_run(store)
             floors = dict(run.floors) | floors
-            tolerances = _told(run.tolerances, f"the run in {label}") | tolerances
-        return Allowances(
-            floors=floors, tolerances=_documented() | (tolerances or _told(self._stated(), "matrix.yaml"))
-        )
+            stated = _told(run.tolerances, f"the run in {label}") | stated
+        stated = stated or _told(tolerances(self._stated()), "matrix.yaml")
+        return Allowances(floors=floors, tolerances=tolerances(_DOCUMENTED) | stated)
 
     def _series(self, rest: str, name: str | None) -> Iterator[Series]:
         path = Path(rest)
@@ -188,17 +193,6 @@ def _distinct(found: Sequence[Series]) -> tuple[Series, ...]:
     return tuple(result)
 
 
-def _told(stated: Mapping[str, Stated], place: str) -> dict[str, Tolerance]:
+def _told(stated: Mapping[str, Tolerance], place: str) -> dict[str, Tolerance]:
     """Return tolerances that say where they were stated."""
-    return {
-        dtype: replace(Tolerance.of(each), source=f"{each.source} (tolerance of {place})")
-        for dtype, each in stated.items()
-    }
-
-
-def _documented() -> dict[str, Tolerance]:
-    source = "torch.testing.assert_close's documented defaults (no run or matrix states a tolerance)"
-    return {
-        dtype: Tolerance(relative=relative, absolute=absolute, source=source)
-        for dtype, relative, absolute in _DOCUMENTED
-    }
+    return {dtype: replace(each, source=f"{each.source} (tolerance of {place})") for dtype, each in stated.items()}

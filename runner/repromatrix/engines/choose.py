@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from repromatrix.engines.base import Engine
 from repromatrix.errors import NoEngineError, UsageError
 
-CHOICES = ("auto", "docker", "process")
+NAMES = ("docker", "process")
+CHOICES = ("auto", *NAMES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class Choice:
 def choose(name: str) -> Choice:
     """Return the engine `name`, or for `auto` Docker where one answers and can build, else plain processes.
 
-    Whether what images stand on can be had is for those who know images (cli/auto).
+    Whether what images stand on can be had is for those who know images (images/auto).
 
     Raises:
         NoEngineError: Docker was asked for by name and does not answer, or nothing here can build with BuildKit.

@@ -45,7 +45,7 @@ def manifest(matrix: Matrix, plan: Plan, summary: Summary, traced: Sequence[Trac
         profile=plan.profile,
         entries=tuple(entries),
         published=tuple(_published(matrix, {cell.workload.name for cell in plan.cells})),
-        tolerances=tuple((d, each.relative, each.absolute, each.source) for d, each in matrix.tolerances.items()),
+        tolerances=matrix.stated,
         ensembles=tuple(map(ensemble_of, plan.ensembles)),
         versions=tuple((each.framework, each.flavour, each.python, each.version) for each in matrix.environments),
     )

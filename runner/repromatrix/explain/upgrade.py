@@ -124,7 +124,7 @@ def upgrade(execution: Execution, matrix: Matrix, sides: Sides, cells: Sequence[
     if summary.broken:
         raise summary.broken[0][1]
     records = {record.cell.id: record for record in summary.records}
-    allowed = measured(map(ensemble_of, noise), records, matrix.tolerances)
+    allowed = measured(map(ensemble_of, noise), records, matrix.stated)
     before, after = ({_key(cell): records[cell.id] for cell in cells if cell.environment == side} for side in sides)
     pairs = [(before[key], after[key]) for key in before if key in after]
     changes = tuple(_change(pair, compare(*pair, allowed)) for pair in pairs)

@@ -297,6 +297,11 @@ class Matrix:
     limits: Limits
     noise_members: int
 
+    @property
+    def stated(self) -> tuple[tuple[str, float, float, str], ...]:
+        """The tolerances as a manifest has them: dtype, relative, absolute, source."""
+        return tuple((dtype, each.relative, each.absolute, each.source) for dtype, each in self.tolerances.items())
+
     def environment(self, name: str) -> Environment | None:
         """Return the environment of that name, or None."""
         return next((each for each in self.environments if each.name == name), None)
