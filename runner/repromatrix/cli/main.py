@@ -9,6 +9,7 @@ import traceback
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import NoReturn
 
 from repromatrix import __version__
@@ -18,7 +19,7 @@ from repromatrix.errors import ExitCode, ReaderGoneError, RepromatrixError, Usag
 
 # The one list of commands: what they are for -> the name of a module in repromatrix.cli -> one line of help. To print
 # it, none of them is loaded.
-_COMMANDS = {
+_GROUPS = {
     "run the matrix": {
         "matrix": "all in order: plan, build, run, report, explain",
         "plan": "print the cells that would run, and those left out with the reason",
@@ -50,7 +51,7 @@ _COMMANDS = {
         "clean": "remove images, environments and wheels, chosen by age, environment or use",
     },
 }
-_HELP = {name: text for group in _COMMANDS.values() for name, text in group.items()}
+COMMANDS = {name: text for group in _GROUPS.values() for name, text in group.items()}
 
 
 _EXIT_CODES = (
@@ -109,15 +110,24 @@ def _asked_for(arguments: Sequence[str]) -> Callable[[], int]:
     try:
         _parser().parse_args(before)
         name = _name(rest[0] if rest else None)
-        module = import_module(f"repromatrix.cli.{name}")
-        parser = ArgumentParser(prog=f"repromatrix {name}", description=f"{_HELP[name][0].upper()}{_HELP[name][1:]}.")
-        module.arguments(parser)
-        options.volume(parser)
-        given = parser.parse_args([*before, *rest[1:]])
+        given = parser_of(name).parse_args([*before, *rest[1:]])
     except SystemExit as ended:
         code = int(ended.code or 0)
         return lambda: code
-    return lambda: int(module.run(given))
+    return lambda: int(_module(name).run(given))
+
+
+def parser_of(name: str) -> ArgumentParser:
+    """Return the grammar of a command."""
+    text = COMMANDS[name]
+    parser = ArgumentParser(prog=f"repromatrix {name}", description=f"{text[0].upper()}{text[1:]}.")
+    _module(name).arguments(parser)
+    options.volume(parser)
+    return parser
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"repromatrix.cli.{name}")
 
 
 def _name(asked: str | None) -> str:
@@ -126,12 +136,12 @@ def _name(asked: str | None) -> str:
     Raises:
         UsageError: no command has it.
     """
-    if asked in _HELP:
+    if asked in COMMANDS:
         return asked
     every = "all commands: repromatrix --help"
     if asked is None:
         raise UsageError("which command?", hint=f"try: repromatrix doctor; {every}")
-    near = difflib.get_close_matches(asked, _HELP, n=2)
+    near = difflib.get_close_matches(asked, COMMANDS, n=2)
     raise UsageError(
         f"there is no command {asked!r}", hint=f"did you mean {' or '.join(near)}? {every}" if near else every
     )
@@ -155,7 +165,7 @@ def _parser() -> ArgumentParser:
         usage="repromatrix [-h] [--version] [-q | -v] COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Run the same training job in many pinned environments and explain every difference between the\n"
-        "numbers.\n\n" + "\n\n".join(f"{title}:\n{_listed(group)}" for title, group in _COMMANDS.items()),
+        "numbers.\n\n" + "\n\n".join(f"{title}:\n{_listed(group)}" for title, group in _GROUPS.items()),
         epilog="the options of a command, and examples: repromatrix COMMAND --help\n\n"
         + "\n".join(textwrap.wrap(_EXIT_CODES, 110)),
     )

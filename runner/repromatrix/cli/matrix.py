@@ -22,7 +22,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--no-explain", action="store_true", help="do not explain why cells differ")
     parser.add_argument("--no-operations", action="store_true", help="explain without replaying operations")
     parser.set_defaults(budget=None)
-    shared.examples(parser, "matrix", "matrix --select numpy --no-explain", "matrix --profile versions")
+    shared.examples(parser, "matrix", "matrix --select numpy --no-explain", "matrix --profile nightly")
 
 
 def run(options: Namespace) -> int:

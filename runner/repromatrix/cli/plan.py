@@ -19,7 +19,7 @@ def arguments(parser: ArgumentParser) -> None:
     shared.selection(parser)
     parser.add_argument("--format", choices=("table", "json", "github"), default="table", help="default: table")
     shared.json_output(parser)
-    shared.examples(parser, "plan --select 'torch-*'", "plan --profile versions --select '!*/*-float16'")
+    shared.examples(parser, "plan --select 'torch-*'", "plan --profile nightly --select '!*-float16'")
 
 
 def run(options: Namespace) -> int:

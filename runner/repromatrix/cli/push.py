@@ -16,7 +16,7 @@ def arguments(parser: ArgumentParser) -> None:
     shared.jobs(parser)
     shared.json_output(parser)
     parser.set_defaults(engine="docker")
-    shared.examples(parser, "push --registry ghcr.io/OWNER/repromatrix --profile versions")
+    shared.examples(parser, "push --registry ghcr.io/OWNER/repromatrix --profile nightly")
 
 
 def run(options: Namespace) -> int:

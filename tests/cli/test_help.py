@@ -1,0 +1,55 @@
+"""What `--help` says: quickly, and with examples that can be typed."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from repromatrix.cli.main import COMMANDS, parser_of
+from repromatrix.matrix import load
+from repromatrix.plan import plan, universe
+
+CHECKOUT = Path(__file__).parents[2]
+MODULES = CHECKOUT / "runner" / "repromatrix" / "cli"
+SHARED = {"__init__", "main", "options", "select", "streams", "printable", "story", "explained"}
+HEAVY = ("docker", "yaml", "jinja2", "jsonschema", "rich", "requests", "packaging", "numpy", "msgspec")
+PAYS = {"compare", "explain"}  # their choices are listed where they are used, or they are loaded at once
+
+
+def test_every_command_is_a_module_and_every_module_a_command() -> None:
+    assert {path.stem for path in MODULES.glob("*.py")} - SHARED == set(COMMANDS)
+
+
+def test_the_help_of_a_command_loads_nothing_that_only_running_it_needs() -> None:
+    source = f"""
+import sys
+from repromatrix.__main__ import main
+from repromatrix.cli.main import COMMANDS
+assert all(main([name, "--help"]) == 0 for name in COMMANDS if name not in {PAYS!r})
+print("LOADED", [name for name in {HEAVY!r} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", source], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def _examples() -> list[list[str]]:
+    lines = [line for name in COMMANDS for line in (parser_of(name).epilog or "").splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("  repromatrix ")]
+
+
+@pytest.mark.parametrize("words", _examples(), ids=" ".join)
+def test_an_example_can_be_typed_and_names_what_there_is(words: list[str]) -> None:
+    words = words[: words.index(">")] if ">" in words else words
+    options = vars(parser_of(words[0]).parse_args(words[1:]))
+    matrix = load(CHECKOUT / "matrix.yaml")
+    if options.get("profile"):
+        assert plan(matrix, profile=options["profile"], select=options.get("select", [])).cells
+    cells = {cell.id for cell in universe(matrix)}
+    assert {word for word in words if word.startswith("mazur/") and "*" not in word} <= cells
+
+
+def test_quiet_and_verbose_exclude_each_other_wherever_they_stand() -> None:
+    with pytest.raises(SystemExit):
+        parser_of("plan").parse_args(["-q", "-v"])
