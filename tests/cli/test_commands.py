@@ -76,7 +76,7 @@ def test_2_a_version_without_a_lock_is_a_mistake_of_the_matrix(command) -> None:
     said = command("run")
     assert said.code == 2
     assert said.err == (
-        "repromatrix: matrix.yaml:10: no lock that answers it: numpy-2.0-cpu\n"
+        "repromatrix: matrix.yaml:10: no lock for what is asked here: numpy-2.0-cpu\n"
         "  next: make it: repromatrix lock --select numpy-2.0-cpu\n"
     )
     assert command.engine.runs == []
@@ -400,13 +400,13 @@ def test_impact_says_what_changed_and_what_did_not(command) -> None:
     verdicts = {line.split()[0]: line.split()[1] for line in said.out.splitlines()[3:] if "  " in line}
     assert verdicts["parallel"] == "identical"
     assert verdicts["parallel-float32"] != "identical"
-    assert "of 3 variants keep every bit of their metrics" in said.out
+    assert "of 3 variants have the same metrics, to the bit" in said.out
 
 
 def test_impact_of_what_does_not_change_is_0(command) -> None:
     said = command("impact", "numpy==1.0", "numpy==2.0", "--select", "unrolled")
     assert said.code == 0
-    assert "1 of 1 variants keep every bit" in said.out
+    assert "1 of 1 variants have the same metrics, to the bit" in said.out
 
 
 def test_impact_locks_on_the_fly_what_the_matrix_does_not_hold(command, monkeypatch) -> None:

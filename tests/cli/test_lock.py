@@ -65,7 +65,7 @@ def test_only_what_has_no_lock_is_resolved(command, resolved) -> None:
     assert (said.code, resolved) == (0, ["numpy-5.0-cpu"])
     assert said.err.splitlines() == [
         "locked     numpy-5.0-cpu (in the profiles default, both)",
-        "3 of 4 locks answer matrix.yaml already; to resolve them again: repromatrix lock --all",
+        "3 of 4 locks are up to date; to resolve them again: repromatrix lock --all",
     ]
     assert json.loads(said.out) == {
         "numpy-1.0-cpu": "current",
@@ -87,13 +87,13 @@ def test_a_lock_that_no_longer_serves_is_resolved_again(command, resolved, text:
 def test_where_every_lock_answers_nothing_is_asked(command, resolved) -> None:
     said = command("lock")
     assert (said.code, resolved) == (0, [])
-    assert said.err == "3 of 3 locks answer matrix.yaml already; to resolve them again: repromatrix lock --all\n"
+    assert said.err == "3 of 3 locks are up to date; to resolve them again: repromatrix lock --all\n"
 
 
 def test_all_of_the_selected_are_resolved_on_demand(command, resolved) -> None:
     said = command("lock", "--all", "--select", "numpy", "--jobs", "1")
     assert (said.code, resolved) == (0, ["numpy-1.0-cpu", "numpy-2.0-cpu"])
-    assert "locks answer matrix.yaml" not in said.err
+    assert "locks are up to date" not in said.err
 
 
 @pytest.mark.usefixtures("resolved")
@@ -205,7 +205,7 @@ def test_an_upgrade_and_a_check_exclude_each_other(command) -> None:
 def test_locks_that_agree_with_the_matrix_pass_the_check(command) -> None:
     said = command("lock", "--check")
     assert said.code == 0
-    assert said.err == "3 of 3 locks answer matrix.yaml\n"
+    assert said.err == "3 of 3 locks are up to date\n"
 
 
 def test_every_way_to_disagree_fails_the_check_and_is_told(command) -> None:
@@ -224,4 +224,4 @@ def test_every_way_to_disagree_fails_the_check_and_is_told(command) -> None:
         "torch-3.0-cuda": "outdated",
     }
     assert f"orphaned   {folder / 'numpy-0.9-cpu.txt'}" in said.err
-    assert "0 of 3 locks answer matrix.yaml" in said.err
+    assert "0 of 3 locks are up to date" in said.err

@@ -120,7 +120,7 @@ def _results(command) -> None:
 
 
 @pytest.mark.usefixtures("_results")
-@pytest.mark.parametrize("name", main._COMMANDS)
+@pytest.mark.parametrize("name", main.COMMANDS)
 def test_what_cannot_be_written_changes_no_work_and_only_a_lost_result_changes_the_code(ended, name: str) -> None:
     words, code = ASKED[name]
     with ThreadPoolExecutor(2) as pool:

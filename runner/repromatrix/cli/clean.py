@@ -28,7 +28,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--unused",
         action="store_true",
-        help="what the matrix does not use: older images, other wheels; in the results values of no trace",
+        help="what is no longer used: images and wheels that the matrix does not name, values that no trace names",
     )
     parser.add_argument("--all", action="store_true", help="everything, base images too")
     shared.results(parser)

@@ -71,7 +71,7 @@ def _print_content(environment: "Environment", chosen: "Engine", *, as_json: boo
 
     if chosen.name != "docker":
         raise UsageError(
-            "a plain environment's files say where they lie: on another machine its content differs",
+            "--content is for images: the files of a plain environment hold its own place on this machine",
             hint="compare images: --engine docker",
         )
     reference = look(environment, chosen).require_built().reference

@@ -67,16 +67,16 @@ def _print(done: "Upgrade", *, state: bool) -> None:
     print(f"{done.before.name} -> {done.after.name}\n")
     width = max(len(change.variant) for change in done.changes)
     wide = max(12, *(len(_verdict(change)) for change in done.changes))
-    heads = f"{'state':<5}  {'first step':>10}  {'largest ULP':>11}  largest difference"
+    heads = f"{'state':<7}  {'first step':>10}  {'largest ULP':>11}  largest difference"
     print(f"{'variant':<{width}}  {'verdict':<{wide}}  {heads}")
     for change in done.changes:
-        figures = f"{_state(change):<5}  {_numbers(change.difference)}"
+        figures = f"{_state(change):<7}  {_numbers(change.difference)}"
         print(f"{change.variant:<{width}}  {_verdict(change):<{wide}}  {figures}")
     same, total = sum(change.identical for change in done.changes), len(done.changes)
     kept = sum(change.difference.same_state is True for change in done.changes)
     more = "" if state else "; the exit code does not go by these, unless with --state"
-    print(f"\n{same} of {total} variants keep every bit of their metrics")
-    print(f"{kept} of {total} keep every bit of their weights after the last update (state){more}")
+    print(f"\n{same} of {total} variants have the same metrics, to the bit")
+    print(f"{kept} of {total} have the same weights after the last update (state){more}")
     for caveat in dict.fromkeys(caveat for change in done.changes for caveat in change.difference.caveats):
         print(f"caveat: {caveat}")
 
@@ -90,7 +90,7 @@ def _verdict(change: "Change") -> str:
 
 def _state(change: "Change") -> str:
     same = change.difference.same_state
-    return "\N{EN DASH}" if same is None else "same" if same else "other"
+    return "\N{EN DASH}" if same is None else "same" if same else "differs"
 
 
 def _numbers(difference: "Difference") -> str:

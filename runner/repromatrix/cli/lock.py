@@ -23,9 +23,7 @@ def arguments(parser: ArgumentParser) -> None:
     shared.selection(parser)
     parser.set_defaults(profile=None)
     what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--all", action="store_true", help="resolve also what has a lock that answers; versions stay where they can"
-    )
+    what.add_argument("--all", action="store_true", help="resolve everything again; versions stay where they can")
     what.add_argument(
         "--check",
         action="store_true",
@@ -65,7 +63,7 @@ def run(options: Namespace) -> int:
     _tell(matrix, wanted, words, options.profile or _ASKED, story)
     if len(wanted) < len(environments):
         story.say(
-            f"{len(environments) - len(wanted)} of {len(environments)} locks answer matrix.yaml already; "
+            f"{len(environments) - len(wanted)} of {len(environments)} locks are up to date; "
             "to resolve them again: repromatrix lock --all"
         )
     if options.json:
@@ -127,7 +125,7 @@ def _check(matrix: "Matrix", environments: "Sequence[Environment]", story: Story
         story.say(f"{'orphaned':<10} {path}: no environment of the matrix has this lock; remove it")
     if as_json:
         print(json.dumps({**states, **{path.stem: "orphaned" for path in alone}}))
-    story.say(f"{len(environments) - len(wrong)} of {len(environments)} locks answer matrix.yaml")
+    story.say(f"{len(environments) - len(wrong)} of {len(environments)} locks are up to date")
     return int(ExitCode.ENVIRONMENT if wrong or alone else ExitCode.OK)
 
 

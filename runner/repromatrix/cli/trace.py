@@ -68,7 +68,7 @@ def tell(found: "Divergence") -> str:
     if found.reason is not None:
         lines = [f"not compared: {found.reason}"]
     elif found.point is None:
-        lines = [f"the same bits in every traced tensor of {found.steps} step{'s' if found.steps > 1 else ''}"]
+        lines = [f"no difference in any traced value of {found.steps} step{'s' if found.steps > 1 else ''}"]
     else:
         lines = _point(found.point)
     return "\n".join([head, *(f"  {line}" for line in (*lines, *found.caveats))])
@@ -77,7 +77,7 @@ def tell(found: "Divergence") -> str:
 def _point(point: "Point") -> list[str]:
     if point.a is None or point.b is None:
         return [
-            f"part at step {point.step}, {point.tensor}: known by its digests alone (its bits: repromatrix trace A B)"
+            f"part at step {point.step}, {point.tensor}: known by its digest alone (to see its bits: repromatrix trace A B)"
         ]
     index = "".join(f"[{each}]" for each in point.index)
     apart = "not finite" if point.ulps is None else f"{point.ulps} ULP of {point.ulp_dtype}"

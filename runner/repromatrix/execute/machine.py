@@ -123,7 +123,7 @@ def _locks(environments: Sequence[Environment]) -> Finding:
 def _packages() -> Iterator[Finding]:
     known, problem = sources.configured(), sources.index_answers()
     yield Finding(name="certificates", ok=True, needed=False, found=known.certificates or "the system's")
-    places = f"{1 + len(known.extra_indexes)} indexes, {len(known.find_links)} folders of wheels"
+    places = f"indexes: {1 + len(known.extra_indexes)}, folders of wheels: {len(known.find_links)}"
     found = f"{places}; {problem or 'the index answers'}"
     hint = "check the network, or point pip at a mirror: pip config set global.index-url URL"
     yield Finding(name="packages", ok=not problem, needed=False, found=found, hint=hint)

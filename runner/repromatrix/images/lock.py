@@ -142,7 +142,7 @@ def require_current(matrix: Path, environments: Sequence[Environment]) -> None:
     if without:
         names = " ".join(f"--select {each.name}" for each in without[:_SHOWN])
         raise MatrixError(
-            f"no lock that answers it: {', '.join(each.name for each in without)}",
+            f"no lock for what is asked here: {', '.join(each.name for each in without)}",
             where=f"{matrix.name}:{without[0].line}",
             hint=f"make it: repromatrix lock {names}" if len(without) <= _SHOWN else "make them: make lock",
         )
