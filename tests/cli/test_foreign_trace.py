@@ -12,7 +12,7 @@ import pytest
 from repromatrix import resources
 from repromatrix.cli.story import Story
 from repromatrix.errors import NewerFormatError, UsageError
-from repromatrix.execute.here import Wish, prepare
+from repromatrix.execute.here import prepare
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
 from repromatrix.explain.foreign_trace import ForeignTrace, document
@@ -31,9 +31,8 @@ SELECTED = ("*/parallel", "*/sequential", "*/sequential-float32")
 def ground(tmp_path_factory):
     """An execution in this interpreter, its cells by variant, and what the matrix can be asked for."""
     pytest.importorskip("numpy")
-    wish = Wish(framework="numpy", python=sys.executable, label=None, devices=(), select=SELECTED)
-    story = Story(quiet=True, verbose=False)
-    matrix, plan, engine = prepare(load(ROOT / "matrix.yaml"), wish, story)
+    story, matrix = Story(quiet=True, verbose=False), load(ROOT / "matrix.yaml")
+    matrix, plan, engine = prepare(matrix, "numpy", story, python=sys.executable, select=SELECTED)
     store = Store(tmp_path_factory.mktemp("results"))
     execution = Execution(matrix=matrix, engine=engine, store=store, listener=story, jobs=1)
     cells = {cell.id.rpartition("/")[2]: cell for cell in plan.cells}

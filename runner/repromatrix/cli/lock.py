@@ -59,7 +59,7 @@ def run(options: Namespace) -> int:
         return _upgrade(environments, options.upgrade, story, as_json=options.json)
     wanted = [each for each in environments if options.all or state(each) is not State.CURRENT]
     outcomes = make_all(wanted, options.jobs)
-    words = {name: "failed" if isinstance(each, EnvironmentFailedError) else each for name, each in outcomes.items()}
+    words = {name: _word(outcome) for name, outcome in outcomes.items()}
     _tell(matrix, wanted, words, options.profile or _ASKED, story)
     if len(wanted) < len(environments):
         story.say(
@@ -72,6 +72,10 @@ def run(options: Namespace) -> int:
         if isinstance(outcome, EnvironmentFailedError):
             raise outcome
     return 0
+
+
+def _word(outcome: bool | EnvironmentFailedError) -> str:
+    return "failed" if isinstance(outcome, EnvironmentFailedError) else "locked" if outcome else "unchanged"
 
 
 def _tell(

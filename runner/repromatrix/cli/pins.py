@@ -2,7 +2,6 @@
 
 import json
 from argparse import ArgumentParser, Namespace
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,6 @@ from repromatrix.errors import EnvironmentFailedError, ExitCode
 
 if TYPE_CHECKING:
     from repromatrix.images.pins import Verified
-
-_AT_ONCE = 4  # questions; more would look like an attack to a registry
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -49,8 +46,7 @@ def _verify(options: Namespace) -> int:
 
     environments = () if options.matrix is None else load(options.matrix).environments
     entries = dict.fromkeys(map(bases.entry, environments)) if environments else bases.entries()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        verified = list(pool.map(pins.verify, entries))
+    verified = pins.verify_all(entries)
     if options.json:
         print(json.dumps([_document(each) for each in verified], indent=1))
     else:

@@ -81,7 +81,7 @@ def _pinned(options: Namespace) -> "tuple[Matrix, Plan, Engine | None]":
 
 
 def _here(options: Namespace, story: Story) -> "tuple[Matrix, Plan, Engine | None]":
-    from repromatrix.execute.here import Wish, prepare
+    from repromatrix.execute.here import prepare
     from repromatrix.matrix import load
 
     if options.engine != "auto":
@@ -92,14 +92,8 @@ def _here(options: Namespace, story: Story) -> "tuple[Matrix, Plan, Engine | Non
         raise UsageError("--here and --registry do not go together", hint="--here makes no image: leave --registry out")
     if options.profile != "default":
         raise UsageError("--here and --profile do not go together", hint="choose cells with --select")
-    wish = Wish(
-        framework=options.here,
-        python=options.python,
-        label=options.label,
-        devices=options.device,
-        select=options.select,
-    )
-    return prepare(load(options.matrix), wish, story)
+    own = {"python": options.python, "label": options.label, "devices": options.device}
+    return prepare(load(options.matrix), options.here, story, select=options.select, **own)
 
 
 def tell(summary: "Summary", results: Path, members: frozenset[str]) -> str:

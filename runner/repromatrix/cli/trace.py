@@ -76,9 +76,8 @@ def tell(found: "Divergence") -> str:
 
 def _point(point: "Point") -> list[str]:
     if point.a is None or point.b is None:
-        return [
-            f"part at step {point.step}, {point.tensor}: known by its digest alone (to see its bits: repromatrix trace A B)"
-        ]
+        how = "known by its digest alone (to see its bits: repromatrix trace A B)"
+        return [f"part at step {point.step}, {point.tensor}: {how}"]
     index = "".join(f"[{each}]" for each in point.index)
     apart = "not finite" if point.ulps is None else f"{point.ulps} ULP of {point.ulp_dtype}"
     values = [(each.decimal, each.hexadecimal, each.bits) for each in (point.a, point.b)]

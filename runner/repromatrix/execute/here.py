@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,27 +20,26 @@ PROFILE = "here"
 _LABEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What is to run in which Python.
+def prepare(
+    matrix: Matrix,
+    framework: str,
+    listener: Listener,
+    *,
+    python: str | None = None,
+    label: str | None = None,
+    devices: Sequence[str] = (),
+    select: Sequence[str] = (),
+) -> tuple[Matrix, Plan, Engine]:
+    """Return the matrix with the interpreter's environment in it, the plan of its cells, and the engine for it.
 
-    Attributes:
-        framework: of the matrix.
+    Args:
+        matrix: as it is written.
+        framework: whose cells.
+        listener: is told what was found.
         python: a path or a name on PATH; None: the one that a shell would start.
         label: the flavour of the environment; None: `here`.
         devices: none: the CPU, and the first NVIDIA GPU where there is one.
         select: patterns of cells.
-    """
-
-    framework: str
-    python: str | None
-    label: str | None
-    devices: Sequence[str]
-    select: Sequence[str]
-
-
-def prepare(matrix: Matrix, wish: Wish, listener: Listener) -> tuple[Matrix, Plan, Engine]:
-    """Return the matrix with the interpreter's environment in it, the plan of its cells, and the engine for it.
 
     Raises:
         UsageError: an unknown framework, a label that cannot be one, a device that is not there.
@@ -50,11 +49,11 @@ def prepare(matrix: Matrix, wish: Wish, listener: Listener) -> tuple[Matrix, Pla
     from repromatrix.engines.here import HereEngine  # noqa: PLC0415 - only who asks for it pays
     from repromatrix.images.here import probe  # noqa: PLC0415
 
-    label = wish.label or PROFILE
-    _check(matrix, wish.framework, label)
-    devices = _devices(wish.devices)
-    found = probe(_python(wish.python), wish.framework)
-    environment = found.environment(label, devices)
+    flavour = label or PROFILE
+    _check(matrix, framework, flavour)
+    there = _devices(devices)
+    found = probe(_python(python), framework)
+    environment = found.environment(flavour, there)
     backend = f" on {found.backend}" if found.backend else ""
     listener.say(
         f"{'here':<10} {found.base.reference}: Python {found.python}, {found.framework} {found.version}{backend}, "
@@ -62,7 +61,7 @@ def prepare(matrix: Matrix, wish: Wish, listener: Listener) -> tuple[Matrix, Pla
     )
     whole = _with(matrix, environment, found.backend)
     try:
-        chosen = plan(whole, profile=PROFILE, select=wish.select)
+        chosen = plan(whole, profile=PROFILE, select=select)
     except NothingSelectedError as error:
         variants = [variant for each in whole.workloads for variant in each.variants(found.framework, found.backend)]
         names = ", ".join(each.name for each in variants)[:300]

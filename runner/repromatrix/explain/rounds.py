@@ -1,15 +1,14 @@
 """Searches -> what was tried: in rounds, each of them one run of all that any search wants next."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from time import monotonic
-from typing import Any, Protocol
 
 from repromatrix.errors import EnvironmentFailedError, ExitCode, RepromatrixError
 from repromatrix.execute import host
 from repromatrix.execute.run import Execution, Summary, batches_of
 from repromatrix.explain.pace import Pace
 from repromatrix.explain.search import Search, Stage
+from repromatrix.listener import Listener
 from repromatrix.plan import Cell
 from repromatrix.results.record import Outcome, Record
 
@@ -19,18 +18,6 @@ _WORDS = {
     Stage.SETS: "sets of factors",
     Stage.CONDITIONS: "conditions",
 }
-
-
-class Listener(Protocol):
-    """Who is told what goes on."""
-
-    def say(self, text: str) -> None:
-        """One line of text."""
-        ...
-
-    def progress(self, total: int) -> AbstractContextManager[Any]:
-        """`total` runs follow, within this context."""
-        ...
 
 
 class NoTrajectoryError(RepromatrixError):

@@ -3,23 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from repromatrix.engines.docker import TAG_LABEL
-from repromatrix.engines.docker_images import Held
+from repromatrix.engines.docker_images import DockerImages
 from repromatrix.images import clean, uses
 from repromatrix.images.inventory import BASE_LABEL, Thing, in_cache, of_engine
 from repromatrix.matrix import Environment
-
-
-class Images(Protocol):
-    """What this module needs of the docker engine."""
-
-    def held(self, *labels: str) -> tuple[Held, ...]:
-        """Return the images that have one of these labels."""
-
-    def remove(self, reference: str) -> str:
-        """Remove a name of an image; return why it stays, or an empty text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +29,7 @@ class Cleaned:
 
 
 def cleaned(
-    wish: clean.Wish, environments: Iterable[Environment], images: Images | None, release: str, *, dry_run: bool
+    wish: clean.Wish, environments: Iterable[Environment], images: DockerImages | None, release: str, *, dry_run: bool
 ) -> Cleaned:
     """Remove what meets a wish and is not in use.
 

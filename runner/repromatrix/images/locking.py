@@ -23,13 +23,6 @@ class State(StrEnum):
     DAMAGED = "damaged"
 
 
-class Outcome(StrEnum):
-    """What became of an environment whose lock was to be made."""
-
-    LOCKED = "locked"
-    UNCHANGED = "unchanged"
-
-
 def state(environment: Environment) -> State:
     """Return what is with the lock of an environment."""
     if not locks.path_of(environment).is_file():
@@ -43,16 +36,16 @@ def state(environment: Environment) -> State:
     return State.CURRENT
 
 
-def make_all(environments: Sequence[Environment], jobs: int) -> dict[str, Outcome | EnvironmentFailedError]:
-    """Make the locks of environments, by name, several at a time; one that fails does not stop the others."""
+def make_all(environments: Sequence[Environment], jobs: int) -> dict[str, bool | EnvironmentFailedError]:
+    """Make the locks of environments, several at a time; return, by name, whether it changed, or why it failed."""
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         outcomes = pool.map(_make, environments)
         return {each.name: outcome for each, outcome in zip(environments, outcomes, strict=True)}
 
 
-def _make(environment: Environment) -> Outcome | EnvironmentFailedError:
+def _make(environment: Environment) -> bool | EnvironmentFailedError:
     try:
-        return Outcome.LOCKED if locks.make(environment) else Outcome.UNCHANGED
+        return locks.make(environment)
     except EnvironmentFailedError as error:
         return error
 

@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ from repromatrix.images.base import BaseEntry
 from repromatrix.images.registry import Manifest, Reference, Registry
 
 _PLATFORM = "linux/amd64"  # that the locks are for
+_AT_ONCE = 4  # questions; more would look like an attack to a registry
 
 
 class Asked(Protocol):
@@ -79,6 +81,12 @@ def verify(entry: BaseEntry, registry: Open = Registry) -> Verified:
         return Verified(entry=entry, state=State.UNKNOWN, tag_digest=None, reason=error.what)
     state = State.SAME if today == entry.digest else State.MOVED if there else State.GONE
     return Verified(entry=entry, state=state, tag_digest=today)
+
+
+def verify_all(entries: Iterable[BaseEntry]) -> list[Verified]:
+    """Ask the registries whether pins still hold, a few at a time."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(verify, entries))
 
 
 def newest(entry: BaseEntry, registry: Open = Registry) -> Pin:
