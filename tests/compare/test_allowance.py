@@ -4,10 +4,12 @@ import math
 
 import pytest
 
-from repromatrix.compare.allowance import Allowances, Tolerance, floor
+from repromatrix.compare.allowance import Allowances, Tolerance, floor, measured, of_run
 from repromatrix.compare.difference import Verdict, compare
 from repromatrix.floats import ulp
+from repromatrix.results.manifest import Ensemble
 from repromatrix.results.record import Outcome
+from repromatrix.results.store import Store
 
 STEPS = (1.0, 1.0, 1.0, 1.0)
 
@@ -70,3 +72,27 @@ def test_more_steps_than_the_floor_was_measured_for_are_left_to_the_tolerance(bu
     assert allowed.of("mazur", "float64", 5) is tolerance
     assert allowed.of("mazur", "float64", 4) is not tolerance
     assert allowed.of("other", "float16", 1) is None
+
+
+# Who judges a run.
+
+STATED = (("float64", 0.0, 1e-3, "a matrix"),)
+
+
+def test_what_an_ensemble_measured_comes_before_what_somebody_states(builder):
+    records = {name: builder.record(STEPS, id=name) for name in ("reference", "member")}
+    asked = Ensemble(workload="mazur", dtype="float64", reference="reference", members=("member", "gone"))
+    allowed = measured([asked], records, STATED)
+    assert allowed.of("mazur", "float64", 4).members == ("member",)
+    assert allowed.of("mazur", "float64", 5) == Tolerance(relative=0.0, absolute=1e-3, source="a matrix")
+    assert allowed.of("mazur", "float32", 4) is None
+
+
+def test_a_folder_is_judged_by_its_own_tolerances_unless_others_are_stated(builder, tmp_path):
+    store = Store(tmp_path)
+    assert of_run(store) == Allowances()
+    assert of_run(store, STATED).tolerances["float64"].source == "a matrix"
+    manifest = builder.manifest([])
+    store.write_manifest(manifest)
+    assert {each[0] for each in manifest.tolerances} == set(of_run(store).tolerances)
+    assert of_run(store, ()).tolerances == {}
