@@ -8,9 +8,14 @@ from repromatrix.cli.gist import Gist, Written, accepted_run, demanded, print_js
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
 from repromatrix.operations.kept import Judgements
+from repromatrix.report.evidence import Evidence
 from repromatrix.report.junit import junit
 from repromatrix.report.render import write
 from repromatrix.report.replayed import Replayed
+from repromatrix.report.sections.cells import Cells
+from repromatrix.report.sections.changes import Changes
+from repromatrix.report.sections.published import PublishedTables, counted
+from repromatrix.report.sections.statements import Statements
 from repromatrix.report.view import View, build
 from repromatrix.results.accepted import Accepted, bits
 from repromatrix.results.record import Record
@@ -36,19 +41,19 @@ def produce(options: Namespace) -> Written:
     accepted = accepted_run(options.accepted, required=options.require_accepted)
     earlier = earlier_records(store, accepted, records)
     experiments = store.read_experiments()
-    view = build(
-        manifest,
-        records,
-        missing,
-        accepted,
-        earlier,
+    evidence = Evidence(
+        manifest=manifest,
+        records=records,
+        missing=missing,
+        accepted=accepted,
+        earlier=earlier,
         traces=store.traces(manifest),
         bits=store.read_value,
         experiments=experiments,
         tried=store.records_of(experiments),
         replayed=replayed(store),
-        memo=Judgements(),
     )
+    view = build(evidence, Judgements())
     files = write(view, options.output)
     if options.junit:
         resources.write_atomically(options.junit, junit(view).encode())
@@ -58,13 +63,14 @@ def produce(options: Namespace) -> Written:
 
 def gist(view: View) -> Gist:
     """Return what is said of a report."""
-    changes = view.changes
+    changes, published = view.section(Changes), view.section(PublishedTables)
+    missing = view.section(Cells).missing
     return Gist(
-        missing=view.missing,
-        lines=(*_of_published(view), *_of_changes(view)),
-        reproduced=bool(view.published) and all(table.complete for table in view.published),
-        compared=changes is None or bool(changes.claims[0].cells),
-        kept=changes is None or not (changes.broken or changes.gone > 0),
+        missing=missing,
+        lines=(*_of_published(view), *_of_changes(changes)),
+        reproduced=bool(published.tables) and all(table.complete for table in published.tables),
+        compared=changes.accepted is None or changes.compared > 0,
+        kept=not (changes.broken or changes.gone),
     )
 
 
@@ -96,26 +102,19 @@ def earlier_records(store: Store, accepted: Accepted | None, records: Sequence[R
     return found
 
 
-def _of_changes(view: View) -> Iterator[str]:
-    if view.changes:
-        yield f"{'accepted':<10} {view.changes.claims[0].text}"
-        for line in view.changes.lines:
+def _of_changes(changes: Changes) -> Iterator[str]:
+    if changes.accepted:
+        yield f"{'accepted':<10} {changes.sentences[0].text}"
+        for line in changes.lines:
             yield f"{'changed':<10} {line}"
 
 
 def _of_published(view: View) -> Iterator[str]:
-    for table in view.published:
-        rest = [
-            (table.not_pinned, "of these losses by no pinned environment"),
-            (table.differing, "losses differ"),
-            (table.not_computed, "losses not computed in this run"),
-            (table.predictions_differing, "predictions differ"),
-            (table.predictions_not_computed, "predictions not computed in this run"),
-        ]
-        more = "".join(f", {count} {what}" for count, what in rest if count)
-        if table.verdict_line:
-            yield f"{'verdicts':<10} {table.verdict_line}"
+    for statements in view.section(Statements).tables:
+        yield f"{'verdicts':<10} {statements.total}"
+    for table in view.section(PublishedTables).tables:
+        found = table.totals
         yield (
-            f"{'published':<10} {table.reproduced} of {table.total} losses and {table.predictions_reproduced} of "
-            f"{table.predictions_total} predictions reproduced to every printed digit{more}"
+            f"{'published':<10} {found.reproduced} of {found.losses} losses and {found.predictions_reproduced} of "
+            f"{found.predictions} predictions reproduced to every printed digit{counted(found)}"
         )

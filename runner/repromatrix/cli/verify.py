@@ -1,4 +1,4 @@
-"""`repromatrix verify REPORT`: every claim recomputed from the records by another way than its own, then every byte."""
+"""`repromatrix verify REPORT`: what it says held against the records by other code, then every byte made again."""
 
 import json
 from argparse import Namespace
@@ -13,7 +13,8 @@ from repromatrix.cli.report import earlier_records, replayed
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, NewerFormatError, ResultsError, UsageError
 from repromatrix.operations.kept import Judgements
-from repromatrix.report.verify.check import Evidence, Written, verify
+from repromatrix.report.evidence import Evidence
+from repromatrix.report.verify.check import verify
 from repromatrix.report.verify.form import read_document
 from repromatrix.report.verify.layout import same_files
 from repromatrix.report.view import build
@@ -27,64 +28,48 @@ PAGES = ("index.html", "report.md")
 
 
 def run(options: Namespace) -> int:
-    """Name each claim that does not hold and where a file has other bytes than the records give; 1 if there is one.
+    """Name each value that does not hold and where a file has other bytes than the records give; 1 if there is one.
 
-    Claims are recomputed without the code that wrote them. Making the files again shows nothing of that code, but finds
-    what was changed beside the claims.
+    Values, classes, first differences, printed digits and verdicts are computed without the code that wrote them.
+    Making the files again shows nothing of that code, but finds whatever was changed.
     """
     story = Story.of(options)
     files = _files(options.report)
-    written = _written(files, options.report)
+    where = options.report / DOCUMENT if options.report.is_dir() else options.report
+    document = read_document(files[DOCUMENT], str(where))
     store = Store(options.results)
     manifest = store.read_manifest()
     records, missing = store.records(manifest)
-    accepted = _accepted(written.document, options.accepted)
+    accepted = _accepted(document, options.accepted)
     earlier = earlier_records(store, accepted, records)
     traces, damaged = _traces(store, manifest)
     experiments = store.read_experiments()
-    tried = store.records_of(experiments)
-    operations = replayed(store)
-    claimed = verify(
-        written,
-        Evidence(
-            manifest=manifest,
-            records=records,
-            missing=missing,
-            accepted=accepted,
-            earlier=earlier,
-            traces=traces,
-            bits=store.read_value,
-            damaged=damaged,
-            experiments=experiments,
-            tried=tried,
-            replayed=operations,
-        ),
-    )
-    view = build(
-        manifest,
-        records,
-        missing,
-        accepted,
-        earlier,
+    evidence = Evidence(
+        manifest=manifest,
+        records=records,
+        missing=missing,
+        accepted=accepted,
+        earlier=earlier,
         traces=traces,
         bits=store.read_value,
+        damaged=damaged,
         experiments=experiments,
-        tried=tried,
-        replayed=operations,
-        memo=Judgements(),
+        tried=store.records_of(experiments),
+        replayed=replayed(store),
     )
-    complaints = (*claimed, *same_files(files, view))
+    complaints = (*verify(document, evidence), *same_files(files, build(evidence, Judgements())))
     for each in complaints:
-        claim, says, told = (printable(text, lines=False) for text in (each.claim, each.says, each.records))
-        story.say(f"{'differs':<10} {claim}\n  the report says:  {says}\n  the records say:  {told}")
-    claims = len(written.document["claims"])
+        where, says, told = (printable(text, lines=False) for text in (each.where, each.says, each.records))
+        story.say(f"{'differs':<10} {where}\n  the report says:  {says}\n  the records say:  {told}")
+    sentences = len(document["sentences"])
     pages = [name for name in PAGES if name in files]
     answer = f"{len(complaints)} differences" if complaints else "all hold"
     story.say(
-        f"{'verified':<10} {claims} claims against {len(records)} records, {' and '.join(pages) or 'no page'}: {answer}"
+        f"{'verified':<10} {sentences} sentences against {len(records)} records, {' and '.join(pages) or 'no page'}: "
+        f"{answer}"
     )
     if options.json:
-        print(json.dumps({"claims": claims, "differences": [asdict(each) for each in complaints]}))
+        print(json.dumps({"sentences": sentences, "differences": [asdict(each) for each in complaints]}))
     return int(ExitCode.DIFFERENCE if complaints else ExitCode.OK)
 
 
@@ -101,13 +86,6 @@ def _files(path: Path) -> dict[str, bytes]:
         where = str(path / DOCUMENT if folder else path)
         raise UsageError("no report is there", where=where, hint="write one: repromatrix report") from error
     return found | {name: (path / name).read_bytes() for name in PAGES if folder and (path / name).is_file()}
-
-
-def _written(files: Mapping[str, bytes], path: Path) -> Written:
-    # What is no text cannot have the sentences, and is told as that.
-    html, markdown = (files[name].decode(errors="replace") if name in files else None for name in PAGES)
-    where = str(path / DOCUMENT if path.is_dir() else path)
-    return Written(document=read_document(files[DOCUMENT], where), html=html, markdown=markdown)
 
 
 def _traces(store: Store, manifest: Manifest) -> tuple[dict[str, Trace], dict[str, str]]:

@@ -17,8 +17,8 @@ from repromatrix.report.view import View
 MARKDOWN_BYTES = 60_000
 # In this order they are one script: each may use what stands before it.
 _SCRIPT = (
-    "numbers", "records", "copying", "published", "details", "selection", "cells", "filters", "ledgers", "operations",
-    "picture", "lines", "heat", "traced", "gallery", "main",
+    "numbers", "records", "copying", "published", "details", "selection", "cells", "filters", "experiments",
+    "operations", "picture", "lines", "heat", "traced", "gallery", "main",
 )  # fmt: skip
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#|~!<>&])")
 
@@ -64,7 +64,7 @@ def markdown(view: View) -> str:
     """Return the summary for a pull request or a job: under 60 kB, a cut is announced."""
     environment = _environment(resources.folder("templates"))
     environment.finalize = _markdown_text  # Markdown has its own escapes
-    text = environment.get_template("report.md").render(view=view)
+    text = re.sub(r"\n{3,}", "\n\n", environment.get_template("report.md").render(view=view))
     if len(text.encode()) <= MARKDOWN_BYTES:
         return text
     notice = "\n\n**Cut here: the whole report is in index.html and report.json.**\n"
