@@ -7,8 +7,9 @@ import jsonschema
 import pytest
 
 from repromatrix import resources
-from repromatrix.report import page
+from repromatrix.report import page, wording
 from repromatrix.report.render import MARKDOWN_BYTES, html, json_text, markdown
+from repromatrix.report.sections import pictures
 from tests.report.reports import build
 
 
@@ -35,12 +36,11 @@ def test_the_rows_stand_in_the_order_of_the_classes(view):
 def test_the_page_has_every_sentence_about_traces_and_the_summary_the_first_ones(view):
     shown = json.loads(json_text(view))["sentences"]
     told = {"first_divergence", "tracing_changes", "untraced_tensors", "without_trace"}
-    assert {each["text"] for each in shown if each["kind"] in told} <= {
-        each.text for each in view.sentences if each.shown
-    }
-    found = view.digest.divergences
-    assert (len(found.texts), found.more) == (12, sum(each["kind"] in told for each in shown) - 12)
-    assert f"{found.more} more in index.html" in markdown(view)
+    on_page = {each.text for each in view.sentences if each.shown}
+    assert {each["text"] for each in shown if each["kind"] in told} <= on_page
+    (found,) = view.sections["divergences"].briefs
+    assert (len(found.lines), found.left_out) == (12, sum(each["kind"] in {*told, "traced"} for each in shown) - 12)
+    assert f"{found.left_out} more in index.html" in markdown(view)
 
 
 def test_hostile_text_in_a_trace_stays_text(builder):
@@ -64,7 +64,8 @@ def test_the_page_embeds_the_weights_of_representatives_only_and_not_beyond_a_bo
         ("C2", 3, [[2.0, 2.0], [2.0, 2.0]]),
     ]
     assert found["left_out"] == 0
-    monkeypatch.setattr(page, "MOST_TRACED", 5)
+    monkeypatch.setattr(pictures, "MOST_TRACED", 5)
+    view = build(builder.manifest(records, tables=(), traces=traces.values()), records, (), traces=traces)
     found = page.data(view)["traced"]
     assert ([each["class"] for each in found["cells"]], found["left_out"]) == (["C1"], 1)
 
@@ -75,7 +76,7 @@ def test_a_run_with_hundreds_of_divergences_has_a_bounded_summary(builder):
     view = build(builder.manifest(records, tables=(), traces=traces.values()), records, (), traces=traces)
     assert len(view.of_kind("first_divergence")) == 299
     assert len(markdown(view).encode()) < MARKDOWN_BYTES
-    assert markdown(view).count("first part at step") == 12
+    assert markdown(view).count("first differ at step") == 11
 
 
 def test_a_trace_of_a_cell_that_the_report_does_not_have_says_nothing(builder):
@@ -89,9 +90,9 @@ def test_options_that_were_really_used_are_compared_and_silence_is_no_other_valu
     plain = builder.run()
 
     def between(records):
-        found = build(builder.manifest(records), records, ()).published[0].comparison
+        found = build(builder.manifest(records), records, ()).sections["columns"].tables[0]
         listed = (*found.cross_method, *found.larger, *found.exact, *found.same_digits)
-        return {factor for each in listed for factor in each.factors}
+        return {factor for each in listed for factor in each.factors.split("; ") if factor != wording.NOTHING}
 
     stated = [
         replace(each, cell=replace(each.cell, options=() if number % 2 else each.cell.options))

@@ -11,7 +11,7 @@ from repromatrix.compare.classes import Class
 from repromatrix.floats import FORMS
 from repromatrix.report import wording
 from repromatrix.report.run import Run
-from repromatrix.report.section import Part, Section
+from repromatrix.report.section import Brief, Part, Section
 from repromatrix.results.record import Outcome, Record
 
 PLACE = 0  # the first section is the head of the page
@@ -108,6 +108,7 @@ def build(run: Run) -> Overview:
     summary = _summary(run)
     return Overview(
         part=Document(summary=summary),
+        briefs=(Brief(title="Where it ran", lines=tuple(_where(summary))),),
         title=_title(summary),
         summary=summary,
         grids=tuple(_grids(run.records, run.classes)),
@@ -145,6 +146,17 @@ def _title(summary: SummaryPart) -> str:
         return f"{ran}{wording.cells(summary.cells)} ran in {places}"
     different = "the same losses everywhere" if summary.classes == 1 else f"{summary.classes} different losses"
     return f"{ran}{wording.cells(summary.cells)} ran in {places} and gave {different}"
+
+
+def _where(summary: SummaryPart) -> Iterable[str]:
+    engines, bases = " and ".join(summary.engines), " and ".join(map(wording.base, summary.bases))
+    yield f"{wording.cells(summary.cells)} in {wording.counted(summary.environments, 'environment')}"
+    yield f"engine {engines or wording.NOTHING}: {bases or wording.NOTHING}"
+    yield f"CPU class {'; '.join(summary.cpu_classes) or wording.NOTHING}"
+    if summary.not_pinned:
+        yield f"not pinned, taken as found with no lock: {', '.join(summary.not_pinned)}"
+    if summary.left_out:
+        yield f"{wording.cells(summary.left_out)} left out of the plan"
 
 
 def _failures(run: Run) -> Iterable[tuple[str, str]]:

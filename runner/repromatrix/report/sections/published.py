@@ -20,11 +20,11 @@ from repromatrix.report.sentence import Sentence, sentence
 PLACE = 90
 _ANSWERS = {True: "yes", False: "no", None: "not computed"}
 _COUNTED = (
-    ("differing", "losses differ"),
-    ("not_computed", "losses were not computed"),
-    ("not_pinned", "of these losses by no pinned environment"),
-    ("predictions_differing", "predictions differ"),
-    ("predictions_not_computed", "predictions were not computed"),
+    ("differing", "loss differs", "losses differ"),
+    ("not_computed", "loss was not computed", "losses were not computed"),
+    ("not_pinned", "of these losses by no pinned environment", "of these losses by no pinned environment"),
+    ("predictions_differing", "prediction differs", "predictions differ"),
+    ("predictions_not_computed", "prediction was not computed", "predictions were not computed"),
 )
 
 
@@ -332,7 +332,8 @@ def totals(check: Check) -> Totals:
 
 def counted(found: Totals) -> str:
     """Return what is not as it should be, in words, each after a semicolon."""
-    return "".join(f"; {getattr(found, name)} {what}" for name, what in _COUNTED if getattr(found, name))
+    counts = [(getattr(found, name), one, many) for name, one, many in _COUNTED]
+    return "".join(f"; {count} {one if count == 1 else many}" for count, one, many in counts if count)
 
 
 def _sentences(view: TableView) -> Iterable[Sentence]:
