@@ -130,7 +130,7 @@ def test_the_first_screen_names_what_ran_and_who_agrees(builder):
     ]  # fmt: skip
     first = html(build(builder.manifest(records, tables=()), records, ())).split('<div class="bar">')[0]
     assert "Frameworks that ran: NumPy 1.0, 2.0; PyTorch 2.0" in first
-    assert first.count("cells have the same losses (C") == 2
+    assert first.count("3 cells with the same losses, the same last weights:") == 2
     assert "float32" not in first or "loop 0.5; any framework and version that ran" in first
     assert "base interpreter" not in first
     assert "no container" in first

@@ -17,7 +17,6 @@ from repromatrix.report.sections.cells import Number, number
 from repromatrix.report.sentence import Sentence, sentence, short
 
 PLACE = 20
-_LARGEST = 3  # classes that the first screen puts into words
 
 
 class ClassPart(Part, frozen=True, kw_only=True):
@@ -142,31 +141,18 @@ def _same_state(found: SameState) -> Sentence:
 
 
 def _headlines(classes: Sequence[Class], states: Sequence[SameState]) -> Iterable[Headline]:
-    together = [found for found in classes if found.losses and len(found.cells) > 1]
-    for found in sorted(together, key=lambda each: -len(each.cells))[:_LARGEST]:
-        ends = (
-            "so are their last weights"
-            if found.same_state
-            else f"their last weights are {len(found.states)} different ones"
-        )
-        rule = wording.brief([term.factors for term in found.rule.terms], len(found.rule.without))
-        yield Headline(
-            group="agrees",
-            count=str(len(found.cells)),
-            words=f"cells have the same losses ({found.name} of {found.workload})",
-            link=f"class-{found.workload}-{found.name}",
-            more=f", {ends}: {rule}",
-        )
-    if states:
-        count = sum(len(found.cells) for found in states)
-        more = " though their losses differ on the way"
-        yield Headline(
-            group="agrees",
-            count=str(count),
-            words="cells end with the weights of another class",
-            link="classes",
-            more=more,
-        )
+    together = sum(len(found.cells) for found in classes if len(found.cells) > 1)
+    every = sum(len(found.cells) for found in classes)
+    if classes:
+        count, more = f"{together} of {every}", " share their losses with another cell, bit for bit"
+        yield Headline(group="agrees", count=count, words="cells", link="classes", more=more)
+    same = sum(len(found.cells) for found in states)
+    if same:
+        words, more = "cells end with the same weights", " as a cell with other losses"
+        yield Headline(group="agrees", count=str(same), words=words, link="classes", more=more)
+    if classes:
+        words = "class of losses" if len(classes) == 1 else "classes of losses"
+        yield Headline(group="differs", count=str(len(classes)), words=words, link="classes")
 
 
 def briefs(classes: Sequence[Class]) -> tuple[Brief, ...]:

@@ -12,7 +12,7 @@ from repromatrix.floats import FORMS
 from repromatrix.report import wording
 from repromatrix.report.run import Run
 from repromatrix.report.section import Brief, Part, Section
-from repromatrix.results.record import Outcome, Record
+from repromatrix.results.record import Description, Outcome, Record
 
 PLACE = 0  # the first section is the head of the page
 _COLOURS = 8  # classes with a colour of their own; more, and nobody tells them apart
@@ -78,7 +78,7 @@ class Grid:
     """The picture of a workload.
 
     Attributes:
-        columns: environments, with their device and settings where these are not the plain ones.
+        columns: what the cells ran in, in words.
         key: (look, class, how many cells, whether their last weights are the same too, rule) of the coloured classes.
     """
 
@@ -175,7 +175,7 @@ def _grids(records: Sequence[Record], classes: Sequence[Class]) -> Iterable[Grid
 def _grid(workload: str, records: Sequence[Record], classes: Sequence[Class]) -> Grid:
     looks = _looks(classes)
     cells = {cell: found for found in classes for cell in found.cells}
-    columns = tuple(dict.fromkeys(map(_column, records)))
+    columns = _columns(records)
     rows: dict[tuple[str, str], dict[str, GridCell]] = {}
     for record in records:
         row = rows.setdefault((record.cell.variant, record.cell.dtype), {})
@@ -184,7 +184,7 @@ def _grid(workload: str, records: Sequence[Record], classes: Sequence[Class]) ->
     ordered = sorted(rows.items(), key=lambda item: dtypes.index(item[0][1]))
     return Grid(
         workload=workload,
-        columns=columns,
+        columns=tuple(columns.values()),
         rows=tuple(
             GridRow(name=name, dtype=dtype, cells=tuple(row.get(column) for column in columns))
             for (name, dtype), row in ordered
@@ -199,6 +199,18 @@ def _looks(classes: Sequence[Class]) -> dict[str, str]:
         found.name: "own" if len(found.cells) == 1 else f"k{place}" if place <= _COLOURS else "few"
         for place, found in enumerate(classes, start=1)
     }
+
+
+def _columns(records: Sequence[Record]) -> dict[str, str]:
+    """Return what a column is of -> its head in words, with its Python where that tells two apart."""
+    heads = {_column(record): _head(record.cell) for record in records}
+    twice = {head for head, count in Counter(heads.values()).items() if count > 1}
+    pythons = {_column(record): record.cell.python for record in records}
+    return {column: f"{head}, Python {pythons[column]}" if head in twice else head for column, head in heads.items()}
+
+
+def _head(cell: Description) -> str:
+    return wording.place(wording.framework(cell.framework, cell.flavour, cell.version), cell.device, cell.settings)
 
 
 def _column(record: Record) -> str:
