@@ -80,8 +80,8 @@ def build(run: Run) -> Divergences:
     return Divergences(
         part=Document(divergences=[_part(each) for each in parted]),
         sentences=found,
-        links=(("divergences", "Where they part"),),
-        briefs=base.brief("Where they part (the first traced tensor that differs)", found),
+        links=(("divergences", "Where they first differ"),),
+        briefs=base.brief("Where they first differ (the first traced tensor that differs)", found),
         rows=_rows(parted, run.classes),
         traced=bool(run.traces),
     )

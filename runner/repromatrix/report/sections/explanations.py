@@ -384,7 +384,7 @@ def _factor_total(name: str, seen: Sequence[tuple[Told, str]], *, condition: boo
     said = sentence(
         "factor_totals",
         f"{'condition' if condition else 'factor'}-totals/{name}",
-        _factor_text(row),
+        factor_text(row),
         _cells(each.cells for each, _ in seen),
         name=name,
         condition=condition,
@@ -395,19 +395,17 @@ def _factor_total(name: str, seen: Sequence[tuple[Told, str]], *, condition: boo
     return said, row
 
 
-def _factor_text(row: FactorRow) -> str:
+def factor_text(row: FactorRow) -> str:
+    """Say in how many pairs the difference vanished, shrank or stayed."""
     counts = [(finding, count) for finding, count in zip(ALONE, row.counts, strict=True) if count]
     said = [
-        f"in {wording.count(count)} "
+        ("" if count == row.pairs else f"in {wording.count(count)} ")
         + _SHOWED.get(Finding(finding), finding).format(it="it" if place else "the difference")
         for place, (finding, count) in enumerate(counts)
     ]
-    where = wording.pairs(row.pairs)
-    what = (
-        f"We applied the condition {row.name} to {where}" if row.condition else f"We changed only {row.name} in {where}"
-    )
+    did, where = "changed only" if not row.condition else "applied the condition", wording.pairs(row.pairs)
     more = f"; together with other factors it is the cause in {wording.count(row.together)}" if row.together else ""
-    return f"{what}: {', '.join(said)}{more}"
+    return f"We {did} {row.name} {'to' if row.condition else 'in'} {where}: {', '.join(said)}{more}"
 
 
 def _pair(told: Told) -> Sentence:

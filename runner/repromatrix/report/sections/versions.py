@@ -342,7 +342,7 @@ def _briefs(total: Sequence[Sentence], moved: Sequence[Sentence], changed: Seque
     return (
         *(base.brief("Between versions", total) or (none,)),
         *base.brief("Along the versions (the same letter: the same losses, bit for bit)", moved),
-        *base.table("Upgrades that change the losses", head, rows, most=80),
+        *base.table("Upgrades that change the losses, or could not be compared", head, rows, most=80),
     )
 
 
