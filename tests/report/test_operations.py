@@ -100,14 +100,14 @@ def test_an_answer_that_cannot_be_had_has_its_reason(view):
 
 
 def test_cells_that_compute_an_operation_alike_share_a_row_and_others_are_told_apart(view):
-    rows = [each for each in view.sections["operations"].forms if each.primitive == "sigmoid"]
+    rows = [each for each in view.sections["operations"].forms if each.operation == "sigmoid"]
     assert [(each.where, each.fits) for each in rows] == [
         ("x-1 (gradient=auto), x-2", True),
         ("x-1 (gradient=manual)", False),
     ]
     assert rows[1].forms.startswith("none of ")
     assert rows[0].correct == "1,400 of 2,048"
-    assert [each.primitive for each in view.sections["operations"].forms if each.where == "x-1, x-2"] == [
+    assert [each.operation for each in view.sections["operations"].forms if each.where == "x-1, x-2"] == [
         each for each in PRIMITIVES if each != "sigmoid"
     ]
 

@@ -154,7 +154,7 @@ def details(judged: Found, sides: Sides, arithmetics: Arithmetics) -> Iterable[D
             yield OperationPair(
                 cells=cells,
                 dtype=dtype,
-                primitive=primitive,
+                operation=primitive,
                 fresh=sum(len(one) for one, _ in pairs),
                 fresh_differing=apart,
                 reason=reason,
@@ -185,7 +185,7 @@ def _source(name: str, cells: tuple[str, str], at: At, replays: tuple[Replay, Re
         cells=(*cells, origin.cell),
         dtype=dtype,
         place=name,
-        primitive=one.operation,
+        operation=one.operation,
         compared=len(at.calls),
         differing=len(at.differing),
         step=origin.step,

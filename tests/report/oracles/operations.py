@@ -80,7 +80,7 @@ def _totals(results: Sequence[Result], outdated: int) -> Iterable[Due]:
         ]
         if apart:
             yield SourceTotals(
-                cells=_cells(apart), primitive=name, apart=len(apart), passing=len(passing), among=len(answered)
+                cells=_cells(apart), operation=name, apart=len(apart), passing=len(passing), among=len(answered)
             )
 
 
@@ -128,7 +128,7 @@ def _form(primitive: str, dtype: str, how: How, cells: Sequence[Description], ev
         rest = [each for each in every if _place(each) == name and each not in own]
         where.append((name, tuple(_words(each) for each in own) if rest else ()))
     return OperationForm(
-        cells=tuple(each.id for each in cells), primitive=primitive, dtype=dtype, where=tuple(where), how=how
+        cells=tuple(each.id for each in cells), operation=primitive, dtype=dtype, where=tuple(where), how=how
     )
 
 

@@ -117,7 +117,7 @@ class PairRow:
 class FormRow:
     """How some environments compute an operation in a dtype; `correct` and `worst` are empty where not measured."""
 
-    primitive: str
+    operation: str
     dtype: str
     where: str
     forms: str
@@ -236,7 +236,7 @@ def _sources(found: Iterable[Anatomy]) -> Iterable[Sentence]:
             )
             yield sentence(
                 "source_totals", f"operations/{name}", text, _cells(apart),
-                primitive=name, apart=len(apart), passing=len(passing), among=len(answered),
+                operation=name, apart=len(apart), passing=len(passing), among=len(answered),
             )  # fmt: skip
 
 
@@ -295,9 +295,9 @@ def _fused(found: Anatomy) -> list[str]:
 def _in_words(places: Iterable[PlaceFinding]) -> str:
     """Return operations with the places where they differ: `sigmoid (hidden, output), outer (grad_hidden_weights)`."""
     found: dict[str, list[str]] = {}
-    for place, primitive in _named(places):
-        found.setdefault(primitive, []).append(place)
-    return ", ".join(f"{primitive} ({', '.join(at)})" for primitive, at in found.items())
+    for place, operation in _named(places):
+        found.setdefault(operation, []).append(place)
+    return ", ".join(f"{operation} ({', '.join(at)})" for operation, at in found.items())
 
 
 def _details(found: Iterable[Anatomy]) -> Iterable[Sentence]:
@@ -311,7 +311,7 @@ def _details(found: Iterable[Anatomy]) -> Iterable[Sentence]:
             continue
         done.add(pair)
         yield from (_source(place, pair, each.dtype) for place in each.sources)
-        yield from (text for found in each.primitives for text in _primitive(found, pair, each.dtype))
+        yield from (text for found in each.primitives for text in _operation(found, pair, each.dtype))
 
 
 def _source(found: PlaceFinding, pair: tuple[str, str], dtype: str) -> Sentence:
@@ -339,7 +339,7 @@ def _source(found: PlaceFinding, pair: tuple[str, str], dtype: str) -> Sentence:
         shown=False,
         dtype=dtype,
         place=found.place,
-        primitive=found.primitive,
+        operation=found.primitive,
         compared=found.compared,
         differing=found.differing,
         step=example.step,
@@ -360,7 +360,7 @@ def _given(output: Output) -> tuple[Value, str | None]:
     return output.value, distance_in_ulps(output.ulps)
 
 
-def _primitive(found: PrimitiveFinding, pair: tuple[str, str], dtype: str) -> Iterable[Sentence]:
+def _operation(found: PrimitiveFinding, pair: tuple[str, str], dtype: str) -> Iterable[Sentence]:
     """Say how two cells compute an operation that differs."""
     if found.a is None or found.b is None:
         return
@@ -377,7 +377,7 @@ def _primitive(found: PrimitiveFinding, pair: tuple[str, str], dtype: str) -> It
         pair,
         shown=False,
         dtype=dtype,
-        primitive=found.primitive,
+        operation=found.primitive,
         fresh=found.fresh,
         fresh_differing=found.fresh_differing,
         reason=found.reason,
@@ -434,20 +434,20 @@ def _forms(replayed: Replayed, memo: Memo) -> Iterable[tuple[Sentence, FormRow]]
         return names.index(key[0]), dtypes.index(key[1])
 
     for key in sorted(groups, key=order):
-        primitive, dtype, _ = key
-        siblings = [entry.cell for entry in every if (entry.primitive, entry.cell.dtype) == (primitive, dtype)]
+        operation, dtype, _ = key
+        siblings = [entry.cell for entry in every if (entry.primitive, entry.cell.dtype) == (operation, dtype)]
         yield _form(key, [entry.cell for entry in groups[key]], siblings)
 
 
 def _form(
     key: tuple[str, str, How], cells: Sequence[Description], siblings: Sequence[Description]
 ) -> tuple[Sentence, FormRow]:
-    primitive, dtype, way = key
+    operation, dtype, way = key
     where = tuple(_where(cells, siblings))
     said = ", ".join(f"{name} ({' or '.join(options)})" if options else name for name, options in where)
     accuracy = f"; {way.accuracy}" if way.accuracy else ""
     row = FormRow(
-        primitive=primitive,
+        operation=operation,
         dtype=dtype,
         where=said,
         forms=way.brief,
@@ -457,11 +457,11 @@ def _form(
     )
     text = sentence(
         "operation_form",
-        f"operation-form/{primitive}/{dtype}/{cells[0].id}",
-        f"{primitive} in {dtype}, {said}: {way.text}{accuracy}",
+        f"operation-form/{operation}/{dtype}/{cells[0].id}",
+        f"{operation} in {dtype}, {said}: {way.text}{accuracy}",
         tuple(cell.id for cell in cells),
         shown=False,
-        primitive=primitive,
+        operation=operation,
         dtype=dtype,
         where=where,
         how=way,
