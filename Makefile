@@ -22,7 +22,7 @@ plan: $(VENV)/.installed ## print every cell  (PROFILE=)
 report: $(VENV)/.installed ## write the report again from the records
 	@$(RUN) report --results $(RESULTS) --output $(OUTPUT) $(ARGS)
 
-verify: $(VENV)/.installed ## recompute every claim of the report from the records
+verify: $(VENV)/.installed ## hold the report against the records, by other code and to the byte
 	@$(RUN) verify $(OUTPUT) --results $(RESULTS) $(ARGS)
 
 accept: $(VENV)/.installed ## keep what this run gave as what is expected: accepted.json, to commit

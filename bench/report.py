@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from repromatrix.floats import at, ordinal  # noqa: E402
+from repromatrix.report.evidence import Evidence  # noqa: E402
 from repromatrix.report.render import write  # noqa: E402
 from repromatrix.report.view import build  # noqa: E402
 from repromatrix.results.manifest import Entry, Manifest  # noqa: E402
@@ -79,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="repromatrix-bench-") as name:
         output = options.keep or Path(name)
         with timed("view"):
-            view = build(manifest(records), records, ())
+            view = build(Evidence(manifest=manifest(records), records=tuple(records)))
         with timed("index.html, report.md, report.json (aim with the view: 5 s)"):
             write(view, output)
         size = (output / "index.html").stat().st_size

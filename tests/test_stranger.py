@@ -144,7 +144,7 @@ class TestStranger:
             )
 
     def test_the_noise_of_its_parameters_was_measured(self, stranger: Path) -> None:
-        floors = [each for each in report(stranger)["claims"] if each["kind"] == "noise_floor"]
+        floors = [each for each in report(stranger)["sentences"] if each["kind"] == "noise_floor"]
         assert {each["values"]["dtype"] for each in floors} == {"float64", "float32"}
 
     def test_two_variants_part_where_the_update_differs(self, stranger: Path) -> None:

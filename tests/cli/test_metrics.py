@@ -56,15 +56,15 @@ def test_the_report_has_two_classes_and_two_labels_and_holds(ran) -> None:
     ran("explain", "--no-operations", "--jobs", "1")
     assert ran("report").code == 0
     report = json.loads((ran.folder / "report" / "report.json").read_text())
-    claims = {each["kind"]: each for each in report["claims"]}
+    said = {each["kind"]: each for each in report["sentences"]}
     cells = {each["id"]: each for each in report["cells"]}
     assert cells[OLD]["losses"] == cells[NEW]["losses"]
     assert cells[OLD]["class"] != cells[NEW]["class"]
     assert cells[OLD]["metrics"]["accuracy"] == [(0.5).hex()] * 2
-    change = claims["version_change"]["values"]
+    change = said["version_change"]["values"]
     assert (change["verdict"], change["reason"]) == ("divergent", "in accuracy")
-    assert [label for _, label, _ in claims["version_line"]["values"]["stops"]] == ["A", "B"]
-    assert claims["upgrade_totals"]["values"]["same_losses"] == 0
+    assert [label for _, label, _ in said["version_line"]["values"]["stops"]] == ["A", "B"]
+    assert said["upgrade_totals"]["values"]["same_losses"] == 0
     said = ran("verify", "report")
     assert (said.code, "all hold" in said.err) == (0, True), said.err
 
@@ -85,7 +85,7 @@ def test_a_report_that_calls_them_identical_does_not_hold(ran) -> None:
     ran("report")
     file = ran.folder / "report" / "report.json"
     document = json.loads(file.read_text())
-    (change,) = [each for each in document["claims"] if each["kind"] == "version_change"]
+    (change,) = [each for each in document["sentences"] if each["kind"] == "version_change"]
     change["values"]["verdict"] = "identical"
     file.write_text(json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False) + "\n")
     said = ran("verify", "report/report.json")

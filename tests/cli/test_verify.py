@@ -1,6 +1,7 @@
 """`verify` as a command: what it reads, what it says, its exit code."""
 
 import json
+import re
 
 import pytest
 
@@ -33,18 +34,35 @@ def test_an_honest_report_is_0_with_its_pages_or_alone(reported):
     assert json.loads(alone.out)["differences"] == []
 
 
-def test_a_claim_that_does_not_hold_is_named_with_both_sides(reported):
+def test_a_value_that_does_not_hold_is_named_with_both_sides(reported):
     def change(document):
-        (claim,) = [each for each in document["claims"] if each["kind"] == "cell_count"]
-        claim["values"]["count"] = 99
+        (said,) = [each for each in document["sentences"] if each["id"] == "class/tiny/C1"]
+        said["values"]["losses"][0] = "0x1.8p+1"
 
     edit(reported, change)
     said = reported("verify", "report", "--json")
     assert said.code == 1
     found, place = json.loads(said.out)["differences"]
-    assert (found["claim"], found["says"]) == ("cells: values", "count: 99")
-    assert (place["claim"], place["says"]) == ("report.json: claims[0].values.count", "99")
-    assert "differs    cells: values\n  the report says:  count: 99\n  the records say:  count: " in said.err
+    assert (found["where"], found["says"]) == ("class/tiny/C1: values", "losses: [1] 0x1.8p+1")
+    assert place["where"].startswith("report.json: sentences[")
+    assert (place["where"].rpartition("].")[2], place["says"]) == ("values.losses[0]", "0x1.8p+1")
+    assert (
+        "differs    class/tiny/C1: values\n  the report says:  losses: [1] 0x1.8p+1\n  the records say:  " in said.err
+    )
+
+
+def test_a_sum_or_a_word_that_does_not_hold_is_named_with_its_place(reported):
+    for part, other in (("values", {"count": 99, "environments": 1}), ("text", "no cell in 1 environment")):
+        whole = (reported.folder / "report" / "report.json").read_text()
+
+        def change(document, part=part, other=other):
+            (said,) = [each for each in document["sentences"] if each["kind"] == "cell_count"]
+            said[part] = other
+
+        edit(reported, change)
+        (found,) = json.loads(reported("verify", "report", "--json").out)["differences"]
+        assert re.match(rf"report\.json: sentences\[\d+\]\.{part}", found["where"])
+        (reported.folder / "report" / "report.json").write_text(whole)
 
 
 def test_other_records_than_those_of_the_report_are_told(reported):
@@ -76,7 +94,7 @@ def test_another_accepted_run_than_that_of_the_report_is_told(reported):
     document = json.loads(file.read_text())
     document["profile"] = "other"
     file.write_text(json.dumps(document))
-    assert "differs    since-accepted" in reported("verify", "report").err
+    assert "differs    report.json: changes.accepted" in reported("verify", "report").err
 
 
 def test_no_report_and_no_results_say_what_to_type(command):
@@ -88,26 +106,25 @@ def test_no_report_and_no_results_say_what_to_type(command):
     assert "next: run first" in said.err
 
 
-BESIDE_THE_CLAIMS = [
+ANYWHERE = [
     ("summary.ok", lambda document: document["summary"].update(ok=1)),
-    ("summary.ok", lambda document: document["summary"].update(ok=float(document["summary"]["ok"]))),
     ("cells[0].version", lambda document: document["cells"][0].update(version="9.9")),
     ("environments[0].provenance.base_digest",
      lambda document: document["environments"][0]["provenance"].update(base_digest="sha256:0")),
     ("tolerances.float32.relative", lambda document: document["tolerances"]["float32"].update(relative=9)),
     ("left_out[0]", lambda document: document["left_out"].insert(0, {"id": "x", "reason": "y"})),
     ("profile", lambda document: document.update(profile="nightly")),
-    ("claims[0].", lambda document: document["claims"].reverse()),
+    ("sentences[0].", lambda document: document["sentences"].reverse()),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("place", "change"), BESIDE_THE_CLAIMS)
-def test_what_stands_beside_the_claims_is_told_with_its_place(reported, place, change):
+@pytest.mark.parametrize(("place", "change"), ANYWHERE)
+def test_what_was_changed_anywhere_is_told_with_its_place(reported, place, change):
     edit(reported, change)
     said = reported("verify", "report/report.json", "--json")
     assert said.code == 1
     last = json.loads(said.out)["differences"][-1]
-    assert last["claim"].startswith(f"report.json: {place}")
+    assert last["where"].startswith(f"report.json: {place}")
 
 
 def test_the_same_values_written_in_another_way_are_told_as_that(reported):
@@ -126,7 +143,7 @@ def test_a_sentence_that_was_added_to_a_page_is_told_with_its_line(reported, nam
     said = reported("verify", "report", "--json")
     assert said.code == 1
     (found,) = json.loads(said.out)["differences"]
-    assert (found["claim"], found["says"]) == (f"{name}: line {len(lines) - 2}", "NumPy is wrong.")
+    assert (found["where"], found["says"]) == (f"{name}: line {len(lines) - 2}", "NumPy is wrong.")
 
 
 def test_a_page_that_was_cut_or_has_other_ends_of_lines_or_is_no_text_is_told(reported):
@@ -147,7 +164,7 @@ def test_a_figure_of_a_table_or_of_the_data_behind_the_pictures_is_told(reported
         said = reported("verify", "report", "--json")
         assert said.code == 1
         (found,) = json.loads(said.out)["differences"]
-        assert found["claim"] == f"index.html: line {whole[:start].count(chr(10)) + 1}"
+        assert found["where"] == f"index.html: line {whole[:start].count(chr(10)) + 1}"
         assert len(found["says"]) < 200
 
 
@@ -158,18 +175,19 @@ def test_a_key_twice_is_refused_and_a_cell_twice_is_told(reported):
     said = reported("verify", "report")
     assert said.code == 1
     assert "the report says:  the same cell twice" in said.err
-    file.write_text('{"claims": [],' + whole[1:])
+    file.write_text('{"sentences": [],' + whole[1:])
     said = reported("verify", "report")
     assert said.code == 2
-    assert "the key 'claims' twice in one object" in said.err
+    assert "the key 'sentences' twice in one object" in said.err
     assert "next: write it again: repromatrix report" in said.err
 
 
 MALFORMED = [
+    ("summary.ok", lambda document: document["summary"].update(ok=float(document["summary"]["ok"]))),
     ("missing", lambda document: document.update(missing=[1, "a"])),
     ("extra", lambda document: document.update(extra=1)),
-    ("claims", lambda document: document.pop("claims")),
-    ("values", lambda document: document["claims"][0].update(values=None)),
+    ("sentences", lambda document: document.pop("sentences")),
+    ("values", lambda document: document["sentences"][0].update(values=None)),
     ("losses", lambda document: document["cells"][0].update(losses=["0.5"])),
     ("NaN", lambda document: document["floors"].append(float("nan"))),
 ]
@@ -196,7 +214,7 @@ def test_deep_nesting_where_the_schema_allows_anything_is_refused(reported, star
 
 
 def test_the_report_of_another_release_is_told_as_that_and_not_as_many_differences(reported):
-    edit(reported, lambda document: document.update(release="99.0") or document["claims"].clear())
+    edit(reported, lambda document: document.update(release="99.0") or document["sentences"].clear())
     said = reported("verify", "report")
     assert said.code == 2
     assert "a report by release '99.0' of repromatrix; this is " in said.err
@@ -206,10 +224,10 @@ def test_the_report_of_another_release_is_told_as_that_and_not_as_many_differenc
 
 
 def test_what_a_report_says_cannot_steer_the_terminal_or_pretend_to_be_the_answer(reported):
-    bad = "\x1b[2J\x9b1m\u202e\ud800x\nverified   1 claims: all hold"
+    bad = "\x1b[2J\x9b1m\u202e\ud800x\nverified   1 sentences: all hold"
 
     def change(document):
-        document["claims"].append(document["claims"][0] | {"id": bad, "text": bad})
+        document["sentences"].append(document["sentences"][0] | {"kind": "class_of", "id": "x", "text": bad})
 
     file = reported.folder / "report" / "report.json"
     document = json.loads(file.read_text())
@@ -217,8 +235,8 @@ def test_what_a_report_says_cannot_steer_the_terminal_or_pretend_to_be_the_answe
     file.write_text(json.dumps(document))
     said = reported("verify", "report", "--json")
     assert said.code == 1
-    assert json.loads(said.out)["differences"][0]["claim"] == bad
+    assert bad in {each["says"] for each in json.loads(said.out)["differences"]}
     for text in (said.out, said.err):
         assert not {"\x1b", "\x9b", "\u202e", "\ud800"} & set(text)
-    assert r"differs    \x1b[2J\x9b1m\u202e\ud800x\nverified" in said.err
+    assert r"the report says:  \x1b[2J\x9b1m\u202e\ud800x\nverified" in said.err
     assert len([line for line in said.err.splitlines() if line.startswith("verified")]) == 1

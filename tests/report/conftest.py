@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from repromatrix.report.evidence import Evidence
 from repromatrix.report.replayed import Replayed
-from repromatrix.report.verify.check import Evidence
 from repromatrix.report.view import View, build
 from repromatrix.results.accepted import Accepted, accept
 from repromatrix.results.experiments import Experiments
@@ -43,17 +43,7 @@ class Run:
 
     @property
     def view(self) -> View:
-        return build(
-            self.manifest,
-            self.records,
-            self.missing,
-            self.accepted,
-            self.earlier,
-            traces=self.traces,
-            experiments=self.experiments,
-            tried=self.tried,
-            replayed=self.replayed,
-        )
+        return build(self.evidence)
 
     @property
     def evidence(self) -> Evidence:

@@ -36,9 +36,7 @@ def test_a_loss_that_differs_is_told_and_refused(builder, report):
     data["losses"]["Keras"][9] = "0.2288087309"
     free, demanded, said = report(builder.run(), data)
     assert (free, demanded) == (0, 1)
-    assert said.endswith(
-        "101 of 102 losses and 10 of 10 predictions reproduced to every printed digit, 1 losses differ"
-    )
+    assert said.endswith("101 of 102 losses and 10 of 10 predictions reproduced to every printed digit; 1 loss differs")
 
 
 def test_a_prediction_that_differs_is_told_and_refused(builder, report):
@@ -47,7 +45,7 @@ def test_a_prediction_that_differs_is_told_and_refused(builder, report):
     free, demanded, said = report(builder.run(), data)
     assert (free, demanded) == (0, 1)
     assert said.endswith(
-        "102 of 102 losses and 9 of 10 predictions reproduced to every printed digit, 1 predictions differ"
+        "102 of 102 losses and 9 of 10 predictions reproduced to every printed digit; 1 prediction differs"
     )
 
 
@@ -61,8 +59,7 @@ def test_a_prediction_that_nobody_computed_is_refused(builder, report):
     free, demanded, said = report(records)
     assert (free, demanded) == (0, 1)
     assert said.endswith(
-        "102 of 102 losses and 9 of 10 predictions reproduced to every printed digit, "
-        "1 predictions not computed in this run"
+        "102 of 102 losses and 9 of 10 predictions reproduced to every printed digit; 1 prediction was not computed"
     )
 
 
@@ -84,8 +81,8 @@ def test_what_is_not_pinned_answers_for_nothing_that_a_pinned_environment_could_
     lacking = [each for each in records if (each.cell.framework, each.cell.variant) != ("torch", "auto")]
     free, demanded, said = report([*lacking, *newer])
     assert (free, demanded) == (0, 1)
-    assert said.endswith("92 of 102 losses and 9 of 10 predictions reproduced to every printed digit, "
-        "10 losses not computed in this run, 1 predictions not computed in this run")  # fmt: skip
+    assert said.endswith("92 of 102 losses and 9 of 10 predictions reproduced to every printed digit; "
+        "10 losses were not computed; 1 prediction was not computed")  # fmt: skip
 
 
 def test_what_is_not_pinned_alone_is_shown_and_told_and_refused_where_a_proof_is_demanded(builder, report):
@@ -95,5 +92,5 @@ def test_what_is_not_pinned_alone_is_shown_and_told_and_refused_where_a_proof_is
     ]
     free, demanded, said = report(records)
     assert (free, demanded) == (0, 1)
-    assert said.endswith("102 of 102 losses and 10 of 10 predictions reproduced to every printed digit, "
+    assert said.endswith("102 of 102 losses and 10 of 10 predictions reproduced to every printed digit; "
         "30 of these losses by no pinned environment")  # fmt: skip

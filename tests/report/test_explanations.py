@@ -1,6 +1,7 @@
 """What the three files have of why cells differ."""
 
 import json
+import re
 from dataclasses import replace
 
 import jsonschema
@@ -9,9 +10,10 @@ import pytest
 from repromatrix import resources
 from repromatrix.report import page
 from repromatrix.report.render import MARKDOWN_BYTES, html, json_text, markdown
-from repromatrix.report.view import build
+from repromatrix.report.sections.explanations import ALONE, FactorRow, factor_text
 from repromatrix.results.experiments import Experiments
 from tests.report import tried
+from tests.report.reports import build
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,7 @@ def view(rich):
 
 
 def texts(view, kind):
-    return [each.text for each in view.claims_by_kind.get(kind, ())]
+    return [each.text for each in view.of_kind(kind)]
 
 
 @pytest.fixture
@@ -44,57 +46,53 @@ def test_report_json_with_experiments_follows_its_schema_and_names_every_pair(vi
     document = json.loads(json_text(view))
     schema = json.loads(resources.schema("report").read_text("utf-8"))
     jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
-    assert [(each["names"], each["attributed"], each["cause"]) for each in document["explanations"]] == [
-        (["C2", "C5"], False, "not attributed"),
+    assert [(each["names"], each["explained"], each["cause"]) for each in document["explanations"]] == [
+        (["C2", "C5"], False, "unexplained"),
         (["C8", "C11"], True, "update"),
         (["PyTorch Auto", "JAX Auto"], True, "framework + api"),
         (["C5", "mazur/torch-2.13.0-cpu/auto.asked"], True, "condition fma=off"),
     ]
 
 
-def test_a_pair_is_attributed_to_the_smallest_set_and_what_is_refuted_stands_beside_it(view):
+def test_a_pair_is_explained_by_the_smallest_set_and_what_is_refuted_stands_beside_it(view):
     (said,) = [each for each in texts(view, "explained") if "JAX" in each or "jax" in each]
     assert said == (
-        "mazur/torch-2.13.0-cpu/auto and mazur/jax-0.10.2-cpu/grad (C5 and C7 of mazur), rounding by 2.98e-8: "
-        "attributed to framework + api, which flipped together leaves the same bits at A's end (not tested at B's "
-        "end); not tested without the rest: framework, api; refuted: compile; not testable: framework, api"
+        "mazur/torch-2.13.0-cpu/auto and mazur/jax-0.10.2-cpu/grad (C5 and C7 of mazur) differ by up to "
+        "2.98e-8 (rounding): the cause is framework + api, which changed together leaves the same bits at A's end "
+        "(not tested at B's end). Not tested without the rest: framework, api; refuted: compile; not testable: "
+        "framework, api"
     )
 
 
 def test_a_condition_that_neither_cell_has_is_no_factor_and_is_said_so(view):
     said = texts(view, "explained")
-    assert "no factor that could be tested explains it; it vanishes under a condition that neither cell has" in said[2]
-    assert "and is attributed to what that changes: fma=off leaves no more than rounding" in said[2]
-    assert "it also vanishes under a condition that neither cell has: strict leaves the same bits" in said[0]
+    assert "no factor that could be tested explains it. It vanishes under a condition that neither cell has" in said[2]
+    assert "and comes from what that changes: fma=off leaves no more than rounding" in said[2]
+    assert "It also vanishes under a condition that neither cell has: strict leaves the same bits" in said[0]
 
 
-def test_what_is_not_attributed_is_said_with_what_was_tried_and_that_the_budget_is_spent(view):
-    (said,) = texts(view, "not_attributed")
+def test_what_is_unexplained_is_said_with_what_was_tried_and_that_the_budget_is_spent(view):
+    (said,) = texts(view, "unexplained")
     assert said.endswith(
-        "not attributed to anything that was tried; inconclusive: dtype; refuted: layout; not testable: framework; "
-        "the budget of 8 cells is spent"
+        "unexplained by all that was tried; inconclusive: dtype; refuted: layout; not testable: framework. "
+        "The budget of 8 cells ran out"
     )
 
 
-def test_the_totals_count_each_kind_of_pair_and_what_was_not_looked_at(view):
-    classes, published, asked = texts(view, "explanation_totals")
-    assert classes == (
-        "1 of 2 pairs of classes with different bits is attributed by experiment, 1 is not; 1 of these when the budget "
-        "was spent; 1 of an earlier run left out; 32 without an experiment"
+def test_one_total_counts_all_pairs_and_what_was_not_looked_at(view):
+    (said,) = texts(view, "explanation_totals")
+    assert said == (
+        "For 3 of 4 pairs an experiment shows the cause. 1 is unexplained, because the budget of experiments ran out. "
+        "1 more has the same bits. 32 pairs of classes are without an experiment. 1 pair of an earlier run is left out."
     )
-    assert published == (
-        "2 of 2 pairs of published columns with different bits are attributed by experiment, 0 are not; "
-        "1 more with the same bits"
-    )
-    assert asked == (
-        "1 of 1 pair with different bits that somebody asked for is attributed by experiment, 0 are not; "
-        "1 of an earlier run left out"
-    )
+    assert said in html(view)
+    first = html(view).split('<div class="bar">')[0]
+    assert re.findall(r"\d+ of \d+ pairs?", first) == ["3 of 4 pairs"]
 
 
 def test_a_refuted_factor_is_counted_as_plainly_as_a_cause(view):
-    assert "compile, flipped in 2 pairs: refuted 2" in texts(view, "factor_totals")
-    (row,) = [each for each in view.explanations.factors if each.name == "compile"]
+    assert "We changed only compile in 2 pairs: the difference did not shrink" in texts(view, "factor_totals")
+    (row,) = [each for each in view.sections["explanations"].factors if each.name == "compile"]
     assert (row.pairs, row.counts) == (2, (0, 0, 0, 2, 0))
     assert "refuted: compile" in html(view)
 
@@ -105,24 +103,24 @@ def test_every_page_has_the_totals_and_the_pairs_that_nothing_explains(view):
         for said in texts(view, kind):
             assert said.replace("'", "&#39;") in shown
             assert said in brief
-    assert "not attributed to anything that was tried" in brief
-    assert set(texts(view, "not_attributed")) <= set(view.sentences)
+    assert "unexplained by all that was tried" in brief
+    assert set(texts(view, "unexplained")) <= {each.text for each in view.sentences if each.shown}
 
 
 def test_without_experiments_the_pages_say_what_to_type_and_name_no_cause(builder):
     records = builder.run()
     found = build(builder.manifest(records), records, ())
-    assert not {"explanation_totals", "explained", "factor_verdict"} & set(found.claims_by_kind)
+    assert not {"explanation_totals", "explained", "factor_verdict"} & {each.kind for each in found.sentences}
     assert "<code>repromatrix explain</code>" in html(found)
     assert "repromatrix explain" in markdown(found)
     assert json.loads(json_text(found))["explanations"] == []
-    assert page.data(found)["ledgers"] == {"texts": [], "pairs": []}
+    assert page.data(found)["experiments"] == {"texts": [], "pairs": []}
 
 
-def test_the_page_has_a_ledger_for_each_row_of_its_table(view):
-    found = page.data(view)["ledgers"]
+def test_the_page_has_the_experiments_for_each_row_of_its_table(view):
+    found = page.data(view)["experiments"]
     texts_, pairs = found["texts"], found["pairs"]
-    assert [texts_[a] for a, _, _ in pairs] == [each.a_cell for each in view.explanations.pairs]
+    assert [texts_[a] for a, _, _ in pairs] == [each.a_cell for each in view.sections["explanations"].pairs]
     rows = [[texts_[each] for each in row] for row in pairs[1][2]]
     assert rows[0] == [
         "update", "parallel", "sequential", "cause", "identical, 100% explained",
@@ -139,7 +137,7 @@ def test_an_end_that_is_left_makes_no_cause(builder, told):
         return ((("update",), tried.ran(made), tried.LEFT),)
 
     view = told(trials)
-    (said,) = texts(view, "not_attributed")
+    (said,) = texts(view, "unexplained")
     assert "contributes: update" in said
 
 
@@ -150,9 +148,9 @@ def test_a_share_that_is_not_quite_all_is_not_called_all_of_it(builder, told):
         return ((("update",), tried.ran(made), tried.NONE),)
 
     view = told(trials)
-    (claim,) = view.claims_by_kind["factor_verdict"]
-    assert ">99% explained" in claim.text
-    assert claim.values["a"]["share"] == ((0.125 - (0.1251 - 0.125)) / 0.125).hex()
+    (said,) = view.of_kind("factor_verdict")
+    assert ">99% explained" in said.text
+    assert said.values["a"]["share"] == ((0.125 - (0.1251 - 0.125)) / 0.125).hex()
 
 
 def test_hostile_text_in_an_experiment_stays_text(told):
@@ -171,12 +169,21 @@ def test_hundreds_of_pairs_leave_the_summary_bounded_and_say_what_is_cut(builder
     )
     known = {each.key: each for each in records}
     view = build(builder.manifest(records, tables=()), records, (), experiments=Experiments(pairs=pairs), tried=known)
-    assert len(view.explanations.pairs) == 780
+    assert len(view.sections["explanations"].pairs) == 780
     assert len(markdown(view).encode()) < MARKDOWN_BYTES
-    assert markdown(view).count("not attributed to anything") == 12
-    assert "768 more of that kind in index.html" in markdown(view)
+    assert markdown(view).count("unexplained by all that") == 12
+    assert "768 more in index.html" in markdown(view)
 
 
 def test_the_same_records_and_experiments_give_the_same_bytes(rich):
     assert json_text(rich.view) == json_text(rich.view)
     assert html(rich.view) == html(rich.view)
+
+
+def test_what_a_change_showed_is_told_finding_by_finding():
+    row = FactorRow(name="dtype", pairs=369, counts=(175, 152, 12, 30, 0), together=4, condition=False)
+    assert ALONE == ("cause", "contributes", "inconclusive", "refuted", "not testable")
+    assert factor_text(row) == (
+        "We changed only dtype in 369 pairs: in 175 the difference vanished, in 152 it shrank, in 12 it shrank by no "
+        "more than rounding, in 30 it did not shrink; together with other factors it is the cause in 4"
+    )

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from repromatrix.report.junit import junit
-from repromatrix.report.view import build
 from repromatrix.results.record import Outcome
+from tests.report.reports import build
 
 # The elements and attributes that CI systems read (Jenkins' junit-10.xsd), those of ours among them.
 ALLOWED = {
@@ -54,7 +54,7 @@ def test_each_cell_is_a_case_and_its_outcome_the_answer(rich):
     assert cells["mazur/numpy-2.4.6-cpu/gpu"] == "skipped"
     assert cells["mazur/numpy-2.4.6-cpu/odd"] == "failure"
     assert cells["mazur/not/there"] == "error"
-    assert set(cells) == {each.id for each in rich.view.cells} | {"mazur/not/there"}
+    assert set(cells) == {each.id for each in rich.view.sections["cells"].rows} | {"mazur/not/there"}
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ from repromatrix.operations import fresh, truth
 from repromatrix.operations.catalogue import PRIMITIVES
 from repromatrix.operations.form import Constants
 from repromatrix.report import wording
-from repromatrix.report.claims.forms import How, distance_in_ulps
-from repromatrix.report.claims.stated_operations import of_operations
+from repromatrix.report.evidence import Evidence
 from repromatrix.report.render import html, json_text, markdown
-from repromatrix.report.verify.check import Evidence, Written, verify
-from repromatrix.report.verify.operations import operated
-from repromatrix.report.verify.truths import off, rounded, truths
-from repromatrix.report.view import build
+from repromatrix.report.sections.operations import How, distance_in_ulps, told
+from repromatrix.report.verify.check import verify
 from tests.report import replays
+from tests.report.oracles.operations import operated
+from tests.report.oracles.truths import off, rounded, truths
+from tests.report.reports import build
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +36,15 @@ def view(run):
 
 
 def texts(view, kind):
-    return [each.text for each in view.claims_by_kind.get(kind, ())]
+    return [each.text for each in view.of_kind(kind)]
 
 
-def test_both_ways_agree_on_every_claim(run, view):
+def test_both_ways_agree_on_every_sentence(run, view):
     _, manifest, replayed = run
-    stated = {each.id: each.document() for each in of_operations(replayed, manifest.entries, {})}
-    again = {each.id: each.document() for each in operated(replayed, manifest)}
+    stated = {each.id: (each.cells, each.values) for each in told(replayed, manifest.entries, {}).sentences}
+    again = {each.id: (each.cells, each.values) for each in operated(replayed, manifest)}
     assert stated == again
-    assert stated.keys() <= {each.id for each in view.claims}
+    assert stated.keys() <= {each.id for each in view.sentences}
 
 
 def test_the_files_follow_the_schema_and_verify_finds_nothing(run, view):
@@ -52,28 +52,26 @@ def test_the_files_follow_the_schema_and_verify_finds_nothing(run, view):
     document = json.loads(json_text(view))
     schema = json.loads(resources.schema("report").read_text("utf-8"))
     jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
-    evidence = Evidence(
-        manifest=manifest, records=tuple(records), missing=(), accepted=None, earlier={}, replayed=replayed
-    )
-    assert verify(Written(document=document, html=html(view), markdown=markdown(view)), evidence) == ()
+    evidence = Evidence(manifest=manifest, records=tuple(records), replayed=replayed)
+    assert verify(document, evidence) == ()
 
 
 def test_the_totals_tell_what_differs_from_what_is_only_joined_otherwise(view):
     (said,) = texts(view, "operation_totals")
     assert said == (
-        "4 pairs replayed operation by operation on equal inputs: in 2 an operation gives other bits, in 1 only the "
-        "way in which the step joins them differs, in 0 neither; 1 with none seen, as far as they can be taken apart; "
-        "1 could not be replayed; 1 of an earlier run left out"
+        "We computed the operations of 4 pairs again on the same inputs: in 2 an operation computes differently; in 1 "
+        "the operations agree and are combined in another order; in 1 no operation is seen to differ, as far as the "
+        "steps can be taken apart; 1 pair could not be replayed; 1 pair of an earlier run left out"
     )
     assert texts(view, "source_totals") == [
-        "sigmoid: other bits on equal inputs in 2 of 4 pairs, a difference only passed on in 2"
+        "sigmoid computes differently in 2 of 4 pairs, and only passes a difference on in 2"
     ]
 
 
 def test_a_source_is_told_with_inputs_bits_and_distances_from_the_truth(view):
     first, _ = texts(view, "operation_source")
     assert first == (
-        "sigmoid at hidden[0] of mazur/x-1/v and mazur/x-2/v: other bits on 5 of 5 equal inputs, first on those of "
+        "sigmoid at hidden[0] of mazur/x-1/v and mazur/x-2/v differs on 5 of 5 inputs, first on those of "
         "step 1 of mazur/x-1/v: 0x1.2fc1159b98db3p-1 (0x3fe2fc1159b98db3, 0.256 ULP off) against "
         "0x1.2fc1159b9adb3p-1 (0x3fe2fc1159b9adb3, 8191.744 ULP off), correctly rounded 0x1.2fc1159b98db3p-1 "
         "(0x3fe2fc1159b98db3), from z[0] = 0x1.828f5c28f5c29p-2"
@@ -82,14 +80,18 @@ def test_a_source_is_told_with_inputs_bits_and_distances_from_the_truth(view):
 
 
 def test_what_was_replayed_for_several_pairs_is_told_once_and_named_by_each(view):
-    assert [each.a_cell.rpartition("/")[2] for each in view.anatomies] == ["a", "a", "b", "c", "c"]
-    assert [bool(each.examples) for each in view.anatomies] == [True, False, False, False, False]
+    assert [each.a_cell.rpartition("/")[2] for each in view.sections["operations"].pairs] == ["a", "a", "b", "c", "c"]
+    assert [bool(each.examples) for each in view.sections["operations"].pairs] == [True, False, False, False, False]
     assert len(texts(view, "operation_pair")) == 1
-    assert view.anatomies[3].sources == view.anatomies[0].sources == "sigmoid (hidden, output)"
+    assert (
+        view.sections["operations"].pairs[3].sources
+        == view.sections["operations"].pairs[0].sources
+        == "sigmoid (hidden, output)"
+    )
 
 
 def test_an_answer_that_cannot_be_had_has_its_reason(view):
-    third, refused = view.anatomies[2], view.anatomies[4]
+    third, refused = view.sections["operations"].pairs[2], view.sections["operations"].pairs[4]
     assert third.notes == (
         "not known of hidden_error: mazur/x-4/v: unavailable: not alone; the step of mazur/x-4/v cannot be taken apart"
     )
@@ -98,14 +100,14 @@ def test_an_answer_that_cannot_be_had_has_its_reason(view):
 
 
 def test_cells_that_compute_an_operation_alike_share_a_row_and_others_are_told_apart(view):
-    rows = [each for each in view.forms if each.primitive == "sigmoid"]
+    rows = [each for each in view.sections["operations"].forms if each.operation == "sigmoid"]
     assert [(each.where, each.fits) for each in rows] == [
         ("x-1 (gradient=auto), x-2", True),
         ("x-1 (gradient=manual)", False),
     ]
     assert rows[1].forms.startswith("none of ")
     assert rows[0].correct == "1,400 of 2,048"
-    assert [each.primitive for each in view.forms if each.where == "x-1, x-2"] == [
+    assert [each.operation for each in view.sections["operations"].forms if each.where == "x-1, x-2"] == [
         each for each in PRIMITIVES if each != "sigmoid"
     ]
 
@@ -120,32 +122,30 @@ def test_several_forms_are_each_sufficient_and_none_is_called_the_one():
 def test_without_replays_the_page_says_what_to_type(builder):
     records = builder.run()
     found = build(builder.manifest(records), records, ())
-    assert not {"operation_totals", "anatomy", "operation_form"} & set(found.claims_by_kind)
+    assert not {"operation_totals", "operations_of", "operation_form"} & {each.kind for each in found.sentences}
     assert "<code>repromatrix operations</code>" in html(found)
-    assert "**Operations**" not in markdown(found)
+    assert "Operations, computed again" not in markdown(found)
 
 
-def test_one_bit_of_a_replay_is_found(run, view):
-    records, manifest, replayed = run
-    written = Written(document=json.loads(json_text(view)), html=None, markdown=None)
-    evidence = Evidence(manifest=manifest, records=tuple(records), missing=(), accepted=None, earlier={})
+def test_one_bit_of_a_replay_changes_what_is_said(run):
+    _, manifest, replayed = run
     end = replayed.studies.pairs[0].left
-    told = replayed.ends[end]
-    values = [list(each) for each in told.recorded["bias"].values]
+    seen = replayed.ends[end]
+    values = [list(each) for each in seen.recorded["bias"].values]
     values[0][0] = (float.fromhex(values[0][0]) + 2.0**-50).hex()
-    moved = replace(told.recorded["bias"], outputs=(("bias", tuple(map(tuple, values))),))
-    other = replace(told, recorded=dict(told.recorded) | {"bias": moved})
-    found = verify(written, replace(evidence, replayed=replace(replayed, ends=dict(replayed.ends) | {end: other})))
-    assert "operation/mazur/x-1/v/mazur/x-2/v/hidden_pre" in {each.claim for each in found}
+    moved = replace(seen.recorded["bias"], outputs=(("bias", tuple(map(tuple, values))),))
+    other = replace(seen, recorded=dict(seen.recorded) | {"bias": moved})
+    found = told(replace(replayed, ends=dict(replayed.ends) | {end: other}), manifest.entries, {})
+    assert "operation/mazur/x-1/v/mazur/x-2/v/hidden_pre" in {each.id for each in found.sentences}
 
 
 def test_replays_of_unequal_inputs_are_refused_with_what_to_type(run):
     _, manifest, replayed = run
     end = replayed.studies.pairs[0].left
-    told = replayed.ends[end]
-    odd = replace(told, recorded=dict(told.recorded) | {"bias": replace(told.recorded["bias"], inputs="0" * 64)})
+    seen = replayed.ends[end]
+    odd = replace(seen, recorded=dict(seen.recorded) | {"bias": replace(seen.recorded["bias"], inputs="0" * 64)})
     with pytest.raises(ResultsError, match="unequal inputs") as caught:
-        of_operations(replace(replayed, ends=dict(replayed.ends) | {end: odd}), manifest.entries, {})
+        told(replace(replayed, ends=dict(replayed.ends) | {end: odd}), manifest.entries, {})
     assert "repromatrix operations" in caught.value.hint
 
 

@@ -6,16 +6,17 @@ import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
-from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
 
-from repromatrix.report.page import command, data, embedded
+from repromatrix.report.page import data, embedded
 from repromatrix.report.render import html, markdown
-from repromatrix.report.view import build
+from repromatrix.report.sections.cells import command
+from repromatrix.results.accepted import accept
 from repromatrix.results.record import Outcome
 from tests import values
+from tests.report.reports import build
 
 HOSTILE = "</style></script><script>document.title='owned'</script><img src=x onerror=alert(1)>\"'{{ 7*7 }}|`*_\n## x"
 
@@ -129,7 +130,8 @@ def test_every_table_has_headers_and_scrolls_within_itself(builder):
 
 def test_the_dtype_stands_on_every_column(builder):
     records = builder.run()
-    head = html(build(builder.manifest(records), records, ())).split("<tbody>")[0]
+    text = html(build(builder.manifest(records), records, ()))
+    head = text.split('<table class="numbers iterations">')[1].split("<tbody>")[0]
     assert head.count('<span class="sub">float64</span>') == 3
     assert head.count('<span class="sub">float32</span>') == 8
 
@@ -149,7 +151,7 @@ def test_versions_that_were_not_run_are_gaps_and_say_so(builder):
 def test_failures_stand_before_everything_else(builder):
     records = [builder.record(outcome=Outcome.FAILED, reason="it broke"), *builder.run()]
     text = html(build(builder.manifest(records), records, ("mazur/gone/x",)))
-    first = text.split('<div class="answers">')[0]
+    first = text.split('<section class="agreement"')[0]
     assert "it broke" in first
     assert "mazur/gone/x" in first
     assert "Not everything ran" not in html(build(builder.manifest(records[1:]), records[1:], ()))
@@ -163,7 +165,7 @@ def test_a_class_says_its_rule_in_words(builder):
         )
     ]
     view = build(builder.manifest(records, tables=()), records, ())
-    assert [row.rule for row in view.class_rows] == [
+    assert [row.rule for row in view.sections["classes"].rows] == [
         ("update sequential; NumPy 2.4.6",),
         ("update parallel; NumPy 2.4.6",),
     ]
@@ -173,21 +175,24 @@ def test_what_changed_since_the_accepted_run_is_on_the_first_screen(builder):
     records = builder.run()
     view = build(builder.manifest(records), records, ())
     assert "No accepted run to compare with" in html(view)
-    told = tuple(f"change {number} <b>" for number in range(7))
-    changes = SimpleNamespace(accepted="run 1", lines=told)
-    first = html(replace(view, changes=changes)).split('<div class="bar">')[0]
-    assert "Since run 1" in first
-    assert [f"change {number} &lt;b&gt;" in first for number in range(7)] == [True] * 7
-    assert "2 more" in first
+    before = [builder.with_losses(each, {1: 0.75}) for each in records]
+    changed = build(builder.manifest(records), records, (), accept(builder.manifest(before), before))
+    first, rest = html(changed).split('<div class="bar">')
+    assert "Since the accepted run (profile default" in first
+    assert first.count(": other bits") == 5
+    assert rest.count(": other bits") == len(records)
 
 
 def test_the_pages_data_hold_every_trajectory_once_and_cannot_end_their_element(hostile):
-    found = data(hostile)
+    found, cells = data(hostile), hostile.sections["cells"].part.cells
     assert len(found["tracks"]) == len({tuple(map(str, each)) for each in found["tracks"]})
-    assert [each["id"] for each in found["cells"]] == [*(each.cell.id for each in hostile.records), HOSTILE]
-    for cell, record in zip(found["cells"], hostile.records, strict=False):
+    assert [each["id"] for each in found["cells"]] == [
+        *(each.id for each in cells),
+        HOSTILE,
+    ]
+    for cell, record in zip(found["cells"], cells, strict=False):
         shown = found["tracks"][cell["track"]] if cell["track"] is not None else []
-        assert tuple(each.hex() for each in shown) == (record.trajectory.losses if record.trajectory else ())
+        assert tuple(each.hex() for each in shown) == tuple(record.losses)
     text = embedded(hostile)
     assert "<" not in text
     assert json.loads(text) == json.loads(json.dumps(found))

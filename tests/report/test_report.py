@@ -9,9 +9,9 @@ import pytest
 from repromatrix import resources
 from repromatrix.errors import ResultsError
 from repromatrix.report.render import MARKDOWN_BYTES, html, json_text, markdown, write
-from repromatrix.report.view import build
 from repromatrix.results import document as documents
 from repromatrix.results.record import Outcome, decode, encode
+from tests.report.reports import build
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_the_report_says_what_was_reproduced(view):
     assert (losses["total"], losses["reproduced"], losses["mismatches"]) == (102, 102, [])
     assert (predictions["total"], predictions["reproduced"], predictions["mismatches"]) == (10, 10, [])
     assert [each["kind"] for each in document["published"]["contradictions"]] == ["error", "error", "convention"]
-    assert "102 of 102 published losses reproduced" in " ".join(html(view).split())
+    assert "102 of 102</b> published losses</a> reproduced to the last printed digit" in html(view)
     assert "102 of 102 published losses and 10 of 10 final predictions" in markdown(view)
 
 
@@ -120,10 +120,10 @@ def test_a_prediction_that_was_not_computed_is_not_called_wrong(builder, schemas
     assert set(absent.values()) == {"no record of jax in this run"}
     assert found["mismatches"] == []
     assert found["total"] == found["reproduced"] + len(found["not_computed"])
-    assert view.published[0].predictions_not_computed == len(found["not_computed"])
+    assert view.sections["published"].tables[0].totals.predictions_not_computed == len(found["not_computed"])
     row = next(line for line in markdown(view).splitlines() if line.startswith("| NumPy Parallel | 0"))
-    assert row.endswith("| not computed |")
-    assert "- JAX Auto: no record of jax in this run" in markdown(view)
+    assert row.rstrip().endswith("| not computed |")
+    assert "| JAX Auto | no record of jax in this run |" in markdown(view)
     page = " ".join(html(view).split())
     assert '<td class="none">not computed</td><td class="dim">published</td>' in page
     assert "JAX Auto (no record of jax in this run)" in page
@@ -132,8 +132,8 @@ def test_a_prediction_that_was_not_computed_is_not_called_wrong(builder, schemas
 def test_cells_without_a_record_are_counted_and_named(builder):
     records = builder.run()
     view = build(builder.manifest(records), records[1:], (records[0].cell.id,))
-    assert ("missing", 1) in view.summary.outcomes
-    assert view.summary.health == "bad"
+    assert ("missing", 1) in view.sections["overview"].summary.outcomes.items()
+    assert view.sections["overview"].summary.health == "bad"
     assert records[0].cell.id in html(view)
     assert "missing" in markdown(view)
 
@@ -144,14 +144,18 @@ def test_repeats_that_differ_are_kept_and_told(builder):
     cell = json.loads(json_text(view))["cells"][-1]
     assert cell["deterministic"] is False
     assert [cell["losses"], *cell["other_losses"]] == [[(0.5).hex(), (0.25).hex()], [(0.5).hex(), (0.125).hex()]]
-    assert view.summary.not_deterministic == 1
+    assert view.sections["overview"].summary.not_deterministic == 1
     assert "0.125" in html(view)
 
 
 def test_nothing_ran_at_all(builder):
     records = [lost(each, Outcome.SKIPPED, "no NVIDIA device") for each in builder.run()]
     view = build(builder.manifest(records), records, ())
-    assert (view.published[0].reproduced, view.summary.health, view.class_rows) == (0, "note", ())
+    assert (
+        view.sections["published"].tables[0].totals.reproduced,
+        view.sections["overview"].summary.health,
+        view.sections["classes"].rows,
+    ) == (0, "note", ())
     assert "0 of 102" in " ".join(html(view).split())
 
 
@@ -161,7 +165,7 @@ def test_without_a_published_table_there_is_a_report_all_the_same(builder, schem
     document = json.loads(json_text(view))
     jsonschema.validate(document, schemas["report"])
     assert document["published"] is None
-    assert "1 of 1 cells ran" in " ".join(html(view).split())
+    assert "1 cell ran in 1 environment" in " ".join(html(view).split())
     assert "1 cell in 1 environment" in markdown(view)
 
 
@@ -199,8 +203,9 @@ def test_the_job_summary_is_bounded_and_says_where_it_was_cut(builder):
     view = build(builder.manifest(records, tables=[builder.published(data)]), records, ())
     text = markdown(view)
     assert len(text.encode()) <= MARKDOWN_BYTES
-    assert "Only the first 60 of 300" in text
-    many = replace(view, published=view.published * 400)
+    assert "240 more in index.html" in text
+    published = view.sections["published"]
+    many = replace(view, sections={**view.sections, "published": replace(published, briefs=published.briefs * 400)})
     assert len(markdown(many).encode()) <= MARKDOWN_BYTES
     assert "Cut here: the whole report is in index.html" in markdown(many)
 
@@ -208,7 +213,7 @@ def test_the_job_summary_is_bounded_and_says_where_it_was_cut(builder):
 def test_a_selection_reports_the_rest_as_not_computed_and_not_as_wrong(builder):
     records = [each for each in builder.run() if each.cell.framework == "torch"]
     view = build(builder.manifest(records), records, ())
-    table = view.published[0]
+    table = view.sections["published"].tables[0].totals
     assert (table.reproduced, table.differing, table.not_computed, table.predictions_differing) == (30, 0, 72, 0)
     assert 'class="tile bad"' not in html(view)
 
@@ -238,7 +243,7 @@ def test_what_is_not_pinned_is_called_so_wherever_it_stands(builder, schemas):
     assert "torch-2.13.0-here, not pinned" in page
     assert "&#34;torch&#34;: &#34;2.13.0+cpu&#34;" in page
     assert "| torch-2.13.0-here, not pinned | 30 of 30 |  |" in text
-    assert "| not pinned | torch-2.13.0-here: taken as found, with no lock |" in text
+    assert "not pinned, taken as found with no lock: torch-2.13.0-here" in text
     plain = builder.run()
     assert "ot pinned" not in html(build(builder.manifest(plain), plain, ()))
 
@@ -249,6 +254,6 @@ def test_a_difference_to_what_is_not_pinned_carries_that_as_its_caveat(builder):
         for each in (builder.record(version="1.0"), builder.record(version="2.0"))
     )
     view = build(builder.manifest([older, newer]), [older, newer], ())
-    assert [each.notes for each in view.unchanged] == [
+    assert [each.notes for each in view.sections["versions"].unchanged] == [
         "not pinned: other packages than the framework may differ as well"
     ]

@@ -1,26 +1,25 @@
 """The sentences of the report say what was run and no more, and can be read."""
 
 import re
-from dataclasses import replace
 
 import pytest
 
-from repromatrix.compare.versions import lines
+from repromatrix.compare.classes import Class
+from repromatrix.compare.rules import Rule, Term
+from repromatrix.compare.versions import Line, Stop, lines
 from repromatrix.report import wording
-from repromatrix.report.claims.base import short
-from repromatrix.report.claims.classes import ClassRule
-from repromatrix.report.claims.pages import in_summary
-from repromatrix.report.claims.versions import NoiseFloor, UpgradeTotals, VersionLine
-from repromatrix.report.lines import tables
 from repromatrix.report.render import html, markdown
-from repromatrix.report.view import build
+from repromatrix.report.sections import classes, versions
+from repromatrix.report.sentence import short
 from repromatrix.results.record import Outcome
+from tests.report.reports import build
 
 
 def line(*stops, **changed):
     values = {"workload": "w", "framework": "jax", "flavour": "cpu", "python": "3.9", "variant": "grad"}
-    values |= {"device": "cpu", "settings": "default", "cells": ()} | changed
-    return VersionLine(stops=stops, **values).text.partition(": ")
+    values |= {"device": "cpu", "settings": "default"} | changed
+    stops = tuple(Stop(version=version, label=label, cell=None, reason=why) for version, label, why in stops)
+    return versions.line_of(Line(stops=stops, **values)).text.partition(": ")
 
 
 def test_a_version_that_was_not_run_breaks_a_run_of_equal_ones():
@@ -51,57 +50,61 @@ def test_an_upgrade_keeps_losses_and_perhaps_weights(builder):
         builder.record(outcome=Outcome.FAILED, reason="x", version="2.0", variant="d"),
     ]
     view = build(builder.manifest(records, tables=()), records, ())
-    (claim,) = (each for each in view.claims if isinstance(each, UpgradeTotals))
-    assert (
-        claim.text
-        == "2 of 3 upgrades keep every bit of the metrics (1 of the weights too); 1 more could not be compared"
+    (said,) = view.of_kind("upgrade_totals")
+    assert said.text == (
+        "Of 3 upgrades from a version to the next, 2 have identical losses, 1 also identical last weights; 1 more "
+        "could not be compared"
     )
-    assert [each.notes for each in view.unchanged] == ["", "other weights at the end"]
+    assert [each.notes for each in view.sections["versions"].unchanged] == ["", "other weights at the end"]
     for page in (html(view), markdown(view).replace("\\", "")):
-        assert claim.text in page
+        assert said.text in page
         assert "steps to a newer version" not in page
 
 
 @pytest.mark.parametrize(
-    ("versions", "said"),
+    ("ran", "said"),
     [
         (("1.0",), "One version ran"),
         (("1.0", "2.0"), "0 of 1 line with losses of two versions or more change"),
         ((), "No version ran"),
     ],
 )
-def test_lines_of_one_version_are_not_counted_as_unchanging(builder, versions, said):
+def test_lines_of_one_version_are_not_counted_as_unchanging(builder, ran, said):
     records = [
         builder.record((0.5,), version=version)
-        if version in versions
+        if version in ran
         else builder.record(outcome=Outcome.FAILED, reason="x", version=version)
         for version in ("1.0", "2.0")
     ]
     page = html(build(builder.manifest(records, tables=()), records, ()))
     assert said in page
-    (table,) = tables(lines(records))
-    assert (table.ran, table.compared) == (len(versions), int(len(versions) > 1))
+    (table,) = versions.tables(lines(records))
+    assert (table.ran, table.compared) == (len(ran), int(len(ran) > 1))
 
 
 def test_a_noise_floor_is_a_bound_that_says_what_it_is_derived_from():
-    claim = NoiseFloor(
-        cells=("w/ref", "m1", "m2"), workload="w", dtype="float32", growth=(), bound=("0x1p-3", "0x1p-2")
+    part = versions.FloorPart(
+        workload="w", dtype="float32", reference="w/ref", members=["m1", "m2"], growth=[], bound=[0.125, 0.25]
     )
-    assert claim.text.endswith("a bound derived from 2 one-ULP members of w/ref")
-    assert "may bring" not in claim.text
+    said = versions.floor_of(part).text
+    assert said.endswith("a bound derived from 2 one-ULP members of w/ref")
+    assert "may bring" not in said
 
 
-def rule(terms):
-    found = ClassRule(cells=("a", "b"), workload="w", name="C1", terms=terms, without=(), among=9)
-    return found.document()
+def brief(terms):
+    rule = Rule(terms=tuple(Term(factors=each, cells=()) for each in terms), without=(), among=9)
+    found = Class(
+        workload="w", name="C1", dtypes=(), steps=1, cells=("a", "b"), losses=(), states=(), rule=rule, cpu_classes=()
+    )
+    return classes.briefs([found])[0].lines
 
 
 def test_report_md_has_the_count_first_then_few_terms_and_cuts_no_word():
     terms = tuple((("dtype", (f"float{number}",)), ("version", ("jax 1.0",))) for number in range(5))
-    (said,) = in_summary([rule(terms)]).classes.texts
+    (said,) = brief(terms)
     assert said == "C1 of w, 2 cells: float0; JAX 1.0, or: float1; JAX 1.0, and 3 more terms"
     long = tuple((f"factor{number}", tuple(f"value{each}" for each in range(9))) for number in range(9))
-    (said,) = in_summary([rule((long,))]).classes.texts
+    (said,) = brief((long,))
     assert said.startswith("C1 of w, 2 cells: factor0 value0")
     assert re.search(r"(^| )(factor\d|value\d,?;?|more;?|and|or|\d) …$", said)
 
@@ -127,14 +130,8 @@ def test_the_first_screen_names_what_ran_and_who_agrees(builder):
     ]  # fmt: skip
     first = html(build(builder.manifest(records, tables=()), records, ())).split('<div class="bar">')[0]
     assert "Frameworks that ran: NumPy 1.0, 2.0; PyTorch 2.0" in first
-    assert first.count("cells share every loss") == 2
+    assert first.count("3 cells with the same losses, the same last weights:") == 2
     assert "float32" not in first or "loop 0.5; any framework and version that ran" in first
     assert "base interpreter" not in first
     assert "no container" in first
     assert "One version ran" not in first
-
-
-def test_without_float32_the_finest_dtype_speaks(builder):
-    records = [builder.record((0.5,), version=version, dtype="float16") for version in ("1.0", "2.0")]
-    view = build(replace(builder.manifest(records, tables=())), records, ())
-    assert [each.size for each in view.largest] == [2]

@@ -10,18 +10,17 @@ from repromatrix.compare.allowance import Allowances, Tolerance
 from repromatrix.explain.judge.explanation import explanations
 from repromatrix.published.figures import check
 from repromatrix.published.statements import judge
-from repromatrix.published.verdicts import Condition, Evidence, Kind, Left, Measured, Tried
-from repromatrix.report.claims.stated_statements import of_statements
-from repromatrix.report.claims.statements import PublishedVerdict
+from repromatrix.published.verdicts import Condition, Evidence, Judged, Kind, Left, Measured, Tried, Word
 from repromatrix.report.render import html, json_text, markdown
-from repromatrix.report.verify.check import Written, verify
-from repromatrix.report.verify.ledgers import ledger_of
+from repromatrix.report.sections import statements
+from repromatrix.report.verify.check import verify
+from repromatrix.report.verify.flips import judged_pair
 from repromatrix.report.verify.measure import Judges
 from repromatrix.report.verify.published import recompute_published
-from repromatrix.report.verify.texts import of_html, of_markdown
-from repromatrix.report.view import build
 from repromatrix.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
 from repromatrix.results.manifest import Column, Published
+from tests.report.reports import build
+from tests.report.texts import of_html, of_markdown
 
 COUNTS = (
     "Of 33 statements of exact-comparison-results.md: "
@@ -31,12 +30,10 @@ TITLES = {"A": "numpy", "B": "numpy", "C": "jax"}
 
 
 def verdict(condition=None, test="equal", **evidence):
-    return PublishedVerdict(
-        cells=(),
-        workload="w",
-        name="n",
+    return Judged(
+        id="n",
         says="s",
-        verdict="confirmed with a condition",
+        word=Word.CONDITION,
         reason=None,
         condition=condition,
         evidence=Evidence(test=test, **evidence),
@@ -51,10 +48,10 @@ def test_the_section_says_how_many_hold_and_what_is_wrong_first(builder):
         assert COUNTS in each
         assert "What the published table got right and wrong" in each
         assert "only at steps 6 to 10" in each
-    (table,) = view.published
-    words = [each.verdict for each in table.verdicts]
+    (table,) = view.sections["statements"].tables
+    words = [each.verdict for each in table.rows]
     assert words == sorted(words, key=["refuted", "confirmed with a condition", "not tested", "confirmed"].index)
-    assert all(each.id in page for each in table.verdicts)
+    assert all(each.id in page for each in table.rows)
     assert "| jax\\-pytorch\\-perfect" in markdown(view) or "jax-pytorch-perfect" in text
     assert "jaxseq-parallel-10" not in text  # what is confirmed is in index.html
 
@@ -69,7 +66,7 @@ def test_the_json_has_every_verdict_with_its_evidence(builder):
     assert claims["sequential-better"]["condition"] == {
         "kind": "steps", "steps": [6, 7, 8, 9, 10], "cells": [], "names": [], "says": "only at steps 6 to 10",
     }  # fmt: skip
-    kinds = [each["kind"] for each in document["claims"]]
+    kinds = [each["kind"] for each in document["sentences"]]
     assert kinds.count("published_verdict") == 33
     assert kinds.count("published_verdict_totals") == 1
 
@@ -81,8 +78,8 @@ def test_verify_holds_what_stands_beside_the_table_against_the_claims(rich):
     def told(change):
         damaged = json.loads(json.dumps(document))
         change(damaged["published"]["claims"])
-        found = verify(Written(document=damaged, html=None, markdown=None), rich.evidence)
-        return {each.claim for each in found}
+        found = verify(damaged, rich.evidence)
+        return {each.where for each in found}
 
     assert not told(lambda _: None)
     assert told(lambda claims: claims[3].update(verdict="refuted")) == {"published claims/numpy-pytorch-1"}
@@ -91,20 +88,21 @@ def test_verify_holds_what_stands_beside_the_table_against_the_claims(rich):
     assert told(lambda claims: claims.append(claims[1] | {"id": "x"})) == {"published claims/x"}
 
 
-def test_what_is_blamed_is_told_after_what_the_difference_is_attributed_to():
+def test_what_is_blamed_is_told_after_the_cause():
     def row(name, finding, *, blamed=True, left="rounding"):
         ends = tuple(Left(where=w, cells=(), changed=False, verdict=left, reason=None) for w in ("a", "b"))
         ends += (Left(where="both", cells=(), changed=None, verdict=None, reason="why"),)
         return Tried(between=("a", "b"), names=(name,), kind="factors", blamed=blamed, finding=finding, ends=ends)
 
     cause = row("dtype", "cause", blamed=False, left="identical")
-    few = verdict(test="cause", tried=(row("x", "refuted"), cause)).shown
+    few = statements.shown(verdict(test="cause", tried=(row("x", "refuted"), cause)))
     ends = "at A's end, at B's end; not tested (why) at both ends"
     assert few == (
-        f"experiments attribute the difference to dtype (no bit changes, identical {ends}); "
+        f"experiments show the cause: dtype (no bit changes, identical {ends}); "
         f"x: refuted (no bit changes, rounding {ends})"
     )
-    many = verdict(test="cause", tried=(*(row(each, "refuted") for each in "xy"), row("z", "inconclusive"))).shown
+    rows = (*(row(each, "refuted") for each in "xy"), row("z", "inconclusive"))
+    many = statements.shown(verdict(test="cause", tried=rows))
     assert many == "refuted: x, y; inconclusive: z"
 
 
@@ -117,7 +115,8 @@ def test_a_table_without_statements_has_no_such_section(builder):
 
 def test_conditions_are_said_with_what_they_stand_on():
     pair = (("a", "b"),)
-    said = {kind: verdict(Condition(kind=kind, steps=(1, 2, 4), cells=pair, names=("x", "y"))).on for kind in Kind}
+    conditions = [Condition(kind=kind, steps=(1, 2, 4), cells=pair, names=("x", "y")) for kind in Kind]
+    said = {each.kind: statements.on(verdict(each)) for each in conditions}
     assert said == {
         Kind.PRINTED: "only of the printed figures",
         Kind.STEPS: "only at steps 1 to 2, 4",
@@ -131,7 +130,7 @@ def test_conditions_are_said_with_what_they_stand_on():
 
 def test_long_evidence_is_cut_and_says_how_much_more_there_is():
     one = Measured(a="A", b="B", cells=("a", "b"), own=True, steps=2, holds=(2,), least=(0.0).hex(), most=(0.5).hex())
-    said = verdict(measured=(one,) * 5, others=7).shown
+    said = statements.shown(verdict(measured=(one,) * 5, others=7))
     assert said.startswith("A and B: the same bits at step 2 of 2, at most 5.00e-1 apart; A and B")
     assert said.endswith("and 2 more; the same answer in 7 other pairs of cells")
 
@@ -196,13 +195,12 @@ def test_verify_comes_to_the_same_verdicts(builder, data):
     allowed = Allowances(tolerances={"float64": Tolerance(relative=0, absolute=1e-6, source="s")})
     explained = list(explanations(Experiments(pairs=(pair,)), tried, allowed))
     found = judge(check(table, records), records, explained)
-    said = of_statements("mazur", "mazur", found)
 
     judges = Judges(floors={}, tolerances={"float64": (0.0, 1e-6, "s")})
-    again = [each for each in [ledger_of(pair, tried, judges)] if each is not None]
-    due = recompute_published(table, records, judges, again)
-    kinds = {each.kind for each in said}
-    assert [each.document() for each in due if each.kind in kinds] == [each.document() for each in said]
+    again = [each for each in [judged_pair(pair, tried, judges)] if each is not None]
+    due = [each for each in recompute_published(table, records, again) if each.kind == "published_verdict"]
+    said = [statements.sentence_of("mazur", each) for each in found]
+    assert [(each.id, each.cells, each.values) for each in due] == [(each.id, each.cells, each.values) for each in said]
 
 
 def experiments(builder, records, data):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from itertools import combinations
 
@@ -10,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repromatrix.__main__ import main
-from repromatrix.compare.allowance import allowances
-from repromatrix.compare.classes import classes
 from repromatrix.floats import FORMS
-from repromatrix.report.claims.stated_explanations import of_explanations, tale
+from repromatrix.report.evidence import Evidence
 from repromatrix.report.render import contents
+from repromatrix.report.run import run_of
+from repromatrix.report.sections import explanations
 from repromatrix.report.verify import measure
 from repromatrix.report.verify.cells import classes as classes_again
-from repromatrix.report.verify.check import Written, verify
+from repromatrix.report.verify.check import KINDS, verify
+from repromatrix.report.verify.experiments import honest
 from repromatrix.report.verify.explanations import explained
-from repromatrix.report.verify.hybrids import honest
 from repromatrix.results.experiments import Attempt, Experiments, Factor, Run
 from repromatrix.results.record import Outcome
 from repromatrix.results.store import Store
@@ -32,14 +33,14 @@ NAMES = ("update", "dtype", "threads", "isa", "layout")
 
 
 def both_ways(builder, records, experiments, known):
-    """The claims about experiments as the report makes them and as `verify` recomputes them, by id."""
+    """What the report says of experiments and what `verify` comes to, by id."""
     manifest = builder.manifest(records, tables=())
-    allowed = allowances(manifest, {each.cell.id: each for each in records})
-    stated = of_explanations(tale(experiments, manifest.entries, known, allowed), classes(records))
+    evidence = Evidence(manifest=manifest, records=tuple(records), experiments=experiments, tried=known)
+    stated = [each for each in explanations.build(run_of(evidence, {})).sentences if each.kind in KINDS]
     plain = tuple(classes_again(records))
     again = tuple(explained(experiments, manifest, known, measure.judges_of(manifest, records), plain))
     assert len({each.id for each in again}) == len(again) == len(stated)
-    return tuple({each.id: each.document() for each in way} for way in (stated, again))
+    return tuple({each.id: (each.kind, each.cells, each.values) for each in way} for way in (stated, again))
 
 
 @st.composite
@@ -100,21 +101,21 @@ def test_both_ways_agree_whatever_was_tried(builder, data):
 
 
 def test_with_a_measured_noise_floor_both_ways_judge_by_it(rich):
-    stated = {each.id: each.document() for each in rich.view.claims if each.kind == "factor_verdict"}
+    stated = {each.id: each.values for each in rich.view.of_kind("factor_verdict")}
     assert stated
     own = tuple(classes_again([each for each in rich.records if "~" not in each.cell.id]))
     judges = measure.judges_of(rich.manifest, rich.records)
     again = explained(rich.experiments, rich.manifest, rich.tried, judges, own)
-    assert {each.id: each.document() for each in again if each.kind == "factor_verdict"} == stated
+    assert {each.id: each.values for each in again if each.kind == "factor_verdict"} == stated
 
 
 def test_one_bit_of_an_experiments_record_is_found(rich, builder):
     files = contents(rich.view)
-    written = Written(document=json.loads(files["report.json"]), html=None, markdown=None)
+    written = json.loads(files["report.json"])
     (name,) = [key for key, each in rich.tried.items() if each.cell.id.endswith("a.update-sequential")]
     moved = builder.with_losses(rich.tried[name], {2: 0.1250001})
     found = verify(written, replace(rich.evidence, tried=rich.tried | {name: moved}))
-    assert "factor/mazur/numpy-2.4.6-cpu/a/mazur/numpy-2.4.6-cpu/c/update: values" in {each.claim for each in found}
+    assert "factor/mazur/numpy-2.4.6-cpu/a/mazur/numpy-2.4.6-cpu/c/update: values" in {each.where for each in found}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_an_experiment_that_changed_more_than_it_says_is_named(rich, change, tol
     (name,) = [key for key, each in rich.tried.items() if each.cell.id.endswith("a.update-sequential")]
     made = rich.tried[name]
     sly = rich.tried | {name: replace(made, cell=replace(made.cell, **change))}
-    assert [each.claim.rpartition(": ")[2] for each in honest(rich.experiments, sly)] == [told]
+    assert [each.where.rpartition(": ")[2] for each in honest(rich.experiments, sly)] == [told]
 
 
 def test_an_option_that_was_not_flipped_as_it_says_is_named(rich):
@@ -148,7 +149,7 @@ def test_an_option_that_was_not_flipped_as_it_says_is_named(rich):
         ((("layout", "oi"), ("update", "sequential")), ["layout"]),
     ]:
         found = honest(rich.experiments, known | {name: replace(rich.tried[name], factors=factors)})
-        assert [each.claim.rpartition(": ")[2] for each in found] == told
+        assert [each.where.rpartition(": ")[2] for each in found] == told
 
 
 def test_a_pair_whose_factors_are_not_those_of_its_two_records_is_named(rich):
@@ -172,7 +173,7 @@ def test_a_pair_whose_factors_are_not_those_of_its_two_records_is_named(rich):
     ]:
         sly = replace(first, factors=factors, trials=(), conditions=())
         found = honest(Experiments(pairs=(sly,)), known)
-        assert [each.claim.rpartition(": ")[2] for each in found] == told, factors
+        assert [each.where.rpartition(": ")[2] for each in found] == told, factors
 
 
 def test_an_option_that_is_called_as_a_setting_is_held_against_what_the_records_used(rich):
@@ -198,14 +199,14 @@ def test_an_option_that_is_called_as_a_setting_is_held_against_what_the_records_
     ]:
         sly = replace(first, factors=factors, trials=(), conditions=())
         found = honest(Experiments(pairs=(sly,)), known)
-        assert [each.claim.rpartition(": ")[2] for each in found] == told, factors
+        assert [each.where.rpartition(": ")[2] for each in found] == told, factors
 
 
 def test_a_factor_whose_own_experiment_was_taken_away_is_named(rich):
     first = rich.experiments.pairs[0]
     sly = replace(first, trials=tuple(each for each in first.trials if each.factors != ("threads",)))
     (found,) = honest(Experiments(pairs=(sly,)), rich.tried)
-    assert found.claim.endswith(": threads")
+    assert found.where.endswith(": threads")
     assert found.says == "never flipped alone, nor told why not"
 
 
@@ -235,8 +236,8 @@ def test_a_report_with_experiments_says_the_cause_and_holds(results, capsys):
     assert (command("report", store), command("verify", store)) == (0, 0)
     assert "all hold" in capsys.readouterr().err
     said = (store.folder.parent / "report" / "report.md").read_text("utf-8")
-    assert "1 of 1 pair of classes with different bits is attributed by experiment, 0 are not" in said
-    assert "1 of 1 pair with different bits is attributed to update, flipped alone" in said
+    assert "For 1 of 1 pair an experiment shows the cause." in said
+    assert "update alone: the cause in 1 of 1 pair" in said
 
 
 def test_a_report_on_options_that_are_called_as_other_factors_holds(builder, tmp_path):
@@ -252,7 +253,7 @@ def test_a_report_on_options_that_are_called_as_other_factors_holds(builder, tmp
     store.write_experiments(Experiments(pairs=(pair,)))
     assert (command("report", store), command("verify", store)) == (0, 0)
     said = (store.folder.parent / "report" / "report.md").read_text("utf-8")
-    assert "attributed to option version, flipped alone" in said
+    assert "option version alone: the cause in 1 of 1 pair" in said
     assert "option version old" in said
 
 
@@ -269,8 +270,8 @@ def test_a_hybrid_that_was_changed_or_taken_away_is_found(results, capsys):
     path.unlink()
     assert command("verify", store) == 1
     told = capsys.readouterr().err
-    assert "its record is not there" in told
-    assert "not-attributed/" in told
+    assert "not testable" in told
+    assert "unexplained/" in told
 
 
 def test_experiments_that_were_edited_are_found(results, capsys):
@@ -279,4 +280,4 @@ def test_experiments_that_were_edited_are_found(results, capsys):
     path = store.folder / "experiments.json"
     path.write_text(path.read_text("utf-8").replace('"update"', '"layout"'), "utf-8")
     assert command("verify", store) == 1
-    assert "cause/layout" in capsys.readouterr().err
+    assert re.search(r"factor/\S+/layout\n  the report says:  nothing", capsys.readouterr().err)

@@ -43,7 +43,7 @@ def test_each_file_is_told_once_and_a_file_that_is_not_there_is_not(rich):
     honest = {name: text.encode() for name, text in contents(rich.view).items()}
     assert list(same_files(honest, rich.view)) == []
     wrong = {name: data.replace(b"0.", b"1.") for name, data in honest.items()}
-    names = [each.claim.partition(":")[0] for each in same_files(wrong, rich.view)]
+    names = [each.where.partition(":")[0] for each in same_files(wrong, rich.view)]
     assert names == ["index.html", "report.md", "report.json"]
     del wrong["index.html"]
-    assert [each.claim.partition(":")[0] for each in same_files(wrong, rich.view)] == names[1:]
+    assert [each.where.partition(":")[0] for each in same_files(wrong, rich.view)] == names[1:]

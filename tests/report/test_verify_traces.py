@@ -9,17 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repromatrix.__main__ import main
-from repromatrix.compare.classes import classes
-from repromatrix.compare.trace import divergence, divergences
+from repromatrix.compare.trace import divergence
 from repromatrix.floats import FORMS
-from repromatrix.report.claims.stated_traces import of_traces
+from repromatrix.report.evidence import Evidence
+from repromatrix.report.run import run_of
+from repromatrix.report.sections import divergences as section
 from repromatrix.report.verify.cells import classes as classes_again
-from repromatrix.report.verify.traces import traced
+from repromatrix.report.verify.traces import parted
 from repromatrix.results import document as documents
 from repromatrix.results import trace as trace_files
 from repromatrix.results.store import Store
 from tests import values
 from tests.compare import builder
+from tests.report.oracles import traces as oracle
 
 VALUES = [0.0, -0.0, math.nan, math.inf, -math.inf, 1.0, 5e-324, -1e-300, 3e38, 65504.0, 1 / 3]
 PLACES = [("hidden_pre", 0), ("hidden", 0), ("output_pre", 0), ("grad_output_weights", 0), ("hidden_weights", 0)]
@@ -46,12 +48,13 @@ def recorded(record, changes=None, missing=()):
 
 
 def both_ways(builder, records, traces):
-    """The claims about traces as the report makes them and as `verify` recomputes them, by id."""
+    """What the report says of traces and what other code comes to, by id."""
     found = {each.cell.id: each for each in traces}
     manifest = builder.manifest(records, tables=(), traces=traces)
-    stated = of_traces(manifest.entries, records, found, divergences(classes(records), records, found))
-    again = traced(manifest, records, found, tuple(classes_again(records)))
-    return tuple({each.id: each.document() for each in way} for way in (stated, again))
+    evidence = Evidence(manifest=manifest, records=tuple(records), traces=found)
+    stated = section.build(run_of(evidence, {})).sentences
+    again = (*parted(records, found, tuple(classes_again(records))), *oracle.told(manifest, records, found))
+    return tuple({each.id: (each.kind, each.cells, each.values) for each in way} for way in (stated, again))
 
 
 @given(data=st.data())
@@ -84,9 +87,9 @@ def test_states_of_two_dtypes_are_compared_in_the_coarser_one_by_both_ways():
     coarse, other = recorded(builder.record((0.5, 0.25), dtype="bfloat16", weights=2.0, id="mazur/x/coarse"))
     stated, again = both_ways(builder, [fine, coarse], [first, other])
     assert stated == again
-    (claim,) = [each for each in stated.values() if each["kind"] == "first_divergence"]
-    assert (claim["values"]["ulp_dtype"], claim["values"]["a_bits"]) == ("bfloat16", "0x3fb999999999999a")
-    assert (claim["values"]["tensor"], claim["values"]["b_bits"]) == ("hidden", "0x3f00")
+    (said,) = [found for kind, _, found in stated.values() if kind == "first_divergence"]
+    assert (said["ulp_dtype"], said["a_bits"]) == ("bfloat16", "0x3fb999999999999a")
+    assert (said["tensor"], said["b_bits"]) == ("hidden", "0x3f00")
 
 
 def test_values_of_a_finer_dtype_than_their_cells_are_rounded_on_both_sides():
@@ -125,7 +128,7 @@ def test_a_report_with_traces_says_where_they_part_and_holds(results, capsys):
     assert "all hold" in capsys.readouterr().err
     said = (store.folder.parent / "report" / "report.md").read_text("utf-8").replace("\\", "")
     assert (
-        "mazur/numpy-2.4.6-cpu/parallel and mazur/numpy-2.4.6-cpu/b first part at step 1 in hidden[0]: "
+        "mazur/numpy-2.4.6-cpu/parallel and mazur/numpy-2.4.6-cpu/b first differ at step 1 in hidden[0]: "
         "0x1.0000000000000p-1 (0x3fe0000000000000) against 0x1.0000000000001p-1 (0x3fe0000000000001), 1 ULP of float64"
     ) in said
     assert "2 cells traced; tracing changes the bits of none of them" in said
@@ -185,7 +188,7 @@ def test_a_report_that_was_made_without_the_trace_says_so_and_verify_names_the_f
     store.trace_path(trace.cell.id, trace.key).unlink()
     assert command("report", store) == 0
     said = json.loads((store.folder.parent / "report" / "report.json").read_text("utf-8"))
-    assert f"{trace.cell.id} has no trace: its file is not there" in [each["text"] for each in said["claims"]]
+    assert f"{trace.cell.id} has no trace: its file is not there" in [each["text"] for each in said["sentences"]]
     assert command("verify", store) == 1
     assert "traces/" in capsys.readouterr().err
 
@@ -197,4 +200,4 @@ def test_tensors_of_a_cell_with_other_bits_do_not_speak_for_it(builder):
     for trace, first in ((wrong, 2), (late, None)):
         stated, again = both_ways(builder, [a, b], [trace, builder.trace(b)])
         assert stated == again
-        assert stated[f"tracing-changes/{a.cell.id}"]["values"] == {"first_loss": first}
+        assert stated[f"tracing-changes/{a.cell.id}"][2] == {"first_loss": first}

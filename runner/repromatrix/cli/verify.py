@@ -1,4 +1,4 @@
-"""`repromatrix verify REPORT`: its numbers and verdicts recomputed from the records by other code, then every byte."""
+"""`repromatrix verify REPORT`: what it says held against the records by other code, then every byte made again."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -27,12 +27,12 @@ def run(options: Namespace) -> int:
     story = Story.of(options)
     checked = check(options.report, options.results, options.accepted)
     for each in checked.differences:
-        what, says, records = (printable(text, lines=False) for text in (each.claim, each.says, each.records))
-        story.say(f"{'differs':<10} {what}\n  the report says:  {says}\n  the records say:  {records}")
+        where, says, records = (printable(text, lines=False) for text in (each.where, each.says, each.records))
+        story.say(f"{'differs':<10} {where}\n  the report says:  {says}\n  the records say:  {records}")
     answer = f"{len(checked.differences)} differences" if checked.differences else "all hold"
     pages = " and ".join(checked.pages) or "no page"
-    story.say(f"{'verified':<10} {checked.claims} claims against {checked.records} records, {pages}: {answer}")
+    story.say(f"{'verified':<10} {checked.sentences} sentences against {checked.records} records, {pages}: {answer}")
     if options.json:
         differences = [asdict(each) for each in checked.differences]
-        print(json.dumps({"claims": checked.claims, "differences": differences}))
+        print(json.dumps({"sentences": checked.sentences, "differences": differences}))
     return int(ExitCode.DIFFERENCE if checked.differences else ExitCode.OK)

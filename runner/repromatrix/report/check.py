@@ -5,18 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repromatrix.errors import NewerFormatError, ResultsError, UsageError
+from repromatrix.errors import UsageError
 from repromatrix.operations.kept import Judgements
-from repromatrix.report.produce import earlier_records, replayed
-from repromatrix.report.verify.check import Evidence, Written, verify
+from repromatrix.report.gather import gather
+from repromatrix.report.verify.check import verify
 from repromatrix.report.verify.complaint import Complaint
 from repromatrix.report.verify.form import read_document
 from repromatrix.report.verify.layout import same_files
 from repromatrix.report.view import build
 from repromatrix.results.accepted import ACCEPTED, Accepted, find
-from repromatrix.results.manifest import Manifest
 from repromatrix.results.store import Store
-from repromatrix.results.trace import Trace
 
 DOCUMENT = "report.json"
 PAGES = ("index.html", "report.md")
@@ -27,72 +25,35 @@ class Checked:
     """What came of a report.
 
     Attributes:
-        claims: how many of its statements were recomputed.
+        sentences: how many it has.
         records: how many records they were held against.
         pages: the pages that were there.
         differences: what does not hold.
     """
 
-    claims: int
+    sentences: int
     records: int
     pages: tuple[str, ...]
     differences: tuple[Complaint, ...]
 
 
 def check(report: Path, results: Path, accepted_file: Path | None) -> Checked:
-    """Recompute a report's statements without the code that wrote them, then make its files again.
+    """Compute values, classes, printed digits and verdicts without the code that wrote them, then make the files again.
 
-    Making the files again shows nothing of that code, but finds what was changed beside the statements.
+    Making the files again shows nothing of that code, but finds whatever was changed.
 
     Raises:
         UsageError: there is no report, or it speaks of an accepted run that is not here.
         ResultsError: the results cannot be read.
     """
     files = _files(report)
-    written = _written(files, report)
-    store = Store(results)
-    manifest = store.read_manifest()
-    records, missing = store.records(manifest)
-    accepted = _accepted(written.document, accepted_file)
-    earlier = earlier_records(store, accepted, records)
-    traces, damaged = _traces(store, manifest)
-    experiments = store.read_experiments()
-    tried = store.records_of(experiments)
-    operations = replayed(store)
-    claimed = verify(
-        written,
-        Evidence(
-            manifest=manifest,
-            records=records,
-            missing=missing,
-            accepted=accepted,
-            earlier=earlier,
-            traces=traces,
-            bits=store.read_value,
-            damaged=damaged,
-            experiments=experiments,
-            tried=tried,
-            replayed=operations,
-        ),
-    )
-    view = build(
-        manifest,
-        records,
-        missing,
-        accepted,
-        earlier,
-        traces=traces,
-        bits=store.read_value,
-        experiments=experiments,
-        tried=tried,
-        replayed=operations,
-        memo=Judgements(),
-    )
+    document = read_document(files[DOCUMENT], str(report / DOCUMENT if report.is_dir() else report))
+    evidence = gather(Store(results), _accepted(document, accepted_file), damaged_too=True)
     return Checked(
-        claims=len(written.document["claims"]),
-        records=len(records),
+        sentences=len(document["sentences"]),
+        records=len(evidence.records),
         pages=tuple(name for name in PAGES if name in files),
-        differences=(*claimed, *same_files(files, view)),
+        differences=(*verify(document, evidence), *same_files(files, build(evidence, Judgements()))),
     )
 
 
@@ -109,38 +70,6 @@ def _files(path: Path) -> dict[str, bytes]:
         where = str(path / DOCUMENT if folder else path)
         raise UsageError("no report is there", where=where, hint="write one: repromatrix report") from error
     return found | {name: (path / name).read_bytes() for name in PAGES if folder and (path / name).is_file()}
-
-
-def _written(files: Mapping[str, bytes], path: Path) -> Written:
-    # What is no text cannot have the sentences, and is told as that.
-    html, markdown = (files[name].decode(errors="replace") if name in files else None for name in PAGES)
-    where = str(path / DOCUMENT if path.is_dir() else path)
-    return Written(document=read_document(files[DOCUMENT], where), html=html, markdown=markdown)
-
-
-def _traces(store: Store, manifest: Manifest) -> tuple[dict[str, Trace], dict[str, str]]:
-    """Return the traces that the manifest names, and what is wrong with those that cannot be read, by cell id.
-
-    Raises:
-        NewerFormatError: a newer release wrote one.
-    """
-    found: dict[str, Trace] = {}
-    damaged: dict[str, str] = {}
-    for each in manifest.entries:
-        if each.trace is None:
-            continue
-        try:
-            trace = store.read_trace(each.id, each.trace)
-        except NewerFormatError:
-            raise
-        except ResultsError as error:
-            damaged[each.id] = error.what
-            continue
-        if trace is None:
-            damaged[each.id] = "the manifest names one, and its file is not there"
-        else:
-            found[each.id] = trace
-    return found, damaged
 
 
 def _accepted(document: Mapping[str, Any], path: Path | None) -> Accepted | None:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from repromatrix.report import rows, wording
-from repromatrix.report.changes import Changes
-from repromatrix.report.claims.changes import BitsChange, OutcomeChange, SinceAccepted
-from repromatrix.report.rows import CellRow
-from repromatrix.report.view import PublishedView, View
+from repromatrix.report import wording
+from repromatrix.report.sections.cells import DIFFER, CellRow, Cells
+from repromatrix.report.sections.changes import Changes
+from repromatrix.report.sections.published import PublishedTables, TableView
+from repromatrix.report.view import View
 from repromatrix.results.record import Outcome
 
 # What XML 1.0 has no way to write; halves of surrogate pairs no encoding has.
@@ -45,10 +45,11 @@ def junit(view: View) -> str:
 
     A suite of the cells, one for each published table as the newest versions give it, one of the changes.
     """
-    suites = [("cells", [*map(_cell, view.cells), *map(_missing, view.missing)])]
-    suites += [(f"published/{each.check.workload}", list(_published(each))) for each in view.published]
-    if view.changes:
-        suites.append(("since the accepted run", list(_changes(view.changes))))
+    cells, published, changes = view.section(Cells), view.section(PublishedTables), view.section(Changes)
+    suites = [("cells", [*map(_cell, cells.rows), *map(_missing, cells.missing)])]
+    suites += [(f"published/{table.check.workload}", list(_published(table))) for table in published.tables]
+    if changes.accepted:
+        suites.append(("since the accepted run", list(_changes(changes))))
     body = "".join(_suite(name, cases) for name, cases in suites)
     every = [case for _, cases in suites for case in cases]
     head = f"name={_quoted(f'repromatrix: profile {view.profile}')}{_counts(every)}"
@@ -57,7 +58,7 @@ def junit(view: View) -> str:
 
 def _cell(cell: CellRow) -> Case:
     group = f"cells.{cell.environment}"
-    if cell.deterministic == rows.DIFFER:
+    if cell.deterministic == DIFFER:
         return Case(group=group, name=cell.id, answer="failure", message="not deterministic: its repeats differ")
     if cell.reason is None:
         return Case(group=group, name=cell.id)
@@ -76,7 +77,7 @@ def _missing(cell_id: str) -> Case:
     return Case(group="cells", name=cell_id, answer="error", message="missing: no record")
 
 
-def _published(table: PublishedView) -> Iterable[Case]:
+def _published(table: TableView) -> Iterable[Case]:
     for column in table.check.newest:
         group = f"published.{table.check.workload}.{column.setup.environment}"
         name = f"losses of {column.title} in {wording.setup(column.setup)}"
@@ -107,16 +108,15 @@ def _published(table: PublishedView) -> Iterable[Case]:
 
 
 def _changes(found: Changes) -> Iterable[Case]:
-    for each in found.claims:
-        failed = isinstance(each, (BitsChange, OutcomeChange))
-        if not isinstance(each, SinceAccepted):
-            yield Case(
-                group="accepted",
-                name=each.id,
-                answer="failure" if failed else None,
-                message=each.text if failed else "",
-            )
-    yield Case(group="accepted", name=found.accepted)
+    for sentence in found.sentences[1:]:
+        failed = sentence.kind in ("bits_change", "outcome_change")
+        yield Case(
+            group="accepted",
+            name=sentence.id,
+            answer="failure" if failed else None,
+            message=sentence.text if failed else "",
+        )
+    yield Case(group="accepted", name=found.accepted or "")
 
 
 def _suite(name: str, cases: Sequence[Case]) -> str:

@@ -15,10 +15,11 @@ from repromatrix.report.document import document
 from repromatrix.report.view import View
 
 MARKDOWN_BYTES = 60_000
+TEMPLATES = (resources.folder("templates"),)
 # In this order they are one script: each may use what stands before it.
 _SCRIPT = (
-    "numbers", "records", "copying", "published", "details", "selection", "cells", "filters", "ledgers", "operations",
-    "picture", "lines", "heat", "traced", "gallery", "main",
+    "numbers", "records", "copying", "published", "details", "selection", "cells", "filters", "experiments",
+    "operations", "picture", "lines", "heat", "traced", "gallery", "main",
 )  # fmt: skip
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#|~!<>&])")
 
@@ -38,7 +39,7 @@ def contents(view: View) -> dict[str, str]:
 
 def html(view: View) -> str:
     """Return the page: one file that asks for nothing, its style and script allowed by their digests alone."""
-    folder = resources.folder("templates")
+    folder = TEMPLATES[0]
     style, inserted = _read(folder, "report.css"), _read(folder, "vendor/plot-style.css")
     own = "".join(_read(folder, f"script/{name}.js") for name in _SCRIPT)
     scripts = [_read(folder, "vendor/d3.min.js"), _read(folder, "vendor/plot.umd.min.js"), own]
@@ -48,7 +49,7 @@ def html(view: View) -> str:
     )
     # The digests stand over exactly these texts, so no template engine may touch them.
     return (
-        _environment(folder)
+        _environment()
         .get_template("index.html")
         .render(
             view=view,
@@ -62,9 +63,9 @@ def html(view: View) -> str:
 
 def markdown(view: View) -> str:
     """Return the summary for a pull request or a job: under 60 kB, a cut is announced."""
-    environment = _environment(resources.folder("templates"))
+    environment = _environment()
     environment.finalize = _markdown_text  # Markdown has its own escapes
-    text = environment.get_template("report.md").render(view=view)
+    text = re.sub(r"\n{3,}", "\n\n", environment.get_template("report.md").render(view=view))
     if len(text.encode()) <= MARKDOWN_BYTES:
         return text
     notice = "\n\n**Cut here: the whole report is in index.html and report.json.**\n"
@@ -81,9 +82,9 @@ def _read(folder: Path, name: str) -> str:
     return (folder / name).read_text("utf-8")
 
 
-def _environment(folder: Path) -> jinja2.Environment:
+def _environment() -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         autoescape=jinja2.select_autoescape(("html",)),
         trim_blocks=True,

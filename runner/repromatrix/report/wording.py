@@ -1,5 +1,6 @@
 """Values -> the short texts that the report shows; every rounding for display is here."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 from repromatrix.compare.rules import NOT_STATED, Rule
 from repromatrix.floats import FORMS
 from repromatrix.published.setups import Setup
+from repromatrix.results.record import Provenance, Record
 
 NOTHING = "\N{EN DASH}"
 NOT_PINNED = "not pinned"
@@ -117,14 +119,25 @@ def mapping(value: Any) -> str:
     return ", ".join(f"{name} {each}" for name, each in sorted(value.items())) or NOTHING
 
 
+def counted(number: int, word: str) -> str:
+    """Return so many of a thing in words: `1 step`, `12 steps`."""
+    return f"1 {word}" if number == 1 else f"{number:,} {word}s"
+
+
 def cells(number: int) -> str:
     """Return so many cells in words."""
-    return "1 cell" if number == 1 else f"{number} cells"
+    return counted(number, "cell")
 
 
 def pairs(number: int) -> str:
     """Return so many pairs in words."""
-    return "1 pair" if number == 1 else f"{number:,} pairs"
+    return counted(number, "pair")
+
+
+def environment_of(record: Record) -> tuple[str, Provenance | None, str]:
+    """Return what a cell ran in: environment, provenance, and its fingerprint as sorted JSON."""
+    seen = json.dumps(record.fingerprint, sort_keys=True, indent=1, ensure_ascii=False)
+    return record.cell.environment, record.provenance, seen
 
 
 def listed(names: Iterable[str]) -> str:

@@ -29,17 +29,18 @@ _RAN = {
 def made() -> dict[str, dict[str, Any]]:
     """Return name -> JSON Schema of the formats whose types say all of it."""
     return {
-        "record": _schema("record", record.Document, record.FORMAT) | _RAN,
-        "trace": _schema("trace", trace.Document, trace.FORMAT),
+        "record": schema("record", _TITLES["record"], record.Document, record.FORMAT) | _RAN,
+        "trace": schema("trace", _TITLES["trace"], trace.Document, trace.FORMAT),
     }
 
 
-def written(schema: dict[str, Any]) -> bytes:
+def written(found: dict[str, Any]) -> bytes:
     """Return a schema as the bytes of its file."""
-    return documents.write(schema)
+    return documents.write(found)
 
 
-def _schema(name: str, kind: type[Any], number: int) -> dict[str, Any]:
+def schema(name: str, title: str, kind: type[Any], number: int) -> dict[str, Any]:
+    """Return the JSON Schema of a format from the type of its document."""
     (found,), definitions = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
     for each in definitions.values():
         _as_written(each)
@@ -48,7 +49,7 @@ def _schema(name: str, kind: type[Any], number: int) -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:repromatrix:{name}:{number}",
         "title": f"repromatrix {name}",
-        "description": _TITLES[name],
+        "description": title,
         "$defs": definitions,
         **found,
     }
@@ -64,8 +65,8 @@ def _as_written(definition: dict[str, Any]) -> None:
 
 def main() -> None:
     """Write the files of the package."""
-    for name, schema in made().items():
-        resources.write_atomically(resources.schema(name), written(schema))
+    for name, found in made().items():
+        resources.write_atomically(resources.schema(name), written(found))
 
 
 if __name__ == "__main__":

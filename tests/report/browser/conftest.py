@@ -5,8 +5,8 @@ import os
 import pytest
 
 from repromatrix.report.render import write
-from repromatrix.report.view import build
 from tests.report.browser.chromium import chromium, find
+from tests.report.reports import build
 
 REQUIRE = "REPROMATRIX_REQUIRE_DOCKER"  # set in CI, where a missing tool must not pass as a skipped test
 

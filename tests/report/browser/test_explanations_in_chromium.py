@@ -39,7 +39,7 @@ def shown(page):
 def test_pairs_without_a_cause_come_first_and_all_are_there(page, explained):
     page.open(explained)
     page.show("explanations")
-    assert shown(page) == ["C1 · C3: not attributed", "C2 · C3: not attributed", "C1 · C2: gradient"]
+    assert shown(page) == ["C1 · C3: unexplained", "C2 · C3: unexplained", "C1 · C2: gradient"]
     assert page.text("#why-count") == "3 pairs"
     assert page.complaints == []
 
@@ -47,16 +47,16 @@ def test_pairs_without_a_cause_come_first_and_all_are_there(page, explained):
 def test_the_table_is_filtered_by_words_and_by_cause(page, explained):
     page.open(explained)
     page.fill("#why-filter", "torch-2.13.0-cpu/b layout")
-    assert shown(page) == ["C2 · C3: not attributed", "C1 · C2: gradient"]
+    assert shown(page) == ["C2 · C3: unexplained", "C1 · C2: gradient"]
     page.fill("#why-cause", "gradient", "change")
     assert shown(page) == ["C1 · C2: gradient"]
     assert page.text("#why-count") == "1 of 3 pairs"
     assert page.run("[...document.querySelectorAll('#why-cause option')].map(each => each.textContent)") == [
-        "anything (3)", "not attributed (2)", "gradient (1)",
+        "anything (3)", "unexplained (2)", "gradient (1)",
     ]  # fmt: skip
 
 
-def test_a_pairs_name_opens_its_ledger_with_every_experiment_as_text(page, explained):
+def test_a_pairs_name_opens_the_experiments_with_every_experiment_as_text(page, explained):
     page.open(explained)
     page.run("document.querySelectorAll('#why-table button')[2].click()")
     rows = page.run("[...document.querySelectorAll('dialog[open] tbody tr')].map(row => row.innerText)")

@@ -39,7 +39,7 @@ def test_the_first_inputs_on_which_an_operation_differs_unfold(page, replayed):
     page.show("operations")
     page.click("#operations details summary")
     said = page.text("#operations details li")
-    assert said.startswith("sigmoid at hidden[0] of mazur/x-1/v and mazur/x-2/v: other bits on 5 of 5 equal inputs")
+    assert said.startswith("sigmoid at hidden[0] of mazur/x-1/v and mazur/x-2/v differs on 5 of 5 inputs")
     assert page.run("document.querySelector('#operations details').open")
 
 

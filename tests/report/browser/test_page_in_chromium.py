@@ -130,6 +130,7 @@ def test_the_end_of_a_cells_name_is_always_in_sight(page, builder, written, widt
 
 def test_the_published_table_counts_ulps_from_the_chosen_column(page, builder, report):
     page.open(report)
+    page.show("p1-losses")
     page.click("#form-ulp")
     page.fill("#p1-losses select", "3", "change")
     shown = page.run(
@@ -151,6 +152,7 @@ def test_the_published_table_counts_ulps_from_the_chosen_column(page, builder, r
 
 def test_the_published_table_marks_digits_against_the_chosen_column(page, report):
     page.open(report)
+    page.show("p1-losses")
     second = "document.querySelector('.iterations tbody').rows[1].cells"
     assert page.run(f"{second}[1].querySelectorAll('mark').length") == 0
     page.fill("#p1-losses select", "1", "change")

@@ -61,7 +61,7 @@ def test_where_nothing_parts_the_page_says_so(page, builder, written, cells):
     (one, *_), (trace, *_) = cells
     page.open(written(builder, [one], tables=(), traces=[trace]))
     page.show("divergences")
-    assert "Nothing parts" in page.text("#divergences")
+    assert "Nothing differs" in page.text("#divergences")
 
 
 def test_the_weights_of_a_traced_cell_are_read_step_by_step_with_the_arrow_keys(page, traced):

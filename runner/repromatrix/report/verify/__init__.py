@@ -1,1 +1,1 @@
-"""The claims of a report recomputed from the records by another way than the report's own."""
+"""A report held against its records: what is worth it computed again by other code, and every byte made again."""

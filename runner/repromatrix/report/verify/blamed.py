@@ -1,11 +1,10 @@
-"""What a document blames, against a ledger as recomputed: the verdict and its rows, by another way."""
+"""What a document blames, against an explanation as recomputed: the verdict and its rows, by another way."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from repromatrix.published.verdicts import Condition, Kind, Left, Tried, Word
-from repromatrix.report.claims.flips import Seen
-from repromatrix.report.verify.ledgers import Ledger, Line
+from repromatrix.report.verify.flips import JudgedPair, Line, Seen
 from repromatrix.results.experiments import ConditionTrial
 from repromatrix.results.factors import option_factor, option_factors
 from repromatrix.results.record import Record
@@ -15,29 +14,29 @@ Answer = tuple[Word, Condition | None, str | None]
 
 
 def blamed(
-    entries: Sequence[Mapping[str, str]], ledger: Ledger, records: Mapping[str, Record]
+    entries: Sequence[Mapping[str, str]], pair: JudgedPair, records: Mapping[str, Record]
 ) -> tuple[Answer, tuple[Tried, ...]]:
     """Return the verdict on what a statement blames, and the rows that it stands on."""
-    own = [_thing(each, ledger, records) for each in entries]
+    own = [_thing(each, pair, records) for each in entries]
     names = {name for each in own for name in each.names}
-    singles = [each for each in (*ledger.singles, *ledger.sets) if each.finding in _CAUSES]
-    explaining = [*sorted(singles, key=lambda each: len(_names(each))), *ledger.dissolving]
-    whole = [_row(each, ledger, names) for each in explaining]
+    singles = [each for each in (*pair.singles, *pair.sets) if each.finding in _CAUSES]
+    explaining = [*sorted(singles, key=lambda each: len(_names(each))), *pair.dissolving]
+    whole = [_row(each, pair, names) for each in explaining]
     rows = []
     for each in (*own, *whole):
         if each not in rows:
             rows.append(each)
-    answer = _answer(own, whole, ledger)
-    if answer[0] is Word.REFUTED and any(_open(_entry(each, ledger)) for each in entries):
+    answer = _answer(own, whole, pair)
+    if answer[0] is Word.REFUTED and any(_open(_entry(each, pair)) for each in entries):
         answer = Word.NOT_TESTED, None, "the budget ended the search before all that is blamed was tested"
     return answer, tuple(rows)
 
 
-def vanishing(ledger: Ledger) -> tuple[Tried, ...]:
+def vanishing(pair: JudgedPair) -> tuple[Tried, ...]:
     """Return what leaves the same bits at some end of a pair that has other ones."""
-    if ledger.before.verdict == "identical":
+    if pair.before.verdict == "identical":
         return ()
-    every = (_row(each, ledger, set()) for each in (*ledger.singles, *ledger.sets, *ledger.conditions))
+    every = (_row(each, pair, set()) for each in (*pair.singles, *pair.sets, *pair.conditions))
     return tuple(each for each in every if "identical" in [end.verdict for end in each.ends])
 
 
@@ -57,8 +56,8 @@ def smallest(rows: Sequence[Tried]) -> Condition | None:
     return Condition(kind=Kind.EXPERIMENT, names=tuple(names), cells=tuple((a, b) for a, b in cells))
 
 
-def _answer(own: Sequence[Tried], whole: Sequence[Tried], ledger: Ledger) -> Answer:
-    if ledger.before.verdict == "identical":
+def _answer(own: Sequence[Tried], whole: Sequence[Tried], pair: JudgedPair) -> Answer:
+    if pair.before.verdict == "identical":
         return Word.REFUTED, None, None
     said = [" + ".join(each.names) for each in own]
     accounted = {name for each in whole for name in each.names}
@@ -88,24 +87,24 @@ def _open(line: Line | None) -> bool:
 
 
 def _read(entry: Mapping[str, str]) -> tuple[str, str, str]:
-    """Return what kind of thing is blamed, its name, and what a ledger calls it."""
+    """Return what kind of thing is blamed, its name, and what an explanation calls it."""
     kind = next(iter(entry.keys() & {"factor", "option", "settings"}))
     return kind, entry[kind], f"{entry[kind]}={entry['value']}" if kind == "option" else entry[kind]
 
 
-def _entry(entry: Mapping[str, str], ledger: Ledger) -> Line | None:
-    return _line(*_read(entry), entry.get("value"), ledger)
+def _entry(entry: Mapping[str, str], pair: JudgedPair) -> Line | None:
+    return _line(*_read(entry), entry.get("value"), pair)
 
 
-def _thing(entry: Mapping[str, str], ledger: Ledger, records: Mapping[str, Record]) -> Tried:
+def _thing(entry: Mapping[str, str], pair: JudgedPair, records: Mapping[str, Record]) -> Tried:
     kind, name, said = _read(entry)
-    line = _entry(entry, ledger)
+    line = _entry(entry, pair)
     if line is not None:
-        return _row(line, ledger, set(_names(line)))
-    values = [_value(records.get(run.id), name) for run in (ledger.pair.a, ledger.pair.b)]
+        return _row(line, pair, set(_names(line)))
+    values = [_value(records.get(run.id), name) for run in (pair.pair.a, pair.pair.b)]
     alike = kind == "factor" and values[0] is not None and values[0] == values[1]
     return Tried(
-        between=(ledger.pair.a.id, ledger.pair.b.id),
+        between=(pair.pair.a.id, pair.pair.b.id),
         names=(said,),
         kind={"factor": "factors"}.get(kind, kind),
         blamed=True,
@@ -114,16 +113,16 @@ def _thing(entry: Mapping[str, str], ledger: Ledger, records: Mapping[str, Recor
     )
 
 
-def _line(kind: str, name: str, said: str, value: Any, ledger: Ledger) -> Line | None:
-    for each in ledger.conditions:
+def _line(kind: str, name: str, said: str, value: Any, pair: JudgedPair) -> Line | None:
+    for each in pair.conditions:
         if isinstance(each.trial, ConditionTrial) and (each.trial.kind, each.trial.name) == (kind, said):
             return each
     if kind == "settings":
         return None
     called = option_factor(name) if kind == "option" else name
-    for factor in ledger.pair.factors:
+    for factor in pair.pair.factors:
         if factor.name == called and (kind == "factor" or value in (factor.a, factor.b)):
-            return next((each for each in ledger.singles if _names(each) == (called,)), None)
+            return next((each for each in pair.singles if _names(each) == (called,)), None)
     return None
 
 
@@ -139,8 +138,8 @@ def _names(line: Line) -> tuple[str, ...]:
     return (line.trial.name,) if isinstance(line.trial, ConditionTrial) else line.trial.factors
 
 
-def _row(line: Line, ledger: Ledger, names: set[str]) -> Tried:
-    a, b = ledger.pair.a.id, ledger.pair.b.id
+def _row(line: Line, pair: JudgedPair, names: set[str]) -> Tried:
+    a, b = pair.pair.a.id, pair.pair.b.id
     ends = [_left("a", line.a, line.a.cell, b), _left("b", line.b, line.b.cell, a)]
     if line.both is not None:
         ends.append(_left("both", line.both, line.a.cell if line.both.verdict else None, line.b.cell))

@@ -12,12 +12,12 @@ class Complaint:
     """What a report says and the records do not, or the other way round.
 
     Attributes:
-        claim: the claim's id, or the part of the report.
+        where: the sentence's id, or the part of the report.
         says: what the report has there.
         records: what the records say.
     """
 
-    claim: str
+    where: str
     says: str
     records: str
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from repromatrix import __version__, resources
+from repromatrix import __version__
 from repromatrix.errors import NewerFormatError, UsageError
 
 FORMAT = 1
@@ -16,7 +16,7 @@ def read_document(data: bytes, where: str) -> Mapping[str, Any]:
     """Return report.json's content.
 
     Raises:
-        UsageError: it is no report of schemas/report.json, has a key twice, or another release wrote it.
+        UsageError: it is no report of that form, has a key twice, or another release wrote it.
         NewerFormatError: it is of a newer format.
     """
     try:
@@ -26,7 +26,7 @@ def read_document(data: bytes, where: str) -> Mapping[str, Any]:
         if found == FORMAT and release == __version__:
             _check_form(document)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        what = f"not a report with claims ({type(error).__name__}: {error})"
+        what = f"not a report ({type(error).__name__}: {error})"
         raise UsageError(what[:_SHOWN], where=where, hint="write it again: repromatrix report") from error
     if found != FORMAT:
         raise NewerFormatError(
@@ -69,9 +69,8 @@ def _check_depth(document: Any) -> None:
 
 
 def _check_form(document: Any) -> None:
-    import jsonschema  # noqa: PLC0415
+    import msgspec  # noqa: PLC0415
 
-    schema = json.loads(resources.schema("report").read_text("utf-8"))
-    # ValidationError is none of the errors that a caller expects of a document.
-    for error in jsonschema.Draft202012Validator(schema).iter_errors(document):
-        raise ValueError(f"{error.json_path}: {error.message}")
+    from repromatrix.report.document import form  # noqa: PLC0415
+
+    msgspec.convert(document, form(), strict=True)

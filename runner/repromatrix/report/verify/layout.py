@@ -1,7 +1,7 @@
 """A report's files against those that this release makes of the same records, byte by byte.
 
-That shows only that nothing beside the claims was changed: what the claims say is held against the records without the
-code that is run here.
+That shows that nothing was changed, a sentence as little as a sum; that values, classes and verdicts are right is held
+against the records without the code that is run here.
 """
 
 import json
@@ -30,18 +30,18 @@ def same_files(files: Mapping[str, bytes], view: View) -> Iterable[Complaint]:
 
 
 def _first(name: str, data: bytes, text: str) -> Complaint:
-    claim = name
+    where = name
     if name.endswith(".json"):
         place = differing_place(json.loads(data), json.loads(text))
         if place is not None:
-            return Complaint(claim=f"{name}: {place[0]}", says=place[1], records=place[2])
-        claim = f"{name}: the same values, not as repromatrix writes them"
+            return Complaint(where=f"{name}: {place[0]}", says=place[1], records=place[2])
+        where = f"{name}: the same values, not as repromatrix writes them"
     # Ends of lines count too, and what is no text differs.
     found, due = data.decode(errors="backslashreplace").split("\n"), text.split("\n")
     for number, (a, b) in enumerate(zip_longest(found, due), start=1):
         if a != b:
-            return Complaint(claim=f"{claim}: line {number}", says=_excerpt(a, b), records=_excerpt(b, a))
-    return Complaint(claim=claim, says="other bytes of the same text", records="UTF-8")
+            return Complaint(where=f"{where}: line {number}", says=_excerpt(a, b), records=_excerpt(b, a))
+    return Complaint(where=where, says="other bytes of the same text", records="UTF-8")
 
 
 def differing_place(found: Any, due: Any, path: str = "") -> tuple[str, str, str] | None:

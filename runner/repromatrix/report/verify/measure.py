@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from repromatrix.floats import FORMS, ordinal, ulp
-from repromatrix.report.claims.versions import NoiseFloor
+from repromatrix.report.verify.due import Due, due
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
 
@@ -26,6 +26,23 @@ class Apart:
     max_abs: float | None
     max_ulp: int | None
     unmeasured: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseFloor:
+    """The measured noise of a workload in a dtype; `cells`: the reference and the members; hexadecimal text."""
+
+    cells: tuple[str, ...]
+    workload: str
+    dtype: str
+    growth: tuple[str, ...]
+    bound: tuple[str, ...]
+
+    @property
+    def due(self) -> Due:
+        """It as a sentence has to stand on it."""
+        own = {name: getattr(self, name) for name in ("workload", "dtype", "growth", "bound")}
+        return due("noise_floor", f"floor/{self.workload}/{self.dtype}", self.cells, **own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,10 @@ from typing import Any
 
 from repromatrix.published import setups
 from repromatrix.published.verdicts import Condition, Evidence, Kind, Measured, Word
-from repromatrix.report.claims.base import Claim
-from repromatrix.report.claims.published import PublishedLosses
-from repromatrix.report.claims.statements import PublishedVerdict, totals
 from repromatrix.report.verify import blamed, gaps
+from repromatrix.report.verify.due import Due, due
+from repromatrix.report.verify.flips import JudgedPair
 from repromatrix.report.verify.gaps import Holds, Pair
-from repromatrix.report.verify.ledgers import Ledger
 from repromatrix.results.manifest import Published
 from repromatrix.results.record import Record
 
@@ -30,27 +28,26 @@ class _Found:
 
 
 def verdicts(
-    table: Published, losses: Sequence[PublishedLosses], records: Sequence[Record], ledgers: Iterable[Ledger]
-) -> Iterable[Claim]:
-    """Return every verdict that a report must give on a table's statements, and how many there are of each.
+    table: Published, losses: Sequence[Due], records: Sequence[Record], judged: Iterable[JudgedPair]
+) -> Iterable[Due]:
+    """Return every verdict that a report must give on a table's statements.
 
     Args:
         table: the document's data.
         losses: its columns as recomputed, in every setup.
         records: those of the run.
-        ledgers: what experiments show, as recomputed.
+        judged: what experiments show, as recomputed.
     """
     entries = table.data.get("claims", [])
-    court = _Court(table, losses, records, ledgers)
-    found = [_claim(table.workload, each, court.judge(each)) for each in entries]
-    if found:
-        yield totals(table.workload, str(table.data.get("source", table.workload)), found)
-    yield from found
+    court = _Court(table, losses, records, judged)
+    yield from (_verdict(table.workload, each, court.judge(each)) for each in entries)
 
 
-def _claim(workload: str, entry: Mapping[str, Any], found: _Found) -> PublishedVerdict:
-    return PublishedVerdict(
-        cells=found.evidence.cells,
+def _verdict(workload: str, entry: Mapping[str, Any], found: _Found) -> Due:
+    return due(
+        "published_verdict",
+        f"verdict/{workload}/{entry['id']}",
+        found.evidence.cells,
         workload=workload,
         name=entry["id"],
         says=entry.get("says") or _said(entry),
@@ -73,21 +70,22 @@ class _Court:
     def __init__(
         self,
         table: Published,
-        losses: Sequence[PublishedLosses],
+        losses: Sequence[Due],
         records: Sequence[Record],
-        ledgers: Iterable[Ledger],
+        judged: Iterable[JudgedPair],
     ) -> None:
         self._printed = table.data["losses"]
         self._records = {each.cell.id: each for each in records}
-        self._ledgers = {frozenset((each.pair.a.id, each.pair.b.id)): each for each in ledgers}
+        self._tried = {frozenset((each.pair.a.id, each.pair.b.id)): each for each in judged}
         self._frameworks = {each.title: each.framework for each in table.columns}
-        answering = [each for each in losses if each.cells and each.reason is None]
-        self._own = {each.column: self._records[each.cells[0]] for each in answering if each.place.newest}
+        answering = [(each.values, each.cells[0]) for each in losses if each.cells and each.values["reason"] is None]
+        self._own = {column["column"]: self._records[cell] for column, cell in answering if column["newest"]}
         self._others: dict[str, list[Record]] = {}
-        for each in answering:
-            if not each.place.newest:
-                self._others.setdefault(each.column, []).append(self._records[each.cells[0]])
-        self._absent = {each.column: each.reason for each in losses if each.place.newest}
+        for column, cell in answering:
+            if not column["newest"]:
+                self._others.setdefault(column["column"], []).append(self._records[cell])
+        newest = [each.values for each in losses if each.values["newest"]]
+        self._absent = {column["column"]: column["reason"] for column in newest}
         for title in self._printed:
             if title not in self._absent:
                 self._absent[title] = self._missing(title, table.workload, records)
@@ -195,8 +193,8 @@ class _Court:
     def _never(self, _: Mapping[str, Any], pairs: Sequence[Pair]) -> _Found:
         found = self._look("never_equal", pairs, lambda a, b: a != b)
         cells = [(self._own[a].cell.id, self._own[b].cell.id) for a, b in pairs]
-        looked = tuple(each for each in cells if frozenset(each) in self._ledgers)
-        tried = tuple(row for each in looked for row in blamed.vanishing(self._ledgers[frozenset(each)]))
+        looked = tuple(each for each in cells if frozenset(each) in self._tried)
+        tried = tuple(row for each in looked for row in blamed.vanishing(self._tried[frozenset(each)]))
         evidence = Evidence(
             test="never_equal", measured=found.measured, others=found.others, explained=looked, tried=tried
         )
@@ -210,12 +208,12 @@ class _Court:
 
     def _cause(self, stated: Mapping[str, Any], pairs: Sequence[Pair]) -> _Found:
         a, b = (self._own[title].cell.id for title in pairs[0])
-        ledger = self._ledgers.get(frozenset((a, b)))
-        if ledger is None:
+        found = self._tried.get(frozenset((a, b)))
+        if found is None:
             reason = f"no experiment on {a} and {b}; make them: repromatrix explain"
             return _Found(word=Word.NOT_TESTED, reason=reason, evidence=Evidence(test="cause"))
-        (word, condition, why), tried = blamed.blamed(stated["blamed"], ledger, self._records)
-        evidence = Evidence(test="cause", explained=((ledger.pair.a.id, ledger.pair.b.id),), tried=tried)
+        (word, condition, why), tried = blamed.blamed(stated["blamed"], found, self._records)
+        evidence = Evidence(test="cause", explained=((found.pair.a.id, found.pair.b.id),), tried=tried)
         return _Found(word=word, condition=condition, reason=why, evidence=evidence)
 
 

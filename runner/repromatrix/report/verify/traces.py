@@ -1,4 +1,4 @@
-"""Trace files -> what a report must say of them, by another way: texts, fractions and the processor's own formats."""
+"""Trace files -> where cells first differ, by another way: texts, fractions and the processor's own formats."""
 
 import math
 import struct
@@ -6,13 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 
 from repromatrix.floats import FORMS
-from repromatrix.report.claims.base import Claim
-from repromatrix.report.claims.classes import ClassOf, OneClassTwoStates
-from repromatrix.report.claims.traces import FirstDivergence, Traced, TracingChanges, UntracedTensors, WithoutTrace
 from repromatrix.report.verify.bits import stored
+from repromatrix.report.verify.due import Due, due
 from repromatrix.report.verify.measure import coarser
 from repromatrix.results.factors import option_factors
-from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
 from repromatrix.results.trace import Trace
 from repromatrix.results.value import Column, Trajectory
@@ -20,39 +17,25 @@ from repromatrix.results.value import Column, Trajectory
 Texts = tuple[str, ...]
 
 
-def traced(
-    manifest: Manifest,
+def parted(
     records: Sequence[Record],
     traces: Mapping[str, Trace],
-    due: Iterable[Claim],
+    classes: Iterable[Due],
     bits: Callable[[str], bytes | None] = lambda _: None,
-) -> Iterable[Claim]:
-    """Return every claim about traces.
+) -> Iterable[Due]:
+    """Return where the traces of classes and states part.
 
     Args:
-        manifest: what was asked for.
         records: the records of the report.
         traces: by cell id.
-        due: the claims about classes, as recomputed.
+        classes: what is due about classes and their states, as recomputed.
         bits: gives the bits of a large value by their digest, where they were fetched.
     """
     by_id = {each.cell.id: each for each in records}
     known = {name: traces[name] for name in by_id if name in traces}
     honest = {name for name, each in known.items() if tells(each, by_id[name])}
     if known:
-        yield Traced(cells=tuple(known), count=len(known), changed=len(known) - len(honest))
-    for name, trace in known.items():
-        if name not in honest:
-            plain = by_id[name].trajectories
-            runs = zip(plain[0].losses if plain else (), trace.trajectory.losses, strict=False)
-            steps = [number for number, (a, b) in enumerate(runs, start=1) if a != b]
-            yield TracingChanges(cells=(name,), first_loss=min(steps, default=None))
-    yield from _untraced(known)
-    for entry in manifest.entries:
-        if entry.id in by_id and entry.id not in known and (entry.trace or entry.untraced):
-            yield WithoutTrace(cells=(entry.id,), reason=entry.untraced or "its file is not there")
-    if known:
-        for first, other in _groups(by_id, honest, tuple(due)):
+        for first, other in _groups(by_id, honest, tuple(classes)):
             yield _between(by_id, known, honest, (first, other), bits)
 
 
@@ -73,36 +56,27 @@ def _told(trajectory: Trajectory, steps: int) -> dict[tuple[str, int], object]:
     }
 
 
-def _untraced(traces: Mapping[str, Trace]) -> Iterable[Claim]:
-    said: dict[tuple[Texts, str], list[str]] = {found: [] for each in traces.values() for found in _reasons(each)}
-    for cell, trace in traces.items():
-        for found in _reasons(trace):
-            said[found].append(cell)
-    for (names, reason), cells in said.items():
-        yield UntracedTensors(cells=tuple(cells), tensors=names, reason=reason)
-
-
 def _reasons(trace: Trace) -> list[tuple[Texts, str]]:
     reasons = dict.fromkeys(reason for _, reason in trace.untraced)
     return [(tuple(name for name, why in trace.untraced if why == reason), reason) for reason in reasons]
 
 
-def _groups(records: Mapping[str, Record], honest: set[str], due: Sequence[Claim]) -> Iterable[tuple[Texts, Texts]]:
+def _groups(records: Mapping[str, Record], honest: set[str], found: Sequence[Due]) -> Iterable[tuple[Texts, Texts]]:
     """Return whom to compare: of each dtype each class with the one most like it, of each class its states."""
     classes: dict[tuple[str, str], list[Texts]] = {}
-    for claim in due:
-        if isinstance(claim, ClassOf):
-            for dtype in sorted({records[each].cell.dtype for each in claim.cells}):
-                cells = tuple(each for each in claim.cells if records[each].cell.dtype == dtype)
+    for one in found:
+        if one.kind == "class_of":
+            for dtype in sorted({records[each].cell.dtype for each in one.cells}):
+                cells = tuple(each for each in one.cells if records[each].cell.dtype == dtype)
                 speaking = tuple(each for each in cells if each in honest) or cells[:1]
-                classes.setdefault((claim.workload, dtype), []).append(speaking)
+                classes.setdefault((one.values["workload"], dtype), []).append(speaking)
     factors = {name: frozenset(_factors(records[name]).items()) for name in records}
     for groups in classes.values():
         yield from dict.fromkeys(_most_alike(factors, groups, place) for place in range(len(groups)) if groups[1:])
-    for claim in due:
-        if isinstance(claim, OneClassTwoStates):
-            for state in claim.states[1:]:
-                yield claim.states[0], state
+    for one in found:
+        if one.kind == "one_class_two_states":
+            for state in one.values["states"][1:]:
+                yield tuple(one.values["states"][0]), tuple(state)
 
 
 def _most_alike(
@@ -143,7 +117,7 @@ def _between(
     honest: set[str],
     groups: tuple[Texts, Texts],
     bits: Callable[[str], bytes | None],
-) -> Claim:
+) -> Due:
     first, other = groups
     speakers = [next((each for each in group if each in honest), None) for group in (first, other)]
     a, b = (speaker or group[0] for speaker, group in zip(speakers, (first, other), strict=True))
@@ -156,7 +130,7 @@ def _between(
     return _incomparable(workload, a, b, reason) if silent else _compared(workload, traces[a], traces[b], bits)
 
 
-def _compared(workload: str, left: Trace, right: Trace, bits: Callable[[str], bytes | None]) -> Claim:
+def _compared(workload: str, left: Trace, right: Trace, bits: Callable[[str], bytes | None]) -> Due:
     a, b = left.cell.id, right.cell.id
     if left.cell.task != right.cell.task:
         edited = f"the workload {workload} was edited between the two: its inputs or metrics are others"
@@ -228,12 +202,12 @@ def _first(shape: tuple[int, ...], shown: Sequence[Texts | None], form: str | No
     return None
 
 
-def _parted(place: _Place, form: str, caveats: Texts, found: _Element | None, dtypes: tuple[str, str]) -> Claim:
+def _parted(place: _Place, form: str, caveats: Texts, found: _Element | None, dtypes: tuple[str, str]) -> Due:
     """Return that two values differ, and in which element where that is known."""
     workload, cells, steps, tensors, step, tensor = place
     index, a, b = found or ((), None, None)
-    return FirstDivergence(
-        cells=cells,
+    return _due(
+        cells,
         workload=workload,
         steps=steps,
         tensors=tensors,
@@ -251,18 +225,22 @@ def _parted(place: _Place, form: str, caveats: Texts, found: _Element | None, dt
     )
 
 
-def _same(workload: str, cells: tuple[str, str], steps: int, tensors: Texts, caveats: Texts) -> Claim:
-    return FirstDivergence(
-        cells=cells, workload=workload, steps=steps, tensors=tensors, step=None, tensor=None, index=None,
+def _same(workload: str, cells: tuple[str, str], steps: int, tensors: Texts, caveats: Texts) -> Due:
+    return _due(
+        cells, workload=workload, steps=steps, tensors=tensors, step=None, tensor=None, index=None,
         a=None, a_bits=None, b=None, b_bits=None, ulps=None, ulp_dtype=None, reason=None, caveats=caveats,
     )  # fmt: skip
 
 
-def _incomparable(workload: str, a: str, b: str, reason: str) -> Claim:
-    return FirstDivergence(
-        cells=(a, b), workload=workload, steps=0, tensors=(), step=None, tensor=None, index=None,
+def _incomparable(workload: str, a: str, b: str, reason: str) -> Due:
+    return _due(
+        (a, b), workload=workload, steps=0, tensors=(), step=None, tensor=None, index=None,
         a=None, a_bits=None, b=None, b_bits=None, ulps=None, ulp_dtype=None, reason=reason, caveats=(),
     )  # fmt: skip
+
+
+def _due(cells: tuple[str, str], **values: object) -> Due:
+    return due("first_divergence", f"first-divergence/{cells[0]}/{cells[1]}", cells, **values)
 
 
 def _place(text: str, form: str) -> int:

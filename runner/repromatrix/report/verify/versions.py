@@ -1,14 +1,12 @@
-"""Records -> what a report must say along the versions, by another way."""
+"""Records -> what separates a cell from the same cell in the next version, by another way."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from packaging.version import InvalidVersion, Version
 
-from repromatrix.report.claims.base import Claim
-from repromatrix.report.claims.versions import VersionChange, VersionLine
+from repromatrix.report.verify.due import Due, due
 from repromatrix.report.verify.measure import VERDICTS, Apart, Judges, apart, coarser, judged
-from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
 from repromatrix.results.value import Trajectory
 
@@ -21,7 +19,7 @@ def newest_last(version: str) -> tuple[bool, Version, str]:
         return False, Version("0"), version
 
 
-def _ways(records: Iterable[Record]) -> dict[tuple[str, ...], list[Record]]:
+def ways(records: Iterable[Record]) -> dict[tuple[str, ...], list[Record]]:
     """Return the records by everything in a cell but its version, in order."""
     found: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
@@ -31,54 +29,15 @@ def _ways(records: Iterable[Record]) -> dict[tuple[str, ...], list[Record]]:
     return found
 
 
-def lines(records: Sequence[Record], manifest: Manifest) -> Iterable[Claim]:
-    """Return the labels of every way to write the job along the versions."""
-    for way, found in _ways(records).items():
-        workload, framework, flavour, python, variant, device, settings = way
-        members = {each.cell.version: each for each in found}
-        known = {v for f, fl, p, v in manifest.versions if (f, fl, p) == (framework, flavour, python)}
-        versions = sorted({*members, *known}, key=newest_last)
-        if len(versions) < 2:  # noqa: PLR2004 - nothing to compare with
-            continue
-        letters: dict[tuple[tuple[str, ...], ...], str] = {}
-        yield VersionLine(
-            cells=tuple(members[each].cell.id for each in versions if each in members),
-            workload=workload,
-            framework=framework,
-            flavour=flavour,
-            python=python,
-            variant=variant,
-            device=device,
-            settings=settings,
-            stops=tuple(_stop(each, members.get(each), letters) for each in versions),
-        )
-
-
-def _stop(
-    version: str, record: Record | None, letters: dict[tuple[tuple[str, ...], ...], str]
-) -> tuple[str, str | None, str | None]:
-    if record is None:
-        return version, None, "not run"
-    if not record.trajectories:
-        return version, None, f"{record.outcome.value}: {record.reason}" if record.reason else record.outcome.value
-    if len(record.trajectories) > 1:
-        return version, None, "its repeats differ"
-    losses = record.trajectories[0].judged
-    if losses not in letters:
-        turn, letter = divmod(len(letters), 26)
-        letters[losses] = f"{chr(ord('A') + letter)}{turn or ''}"
-    return version, letters[losses], None
-
-
-def changes(records: Sequence[Record], judges: Judges) -> Iterable[VersionChange]:
+def changes(records: Sequence[Record], judges: Judges) -> Iterable[Due]:
     """Return what separates each cell from the same cell in the next newer version."""
-    for found in _ways(records).values():
+    for found in ways(records).values():
         members = sorted(found, key=lambda each: newest_last(each.cell.version))
         for older, newer in pairwise(members):
             yield change(older, newer, judges)
 
 
-def change(a: Record, b: Record, judges: Judges) -> VersionChange:
+def change(a: Record, b: Record, judges: Judges) -> Due:
     """Return what separates a record from a later one, by the losses of the first repeats."""
     dtype = coarser(a.cell.dtype, b.cell.dtype)
     found, state = None, None
@@ -94,8 +53,10 @@ def change(a: Record, b: Record, judges: Judges) -> VersionChange:
         absent = [f"{r.cell.id}: {_how(r)}" for r in (a, b) if not r.trajectories]
         verdict, reason, by = "missing", "; ".join(absent), None
     classes = [each.provenance.cpu_class for each in (a, b) if each.provenance]
-    return VersionChange(
-        cells=(a.cell.id, b.cell.id),
+    return due(
+        "version_change",
+        f"change/{a.cell.id}/{b.cell.version}",
+        (a.cell.id, b.cell.id),
         older=a.cell.version,
         newer=b.cell.version,
         verdict=verdict,

@@ -1,0 +1,145 @@
+"""Replays -> what a report must say of operations, by another way."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from repromatrix.operations.catalogue import PLACES, PRIMITIVES
+from repromatrix.report.replayed import Replayed
+from repromatrix.report.sections.operations import NOT_THERE, How
+from repromatrix.report.verify.due import Due
+from repromatrix.results.manifest import Manifest
+from repromatrix.results.record import Description
+from repromatrix.results.studies import End, Study, Testimony
+from tests.report.oracles.anatomies import Found, details, found
+from tests.report.oracles.arithmetics import Arithmetics
+from tests.report.oracles.kinds import AnatomyOf, NotListed, OperationForm, OperationTotals, SourceTotals
+
+_TOLD_APART_BY = ("gradient", "activation")
+
+
+def operated(replayed: Replayed, manifest: Manifest) -> Iterable[Due]:
+    """Return every claim about operations.
+
+    Raises:
+        ValueError: replays that do not belong together, or fresh inputs that this release makes otherwise; the report
+            could not be made of them either.
+    """
+    arithmetics = Arithmetics()
+    keys = {each.id: each.key for each in manifest.entries if each.key is not None}
+    pairs = [each for each in replayed.studies.pairs if _of_this_run(each, keys)]
+    judged = [(each, _sides(each, replayed)) for each in pairs]
+    results = [(study, sides, found(study, sides)) for study, sides in judged]
+    if replayed.studies.pairs:
+        yield from _totals(results, len(replayed.studies.pairs) - len(pairs))
+    for study, _, each in results:
+        yield _anatomy(study, each)
+    told: set[tuple[str, str]] = set()
+    for _, (a, b), each in results:
+        if each.reason is None and a is not None and b is not None:
+            cells = a.trace.cell.id, b.trace.cell.id
+            yield from () if cells in told else details(each, (a, b), arithmetics)
+            told.add(cells)
+    yield from _forms(replayed, arithmetics)
+    for listing in replayed.studies.catalogue:
+        if listing.cell not in replayed.listed:
+            yield NotListed(cells=(listing.cell,), reason=NOT_THERE)
+
+
+Sides = tuple[Testimony | None, Testimony | None]
+Result = tuple[Study, Sides, Found]
+
+
+def _of_this_run(study: Study, keys: Mapping[str, str]) -> bool:
+    ends: list[End] = [each for each in (study.left, study.right) if each is not None]
+    stale = any(each.cell in keys and keys[each.cell] != each.record for each in ends)
+    return not stale and (study.a in keys or study.b in keys)
+
+
+def _sides(study: Study, replayed: Replayed) -> Sides:
+    a, b = (None if each is None else replayed.ends.get(each) for each in (study.left, study.right))
+    return a, b
+
+
+def _totals(results: Sequence[Result], outdated: int) -> Iterable[Due]:
+    answered = [(study, each) for study, _, each in results if each.reason is None]
+    kinds = [_kind(each) for _, each in answered]
+    yield OperationTotals(
+        cells=_cells([study for study, _, _ in results]),
+        apart=kinds.count("apart"),
+        joined=kinds.count("joined"),
+        same=kinds.count("same"),
+        unclear=kinds.count("unclear"),
+        not_replayed=len(results) - len(answered),
+        outdated=outdated,
+    )
+    for name in PRIMITIVES:
+        apart = [study for study, each in answered if name in {primitive for _, primitive in each.sources}]
+        passing = [
+            1
+            for study, each in answered
+            if study not in apart and name in {PLACES[place].primitive for place in each.passing}
+        ]
+        if apart:
+            yield SourceTotals(
+                cells=_cells(apart), operation=name, apart=len(apart), passing=len(passing), among=len(answered)
+            )
+
+
+def _kind(each: Found) -> str:
+    if each.sources or each.wiring:
+        return "apart" if each.sources else "joined"
+    return "unclear" if each.fused or any(at.reason for at in each.places.values()) else "same"
+
+
+def _anatomy(study: Study, each: Found) -> Due:
+    ends = [end.cell for end in (study.left, study.right) if end is not None] if each.reason is None else []
+    return AnatomyOf(
+        cells=(study.a, study.b),
+        replayed=tuple(ends),
+        dtype=each.dtype,
+        sources=each.sources,
+        passing=each.passing,
+        wiring=each.wiring,
+        unknown=tuple((name, at.reason) for name, at in each.places.items() if at.reason),
+        fused=each.fused,
+        reason=each.reason,
+    )
+
+
+def _forms(replayed: Replayed, arithmetics: Arithmetics) -> Iterable[Due]:
+    listed = [replayed.listed.get(each.cell, {}) for each in replayed.studies.catalogue]
+    for primitive in PRIMITIVES:
+        own = [each for each in listed if primitive in each]
+        for dtype in dict.fromkeys(each[primitive].cell.dtype for each in own):
+            members = [each for each in own if each[primitive].cell.dtype == dtype]
+            sigmoids = [[each["sigmoid"]] if "sigmoid" in each else [] for each in members]
+            hows = [
+                arithmetics.how(primitive, [each[primitive]], sigmoid, measure=True)
+                for each, sigmoid in zip(members, sigmoids, strict=True)
+            ]
+            cells = [each[primitive].cell for each in members]
+            for how in dict.fromkeys(hows):
+                yield _form(primitive, dtype, how, [c for c, h in zip(cells, hows, strict=True) if h == how], cells)
+
+
+def _form(primitive: str, dtype: str, how: How, cells: Sequence[Description], every: Sequence[Description]) -> Due:
+    where = []
+    for name in dict.fromkeys(_place(each) for each in cells):
+        own = [each for each in cells if _place(each) == name]
+        rest = [each for each in every if _place(each) == name and each not in own]
+        where.append((name, tuple(_words(each) for each in own) if rest else ()))
+    return OperationForm(
+        cells=tuple(each.id for each in cells), operation=primitive, dtype=dtype, where=tuple(where), how=how
+    )
+
+
+def _place(cell: Description) -> str:
+    return f"{cell.environment}@{cell.device}" if cell.device != "cpu" else cell.environment
+
+
+def _words(cell: Description) -> str:
+    options = dict(cell.options)
+    return " ".join(f"{name}={options[name]}" for name in sorted(_TOLD_APART_BY) if name in options) or cell.variant
+
+
+def _cells(studies: Iterable[Study]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(cell for each in studies for cell in (each.a, each.b)))
