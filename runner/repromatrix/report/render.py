@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -62,8 +64,7 @@ def html(view: View) -> str:
 
 def markdown(view: View) -> str:
     """Return the summary for a pull request or a job: under 60 kB, a cut is announced."""
-    environment = _environment(resources.folder("templates"))
-    environment.finalize = _markdown_text  # Markdown has its own escapes
+    environment = _environment(resources.folder("templates"), _markdown_text)  # Markdown has its own escapes
     text = environment.get_template("report.md").render(view=view)
     if len(text.encode()) <= MARKDOWN_BYTES:
         return text
@@ -81,8 +82,10 @@ def _read(folder: Path, name: str) -> str:
     return (folder / name).read_text("utf-8")
 
 
-def _environment(folder: Path) -> jinja2.Environment:
+@cache
+def _environment(folder: Path, finalize: Callable[[object], object] | None = None) -> jinja2.Environment:
     return jinja2.Environment(
+        finalize=finalize,
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         autoescape=jinja2.select_autoescape(("html",)),
