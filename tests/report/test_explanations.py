@@ -79,8 +79,8 @@ def test_what_is_not_attributed_is_said_with_what_was_tried_and_that_the_budget_
 def test_the_totals_count_each_kind_of_pair_and_what_was_not_looked_at(view):
     classes, published, asked = texts(view, "explanation_totals")
     assert classes == (
-        "1 of 2 pairs of classes with different bits is attributed by experiment, 1 is not; 1 of these when the budget "
-        "was spent; 1 of an earlier run left out; 32 without an experiment"
+        "1 of 2 pairs of classes with different bits that were looked at, of 17 classes, is attributed by experiment, "
+        "1 is not; 1 of these when the budget was spent; 1 of an earlier run left out"
     )
     assert published == (
         "2 of 2 pairs of published columns with different bits are attributed by experiment, 0 are not; "

@@ -235,7 +235,7 @@ def test_a_report_with_experiments_says_the_cause_and_holds(results, capsys):
     assert (command("report", store), command("verify", store)) == (0, 0)
     assert "all hold" in capsys.readouterr().err
     said = (store.folder.parent / "report" / "report.md").read_text("utf-8")
-    assert "1 of 1 pair of classes with different bits is attributed by experiment, 0 are not" in said
+    assert "1 of 1 pair of classes with different bits that were looked at, of 2 classes" in said
     assert "1 of 1 pair with different bits is attributed to update, flipped alone" in said
 
 

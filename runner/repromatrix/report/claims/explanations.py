@@ -29,7 +29,7 @@ class ExplanationTotals(Claim):
         pairs: those with different bits; `same` more have the same ones.
         exhausted: those of the not attributed ones for which the budget ended the search.
         outdated: pairs of an earlier run, of which this report says nothing.
-        not_tried: pairs of this run's classes that no experiment is about.
+        classes: of `classes`: how many classes this run has; not every pair of them is looked at.
     """
 
     kind: ClassVar[str] = "explanation_totals"
@@ -41,7 +41,7 @@ class ExplanationTotals(Claim):
     same: int
     exhausted: int
     outdated: int
-    not_tried: int
+    classes: int
 
     def _id(self) -> str:
         return f"explanations/{self.of}"
@@ -51,10 +51,10 @@ class ExplanationTotals(Claim):
             (self.exhausted, "of these when the budget was spent"),
             (self.same, "more with the same bits"),
             (self.outdated, "of an earlier run left out"),
-            (self.not_tried, "without an experiment"),
         ]
         more = "".join(f"; {wording.count(count)} {what}" for count, what in rest if count)
         pairs = f"{wording.pairs(self.pairs)} {_PAIRS.get(self.of, self.of)}"
+        pairs += f" that were looked at, of {wording.count(self.classes)} classes," if self.classes else ""
         are = "is" if self.attributed == 1 else "are"
         return (
             f"{wording.count(self.attributed)} of {pairs} {are} attributed by experiment, "

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any
 
 from repromatrix.compare.allowance import Allowances
@@ -111,18 +110,8 @@ def _totals(found: Tale, classes: Sequence[Class]) -> Iterable[Claim]:
             same=len(own) - len(apart),
             exhausted=sum(each.explanation.exhausted for each in lost),
             outdated=found.outdated.get(origin, 0),
-            not_tried=_not_tried(found.told, classes) if origin == "classes" else 0,
+            classes=len(classes) if origin == "classes" else 0,
         )
-
-
-def _not_tried(told: Iterable[Told], classes: Sequence[Class]) -> int:
-    """Return how many pairs of classes of one workload and length no experiment is about."""
-    places = {cell: place for place, each in enumerate(classes) for cell in each.cells}
-    ends = ([places.get(each.explanation.a), places.get(each.explanation.b)] for each in told)
-    tried = {frozenset(pair) for pair in ends}
-    pairs = combinations(range(len(classes)), 2)
-    kinds = [(each.workload, each.steps) for each in classes]
-    return sum(kinds[a] == kinds[b] and frozenset((a, b)) not in tried for a, b in pairs)
 
 
 def _causes(differing: Sequence[Told]) -> Iterable[Claim]:

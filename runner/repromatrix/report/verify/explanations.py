@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 
 from repromatrix.report.claims.base import Claim
 from repromatrix.report.claims.classes import ClassOf
@@ -47,7 +46,7 @@ def explained(
     ledgers = [each for _, each in found if each is not None]
     apart = [each for each in ledgers if each.before.verdict != "identical"]
     for origin in dict.fromkeys(each for pair, _ in found for each in pair.of):
-        yield _totals(origin, [(pair, own) for pair, own in found if origin in pair.of], ledgers, classes)
+        yield _totals(origin, [(pair, own) for pair, own in found if origin in pair.of], classes)
     yield from _causes(apart)
     yield from _factors(apart)
     for each in apart:
@@ -63,17 +62,11 @@ def _of_this_run(pair: Pair, keys: Mapping[str, str]) -> bool:
 def _totals(
     origin: str,
     own: Sequence[tuple[Pair, Ledger | None]],
-    ledgers: Sequence[Ledger],
     classes: Sequence[ClassOf],
 ) -> Claim:
     there = [each for _, each in own if each is not None]
     apart = [each for each in there if each.before.verdict != "identical"]
     lost = [each for each in apart if not each.attributed]
-    tried = {frozenset((each.pair.a.id, each.pair.b.id)) for each in ledgers}
-    possible = [
-        (a, b) for a, b in combinations(classes, 2) if a.workload == b.workload and len(a.losses) == len(b.losses)
-    ]
-    untried = [1 for a, b in possible if not any(frozenset((x, y)) in tried for x in a.cells for y in b.cells)]
     return ExplanationTotals(
         cells=_ends(there),
         of=origin,
@@ -83,7 +76,7 @@ def _totals(
         same=len(there) - len(apart),
         exhausted=sum(each.pair.exhausted for each in lost),
         outdated=len(own) - len(there),
-        not_tried=len(untried) if origin == "classes" else 0,
+        classes=len(classes) if origin == "classes" else 0,
     )
 
 
