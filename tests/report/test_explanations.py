@@ -30,7 +30,7 @@ def told(builder):
     def build_view(trials, *, factors=(("update", "parallel", "sequential"),), conditions=(), of=("classes",)):
         a, b = builder.record((0.5, 0.25), variant="a"), builder.record((0.5, 0.125), variant="b")
         found = tried.pair(a, b, of, factors, trials(a, b), conditions)
-        ends = [end.run for each in (*found.trials, *found.conditions) for end in (each.a, each.b) if end.run]
+        ends = [end.run for each in (*found.flips, *found.conditions) for end in (each.a, each.b) if end.run]
         made = {end.key: build_view.hybrids[end.key] for end in ends if end.key in build_view.hybrids}
         records = {each.key: each for each in (a, b)} | made
         manifest = builder.manifest([a, b], tables=())
@@ -95,7 +95,7 @@ def test_the_totals_count_each_kind_of_pair_and_what_was_not_looked_at(view):
 def test_a_refuted_factor_is_counted_as_plainly_as_a_cause(view):
     assert "compile, flipped in 2 pairs: refuted 2" in texts(view, "factor_totals")
     (row,) = [each for each in view.explanations.factors if each.name == "compile"]
-    assert (row.pairs, row.counts) == (2, (0, 0, 0, 2, 0))
+    assert (row.pairs, row.counts) == (2, (0, 0, 0, 0, 0, 2, 0))
     assert "refuted: compile" in html(view)
 
 

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from repromatrix.explain.judge.findings import Finding
 from repromatrix.report import wording
 from repromatrix.report.claims.base import Claim, of_kind
 from repromatrix.report.claims.explanations import CauseTotals, Explained, FactorTotals, NotAttributed, in_words
 from repromatrix.report.claims.flips import ConditionVerdict, FactorVerdict, Seen
 
-FINDINGS = ("cause", "cause together", "contributes", "inconclusive", "refuted", "not testable")
+FINDINGS = tuple(finding.value for finding in Finding)
 NOT_ATTRIBUTED = "not attributed"
 _Pair: TypeAlias = Explained | NotAttributed
 _Verdict: TypeAlias = FactorVerdict | ConditionVerdict

@@ -137,6 +137,8 @@ class _OfPair(Claim):
     of: Names
     verdict: str
     max_abs: str | None
+    not_confirmed: Names
+    coincidence: Names
     contributes: Names
     inconclusive: Names
     refuted: Names
@@ -151,6 +153,8 @@ class _OfPair(Claim):
 
     def _rest(self) -> str:
         rest = [
+            ("not confirmed", self.not_confirmed),
+            ("coincidence", self.coincidence),
             ("contributes", self.contributes),
             ("inconclusive", self.inconclusive),
             ("refuted", self.refuted),

@@ -19,7 +19,7 @@ from repromatrix.report.claims.explanations import (
     NotAttributed,
 )
 from repromatrix.report.claims.flips import ConditionVerdict, FactorVerdict, Seen
-from repromatrix.results.experiments import ORIGINS, Attempt, Experiments, Pair
+from repromatrix.results.experiments import ORIGINS, Experiments, Pair, Side
 from repromatrix.results.manifest import Entry
 from repromatrix.results.record import Record
 
@@ -165,6 +165,8 @@ def _pair(told: Told, names: Mapping[str, str]) -> Claim:
         "of": told.pair.of,
         "verdict": found.before.verdict.value,
         "max_abs": _size(found.before),
+        "not_confirmed": with_finding(Finding.UNCONFIRMED),
+        "coincidence": with_finding(Finding.COINCIDENCE),
         "contributes": with_finding(Finding.CONTRIBUTES),
         "inconclusive": with_finding(Finding.INCONCLUSIVE),
         "refuted": with_finding(Finding.REFUTED),
@@ -185,7 +187,7 @@ def _pair(told: Told, names: Mapping[str, str]) -> Claim:
 def _verdicts(told: Told) -> Iterable[Claim]:
     found = told.explanation
     values = {each.name: (each.name, each.a, each.b) for each in found.factors}
-    trials = {each.factors: each for each in told.pair.trials}
+    trials = {each.factors: each for each in told.pair.flips}
     for row in (*found.rows, *found.sets):
         trial = trials[row.factors]
         a, b = _seen(row.a, trial.a), _seen(row.b, trial.b)
@@ -208,7 +210,7 @@ def _condition(row: ConditionRow, cells: tuple[str, ...], a: Seen, b: Seen) -> C
     )
 
 
-def _seen(end: End, attempt: Attempt | None) -> Seen:
+def _seen(end: End, attempt: Side | None) -> Seen:
     return Seen(
         cell=end.cell,
         key=attempt.run.key if attempt and attempt.run and end.cell else None,

@@ -15,11 +15,20 @@ from repromatrix.report.claims.explanations import (
 from repromatrix.report.claims.flips import ConditionVerdict, FactorVerdict, Seen
 from repromatrix.report.verify.ledgers import Ledger, Line, ledger_of
 from repromatrix.report.verify.measure import Judges
-from repromatrix.results.experiments import ConditionTrial, Experiments, Pair, Trial
+from repromatrix.results.experiments import Condition, Experiments, Flip, Pair
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
 
-_VERDICTS = ("cause", "cause together", "contributes", "inconclusive", "refuted", "not testable")
+_VERDICTS = (
+    "cause",
+    "cause together",
+    "not confirmed",
+    "coincidence",
+    "contributes",
+    "inconclusive",
+    "refuted",
+    "not testable",
+)
 
 
 def explained(
@@ -138,7 +147,7 @@ def _smaller(found: Ledger) -> Iterable[tuple[str, ...]]:
     seen = [
         set(line.trial.factors)
         for line in (*found.singles, *found.sets)
-        if isinstance(line.trial, Trial) and line.tested
+        if isinstance(line.trial, Flip) and line.tested
     ]
     for names, _ in found.causes:
         for dropped in reversed(names):
@@ -157,7 +166,7 @@ def _lines(found: Ledger) -> Iterable[Claim]:
         hybrids = [each.cell for each in (line.a, line.b) if each.cell]
         cells = tuple(dict.fromkeys([found.pair.a.id, found.pair.b.id, *hybrids]))
         trial = line.trial
-        if isinstance(trial, Trial):
+        if isinstance(trial, Flip):
             factors = tuple(values[name] for name in trial.factors)
             yield FactorVerdict(cells=cells, factors=factors, finding=line.finding, a=line.a, b=line.b)
         elif line.both is not None:
@@ -168,7 +177,7 @@ def _lines(found: Ledger) -> Iterable[Claim]:
 
 
 def _name(line: Line) -> str:
-    return line.trial.name if isinstance(line.trial, ConditionTrial) else " + ".join(line.trial.factors)
+    return line.trial.name if isinstance(line.trial, Condition) else " + ".join(line.trial.factors)
 
 
 def _ends(ledgers: Iterable[Ledger]) -> tuple[str, ...]:
