@@ -102,7 +102,7 @@ def everything_ok(cells: Sequence[Asked], loss: float = 0.5) -> Answer:
 def replayed(operation: Asked, changes: Mapping[tuple[str, int], str] | None = None, /, **more: Any) -> bytes:
     """Return the lines of an operation, from its start on, in the shape that its inputs ask for: quarters.
 
-    `changes`: (place or primitive, sample) -> its first value.
+    `changes`: (place or operation, sample) -> its first value.
     """
     name, shapes = operation["operation"], operation["inputs"]
     (hidden, width), (output, _) = (shapes[each]["shape"] for each in ("hidden_weights", "output_weights"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from repromatrix.operations.catalogue import PRIMITIVES, TENSORS
+from repromatrix.operations.catalogue import CATALOGUE, TENSORS
 from tests import fakes as say
 
 Vector = list[float]
@@ -42,7 +42,7 @@ PLAIN: Mapping[str, Callable[..., Any]] = {
 
 @dataclass
 class Environment:
-    """`changes`: primitives computed in another way; `fused`: tensors that the traced step has twice as large."""
+    """`changes`: operations computed in another way; `fused`: tensors that the traced step has twice as large."""
 
     changes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     fused: tuple[str, ...] = ()
@@ -111,7 +111,7 @@ class Environment:
                 w1, w2 = inputs.pop("hidden_weights"), inputs.pop("output_weights")
                 outputs.append({place: texts(value) for place, value in self.step(asked, w1, w2, inputs).items()})
             else:
-                outputs.append(texts({**PLAIN, **self.changes}[name](*(inputs[each] for each in PRIMITIVES[name]))))
+                outputs.append(texts({**PLAIN, **self.changes}[name](*(inputs[each] for each in CATALOGUE[name]))))
         return say.replayed(dict(asked), outputs=outputs)
 
 

@@ -34,7 +34,7 @@ def test_equal_environments_give_equal_bits_everywhere(bench) -> None:
     assert words(found) == dict.fromkeys(PLACES, "same")
     assert found.separable
     assert (found.dtype, found.wiring, found.reason) == ("float64", (), None)
-    assert [(e.fresh > 0, e.fresh_differing, e.a) for e in found.primitives] == [(True, 0, None)] * 9
+    assert [(e.fresh > 0, e.fresh_differing, e.a) for e in found.operations] == [(True, 0, None)] * 9
     assert conclusion(found) == "every operation gives equal bits"
 
 
@@ -66,7 +66,7 @@ def test_the_example_shows_inputs_both_outputs_and_the_truth(bench) -> None:
 
 def test_of_an_operation_that_differs_the_forms_of_each_side_are_told(bench) -> None:
     found = study(bench, b=Environment(changes={"sigmoid": nudged}))
-    how = next(each for each in found.primitives if each.primitive == "sigmoid")
+    how = next(each for each in found.operations if each.operation == "sigmoid")
     assert how.b.forms == ()
     assert 0 < how.b.agreeing < how.b.values
     assert f"nearest {how.b.nearest} agrees on {how.b.agreeing} of {how.b.values}" in tell(found)
@@ -74,7 +74,7 @@ def test_of_an_operation_that_differs_the_forms_of_each_side_are_told(bench) -> 
 
 def test_a_form_that_gives_every_bit_is_named(bench) -> None:
     found = study(bench, b=Environment(changes={"bias": lambda p, _: [0.0] * len(p)}))
-    bias = next(each for each in found.primitives if each.primitive == "bias")
+    bias = next(each for each in found.operations if each.operation == "bias")
     assert bias.a.forms
     assert (bias.a.nearest, bias.a.agreeing) == (None, bias.a.values)
     assert bias.b.forms == ()
@@ -110,14 +110,14 @@ def test_an_operation_that_cannot_be_done_alone_is_not_known(bench) -> None:
     assert words(found)["hidden_error"] == f"{B}: unavailable: not alone"
     assert found.sources == ()
     assert "not known of hidden_error" in conclusion(found)
-    assert next(each.reason for each in found.primitives if each.primitive == "back").endswith("not alone")
+    assert next(each.reason for each in found.operations if each.operation == "back").endswith("not alone")
 
 
 def test_where_no_step_can_be_replayed_nothing_is_recorded_but_fresh_inputs_are_compared(bench) -> None:
     found = study(bench, b=Environment(unavailable=("step",), changes={"sigmoid": nudged}))
     assert {each.reason for each in found.places} == {"it was not replayed"}
     assert found.right.reason == "unavailable: not alone"
-    how = next(each for each in found.primitives if each.primitive == "sigmoid")
+    how = next(each for each in found.operations if each.operation == "sigmoid")
     assert how.fresh_differing == how.fresh / 2
     assert not found.separable
 

@@ -43,7 +43,7 @@ def with_inputs(**decimals) -> tuple[Input, ...]:
 
 
 UNEQUAL = replace(WORKLOAD, name="unequal", inputs=with_inputs(**OTHERS))
-# In numbers that every dtype holds: the inputs of each primitive and its one right output.
+# In numbers that every dtype holds: the inputs of each operation and its one right output.
 SMALL = {
     "product": ({"W": [[1, 2], [3, 4]], "v": [1, -2]}, [-3, -5]),
     "bias": ({"p": [1, 2], "b": [0.5, -0.25]}, [1.5, 1.75]),
@@ -73,7 +73,7 @@ def operation(of_cell: Cell, name: str, *samples) -> Operation:
 
 
 def table(entries, of_cell):
-    """Ask for each primitive of a table, twice the same sample."""
+    """Ask for each operation of a table, twice the same sample."""
     return [
         operation(of_cell, name, *[{key: written(value) for key, value in inputs.items()}] * 2)
         for name, (inputs, _) in entries.items()
@@ -219,7 +219,7 @@ def test_a_sequential_step_takes_the_updated_weights_back():
 @pytest.mark.parametrize("form", ["half_sum", "mean"])
 @pytest.mark.parametrize("layout", ["out_in", "in_out", "in_out_untransposed"])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
-def test_a_primitive_gives_one_output_a_sample_with_weights_as_rows_per_unit(dtype, layout, form):
+def test_an_operation_gives_one_output_a_sample_with_weights_as_rows_per_unit(dtype, layout, form):
     small, tall = (cell(WORKLOAD, name=name, dtype=dtype, layout=layout, loss_form=form) for name in ("a", "b"))
     lines = operated([*table(SMALL, small), *table(TALL, tall)])
     check_table(SMALL, lines[: len(SMALL)])
@@ -326,7 +326,7 @@ def test_what_a_framework_runs_op_by_op_gives_its_traces_back(laid_out):
         check_step(line, told[of_cell.id], of_cell)
 
 
-def test_each_primitive_of_a_framework_is_right_in_small_numbers_however_it_is_compiled(laid_out):
+def test_each_operation_of_a_framework_is_right_in_small_numbers_however_it_is_compiled(laid_out):
     cells, where = laid_out
     one_of_each = {(mode(each), each.variant.dtype): each for each in reversed(cells)}
     chosen = [each for (how, dtype), each in one_of_each.items() if how == "eager" or dtype == "float32"]

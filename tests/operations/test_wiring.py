@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from repromatrix.operations import text, wiring
-from repromatrix.operations.catalogue import GIVEN, NEW_OUTPUT_WEIGHTS, OWN_SIGMOID, PLACES, PRIMITIVES, TENSORS
+from repromatrix.operations.catalogue import CATALOGUE, GIVEN, NEW_OUTPUT_WEIGHTS, OWN_SIGMOID, PLACES, TENSORS
 from repromatrix.operations.form import Constants
 from repromatrix.operations.forms import forms
 from repromatrix.results.record import Description
@@ -32,9 +32,9 @@ SETUP = wiring.Setup(workload=WORK, options={"update": "parallel"}, dtype=DTYPE)
 SEQUENTIAL = wiring.Setup(workload=WORK, options={"update": "sequential"}, dtype=DTYPE)
 
 
-def run(primitive, inputs):
+def run(operation, inputs):
     """An operation as some environment computes it, laid flat."""
-    found = forms(primitive, DTYPE)[0].evaluate(text.stacked([inputs]), DTYPE, Constants(learning_rate=0.3))
+    found = forms(operation, DTYPE)[0].evaluate(text.stacked([inputs]), DTYPE, Constants(learning_rate=0.3))
     return [float(each) for each in found.reshape(-1)]
 
 
@@ -45,8 +45,8 @@ def step(sample, setup):
     w1, w2 = sample["hidden_weights"], sample["output_weights"]
     out = {}
 
-    def put(place, primitive, **inputs):
-        out[place] = run(primitive, inputs)
+    def put(place, operation, **inputs):
+        out[place] = run(operation, inputs)
         return sample.get(place, out[place]) if place in GIVEN else out[place]
 
     def rows(flat, width):
@@ -108,9 +108,9 @@ def test_what_a_place_took_gives_what_it_gave(place, left_out, setup):
     out = step(sample, setup)
     inputs = wiring.inputs_at(place, sample, out, setup)
     assert inputs is not None
-    primitive = PLACES[place].primitive
-    assert set(inputs) - {OWN_SIGMOID} == set(PRIMITIVES[primitive])
-    assert [each.hex() for each in run(primitive, inputs)] == out[place]
+    operation = PLACES[place].operation
+    assert set(inputs) - {OWN_SIGMOID} == set(CATALOGUE[operation])
+    assert [each.hex() for each in run(operation, inputs)] == out[place]
 
 
 def _moved(tensor):
@@ -166,6 +166,6 @@ def test_a_workload_that_is_no_such_network_has_none():
     assert wiring.Network.of(inputs, {"learning_rate": "0.3"}) is None
 
 
-def test_every_place_computes_a_primitive_with_its_own_inputs():
+def test_every_place_computes_an_operation_with_its_own_inputs():
     for place in PLACES.values():
-        assert tuple(place.inputs) == PRIMITIVES[place.primitive]
+        assert tuple(place.inputs) == CATALOGUE[place.operation]

@@ -7,7 +7,7 @@ import struct
 from dataclasses import replace
 
 from repromatrix.operations import fresh
-from repromatrix.operations.catalogue import OWN_SIGMOID, PLACES, PRIMITIVES
+from repromatrix.operations.catalogue import CATALOGUE, OWN_SIGMOID, PLACES
 from repromatrix.operations.wiring import Network, Setup, inputs_at, step_sample
 from repromatrix.report.replayed import Replayed
 from repromatrix.results.record import Outcome
@@ -91,10 +91,10 @@ def _hex(tensor):
     return [_hex(each) for each in tensor] if isinstance(tensor, list) else tensor.hex()
 
 
-def study(builder, a, b, sides, known=tuple(PRIMITIVES)):
+def study(builder, a, b, sides, known=tuple(CATALOGUE)):
     """The study of two cells that stand for a and b, and what its ends name; `sides`: (id, environment, options).
 
-    `known`: primitives that are replayed on fresh inputs too.
+    `known`: operations that are replayed on fresh inputs too.
     """
     made = [(*trained(builder, name, environment, **options), environment) for name, environment, options in sides]
     place = Network.of(INPUTS, NUMBERS)
@@ -106,7 +106,7 @@ def study(builder, a, b, sides, known=tuple(PRIMITIVES)):
         for cell in (0, 1)
         for of in (0, 1)
     }
-    recorded = {name: {} for name in PRIMITIVES}
+    recorded = {name: {} for name in CATALOGUE}
     for number, (record, _, _) in enumerate(made):
         setup = Setup(workload=place, options=dict(record.cell.options), dtype="float64")
         for step, outputs in enumerate(steps[number, number].steps, start=1):
@@ -115,7 +115,7 @@ def study(builder, a, b, sides, known=tuple(PRIMITIVES)):
                 if taken is not None:
                     inputs = sample({name: each for name, each in taken.items() if name != OWN_SIGMOID})
                     found = (inputs, Origin(cell=record.cell.id, place=at, step=step))
-                    recorded[PLACES[at].primitive].setdefault((at, inputs), found)
+                    recorded[PLACES[at].operation].setdefault((at, inputs), found)
     ends, testimonies = [], []
     for number, (record, trace, environment) in enumerate(made):
         of_steps = {
@@ -154,15 +154,15 @@ def _floats(entry):
     return float.fromhex(entry) if isinstance(entry, str) else [_floats(each) for each in entry]
 
 
-def freshly(cell, environment, known=tuple(PRIMITIVES)):
-    """The replays of primitives on the fresh inputs of seed 0."""
+def freshly(cell, environment, known=tuple(CATALOGUE)):
+    """The replays of operations on the fresh inputs of seed 0."""
     return {name: replay(cell, environment, name, list(fresh.samples(name, "float64", 0)), seed=0) for name in known}
 
 
-def replayed(builder, a, b, c, known=tuple(PRIMITIVES)):
+def replayed(builder, a, b, c, known=tuple(CATALOGUE)):
     """Operations of which a report has something of every kind to say; a, b, c: ids of cells of the run.
 
-    `known`: primitives that are replayed on fresh inputs too; these take seconds to judge, so without them the
+    `known`: operations that are replayed on fresh inputs too; these take seconds to judge, so without them the
     catalogue has an operation that cannot be done alone.
     """
     plain, other = Environment(), Environment(changes={"sigmoid": nudged})

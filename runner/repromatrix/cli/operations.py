@@ -12,13 +12,12 @@ from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, UsageError
 from repromatrix.execute import host
 from repromatrix.execute.run import Execution
-from repromatrix.explain.network import network
 from repromatrix.explain.operations_text import aligned, forms, plain
 from repromatrix.explain.replays import Studying
 from repromatrix.explain.space import Hybrids, Vocabulary, chosen
 from repromatrix.matrix import Environment, Matrix, Workload, load
 from repromatrix.matrix.check import suggest
-from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.judgement import Arithmetic
 from repromatrix.operations.kept import Judgements
 from repromatrix.operations.listing import Entry, entries
@@ -26,13 +25,13 @@ from repromatrix.plan import Cell, cells_of, plan
 from repromatrix.results.store import Store
 from repromatrix.results.studies import Listing
 
-# The options that change what a primitive is; of all others the default, and what stands here, is taken.
+# The options that change what an operation is; of all others the default, and what stands here, is taken.
 _VARIED = ("gradient", "activation")
 _TAKEN = {"compile": "eager", "update": "parallel"}
 
 
 def run(options: Namespace) -> int:
-    """Replay every primitive on fresh inputs, keep that, and print what it shows."""
+    """Replay every operation on fresh inputs, keep that, and print what it shows."""
     matrix, story, store = load(options.matrix), Story.of(options), Store(options.results)
     environments = _environments(matrix, options)
     require_locks(matrix.path, environments)
@@ -46,7 +45,7 @@ def run(options: Namespace) -> int:
         jobs=options.jobs,
         share=share_of(options, engine, story),
     )
-    with story.progress(len(cells) * len(PRIMITIVES)):
+    with story.progress(len(cells) * len(CATALOGUE)):
         listings = Studying(execution).catalogue(cells)
     store.write_studies(store.read_studies().with_catalogue(listings))
     found = tuple(catalogue(store, listings))
@@ -58,7 +57,7 @@ def run(options: Namespace) -> int:
 
 
 def catalogue(store: Store, listings: Iterable[Listing]) -> Iterator[Entry]:
-    """Yield what the replays of a results folder show of each primitive of each cell.
+    """Yield what the replays of a results folder show of each operation of each cell.
 
     Raises:
         ResultsError: one of them cannot be read.
@@ -73,10 +72,14 @@ def cells_to_list(matrix: Matrix, environments: Sequence[Environment]) -> Iterat
 
     Of a GPU only where there is one.
     """
-    taken_apart = [each for each in matrix.workloads if network(each) is not None]
-    if not taken_apart:
-        raise UsageError("no workload of this matrix has operations that are known", where=matrix.path.name)
-    workload, hybrids = taken_apart[0], Hybrids(matrix, taken_apart[0])
+    with_graph = [each for each in matrix.workloads if each.graph is not None]
+    if not with_graph:
+        raise UsageError(
+            "no workload of this matrix has a graph of its step",
+            where=matrix.path.name,
+            hint="say in its workload.yaml which operations a step is made of: docs/workloads.md",
+        )
+    workload, hybrids = with_graph[0], Hybrids(matrix, with_graph[0])
     for environment in environments:
         for like in _like(matrix, workload, environment):
             for options in _variants(hybrids.vocabulary, environment.framework):
@@ -130,7 +133,7 @@ def tell(found: Sequence[Entry]) -> str:
         correct = "" if how.correct is None else f"{how.correct}/{how.values}"
         worst = "" if how.worst is None else f"{how.worst:.4g}"
         told = "all" if whole else ", ".join(variants)
-        rows.append((environment, dtype, how.primitive, told, correct, worst, forms(how)))
+        rows.append((environment, dtype, how.operation, told, correct, worst, forms(how)))
     return "\n".join(aligned(rows))
 
 

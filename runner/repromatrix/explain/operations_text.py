@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from repromatrix.compare.trace import Value
-from repromatrix.explain.judge.operations import Anatomy, Example, Output, PlaceFinding, PrimitiveFinding, SideFinding
+from repromatrix.explain.judge.operations import Anatomy, Example, OperationFinding, Output, PlaceFinding, SideFinding
 from repromatrix.explain.judge.sources import Source
 from repromatrix.operations.judgement import Arithmetic
 
@@ -32,10 +32,10 @@ def tell(found: Anatomy) -> str:
         lines.append(f"  these two still differ in {told}")
     if any(each.source or each.passes or each.reason for each in found.places):
         lines += ["", *_table(found.places)]
-    for primitive in found.primitives:
-        example = next((e.example for e in found.places if e.source and e.primitive == primitive.primitive), None)
-        if example is not None or primitive.fresh_differing:
-            lines += ["", *_primitive(primitive, example, sides)]
+    for operation in found.operations:
+        example = next((e.example for e in found.places if e.source and e.operation == operation.operation), None)
+        if example is not None or operation.fresh_differing:
+            lines += ["", *_operation(operation, example, sides)]
     return "\n".join(lines)
 
 
@@ -61,7 +61,7 @@ def conclusion(found: Anatomy) -> str:
     """Return in one sentence what the operations show."""
     if found.reason is not None:
         return f"not replayed: {found.reason}"
-    names = tuple(dict.fromkeys(each.primitive for each in found.sources))
+    names = tuple(dict.fromkeys(each.operation for each in found.sources))
     unknown = [each.place for each in found.places if each.reason]
     parts = []
     if names:
@@ -97,13 +97,13 @@ def _table(places: Sequence[PlaceFinding]) -> Iterator[str]:
     for each in places:
         word = each.reason or ("source" if each.source else "passes on" if each.passes else "the same")
         counts = ("", "") if each.reason else (str(each.compared), str(each.differing))
-        rows.append((each.place, each.primitive, *counts, word))
+        rows.append((each.place, each.operation, *counts, word))
     return (f"  {line}" for line in aligned(rows))
 
 
-def _primitive(found: PrimitiveFinding, example: Example | None, sides: Sequence[SideFinding]) -> Iterator[str]:
+def _operation(found: OperationFinding, example: Example | None, sides: Sequence[SideFinding]) -> Iterator[str]:
     fresh = found.reason or f"{found.fresh_differing} of {found.fresh} values differ"
-    yield f"{found.primitive}: on fresh inputs {fresh}"
+    yield f"{found.operation}: on fresh inputs {fresh}"
     if example is not None:
         yield from _example(example)
     for name, _, how in zip(("A", "B"), sides, (found.a, found.b), strict=True):

@@ -11,13 +11,14 @@ from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
 from repromatrix.explain import fresh
-from repromatrix.explain.network import network, network_of
+from repromatrix.explain.start import graph_of, start_of
+from repromatrix.graph import STEP, Place
 from repromatrix.operations import text
-from repromatrix.operations.catalogue import PLACES, PRIMITIVES
-from repromatrix.operations.wiring import Setup, inputs_at, step_sample
+from repromatrix.operations.catalogue import CATALOGUE
+from repromatrix.operations.wiring import Start, inputs_at, step_sample
 from repromatrix.plan import Cell
 from repromatrix.results.record import Record
-from repromatrix.results.replay import STEP, Origin, Replay, Sample, sample
+from repromatrix.results.replay import Origin, Replay, Sample, sample
 from repromatrix.results.studies import End, Listing, Study, Testimony
 from repromatrix.results.trace import Trace
 
@@ -54,7 +55,8 @@ class Studying:
         self._replays: dict[str, Replay] = {}
         # Many pairs share a cell, and what it recorded is the same for each of them.
         self._samples: dict[str, Inputs] = {}
-        self._places: dict[tuple[str, str], tuple[tuple[str, Sample, Origin], ...]] = {}
+        self._starts: dict[str, Start] = {}
+        self._places: dict[tuple[str, str], tuple[tuple[Place, Sample, Origin], ...]] = {}
 
     def pairs(self, pairs: Sequence[Pair]) -> tuple[Study, ...]:
         """Study pairs; one whose cells cannot be traced or replayed has a reason instead of an answer.
@@ -114,7 +116,7 @@ class Studying:
         )
 
     def catalogue(self, cells: Iterable[Cell]) -> tuple[Listing, ...]:
-        """Replay every primitive of cells on fresh inputs.
+        """Replay every operation of cells on fresh inputs.
 
         Raises:
             NoEngineError: the engine is gone.
@@ -139,10 +141,8 @@ class Studying:
                 self._silent[name] = f"{name} has no trace: {reason}"
             elif not trace.tells_of(record):
                 self._silent[name] = f"tracing changes {name}, so its trace explains nothing"
-            elif network(cells[name].workload) is None:
-                self._silent[name] = f"{cells[name].workload.name} has no operations that could be computed alone"
-            elif not {"hidden_weights", "output_weights"} <= set(trace.columns):
-                self._silent[name] = f"the weights of {name} cannot be traced"
+            elif missing := _lacking(cells[name], trace):
+                self._silent[name] = missing
             else:
                 self._traces[name] = trace
 
@@ -161,15 +161,22 @@ class Studying:
         left, right = pair.left, pair.right
         orders = ((left, left), (left, right), (right, right), (right, left))
         return tuple(
-            Request(cell=cell, operation=STEP, inputs=self._steps_of(self._traces[of.id], of)) for cell, of in orders
+            Request(cell=cell, graph=graph_of(cell), operation=STEP, inputs=self._steps_of(self._traces[of.id], of))
+            for cell, of in orders
         )
 
     def _steps_of(self, trace: Trace, cell: Cell) -> Inputs:
         if trace.key not in self._samples:
             steps = range(1, len(trace.trajectory.losses) + 1)
-            samples = [sample(text.write(step_sample(trace, step, network_of(cell)))) for step in steps]
+            start = self._start(cell)
+            samples = [sample(text.write(step_sample(trace, step, start))) for step in steps]
             self._samples[trace.key] = Inputs.steps(samples, (trace.cell.id, trace.key))
         return self._samples[trace.key]
+
+    def _start(self, cell: Cell) -> Start:
+        if cell.id not in self._starts:
+            self._starts[cell.id] = start_of(cell)
+        return self._starts[cell.id]
 
     def _ends(self, pair: Pair, steps: Mapping[str, Replay]) -> list[tuple[Cell, Replay, Replay]]:
         left_own, left_other, right_own, right_other = (steps[request.id] for request in self._steps(pair))
@@ -177,9 +184,12 @@ class Studying:
 
     def _fresh(self, cells: Iterable[Cell]) -> dict[str, tuple[tuple[str, str], ...]]:
         requests = [
-            Request(cell=cell, operation=primitive, inputs=fresh.inputs(primitive, cell.variant.dtype))
+            Request(
+                cell=cell, graph=graph_of(cell), operation=operation, inputs=fresh.inputs(operation, cell.variant.dtype)
+            )
             for cell in cells
-            for primitive in PRIMITIVES
+            for operation in CATALOGUE
+            if operation in graph_of(cell).operations
         ]
         replays = self._round(requests)
         found: dict[str, list[tuple[str, str]]] = {}
@@ -188,25 +198,32 @@ class Studying:
         return {name: tuple(sorted(keys)) for name, keys in found.items()}
 
     def _recorded(self, pair: Pair, steps: Mapping[str, Replay]) -> Iterable[Request]:
-        """Yield each primitive on what it took at its places in the steps of both cells, for both of them."""
+        """Yield each operation on what it took at its places in the steps of both cells, for both of them."""
         found: dict[str, dict[tuple[str, Sample], Origin]] = {}
         for cell, own, _ in self._ends(pair, steps):
             known = (cell.id, own.key)
             if known not in self._places:
                 self._places[known] = tuple(self._taken(cell, own))
             for place, each, origin in self._places[known]:
-                found.setdefault(PLACES[place].primitive, {}).setdefault((place, each), origin)
-        for primitive in sorted(found):
-            inputs = Inputs.recorded([each for _, each in found[primitive]], list(found[primitive].values()))
+                found.setdefault(place.operation, {}).setdefault((place.value, each), origin)
+        for operation in sorted(found):
+            inputs = Inputs.recorded([each for _, each in found[operation]], list(found[operation].values()))
             for cell in (pair.left, pair.right):
-                yield Request(cell=cell, operation=primitive, inputs=inputs)
+                yield Request(cell=cell, graph=graph_of(cell), operation=operation, inputs=inputs)
 
-    def _taken(self, cell: Cell, own: Replay) -> Iterable[tuple[str, Sample, Origin]]:
-        setup = Setup(workload=network_of(cell), options=dict(own.options), dtype=cell.variant.dtype)
-        trace = self._traces[cell.id]
+    def _taken(self, cell: Cell, own: Replay) -> Iterable[tuple[Place, Sample, Origin]]:
+        start, trace = self._start(cell), self._traces[cell.id]
         for step, outputs in enumerate(own.steps[:RECORDED], start=1):
-            given = step_sample(trace, step, network_of(cell))
-            for place in PLACES:
-                inputs = inputs_at(place, given, outputs, setup)
+            given = step_sample(trace, step, start)
+            for place in own.places:
+                inputs = inputs_at(place, given, outputs, start.shapes)
                 if inputs is not None:
-                    yield place, sample(text.write(inputs)), Origin(cell=cell.id, place=place, step=step)
+                    yield place, sample(text.write(inputs)), Origin(cell=cell.id, place=place.value, step=step)
+
+
+def _lacking(cell: Cell, trace: Trace) -> str | None:
+    """Return why a cell's step cannot be taken apart, or None."""
+    if cell.workload.graph is None:
+        return f"the workload {cell.workload.name} has no graph of its step"
+    lacking = [name for name in cell.workload.graph.parameters if name not in dict(trace.tensors)]
+    return f"{', '.join(lacking)} of {cell.id} cannot be traced" if lacking else None

@@ -36,7 +36,7 @@ class AnatomyRow:
 class FormRow:
     """How some environments compute an operation in a dtype; `correct` and `worst` are empty where not measured."""
 
-    primitive: str
+    operation: str
     dtype: str
     where: str
     forms: str
@@ -82,7 +82,7 @@ def forms(claims: Sequence[Claim]) -> tuple[FormRow, ...]:
     """Return the catalogue, a row for each way in which an operation of a dtype is computed."""
     return tuple(
         FormRow(
-            primitive=each.primitive,
+            operation=each.operation,
             dtype=each.dtype,
             where=where_in_words(each.where),
             forms=each.how.brief,

@@ -14,7 +14,7 @@ class Replayed:
     Attributes:
         studies: whose.
         ends: what the files say that each end of a study names; None where one of them is not there.
-        listed: of the catalogue's cells whose files are all there, by id, primitive -> its replay on fresh inputs.
+        listed: of the catalogue's cells whose files are all there, by id, operation -> its replay on fresh inputs.
     """
 
     studies: Studies = field(default_factory=Studies)

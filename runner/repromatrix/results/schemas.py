@@ -10,11 +10,12 @@ import msgspec
 
 from repromatrix import resources
 from repromatrix.results import document as documents
-from repromatrix.results import record, trace
+from repromatrix.results import record, replay, trace
 
 _TITLES = {
     "record": "What one cell gave: outcome, values in columns, fingerprint, provenance.",
     "trace": "Every value of a traced cell, step by step.",
+    "replay": "What an operation of a cell gave on inputs of its own, or a whole step on a trace.",
 }
 
 
@@ -31,6 +32,7 @@ def made() -> dict[str, dict[str, Any]]:
     return {
         "record": _schema("record", record.Document, record.FORMAT) | _RAN,
         "trace": _schema("trace", trace.Document, trace.FORMAT),
+        "replay": _schema("replay", replay.Document, replay.FORMAT),
     }
 
 

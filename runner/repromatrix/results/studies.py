@@ -28,9 +28,9 @@ class End:
         trace: key of its trace.
         own: key of the replay of its own trace, as `step`.
         other: key of its replay of the other cell's trace.
-        recorded: primitive -> key of its replay on what was recorded of both cells; the inputs are those of the other
+        recorded: operation -> key of its replay on what was recorded of both cells; the inputs are those of the other
             end's.
-        fresh: primitive -> key of its replay on fresh inputs.
+        fresh: operation -> key of its replay on fresh inputs.
     """
 
     cell: str
@@ -47,8 +47,8 @@ class Testimony:
     """What the files say that an `End` names.
 
     Attributes:
-        recorded: by primitive.
-        fresh: by primitive.
+        recorded: by operation.
+        fresh: by operation.
     """
 
     record: Record
@@ -91,7 +91,7 @@ class Listing:
 
     Attributes:
         environment: its environment's name.
-        fresh: primitive -> key of the replay.
+        fresh: operation -> key of the replay.
     """
 
     cell: str

@@ -42,7 +42,7 @@ class PlaceFinding:
 
     Attributes:
         place: a name of `PLACES`.
-        primitive: what is computed there.
+        operation: what is computed there.
         compared: how many calls, recorded in the steps of both cells.
         differing: on how many of them the two give other bits.
         parted: whether the two cells themselves, each in its own run, give other bits there at any step.
@@ -51,7 +51,7 @@ class PlaceFinding:
     """
 
     place: str
-    primitive: str
+    operation: str
     compared: int
     differing: int
     parted: bool
@@ -70,8 +70,8 @@ class PlaceFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrimitiveFinding:
-    """A primitive on fresh inputs, and how each cell computes it where they differ on any inputs.
+class OperationFinding:
+    """An operation on fresh inputs, and how each cell computes it where they differ on any inputs.
 
     Attributes:
         fresh: how many values were compared on fresh inputs.
@@ -81,7 +81,7 @@ class PrimitiveFinding:
         reason: why fresh inputs give no answer, else None.
     """
 
-    primitive: str
+    operation: str
     fresh: int
     fresh_differing: int
     a: Arithmetic | None
@@ -121,7 +121,7 @@ class Anatomy:
         left: what was replayed for `a`; another cell where `a` has other options or another dtype than `b`.
         right: what was replayed for `b`.
         places: in the order in which a step computes them.
-        primitives: those that were replayed.
+        operations: those that were replayed.
         wiring: the traced tensors that differ from equal tensors though each operation on the way to them gives equal
             bits on equal inputs: the two steps join the same operations in another way.
             A source on the way hides that; `options` tells of it too.
@@ -135,7 +135,7 @@ class Anatomy:
     left: SideFinding | None
     right: SideFinding | None
     places: tuple[PlaceFinding, ...]
-    primitives: tuple[PrimitiveFinding, ...]
+    operations: tuple[OperationFinding, ...]
     wiring: tuple[str, ...]
     options: tuple[tuple[str, str, str], ...]
     reason: str | None

@@ -81,7 +81,7 @@ class OperationPair(Claim):
     kind: ClassVar[str] = "operation_pair"
 
     dtype: str
-    primitive: str
+    operation: str
     fresh: int
     fresh_differing: int
     reason: str | None
@@ -89,17 +89,17 @@ class OperationPair(Claim):
     b: How
 
     def _id(self) -> str:
-        return f"operation-pair/{self.cells[0]}/{self.cells[1]}/{self.primitive}"
+        return f"operation-pair/{self.cells[0]}/{self.cells[1]}/{self.operation}"
 
     def _text(self) -> str:
         fresh = self.reason or (f"{wording.count(self.fresh_differing)} of {wording.count(self.fresh)} values differ")
         return (
-            f"{self.primitive} of {self.cells[0]} and {self.cells[1]} in {self.dtype}: on fresh inputs {fresh}; the "
+            f"{self.operation} of {self.cells[0]} and {self.cells[1]} in {self.dtype}: on fresh inputs {fresh}; the "
             f"first: {self.a.text}; the second: {self.b.text}"
         )
 
     def _values(self) -> dict[str, Any]:
-        plain = {name: getattr(self, name) for name in ("dtype", "primitive", "fresh", "fresh_differing", "reason")}
+        plain = {name: getattr(self, name) for name in ("dtype", "operation", "fresh", "fresh_differing", "reason")}
         return plain | {"a": _how(self.a), "b": _how(self.b)}
 
 
@@ -114,21 +114,21 @@ class OperationForm(Claim):
 
     kind: ClassVar[str] = "operation_form"
 
-    primitive: str
+    operation: str
     dtype: str
     where: tuple[tuple[str, Names], ...]
     how: How
 
     def _id(self) -> str:
-        return f"operation-form/{self.primitive}/{self.dtype}/{self.cells[0]}"
+        return f"operation-form/{self.operation}/{self.dtype}/{self.cells[0]}"
 
     def _text(self) -> str:
         accuracy = f"; {self.how.accuracy}" if self.how.accuracy else ""
-        return f"{self.primitive} in {self.dtype}, {where_in_words(self.where)}: {self.how.text}{accuracy}"
+        return f"{self.operation} in {self.dtype}, {where_in_words(self.where)}: {self.how.text}{accuracy}"
 
     def _values(self) -> dict[str, Any]:
         where = [[name, list(options)] for name, options in self.where]
-        return {"primitive": self.primitive, "dtype": self.dtype, "where": where, "how": _how(self.how)}
+        return {"operation": self.operation, "dtype": self.dtype, "where": where, "how": _how(self.how)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,17 +55,17 @@ class SourceTotals(Claim):
 
     kind: ClassVar[str] = "source_totals"
 
-    primitive: str
+    operation: str
     apart: int
     passing: int
     among: int
 
     def _id(self) -> str:
-        return f"operations/{self.primitive}"
+        return f"operations/{self.operation}"
 
     def _text(self) -> str:
         return (
-            f"{self.primitive}: other bits on equal inputs in {wording.count(self.apart)} of "
+            f"{self.operation}: other bits on equal inputs in {wording.count(self.apart)} of "
             f"{wording.pairs(self.among)}, a difference only passed on in {wording.count(self.passing)}"
         )
 
@@ -141,7 +141,7 @@ class OperationSource(Claim):
 
     dtype: str
     place: str
-    primitive: str
+    operation: str
     compared: int
     differing: int
     step: int
@@ -165,7 +165,7 @@ class OperationSource(Claim):
         off = [f", {each} ULP off" if each is not None else "" for each in (self.a_off, self.b_off)]
         correct = f", correctly rounded {self.correct} ({self.correct_bits})" if self.correct else ""
         return (
-            f"{self.primitive} at {self.place}{index} of {self.cells[0]} and {self.cells[1]}: other bits on "
+            f"{self.operation} at {self.place}{index} of {self.cells[0]} and {self.cells[1]}: other bits on "
             f"{wording.count(self.differing)} of {wording.count(self.compared)} equal inputs, first on those of step "
             f"{self.step} of {self.cells[2]}: {self.a} ({self.a_bits}{off[0]}) against {self.b} "
             f"({self.b_bits}{off[1]}){correct}, from {given}"
@@ -175,6 +175,6 @@ class OperationSource(Claim):
 def sources_in_words(sources: tuple[tuple[str, str], ...]) -> str:
     """Return operations with the places where they differ: `sigmoid (hidden, output), outer (grad_hidden_weights)`."""
     places: dict[str, list[str]] = {}
-    for place, primitive in sources:
-        places.setdefault(primitive, []).append(place)
-    return ", ".join(f"{primitive} ({', '.join(at)})" for primitive, at in places.items())
+    for place, operation in sources:
+        places.setdefault(operation, []).append(place)
+    return ", ".join(f"{operation} ({', '.join(at)})" for operation, at in places.items())

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from repromatrix.compare.trace import Value
 from repromatrix.errors import ResultsError
-from repromatrix.explain.judge.operations import Anatomy, Output, PlaceFinding, PrimitiveFinding
+from repromatrix.explain.judge.operations import Anatomy, OperationFinding, Output, PlaceFinding
 from repromatrix.explain.judge.replays import anatomy
 from repromatrix.floats import FORMS
-from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.judgement import Arithmetic, Memo
 from repromatrix.operations.listing import Entry as Listed
 from repromatrix.operations.listing import entries
@@ -96,12 +96,12 @@ def _totals(found: Sequence[Anatomy], outdated: int) -> Claim:
 
 def _sources(found: Iterable[Anatomy]) -> Iterable[Claim]:
     answered = [each for each in found if each.reason is None]
-    for name in dict.fromkeys(place.primitive for each in answered for place in each.places):
-        apart = [each for each in answered if any(place.primitive == name for place in each.sources)]
-        passing = [each for each in answered if each not in apart and any(p.primitive == name for p in each.passing)]
+    for name in dict.fromkeys(place.operation for each in answered for place in each.places):
+        apart = [each for each in answered if any(place.operation == name for place in each.sources)]
+        passing = [each for each in answered if each not in apart and any(p.operation == name for p in each.passing)]
         if apart:
             yield SourceTotals(
-                cells=_cells(apart), primitive=name, apart=len(apart), passing=len(passing), among=len(answered)
+                cells=_cells(apart), operation=name, apart=len(apart), passing=len(passing), among=len(answered)
             )
 
 
@@ -111,7 +111,7 @@ def _anatomy(found: Anatomy) -> Claim:
         cells=(found.a, found.b),
         replayed=tuple(each.cell for each in sides),
         dtype=found.dtype,
-        sources=tuple((each.place, each.primitive) for each in found.sources),
+        sources=tuple((each.place, each.operation) for each in found.sources),
         passing=tuple(each.place for each in found.passing),
         wiring=found.wiring,
         unknown=tuple((each.place, each.reason) for each in found.places if each.reason),
@@ -131,7 +131,7 @@ def _details(found: Iterable[Anatomy]) -> Iterable[Claim]:
             continue
         done.add(pair)
         yield from (_source(place, pair, each.dtype) for place in each.sources)
-        yield from (claim for p in each.primitives for claim in _pair(p, pair, each.dtype))
+        yield from (claim for p in each.operations for claim in _pair(p, pair, each.dtype))
 
 
 def _source(found: PlaceFinding, pair: tuple[str, str], dtype: str) -> Claim:
@@ -143,7 +143,7 @@ def _source(found: PlaceFinding, pair: tuple[str, str], dtype: str) -> Claim:
         cells=(*pair, example.cell),
         dtype=dtype,
         place=found.place,
-        primitive=found.primitive,
+        operation=found.operation,
         compared=found.compared,
         differing=found.differing,
         step=example.step,
@@ -164,12 +164,12 @@ def _given(output: Output) -> tuple[Value, str | None]:
     return output.value, distance_in_ulps(output.ulps)
 
 
-def _pair(found: PrimitiveFinding, pair: tuple[str, str], dtype: str) -> Iterable[Claim]:
+def _pair(found: OperationFinding, pair: tuple[str, str], dtype: str) -> Iterable[Claim]:
     if found.a is not None and found.b is not None:
         yield OperationPair(
             cells=pair,
             dtype=dtype,
-            primitive=found.primitive,
+            operation=found.operation,
             fresh=found.fresh,
             fresh_differing=found.fresh_differing,
             reason=found.reason,
@@ -184,18 +184,18 @@ def _forms(replayed: Replayed, memo: Memo) -> Iterable[Claim]:
     ]
     groups: dict[tuple[str, str, How], list[Listed]] = {}
     for each in every:
-        groups.setdefault((each.primitive, each.cell.dtype, _how(each.how)), []).append(each)
-    names, dtypes = tuple(PRIMITIVES), tuple(FORMS)
+        groups.setdefault((each.operation, each.cell.dtype, _how(each.how)), []).append(each)
+    names, dtypes = tuple(CATALOGUE), tuple(FORMS)
 
     def order(key: tuple[str, str, How]) -> tuple[int, int]:
         return names.index(key[0]), dtypes.index(key[1])
 
-    for (primitive, dtype, how), members in sorted(groups.items(), key=lambda item: order(item[0])):
-        siblings = [each.cell for each in every if (each.primitive, each.cell.dtype) == (primitive, dtype)]
+    for (operation, dtype, how), members in sorted(groups.items(), key=lambda item: order(item[0])):
+        siblings = [each.cell for each in every if (each.operation, each.cell.dtype) == (operation, dtype)]
         cells = [each.cell for each in members]
         yield OperationForm(
             cells=tuple(each.id for each in cells),
-            primitive=primitive,
+            operation=operation,
             dtype=dtype,
             where=tuple(_where(cells, siblings)),
             how=how,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from repromatrix.operations.catalogue import PLACES, PRIMITIVES
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.report.claims.base import Claim
 from repromatrix.report.claims.forms import NOT_THERE, How, NotListed, OperationForm
 from repromatrix.report.claims.operations import AnatomyOf, OperationTotals, SourceTotals
@@ -71,16 +71,16 @@ def _totals(results: Sequence[Result], outdated: int) -> Iterable[Claim]:
         not_replayed=len(results) - len(answered),
         outdated=outdated,
     )
-    for name in PRIMITIVES:
-        apart = [study for study, each in answered if name in {primitive for _, primitive in each.sources}]
+    for name in CATALOGUE:
+        apart = [study for study, each in answered if name in {operation for _, operation in each.sources}]
         passing = [
             1
             for study, each in answered
-            if study not in apart and name in {PLACES[place].primitive for place in each.passing}
+            if study not in apart and name in {each.places[place].operation for place in each.passing}
         ]
         if apart:
             yield SourceTotals(
-                cells=_cells(apart), primitive=name, apart=len(apart), passing=len(passing), among=len(answered)
+                cells=_cells(apart), operation=name, apart=len(apart), passing=len(passing), among=len(answered)
             )
 
 
@@ -107,22 +107,22 @@ def _anatomy(study: Study, each: Found) -> Claim:
 
 def _forms(replayed: Replayed, arithmetics: Arithmetics) -> Iterable[Claim]:
     listed = [replayed.listed.get(each.cell, {}) for each in replayed.studies.catalogue]
-    for primitive in PRIMITIVES:
-        own = [each for each in listed if primitive in each]
-        for dtype in dict.fromkeys(each[primitive].cell.dtype for each in own):
-            members = [each for each in own if each[primitive].cell.dtype == dtype]
+    for operation in CATALOGUE:
+        own = [each for each in listed if operation in each]
+        for dtype in dict.fromkeys(each[operation].cell.dtype for each in own):
+            members = [each for each in own if each[operation].cell.dtype == dtype]
             sigmoids = [[each["sigmoid"]] if "sigmoid" in each else [] for each in members]
             hows = [
-                arithmetics.how(primitive, [each[primitive]], sigmoid, measure=True)
+                arithmetics.how(operation, [each[operation]], sigmoid, measure=True)
                 for each, sigmoid in zip(members, sigmoids, strict=True)
             ]
-            cells = [each[primitive].cell for each in members]
+            cells = [each[operation].cell for each in members]
             for how in dict.fromkeys(hows):
-                yield _form(primitive, dtype, how, [c for c, h in zip(cells, hows, strict=True) if h == how], cells)
+                yield _form(operation, dtype, how, [c for c, h in zip(cells, hows, strict=True) if h == how], cells)
 
 
 def _form(
-    primitive: str, dtype: str, how: How, cells: Sequence[Description], every: Sequence[Description]
+    operation: str, dtype: str, how: How, cells: Sequence[Description], every: Sequence[Description]
 ) -> OperationForm:
     where = []
     for name in dict.fromkeys(_place(each) for each in cells):
@@ -130,7 +130,7 @@ def _form(
         rest = [each for each in every if _place(each) == name and each not in own]
         where.append((name, tuple(_words(each) for each in own) if rest else ()))
     return OperationForm(
-        cells=tuple(each.id for each in cells), primitive=primitive, dtype=dtype, where=tuple(where), how=how
+        cells=tuple(each.id for each in cells), operation=operation, dtype=dtype, where=tuple(where), how=how
     )
 
 
