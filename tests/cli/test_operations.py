@@ -8,7 +8,7 @@ import pytest
 
 from repromatrix import resources
 from repromatrix.explain.factors import Interventions
-from repromatrix.explain.operations import anatomies, to_replay
+from repromatrix.explain.operations import replay, to_replay
 from repromatrix.explain.operations_text import document, plain
 from repromatrix.explain.replays import Pair
 from repromatrix.explain.space import NotTestable
@@ -87,7 +87,7 @@ def test_it_is_kept_and_not_run_again(double) -> None:
     assert len(double.engine.operations) == 1
     assert entries(double, "numpy-2.0-cpu")[1] == first
     assert len(double.engine.operations) == 1
-    (listing,) = Store(double.folder / "results").read_studies().catalogue
+    (listing,) = Store(double.folder / "results").read_replay_index().catalogue
     assert (listing.environment, len(listing.fresh)) == ("numpy-2.0-cpu", len(CATALOGUE))
 
 
@@ -150,12 +150,12 @@ def test_two_dtypes_of_one_environment_have_no_inputs_in_common(bench) -> None:
 
 def test_anatomies_are_kept_as_studies_with_reasons_where_nothing_was_replayed(bench) -> None:
     install(bench, {NUMPY: Environment(changes={"sigmoid": nudged})})
-    replays = anatomies(bench.execution(), [interventions(bench, OLD, NUMPY), interventions(bench, NUMPY, SINGLE)])
-    found = replays.anatomies
+    replays = replay(bench.execution(), [interventions(bench, OLD, NUMPY), interventions(bench, NUMPY, SINGLE)])
+    found = replays.findings
     assert replays.settled  # what cannot be replayed is not asked again
     assert [(each.a, each.b, each.reason is None) for each in found] == [(OLD, NUMPY, True), (NUMPY, SINGLE, False)]
     assert document(found[0])["sentence"] == "sigmoid gives other bits (at hidden, output)"
-    assert [(each.a, each.b) for each in bench.store.read_studies().pairs] == [(OLD, NUMPY), (NUMPY, SINGLE)]
+    assert [(each.a, each.b) for each in bench.store.read_replay_index().pairs] == [(OLD, NUMPY), (NUMPY, SINGLE)]
     json.dumps([document(each) for each in found], allow_nan=False)
 
 

@@ -129,7 +129,7 @@ def test_one_bit_of_a_replay_is_found(run, view):
     records, manifest, replayed = run
     written = Written(document=json.loads(json_text(view)), html=None, markdown=None)
     evidence = Evidence(manifest=manifest, records=tuple(records), missing=(), accepted=None, earlier={})
-    end = replayed.studies.pairs[0].left
+    end = replayed.index.pairs[0].left
     told = replayed.ends[end]
     values = [list(each) for each in told.recorded["bias"].values]
     values[0][0] = (float.fromhex(values[0][0]) + 2.0**-50).hex()
@@ -141,7 +141,7 @@ def test_one_bit_of_a_replay_is_found(run, view):
 
 def test_replays_of_unequal_inputs_are_refused_with_what_to_type(run):
     _, manifest, replayed = run
-    end = replayed.studies.pairs[0].left
+    end = replayed.index.pairs[0].left
     told = replayed.ends[end]
     odd = replace(told, recorded=dict(told.recorded) | {"bias": replace(told.recorded["bias"], inputs="0" * 64)})
     with pytest.raises(ResultsError, match="unequal inputs") as caught:

@@ -1,4 +1,4 @@
-"""Replays and studies survive being written and read; what is damaged or too new is refused by name."""
+"""Replays and index survive being written and read; what is damaged or too new is refused by name."""
 
 import json
 import struct
@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from repromatrix import resources
 from repromatrix.errors import NewerFormatError, ResultsError
-from repromatrix.operations import catalogue
 from repromatrix.results import replay as replays
-from repromatrix.results import studies
+from repromatrix.results import replays as index
 from repromatrix.results.packed import pack, unpack
 from repromatrix.results.record import Outcome
-from repromatrix.results.replay import PLACES, Origin, Replay, decode, digest, encode, sample
+from repromatrix.results.replay import Origin, Replay, decode, digest, encode, sample
+from repromatrix.results.replays import ListedCell, ReplayedCell, ReplayedPair, ReplayIndex
 from repromatrix.results.store import Store
-from repromatrix.results.studies import End, Listing, Studies, Study
+from tests import worked
 from tests.results.conftest import CELL
 
 HALF = (0.5).hex()
@@ -33,6 +33,7 @@ def a_replay(**changes) -> Replay:
         key="d4" * 32,
         operation="bias",
         inputs=digest([PAIR]),
+        places=(),
         learning_rate="0.5",
         trace=None,
         origins=(Origin(cell=CELL.id, place="hidden_pre", step=1),),
@@ -52,7 +53,8 @@ STEP = a_replay(
     origins=(),
     samples=(),
     trace=(CELL.id, "e5" * 32),
-    outputs=tuple((place, ((HALF,), ("inf",))) for place in PLACES),
+    places=tuple(worked.PLACES.values()),
+    outputs=tuple((place, ((HALF,), ("inf",))) for place in worked.PLACES),
 )
 FAILED = a_replay(outcome=Outcome.FAILED, reason="a crash", outputs=())
 EVERY = {"recorded": a_replay(), "fresh": FRESH, "step": STEP, "failed": FAILED}
@@ -91,10 +93,6 @@ def test_thousands_of_fresh_values_are_small() -> None:
 def test_equal_inputs_have_equal_digests_whatever_wrote_the_numbers() -> None:
     assert digest([sample({"b": (1.0, 1.0), "p": [HALF, (0.25).hex()]})]) == digest([PAIR])
     assert digest([PAIR, PAIR]) != digest([PAIR])
-
-
-def test_the_places_are_those_of_the_catalogue_and_in_its_order() -> None:
-    assert tuple(catalogue.PLACES) == PLACES
 
 
 def changed(each: Replay, **entries) -> bytes:
@@ -136,8 +134,8 @@ def test_other_formats_are_refused() -> None:
         with pytest.raises(NewerFormatError, match=f"a replay of format {number}, this release") as caught:
             decode(changed(a_replay(), format=number), "x")
         assert caught.value.hint.startswith(way_out)
-    with pytest.raises(ResultsError, match="studies of format 2, this release reads format 1"):
-        studies.decode(json.dumps({"format": 2}).encode(), "x")
+    with pytest.raises(ResultsError, match="index of format 2, this release reads format 1"):
+        index.decode(json.dumps({"format": 2}).encode(), "x")
 
 
 def test_the_store_finds_a_replay_by_its_cell_and_key_and_no_other(tmp_path) -> None:
@@ -151,25 +149,27 @@ def test_the_store_finds_a_replay_by_its_cell_and_key_and_no_other(tmp_path) -> 
         store.read_replay("tiny/other/cell", "d4" * 32)
 
 
-END = End(cell=CELL.id, record="1", trace="2", own="3", other="4", recorded=(("bias", "5"),), fresh=(("loss", "6"),))
-STUDY = Study(a="a", b="b", left=END, right=replace(END, cell="other"), reason=None)
-SILENT = Study(a="c", b="d", left=None, right=None, reason="two dtypes")
-STUDIES = Studies(pairs=(STUDY, SILENT), catalogue=(Listing(cell="c", environment="e", fresh=(("bias", "7"),)),))
+END = ReplayedCell(
+    cell=CELL.id, record="1", trace="2", own="3", other="4", recorded=(("bias", "5"),), fresh=(("loss", "6"),)
+)
+STUDY = ReplayedPair(a="a", b="b", left=END, right=replace(END, cell="other"), reason=None)
+SILENT = ReplayedPair(a="c", b="d", left=None, right=None, reason="two dtypes")
+STUDIES = ReplayIndex(pairs=(STUDY, SILENT), listed=(ListedCell(cell="c", environment="e", fresh=(("bias", "7"),)),))
 
 
 def test_studies_are_read_back_and_are_what_the_schema_says(tmp_path) -> None:
     store = Store(tmp_path)
-    assert store.read_studies() == Studies()
-    store.write_studies(STUDIES)
-    assert store.read_studies() == STUDIES
-    jsonschema.validate(json.loads(studies.encode(STUDIES)), json.loads(resources.schema("studies").read_text()))
+    assert store.read_replay_index() == ReplayIndex()
+    store.write_replay_index(STUDIES)
+    assert store.read_replay_index() == STUDIES
+    jsonschema.validate(json.loads(index.encode(STUDIES)), json.loads(resources.schema("index").read_text()))
 
 
 def test_a_pair_and_a_cell_stand_once_the_newest_last_word() -> None:
     newer = replace(SILENT, reason="no trace")
-    listed = Listing(cell="c", environment="e", fresh=())
-    found = STUDIES.with_pairs([newer]).with_catalogue([listed])
-    assert found == Studies(pairs=(STUDY, newer), catalogue=(listed,))
+    listed = ListedCell(cell="c", environment="e", fresh=())
+    found = STUDIES.with_pairs([newer]).with_listed([listed])
+    assert found == ReplayIndex(pairs=(STUDY, newer), listed=(listed,))
 
 
 @pytest.mark.parametrize(
@@ -181,11 +181,11 @@ def test_a_pair_and_a_cell_stand_once_the_newest_last_word() -> None:
     ],
 )
 def test_damaged_studies_are_told_with_the_path(entry) -> None:
-    with pytest.raises(ResultsError, match="not a readable list of studies") as caught:
-        studies.decode(json.dumps({"format": 1} | entry).encode(), "results/studies.json")
-    assert caught.value.where == "results/studies.json"
+    with pytest.raises(ResultsError, match="not a readable list of replayed pairs") as caught:
+        index.decode(json.dumps({"format": 1} | entry).encode(), "results/operations.json")
+    assert caught.value.where == "results/operations.json"
 
 
 def test_a_testimony_is_whole_or_not_there(tmp_path) -> None:
-    assert Store(tmp_path).testimony(END) is None
+    assert Store(tmp_path).replays_of(END) is None
     assert replays.STEP == "step"

@@ -490,7 +490,7 @@ def _schema_options(parser: argparse.ArgumentParser) -> None:
             "record",
             "trace",
             "replay",
-            "studies",
+            "index",
             "report",
             "comparison",
             "explanation",

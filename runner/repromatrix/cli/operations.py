@@ -13,7 +13,7 @@ from repromatrix.errors import ExitCode, UsageError
 from repromatrix.execute import host
 from repromatrix.execute.run import Execution
 from repromatrix.explain.operations_text import aligned, forms, plain
-from repromatrix.explain.replays import Studying
+from repromatrix.explain.replays import Replayer
 from repromatrix.explain.space import Hybrids, Vocabulary, chosen
 from repromatrix.matrix import Environment, Matrix, Workload, load
 from repromatrix.matrix.check import suggest
@@ -22,8 +22,8 @@ from repromatrix.operations.judgement import Arithmetic
 from repromatrix.operations.kept import Judgements
 from repromatrix.operations.listing import Entry, entries
 from repromatrix.plan import Cell, cells_of, plan
+from repromatrix.results.replays import ListedCell
 from repromatrix.results.store import Store
-from repromatrix.results.studies import Listing
 
 # The options that change what an operation is; of all others the default, and what stands here, is taken.
 _VARIED = ("gradient", "activation")
@@ -46,8 +46,8 @@ def run(options: Namespace) -> int:
         share=share_of(options, engine, story),
     )
     with story.progress(len(cells) * len(CATALOGUE)):
-        listings = Studying(execution).catalogue(cells)
-    store.write_studies(store.read_studies().with_catalogue(listings))
+        listings = Replayer(execution).catalogue(cells)
+    store.write_replay_index(store.read_replay_index().with_listed(listings))
     found = tuple(catalogue(store, listings))
     if options.json:
         print(json.dumps([plain(each) for each in found], indent=1))
@@ -56,7 +56,7 @@ def run(options: Namespace) -> int:
     return int(ExitCode.OK if all(each.how.reason is None for each in found) else ExitCode.CELL_FAILED)
 
 
-def catalogue(store: Store, listings: Iterable[Listing]) -> Iterator[Entry]:
+def catalogue(store: Store, listings: Iterable[ListedCell]) -> Iterator[Entry]:
     """Yield what the replays of a results folder show of each operation of each cell.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The anatomy of a pair as a person reads it: what differs on equal inputs, and what only passes a difference on."""
+"""What the operations of a pair show, in lines that a person reads."""
 
 import dataclasses
 import math
@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from repromatrix.compare.trace import Value
-from repromatrix.explain.judge.operations import Anatomy, Example, OperationFinding, Output, PlaceFinding, SideFinding
+from repromatrix.explain.judge.operations import (
+    Example,
+    OperationFinding,
+    Output,
+    PairFinding,
+    PlaceFinding,
+    SideFinding,
+)
 from repromatrix.explain.judge.sources import Source
 from repromatrix.operations.judgement import Arithmetic
 
@@ -16,8 +23,8 @@ if TYPE_CHECKING:
 _MANY = 4  # forms that are named in full
 
 
-def tell(found: Anatomy) -> str:
-    """Return an anatomy in lines of text."""
+def tell(found: PairFinding) -> str:
+    """Return what was found in lines of text."""
     head = "operations on equal inputs"
     if found.reason is not None or found.left is None or found.right is None:
         return f"{head}: not replayed: {found.reason}"
@@ -39,8 +46,8 @@ def tell(found: Anatomy) -> str:
     return "\n".join(lines)
 
 
-def document(found: Anatomy) -> dict[str, Any]:
-    """Return an anatomy as JSON data, with its sentence."""
+def document(found: PairFinding) -> dict[str, Any]:
+    """Return what was found as JSON data, with its sentence."""
     return {"sentence": conclusion(found), "separable": found.separable, **plain(found)}
 
 
@@ -57,7 +64,7 @@ def _plain(entry: Any) -> Any:
     return str(entry) if isinstance(entry, float) and not math.isfinite(entry) else entry
 
 
-def conclusion(found: Anatomy) -> str:
+def conclusion(found: PairFinding) -> str:
     """Return in one sentence what the operations show."""
     if found.reason is not None:
         return f"not replayed: {found.reason}"

@@ -1,4 +1,4 @@
-"""Pairs of cells -> studies: their records, traces and the replays that tell which operations differ on equal inputs.
+"""Pairs of cells -> their records, traces, and the replays that tell which operations differ on the same inputs.
 
 All pairs go together, round by round, so that an environment starts a process a round and not one a pair: records,
 traces, then steps and fresh inputs, then what was recorded at the places of both cells, given to both.
@@ -19,7 +19,7 @@ from repromatrix.operations.wiring import Start, inputs_at, step_sample
 from repromatrix.plan import Cell
 from repromatrix.results.record import Record
 from repromatrix.results.replay import Origin, Replay, Sample, sample
-from repromatrix.results.studies import End, Listing, Study, Testimony
+from repromatrix.results.replays import CellReplays, ListedCell, ReplayedCell, ReplayedPair
 from repromatrix.results.trace import Trace
 
 # Of longer runs the first steps: what an operation does on equal inputs does not hang on when they were met.
@@ -43,8 +43,8 @@ class Pair:
     right: Cell
 
 
-class Studying:
-    """Studies pairs of cells, and single ones, in the environments of an execution."""
+class Replayer:
+    """ReplayIndex pairs of cells, and single ones, in the environments of an execution."""
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
@@ -58,8 +58,8 @@ class Studying:
         self._starts: dict[str, Start] = {}
         self._places: dict[tuple[str, str], tuple[tuple[Place, Sample, Origin], ...]] = {}
 
-    def pairs(self, pairs: Sequence[Pair]) -> tuple[Study, ...]:
-        """Study pairs; one whose cells cannot be traced or replayed has a reason instead of an answer.
+    def pairs(self, pairs: Sequence[Pair]) -> tuple[ReplayedPair, ...]:
+        """ReplayedPair pairs; one whose cells cannot be traced or replayed has a reason instead of an answer.
 
         Raises:
             NoEngineError: the engine is gone.
@@ -79,11 +79,11 @@ class Studying:
         for pair in pairs:
             reason = self._reason(pair)
             if reason is not None:
-                found.append(Study(a=pair.a, b=pair.b, left=None, right=None, reason=reason))
+                found.append(ReplayedPair(a=pair.a, b=pair.b, left=None, right=None, reason=reason))
                 continue
             requests = recorded.get((pair.left.id, pair.right.id), ())
             left, right = (
-                End(
+                ReplayedCell(
                     cell=cell.id,
                     record=self._records[cell.id].key,
                     trace=self._traces[cell.id].key,
@@ -96,17 +96,17 @@ class Studying:
                 )
                 for cell, own, other in self._ends(pair, steps)
             )
-            found.append(Study(a=pair.a, b=pair.b, left=left, right=right, reason=None))
+            found.append(ReplayedPair(a=pair.a, b=pair.b, left=left, right=right, reason=None))
         return tuple(found)
 
-    def testimony(self, end: End) -> Testimony:
-        """Return what was found for one end of a study that was made here, as the results folder has it too.
+    def replays_of(self, end: ReplayedCell) -> CellReplays:
+        """Return what was found for one end of a replayed pair that was made here, as the results folder has it too.
 
         Raises:
             KeyError: it was made elsewhere.
         """
         found = self._replays
-        return Testimony(
+        return CellReplays(
             record=self._records[end.cell],
             trace=self._traces[end.cell],
             own=found[end.own],
@@ -115,7 +115,7 @@ class Studying:
             fresh={name: found[key] for name, key in end.fresh},
         )
 
-    def catalogue(self, cells: Iterable[Cell]) -> tuple[Listing, ...]:
+    def catalogue(self, cells: Iterable[Cell]) -> tuple[ListedCell, ...]:
         """Replay every operation of cells on fresh inputs.
 
         Raises:
@@ -124,7 +124,7 @@ class Studying:
         """
         cells = tuple(cells)
         found = self._fresh(cells)
-        return tuple(Listing(cell=c.id, environment=c.environment.name, fresh=found[c.id]) for c in cells)
+        return tuple(ListedCell(cell=c.id, environment=c.environment.name, fresh=found[c.id]) for c in cells)
 
     def _trace(self, cells: Mapping[str, Cell]) -> None:
         """Give cells a record and a trace, or a reason why they have none that tells of it."""

@@ -10,11 +10,12 @@ import msgspec
 
 from repromatrix import resources
 from repromatrix.results import document as documents
-from repromatrix.results import record, replay, trace
+from repromatrix.results import record, replay, replays, trace
 
 _TITLES = {
     "record": "What one cell gave: outcome, values in columns, fingerprint, provenance.",
     "trace": "Every value of a traced cell, step by step.",
+    "operations": "Whose operations were replayed, and which traces and replays tell of them.",
     "replay": "What an operation of a cell gave on inputs of its own, or a whole step on a trace.",
 }
 
@@ -32,6 +33,7 @@ def made() -> dict[str, dict[str, Any]]:
     return {
         "record": _schema("record", record.Document, record.FORMAT) | _RAN,
         "trace": _schema("trace", trace.Document, trace.FORMAT),
+        "operations": _schema("operations", replays.Document, replays.FORMAT),
         "replay": _schema("replay", replay.Document, replay.FORMAT),
     }
 

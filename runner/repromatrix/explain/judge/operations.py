@@ -1,4 +1,4 @@
-"""The anatomy of a pair of cells as values: what its operations do on equal inputs, and whether a step is fused."""
+"""What the operations of a pair of cells show: what they do on the same inputs, and whether a step is fused."""
 
 from dataclasses import dataclass
 
@@ -111,7 +111,7 @@ class SideFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anatomy:
+class PairFinding:
     """Which operations make two cells differ.
 
     Attributes:

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from repromatrix.compare.trace import Value, index_of, value_of
 from repromatrix.explain.judge.operations import (
-    Anatomy,
     Example,
     OperationFinding,
     Output,
+    PairFinding,
     PlaceFinding,
     SideFinding,
 )
@@ -17,16 +17,18 @@ from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.judgement import Arithmetic, Memo, arithmetic, constants_of, floats_of
 from repromatrix.operations.text import flat
 from repromatrix.results.replay import Nested, Replay, Sample
-from repromatrix.results.studies import Study, Testimony
+from repromatrix.results.replays import CellReplays, ReplayedPair
 
-__all__ = ["Anatomy", "anatomy"]
+__all__ = ["PairFinding", "pair_finding"]
 
 
-def anatomy(study: Study, a: Testimony | None, b: Testimony | None, memo: Memo | None = None) -> Anatomy:
-    """Hold the operations of a study's cells against each other.
+def pair_finding(
+    pair: ReplayedPair, a: CellReplays | None, b: CellReplays | None, memo: Memo | None = None
+) -> PairFinding:
+    """Hold the operations of a replayed pair's cells against each other.
 
     Args:
-        study: whose.
+        pair: whose.
         a: what the files say that its left end names.
         b: what those of the right end say.
         memo: what was judged before (`arithmetic`).
@@ -34,16 +36,16 @@ def anatomy(study: Study, a: Testimony | None, b: Testimony | None, memo: Memo |
     Raises:
         ValueError: replays that do not belong together, or fresh inputs that this release makes otherwise.
     """
-    if study.reason is not None or a is None or b is None:
-        reason = study.reason or "a file that it stands on is not there; ask again: repromatrix explain"
-        return _unanswered(study, reason)
+    if pair.reason is not None or a is None or b is None:
+        reason = pair.reason or "a file that it stands on is not there; ask again: repromatrix explain"
+        return _unanswered(pair, reason)
     if not all(each.trace.tells_of(each.record) for each in (a, b)):
-        return _unanswered(study, "tracing changes one of the cells, so its trace explains nothing")
+        return _unanswered(pair, "tracing changes one of the cells, so its trace explains nothing")
     places = tuple(_place(each, a, b) for each in a.own.places)
     left, right = _side(a, b), _side(b, a)
-    return Anatomy(
-        a=study.a,
-        b=study.b,
+    return PairFinding(
+        a=pair.a,
+        b=pair.b,
         dtype=a.trace.cell.dtype,
         left=left,
         right=right,
@@ -55,10 +57,10 @@ def anatomy(study: Study, a: Testimony | None, b: Testimony | None, memo: Memo |
     )
 
 
-def _unanswered(study: Study, reason: str) -> Anatomy:
-    return Anatomy(
-        a=study.a,
-        b=study.b,
+def _unanswered(pair: ReplayedPair, reason: str) -> PairFinding:
+    return PairFinding(
+        a=pair.a,
+        b=pair.b,
         dtype=None,
         left=None,
         right=None,
@@ -70,7 +72,7 @@ def _unanswered(study: Study, reason: str) -> Anatomy:
     )
 
 
-def _side(own: Testimony, other: Testimony) -> SideFinding:
+def _side(own: CellReplays, other: CellReplays) -> SideFinding:
     failed = next((each for each in (own.own, own.other) if not each.ok), None)
     fused: tuple[Source, ...] = ()
     foreign: tuple[Source, ...] = ()
@@ -95,7 +97,7 @@ def _options(a: Replay, b: Replay) -> Iterator[tuple[str, str, str]]:
             yield name, one[name], other[name]
 
 
-def _place(place: Place, a: Testimony, b: Testimony) -> PlaceFinding:
+def _place(place: Place, a: CellReplays, b: CellReplays) -> PlaceFinding:
     name, operation = place.value, place.operation
     calls = tuple(_calls(place, a, b))
     differing = [call for call in calls if call[1] != call[2]]
@@ -115,7 +117,7 @@ def _place(place: Place, a: Testimony, b: Testimony) -> PlaceFinding:
 _Call = tuple[int, tuple[str, ...], tuple[str, ...]]
 
 
-def _calls(place: Place, a: Testimony, b: Testimony) -> Iterator[_Call]:
+def _calls(place: Place, a: CellReplays, b: CellReplays) -> Iterator[_Call]:
     """Yield the calls of a place, the earliest step first: where it stands among the inputs, and what each cell gave.
 
     Raises:
@@ -208,7 +210,7 @@ def _numbers(entry: Nested, index: tuple[int, ...]) -> Iterator[tuple[tuple[int,
 
 
 def _operations(
-    places: Sequence[PlaceFinding], a: Testimony, b: Testimony, memo: Memo | None
+    places: Sequence[PlaceFinding], a: CellReplays, b: CellReplays, memo: Memo | None
 ) -> Iterator[OperationFinding]:
     for name in [each for each in CATALOGUE if each in a.fresh or each in b.fresh]:
         reason = _silence(name, a.fresh, b.fresh)
@@ -225,7 +227,7 @@ def _operations(
         )
 
 
-def _arithmetic(operation: str, of: Testimony, memo: Memo | None) -> Arithmetic:
+def _arithmetic(operation: str, of: CellReplays, memo: Memo | None) -> Arithmetic:
     known = [{name: each for name, each in some.items() if each.ok} for some in (of.recorded, of.fresh)]
     replays = [some[operation] for some in known if operation in some]
     sigmoids = [some["sigmoid"] for some in known if "sigmoid" in some]
@@ -233,7 +235,7 @@ def _arithmetic(operation: str, of: Testimony, memo: Memo | None) -> Arithmetic:
 
 
 def _wiring(
-    places: Iterable[PlaceFinding], a: Testimony, b: Testimony, left: SideFinding, right: SideFinding
+    places: Iterable[PlaceFinding], a: CellReplays, b: CellReplays, left: SideFinding, right: SideFinding
 ) -> Iterator[str]:
     """Yield the values that differ though all that they are computed from is the same, and no operation differs."""
     found = {each.place: each for each in places}

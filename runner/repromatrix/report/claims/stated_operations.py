@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from repromatrix.compare.trace import Value
 from repromatrix.errors import ResultsError
-from repromatrix.explain.judge.operations import Anatomy, OperationFinding, Output, PlaceFinding
-from repromatrix.explain.judge.replays import anatomy
+from repromatrix.explain.judge.operations import OperationFinding, Output, PairFinding, PlaceFinding
+from repromatrix.explain.judge.replays import pair_finding
 from repromatrix.floats import FORMS
 from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.judgement import Arithmetic, Memo
@@ -18,7 +18,7 @@ from repromatrix.report.claims.operations import AnatomyOf, OperationSource, Ope
 from repromatrix.report.replayed import Replayed
 from repromatrix.results.manifest import Entry
 from repromatrix.results.record import Description
-from repromatrix.results.studies import End, Study
+from repromatrix.results.replays import ReplayedCell, ReplayedPair
 
 # The options by which a catalogue tells cells of an environment and dtype apart.
 _VARIED = ("gradient", "activation")
@@ -40,44 +40,44 @@ def of_operations(replayed: Replayed, manifest: Iterable[Entry], memo: Memo) -> 
     except ValueError as error:
         raise ResultsError(
             f"the replays of operations cannot be judged: {error}",
-            where="studies.json",
+            where="operations.json",
             hint="ask again: repromatrix operations, repromatrix explain A B",
         ) from error
 
 
 def _stated(replayed: Replayed, manifest: Iterable[Entry], memo: Memo) -> tuple[Claim, ...]:
     keys = {each.id: each.key for each in manifest}
-    current = [each for each in replayed.studies.pairs if each.is_of(keys)]
+    current = [each for each in replayed.index.pairs if each.is_of(keys)]
     found = _anatomies(current, replayed, memo)
-    outdated = len(replayed.studies.pairs) - len(current)
+    outdated = len(replayed.index.pairs) - len(current)
     return (
-        *([_totals(found, outdated)] if replayed.studies.pairs else ()),
+        *([_totals(found, outdated)] if replayed.index.pairs else ()),
         *_sources(found),
         *map(_anatomy, found),
         *_details(found),
         *_forms(replayed, memo),
         *(
             NotListed(cells=(each.cell,), reason=NOT_THERE)
-            for each in replayed.studies.catalogue
+            for each in replayed.index.listed
             if each.cell not in replayed.listed
         ),
     )
 
 
-def _anatomies(studies: Iterable[Study], replayed: Replayed, memo: Memo) -> tuple[Anatomy, ...]:
-    """Return the anatomy of each study; many pairs are replayed as the same two cells, which are judged once."""
-    judged: dict[tuple[End | None, End | None], Anatomy] = {}
+def _anatomies(pairs: Iterable[ReplayedPair], replayed: Replayed, memo: Memo) -> tuple[PairFinding, ...]:
+    """Return what each pair shows; many are replayed as the same two cells, which are judged once."""
+    judged: dict[tuple[ReplayedCell | None, ReplayedCell | None], PairFinding] = {}
     found = []
-    for study in studies:
-        ends = study.left, study.right
+    for pair in pairs:
+        ends = pair.left, pair.right
         if None in ends or ends not in judged:
             a, b = (replayed.ends.get(each) if each else None for each in ends)
-            judged[ends] = anatomy(study, a, b, memo)
-        found.append(replace(judged[ends], a=study.a, b=study.b))
+            judged[ends] = pair_finding(pair, a, b, memo)
+        found.append(replace(judged[ends], a=pair.a, b=pair.b))
     return tuple(found)
 
 
-def _totals(found: Sequence[Anatomy], outdated: int) -> Claim:
+def _totals(found: Sequence[PairFinding], outdated: int) -> Claim:
     answered = [each for each in found if each.reason is None]
     apart = sum(bool(each.sources) for each in answered)
     joined = sum(bool(each.wiring) and not each.sources for each in answered)
@@ -94,7 +94,7 @@ def _totals(found: Sequence[Anatomy], outdated: int) -> Claim:
     )
 
 
-def _sources(found: Iterable[Anatomy]) -> Iterable[Claim]:
+def _sources(found: Iterable[PairFinding]) -> Iterable[Claim]:
     answered = [each for each in found if each.reason is None]
     for name in dict.fromkeys(place.operation for each in answered for place in each.places):
         apart = [each for each in answered if any(place.operation == name for place in each.sources)]
@@ -105,7 +105,7 @@ def _sources(found: Iterable[Anatomy]) -> Iterable[Claim]:
             )
 
 
-def _anatomy(found: Anatomy) -> Claim:
+def _anatomy(found: PairFinding) -> Claim:
     sides = [each for each in (found.left, found.right) if each is not None]
     return AnatomyOf(
         cells=(found.a, found.b),
@@ -120,7 +120,7 @@ def _anatomy(found: Anatomy) -> Claim:
     )
 
 
-def _details(found: Iterable[Anatomy]) -> Iterable[Claim]:
+def _details(found: Iterable[PairFinding]) -> Iterable[Claim]:
     """Return what is said of each two cells that were replayed, once."""
     done: set[tuple[str, str]] = set()
     for each in found:
@@ -179,9 +179,7 @@ def _pair(found: OperationFinding, pair: tuple[str, str], dtype: str) -> Iterabl
 
 
 def _forms(replayed: Replayed, memo: Memo) -> Iterable[Claim]:
-    every = [
-        each for listing in replayed.studies.catalogue for each in entries(replayed.listed.get(listing.cell, {}), memo)
-    ]
+    every = [each for listing in replayed.index.listed for each in entries(replayed.listed.get(listing.cell, {}), memo)]
     groups: dict[tuple[str, str, How], list[Listed]] = {}
     for each in every:
         groups.setdefault((each.operation, each.cell.dtype, _how(each.how)), []).append(each)
@@ -229,5 +227,5 @@ def _how(found: Arithmetic) -> How:
     )
 
 
-def _cells(found: Iterable[Anatomy]) -> tuple[str, ...]:
+def _cells(found: Iterable[PairFinding]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cell for each in found for cell in (each.a, each.b)))

@@ -15,11 +15,11 @@ from repromatrix.report.verify.bits import stored
 from repromatrix.report.verify.traces import tells
 from repromatrix.report.verify.truths import off, rounded, truths
 from repromatrix.results.replay import Replay
-from repromatrix.results.studies import Study, Testimony
+from repromatrix.results.replays import CellReplays, ReplayedPair
 
 _GONE = "a file that it stands on is not there; ask again: repromatrix explain"
 _CHANGED = "tracing changes one of the cells, so its trace explains nothing"
-Sides = tuple[Testimony, Testimony]
+Sides = tuple[CellReplays, CellReplays]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +63,11 @@ class Found:
         return tuple(n for n, each in self.places.items() if each.parted and each.reason is None and not each.differing)
 
 
-def found(study: Study, sides: tuple[Testimony | None, Testimony | None]) -> Found:
-    """Judge a study by its files."""
+def found(pair: ReplayedPair, sides: tuple[CellReplays | None, CellReplays | None]) -> Found:
+    """Judge a replayed pair by its files."""
     a, b = sides
-    if study.reason is not None or a is None or b is None:
-        return Found(reason=study.reason or _GONE, dtype=None, places={}, wiring=(), fused=())
+    if pair.reason is not None or a is None or b is None:
+        return Found(reason=pair.reason or _GONE, dtype=None, places={}, wiring=(), fused=())
     if not all(tells(each.trace, each.record) for each in (a, b)):
         return Found(reason=_CHANGED, dtype=None, places={}, wiring=(), fused=())
     places = {place.value: _at(place.value, place.operation, a, b) for place in a.own.places}
@@ -82,7 +82,7 @@ def found(study: Study, sides: tuple[Testimony | None, Testimony | None]) -> Fou
     )
 
 
-def _strange(traced: Testimony, outputs: Any) -> set[str]:
+def _strange(traced: CellReplays, outputs: Any) -> set[str]:
     """Return the traced tensors that a replay of the trace's steps does not give back."""
     if outputs is None:
         return set()
@@ -116,7 +116,7 @@ def _before(name: str, step: Sequence[Place], known: set[str]) -> Iterable[str]:
             yield from _before(source, step, known)
 
 
-def _at(name: str, operation: str, a: Testimony, b: Testimony) -> At:
+def _at(name: str, operation: str, a: CellReplays, b: CellReplays) -> At:
     reason = silent(operation, a.recorded, b.recorded)
     parted = any(x[name] != y[name] for x, y in zip(a.own.steps, b.own.steps, strict=False))
     calls: list[tuple[int, Sequence[str], Sequence[str]]] = []
@@ -166,7 +166,7 @@ def details(judged: Found, sides: Sides, arithmetics: Arithmetics) -> Iterable[C
             )
 
 
-def _answers(operation: str, side: Testimony) -> list[Replay]:
+def _answers(operation: str, side: CellReplays) -> list[Replay]:
     each = [some.get(operation) for some in (side.recorded, side.fresh)]
     return [one for one in each if one is not None and one.ok]
 
