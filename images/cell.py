@@ -19,6 +19,7 @@ from fingerprint import VARIABLES, fingerprint
 from job import Cell, Input, Job, MalformedJob, Operation, Settings, Unavailable, parse_job, read_job
 from knobs import variables
 from modules import Modules, blamed, function_of
+from replay import replayed  # here, as modules of workloads import it where this folder is no longer on the path
 from task import Line, Task
 from values import Value
 
@@ -136,8 +137,6 @@ class Server:
 
     def replay(self, operation: Operation) -> Line:
         """Compute an operation, or a step, on the given samples; what its line tells beside the outcome."""
-        from replay import replayed
-
         task = self.task(operation.cell)
         with self.framework.at(task):
             module = self.modules.take(operation.cell.workload)

@@ -225,5 +225,9 @@ def _lacking(cell: Cell, trace: Trace) -> str | None:
     """Return why a cell's step cannot be taken apart, or None."""
     if cell.workload.graph is None:
         return f"the workload {cell.workload.name} has no graph of its step"
-    lacking = [name for name in cell.workload.graph.parameters if name not in dict(trace.tensors)]
-    return f"{', '.join(lacking)} of {cell.id} cannot be traced" if lacking else None
+    for name in cell.workload.graph.parameters:
+        if name not in trace.columns:
+            return f"{name} of {cell.id} is not traced, so its step cannot be replayed"
+        if not trace.columns[name].inline:
+            return f"{name} of {cell.id} is too large to be kept in full, so its step cannot be replayed"
+    return None
