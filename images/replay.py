@@ -67,8 +67,7 @@ def replayed(own: Operations, places: Sequence[Place], samples: Sequence[Any]) -
     """What is computed at each place from each sample, in order; from the step's own where a sample lacks a value."""
     if not samples:
         raise ValueError("no samples")
-    known = {name for place in places for name, _ in place.takes}
-    read = [parse_sample(f"samples[{i}]", sample, known) for i, sample in enumerate(samples)]
+    read = [parse_sample(f"samples[{i}]", sample) for i, sample in enumerate(samples)]
     return [Step(own, f"samples[{i}]", sample).run(places) for i, sample in enumerate(read)]
 
 
@@ -112,13 +111,13 @@ class Step:
         return self.own.tensor(values if own else values * shape[0], shape)
 
 
-def parse_sample(where: str, document: Any, known: Any) -> Dict[str, Tuple[List[float], Shape]]:
-    """The numbers of a sample laid flat, with their shapes; a number alone has none."""
+def parse_sample(where: str, document: Any) -> Dict[str, Tuple[List[float], Shape]]:
+    """The numbers of a sample laid flat, with their shapes; a number alone has none.
+
+    It may hold more than is taken: what another cell's step was given, with other options.
+    """
     if not isinstance(document, dict):
         raise ValueError(f"{where} is no object of lists")  # noqa: TRY004 (input, which the caller tells as such)
-    unknown = sorted(set(document) - known)
-    if unknown:
-        raise ValueError(f"{where} has the unknown {unknown[0]!r}, expected {', '.join(sorted(known))}")
     return {name: parse_tensor(f"{where}.{name}", entry) for name, entry in document.items()}
 
 
