@@ -1,11 +1,13 @@
 """Pairs of cells -> what their operations show: what to replay is chosen, run where it has no answer, and judged."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.run import Execution
 from repromatrix.explain.factors import Interventions, NotTestable
+from repromatrix.explain.first import first_differences
 from repromatrix.explain.judge.replays import PairFinding, pair_finding
 from repromatrix.explain.replays import Pair, Replayer
 from repromatrix.operations.kept import Judgements
@@ -48,8 +50,13 @@ def replay(execution: Execution, pairs: Sequence[Interventions]) -> Replays:
     ]
     store = execution.store
     store.write_replay_index(store.read_replay_index().with_pairs(replayed))
+    traced = {(pair.a, pair.b): both for pair in able if (both := replayer.traced(pair))}
+    firsts = dict(zip(traced, first_differences(execution, list(traced.values())), strict=True))
     return Replays(
-        findings=judged(replayed, replayer.replays_of),
+        findings=tuple(
+            dataclasses.replace(found, first=firsts.get((found.a, found.b)))
+            for found in judged(replayed, replayer.replays_of)
+        ),
         settled=all(_is_settled(execution, pair, told[pair.a, pair.b], replayer.replays_of) for pair in able),
     )
 
@@ -98,6 +105,8 @@ def to_replay(pair: Interventions) -> Pair | NotTestable:
     they are.
     """
     a, b = pair.a, pair.b
+    if a.workload.graph is None:  # then their traces are compared as they are
+        return Pair(a=a.id, b=b.id, left=a, right=b)
     options = [each.name for each in pair.factors if each.kind in ("variant", "option")]
     if len(options) < len(pair.factors):
         able = [each for each in options if not isinstance(pair.flipped("a", [each]), NotTestable)]

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from repromatrix.compare.trace import Value
+from repromatrix.compare.trace import Point, Value
 from repromatrix.explain.judge.operations import (
     Example,
     OperationFinding,
@@ -25,9 +25,9 @@ _MANY = 4  # forms that are named in full
 
 def tell(found: PairFinding) -> str:
     """Return what was found in lines of text."""
-    head = "operations on equal inputs"
+    head = "operations on the same inputs"
     if found.reason is not None or found.left is None or found.right is None:
-        return f"{head}: not replayed: {found.reason}"
+        return f"{head}: {conclusion(found)}"
     sides = (found.left, found.right)
     lines = [f"{head} ({found.dtype}): {conclusion(found)}"]
     for name, asked, side in (("A", found.a, found.left), ("B", found.b, found.right)):
@@ -67,22 +67,47 @@ def _plain(entry: Any) -> Any:
 def conclusion(found: PairFinding) -> str:
     """Return in one sentence what the operations show."""
     if found.reason is not None:
-        return f"not replayed: {found.reason}"
+        return _not_replayed(found)
     names = tuple(dict.fromkeys(each.operation for each in found.sources))
     unknown = [each.place for each in found.places if each.reason]
     parts = []
     if names:
         where = ", ".join(each.place for each in found.sources)
-        parts.append(f"{_listed(names)} {'gives' if len(names) == 1 else 'give'} other bits (at {where})")
+        parts.append(f"{_listed(names)} {_compute(names)} differently (at {where})")
     else:
-        parts.append("every operation gives equal bits" if not unknown else "no operation is seen to give other bits")
+        parts.append("every operation computes the same" if not unknown else "no operation is seen to differ")
     if found.wiring:
-        parts.append(f"the steps join them in another way: {', '.join(found.wiring)} differs from equal tensors")
+        values = "this value differs" if len(found.wiring) == 1 else "these values differ"
+        parts.append(f"the steps combine the operations in another order, so {values}: {', '.join(found.wiring)}")
     if unknown:
-        parts.append(f"not known of {', '.join(unknown)}")
+        parts.append(f"nothing is known of {', '.join(unknown)}")
     if not found.separable:
         parts.append("not both steps can be taken apart, so this need not be what makes the cells differ")
     return "; ".join(parts)
+
+
+def _compute(names: Sequence[str]) -> str:
+    return "computes" if len(names) == 1 else "compute"
+
+
+def _not_replayed(found: PairFinding) -> str:
+    """Return why two cells were not replayed, and what is known of them instead."""
+    told = f"not replayed, as {found.reason}"
+    if found.first is None or found.first.reason is not None:
+        return told
+    if found.first.point is None:
+        return f"{told}; every traced value is the same"
+    return f"{told}; the two {_differ(found.first.point)}"
+
+
+def _differ(point: Point) -> str:
+    index = "".join(f"[{each}]" for each in point.index)
+    where = f"differ first at step {point.step} in {point.tensor}{index}"
+    if point.a is None or point.b is None:
+        return f"{where}, of which only digests are known"
+    a, b = (f"{each.decimal} ({each.bits})" for each in (point.a, point.b))
+    size = "not finite" if point.ulps is None else f"{point.ulps} ULP of {point.ulp_dtype} apart"
+    return f"{where}: {a} against {b}, {size}"
 
 
 def _side(name: str, side: SideFinding) -> Iterator[str]:
@@ -90,7 +115,7 @@ def _side(name: str, side: SideFinding) -> Iterator[str]:
         yield f"{name}'s step cannot be replayed: {side.reason}"
     elif side.fused:
         lost = ", ".join(_at(each) for each in side.fused)
-        yield f"{name}'s step is fused: operation by operation, its own trace is not given back in {lost}"
+        yield f"{name}'s step is fused: computed operation by operation, its own trace is not given back in {lost}"
     if side.untraced:
         yield f"{name} does not tell {', '.join(tensor for tensor, _ in side.untraced)}: {side.untraced[0][1]}"
 
@@ -100,16 +125,16 @@ def _at(source: Source) -> str:
 
 
 def _table(places: Sequence[PlaceFinding]) -> Iterator[str]:
-    rows = [("place", "operation", "calls", "differ", "")]
+    rows = [("value", "operation", "calls", "differ", "")]
     for each in places:
-        word = each.reason or ("source" if each.source else "passes on" if each.passes else "the same")
+        word = each.reason or ("differs" if each.source else "passes on" if each.passes else "the same")
         counts = ("", "") if each.reason else (str(each.compared), str(each.differing))
         rows.append((each.place, each.operation, *counts, word))
     return (f"  {line}" for line in aligned(rows))
 
 
 def _operation(found: OperationFinding, example: Example | None, sides: Sequence[SideFinding]) -> Iterator[str]:
-    fresh = found.reason or f"{found.fresh_differing} of {found.fresh} values differ"
+    fresh = found.reason or f"{found.fresh_differing} of {found.fresh} results differ"
     yield f"{found.operation}: on fresh inputs {fresh}"
     if example is not None:
         yield from _example(example)

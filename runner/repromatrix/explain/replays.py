@@ -11,6 +11,7 @@ from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
 from repromatrix.explain import fresh
+from repromatrix.explain.first import Traced
 from repromatrix.explain.start import graph_of, start_of
 from repromatrix.graph import STEP, Place
 from repromatrix.operations import text
@@ -51,6 +52,7 @@ class Replayer:
         self._replaying = Replaying(execution)
         self._records: dict[str, Record] = {}
         self._traces: dict[str, Trace] = {}
+        self._untold: dict[str, Trace] = {}  # of cells that are traced, and have no graph
         self._silent: dict[str, str] = {}
         self._replays: dict[str, Replay] = {}
         # Many pairs share a cell, and what it recorded is the same for each of them.
@@ -59,7 +61,7 @@ class Replayer:
         self._places: dict[tuple[str, str], tuple[tuple[Place, Sample, Origin], ...]] = {}
 
     def pairs(self, pairs: Sequence[Pair]) -> tuple[ReplayedPair, ...]:
-        """ReplayedPair pairs; one whose cells cannot be traced or replayed has a reason instead of an answer.
+        """Replay pairs; one whose cells cannot be traced or replayed has a reason instead of an answer.
 
         Raises:
             NoEngineError: the engine is gone.
@@ -98,6 +100,11 @@ class Replayer:
             )
             found.append(ReplayedPair(a=pair.a, b=pair.b, left=left, right=right, reason=None))
         return tuple(found)
+
+    def traced(self, pair: Pair) -> Traced | None:
+        """Return the traces of two cells that cannot be replayed; None: they can, or have none."""
+        of_a, of_b = (self._untold.get(cell.id) for cell in (pair.left, pair.right))
+        return Traced(a=pair.left, b=pair.right, of_a=of_a, of_b=of_b) if of_a and of_b else None
 
     def replays_of(self, end: ReplayedCell) -> CellReplays:
         """Return what was found for one end of a replayed pair that was made here, as the results folder has it too.
@@ -142,7 +149,7 @@ class Replayer:
             elif not trace.tells_of(record):
                 self._silent[name] = f"tracing changes {name}, so its trace explains nothing"
             elif missing := _lacking(cells[name], trace):
-                self._silent[name] = missing
+                self._silent[name], self._untold[name] = missing, trace
             else:
                 self._traces[name] = trace
 

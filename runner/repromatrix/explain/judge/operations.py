@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from repromatrix.compare.trace import Value
+from repromatrix.compare.trace import Divergence, Value
 from repromatrix.explain.judge.sources import Source
 from repromatrix.operations.judgement import Arithmetic
 
@@ -17,7 +17,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """The first inputs on which an operation of two cells gives other bits.
+    """The first inputs on which an operation of two cells differs.
 
     Attributes:
         cell: id of the cell whose step the inputs are from.
@@ -38,14 +38,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceFinding:
-    """An operation at its place in the step, on equal inputs.
+    """An operation at its place in the step, on the same inputs.
 
     Attributes:
-        place: a name of `PLACES`.
+        place: a value of the step.
         operation: what is computed there.
         compared: how many calls, recorded in the steps of both cells.
-        differing: on how many of them the two give other bits.
-        parted: whether the two cells themselves, each in its own run, give other bits there at any step.
+        differing: on how many of them the two differ.
+        parted: whether the two cells themselves, each in its own run, differ there at any step.
         example: the first call that differs, None if none does.
         reason: why there is no answer, else None.
     """
@@ -60,12 +60,12 @@ class PlaceFinding:
 
     @property
     def source(self) -> bool:
-        """Whether the operation gives other bits on equal inputs."""
+        """Whether the operation differs on the same inputs."""
         return self.differing > 0
 
     @property
     def passes(self) -> bool:
-        """Whether it only passes a difference on: equal bits on equal inputs, other bits in the two runs."""
+        """Whether it only passes a difference on: the same on the same inputs, and different in the two runs."""
         return self.parted and self.reason is None and not self.source
 
 
@@ -122,11 +122,12 @@ class PairFinding:
         right: what was replayed for `b`.
         places: in the order in which a step computes them.
         operations: those that were replayed.
-        wiring: the traced tensors that differ from equal tensors though each operation on the way to them gives equal
-            bits on equal inputs: the two steps join the same operations in another way.
+        wiring: the traced values that differ though they are computed from the same values, and no operation on the
+            way to them differs: the two steps combine the same operations in another order.
             A source on the way hides that; `options` tells of it too.
         options: the options in which the replayed cells still differ: name, value of the left one, of the right one.
         reason: why there is no answer, else None.
+        first: where the traces of two cells differ first that are traced and cannot be replayed; else None.
     """
 
     a: str
@@ -139,10 +140,11 @@ class PairFinding:
     wiring: tuple[str, ...]
     options: tuple[tuple[str, str, str], ...]
     reason: str | None
+    first: Divergence | None = None
 
     @property
     def sources(self) -> tuple[PlaceFinding, ...]:
-        """The operations that give other bits on equal inputs."""
+        """The operations that differ on the same inputs."""
         return tuple(each for each in self.places if each.source)
 
     @property
