@@ -21,7 +21,7 @@ def run(options: Namespace) -> int:
         return _leave_report(options, story, summary)
     report = renewed(options, stamps)
     tell(report, story)
-    # Space need pinned environments.
+    # Changed cells need pinned environments.
     if not (options.no_explain or options.here) and explained(options, story, stamps):
         before, report = report, renewed(options, stamps)
         if report.new:
