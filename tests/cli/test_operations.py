@@ -87,7 +87,7 @@ def test_it_is_kept_and_not_run_again(double) -> None:
     assert len(double.engine.operations) == 1
     assert entries(double, "numpy-2.0-cpu")[1] == first
     assert len(double.engine.operations) == 1
-    (listing,) = Store(double.folder / "results").read_replay_index().catalogue
+    (listing,) = Store(double.folder / "results").read_replay_index().listed
     assert (listing.environment, len(listing.fresh)) == ("numpy-2.0-cpu", len(CATALOGUE))
 
 
