@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from argparse import Namespace
@@ -76,8 +77,9 @@ def test_the_injector_knows_nothing_of_the_product_nor_of_the_judge(module: str)
 def test_the_explainer_knows_nothing_of_the_injector_nor_of_the_judge() -> None:
     known = of_the_project(imports("explain") | imports("clean"))
     assert {each for each in known if each.startswith("bench")} == {"bench.faults.clean"}
-    source = (ROOT / "runner" / "repromatrix" / "compare" / "attribution.py").read_text()
-    assert "bench" not in source
+    rooms = [*(ROOT / "runner" / "repromatrix").rglob("*.py")]
+    assert rooms
+    assert not [path for path in rooms if re.search(r"^\s*(from|import) bench\b", path.read_text(), re.MULTILINE)]
 
 
 def test_the_explainer_gets_the_job_as_asked_for_and_no_truth(tmp_path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 _CHARACTERS = 16
 _PACKAGE = Path(__file__).parents[1]
-# All that compare/arithmetic and the fresh inputs stand on.
-_CODE = ("errors.py", "floats.py", "operations/judgement.py", "operations/*.py", "results/*.py")
+# All that the judgements and the fresh inputs stand on; a test holds it against what they import.
+_CODE = ("errors.py", "floats.py", "resources.py", "operations/*.py", "results/*.py")
 _LIBRARIES = ("numpy", "python-flint")
 
 
