@@ -49,9 +49,9 @@ def test_other_bits_are_told_and_1_only_where_that_is_demanded(accepted):
     rerun(accepted, 0.75)
     free = accepted("report")
     assert free.code == 0
-    assert f"changed    {PARALLEL}: other bits" in free.err
+    assert f"changed    {PARALLEL}: bits changed" in free.err
     assert accepted("report", "--require-accepted").code == 1
-    assert "other bits" in (accepted.folder / "report" / "report.md").read_text()
+    assert "bits changed" in (accepted.folder / "report" / "report.md").read_text()
 
 
 def test_a_cell_that_is_gone_is_1_where_the_accepted_run_is_demanded(accepted):

@@ -61,7 +61,7 @@ def test_every_pair_of_classes_is_explained_by_the_cells_that_differ_least(ran) 
         (NEW, CAPPED, ("classes",)),
         (f"{NEW}-float32", CAPPED, ("classes",)),
     ]
-    assert said.out.startswith("Pairs of classes: 2 of 3 attributed\n")
+    assert said.out.startswith("Pairs of classes: 2 of 3 explained\n")
     (row,) = (
         line for line in said.out.splitlines() if f"{NEW}-float32 " in line.split("+")[0] and line.startswith(f"{NEW} ")
     )

@@ -218,7 +218,7 @@ def test_a_file_that_differs_in_what_nothing_explains_ends_with_1(command, mine)
     command.engine.operate = lambda asked: operated(asked, lambda _: alone)
     said = command("explain", TINY, str(mine))
     assert said.code == 1
-    assert said.out.endswith("  not attributed: no option and no operation of a step explains it\n")
+    assert said.out.endswith("  unexplained: no option and no operation of a step explains it\n")
 
 
 def test_a_file_that_is_not_there_and_a_cell_that_is_unknown_end_with_2(command, mine) -> None:

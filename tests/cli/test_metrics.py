@@ -77,7 +77,7 @@ def test_another_metric_than_the_accepted_one_is_told(ran) -> None:
     assert ran("run", *ALL).code == 0
     said = ran("report", "--require-accepted")
     assert said.code == 1
-    assert f"changed    {NEW}: other bits" in said.err
+    assert f"changed    {NEW}: bits changed" in said.err
     assert f"changed    {OLD}" not in said.err
 
 

@@ -154,7 +154,7 @@ def test_anatomies_are_kept_as_studies_with_reasons_where_nothing_was_replayed(b
     found = replays.anatomies
     assert replays.settled  # what cannot be replayed is not asked again
     assert [(each.a, each.b, each.reason is None) for each in found] == [(OLD, NUMPY, True), (NUMPY, SINGLE, False)]
-    assert document(found[0])["sentence"] == "sigmoid gives other bits (at hidden, output)"
+    assert document(found[0])["sentence"] == "sigmoid differs on the same inputs (at hidden, output)"
     assert [(each.a, each.b) for each in bench.store.read_studies().pairs] == [(OLD, NUMPY), (NUMPY, SINGLE)]
     json.dumps([document(each) for each in found], allow_nan=False)
 
@@ -182,9 +182,9 @@ def explained(command, *arguments: str):
 
 def test_explain_tells_the_operations_of_a_pair_below_its_ledger(command) -> None:
     said = explained(command)
-    explanation, operations = said.out.split("operations on equal inputs (float64): ")
-    assert "The difference is" in explanation
-    assert operations.startswith("sigmoid gives other bits (at hidden, output)\n")
+    explanation, operations = said.out.split("operations on the same inputs (float64): ")
+    assert "The cause of the difference is" in explanation
+    assert operations.startswith("sigmoid differs on the same inputs (at hidden, output)\n")
 
 
 def test_explain_as_json_holds_the_anatomy_and_is_what_the_schema_says(command) -> None:

@@ -285,7 +285,7 @@ def test_required_accepted_bits_are_held_against_an_unchanged_report(ran, made) 
     first, second = (ran(*PLAIN, "--require-accepted") for _ in range(2))
     assert made.since() == ["produce"]
     assert (first.code, second.code) == (1, 1)
-    assert any(line.startswith(f"changed    {NEW}: other bits") for line in lines(second.err))
+    assert any(line.startswith(f"changed    {NEW}: bits changed") for line in lines(second.err))
     assert lines(second.err) == lines(first.err)
     path.unlink()
     assert ran(*PLAIN, "--require-accepted").code == 2

@@ -98,15 +98,15 @@ def test_a_difference_that_vanishes_under_a_condition_is_attributed_to_it() -> N
     found = explanation(under(AS_A, AS_B), under(AS_B, AS_B))
     assert found.attributed
     assert found.sentence == (
-        "No factor that could be tested explains the difference. It vanishes under a condition that neither cell has, "
-        "and is attributed to what that changes: capped leaves the same bits at A's end and the same bits at both ends."
+        "No factor that could be tested explains the difference. It vanishes under a condition that neither cell has; "
+        "the cause is what that changes: capped leaves the same bits at A's end and the same bits at both ends."
     )
 
 
 def test_conditions_that_change_nothing_are_told_among_what_was_tried() -> None:
     found = explanation(under(AS_A, AS_B), under(NONE, NONE, option=True))
     assert not found.attributed
-    assert found.sentence == "The difference is not attributed. Tried: capped."
+    assert found.sentence == "The difference is unexplained. Tried: capped."
 
 
 def test_the_sentence_of_a_condition_says_what_it_sets_and_what_it_leaves() -> None:

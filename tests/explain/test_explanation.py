@@ -142,7 +142,7 @@ def test_the_conclusion_names_the_smallest_cause_and_what_it_leaves() -> None:
     found = explanation(flip(*CAUSE), flip(*NOTHING, factors=("two",)))
     assert found.attributed
     words = "which flipped alone leaves the same bits at A's end and the same bits at B's end."
-    assert found.sentence == f"The difference is attributed to one, {words}"
+    assert found.sentence == f"The cause of the difference is one, {words}"
     assert "the only factor" in explanation(flip(*CAUSE)).sentence
 
 
@@ -165,7 +165,7 @@ def test_a_set_says_which_smaller_ones_no_experiment_rules_out() -> None:
 def test_what_is_not_attributed_lists_what_was_tried() -> None:
     found = explanation(flip(*HALF), flip(NONE, NONE, factors=("two",)), exhausted=True)
     assert not found.attributed
-    assert found.sentence == "The difference is not attributed. Tried: one. The budget ended the search after 9 cells."
+    assert found.sentence == "The difference is unexplained. Tried: one. The budget ended the search after 9 cells."
 
 
 def test_cells_with_the_same_bits_need_no_explanation() -> None:

@@ -35,7 +35,7 @@ def test_equal_environments_give_equal_bits_everywhere(bench) -> None:
     assert found.separable
     assert (found.dtype, found.wiring, found.reason) == ("float64", (), None)
     assert [(e.fresh > 0, e.fresh_differing, e.a) for e in found.primitives] == [(True, 0, None)] * 9
-    assert conclusion(found) == "every operation gives equal bits"
+    assert conclusion(found) == "no operation differs on the same inputs"
 
 
 def test_another_sigmoid_is_the_source_and_what_follows_passes_it_on(bench) -> None:
@@ -45,7 +45,7 @@ def test_another_sigmoid_is_the_source_and_what_follows_passes_it_on(bench) -> N
     assert told["output_product"] == told["loss"] == told["hidden_weights"] == "passes"
     assert found.wiring == ()
     assert found.separable
-    assert conclusion(found) == "sigmoid gives other bits (at hidden, output)"
+    assert conclusion(found) == "sigmoid differs on the same inputs (at hidden, output)"
 
 
 def test_the_example_shows_inputs_both_outputs_and_the_truth(bench) -> None:
@@ -92,7 +92,7 @@ def test_steps_that_join_equal_operations_in_another_way_are_told_apart_from_oth
     assert found.options == (("update", "parallel", "sequential"),)
     assert "these two still differ in update (parallel against sequential)" in tell(found)
     assert found.separable
-    assert "join them in another way: grad_hidden_weights differs from equal tensors" in conclusion(found)
+    assert "combine them in another order: grad_hidden_weights differs though" in conclusion(found)
 
 
 def test_a_fused_step_is_told_with_the_tensors_that_it_does_not_give_back(bench) -> None:
@@ -138,7 +138,7 @@ def test_a_cell_without_a_trace_leaves_the_pair_with_a_reason(bench) -> None:
     studies = Studying(bench.execution()).pairs([Pair(a=A, b=B, left=cells[A], right=cells[B])])
     (found,) = judged(studies, bench.store.testimony)
     assert found.reason.startswith(f"{B} has no trace: ")
-    assert tell(found) == f"operations on equal inputs: not replayed: {found.reason}"
+    assert tell(found) == f"operations on the same inputs: not replayed: {found.reason}"
     assert bench.engine.operations == []
 
 

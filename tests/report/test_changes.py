@@ -31,7 +31,7 @@ def test_the_same_run_again_changed_nothing(builder):
 def test_other_bits_are_told_with_what_differs_in_the_environment(builder):
     old = builder.record((0.5, 0.25))
     found = since(builder, [old], [made(builder.record((0.5, 0.3)), image_digest="sha256:1", lock_digest="2")])
-    assert found.lines == ("mazur/numpy-2.4.6-cpu/parallel: other bits; with another image, lock",)
+    assert found.lines == ("mazur/numpy-2.4.6-cpu/parallel: bits changed; with another image, lock",)
     assert (found.part.changes.bits, found.broken) == (1, 1)
 
 
@@ -40,8 +40,8 @@ def test_other_bits_are_measured_where_the_accepted_record_is_still_there(builde
     found = since(builder, [old], [new], earlier={old.cell.id: old})
     assert found.lines == (
         (
-            "mazur/numpy-2.4.6-cpu/parallel: other bits, metrics rounding (first at step 2; at most 5.55e-17, 1 ULP of "
-            "float64; judged by torch.testing.assert_close); from the same environment"
+            "mazur/numpy-2.4.6-cpu/parallel: bits changed, metrics rounding (first at step 2; at most 5.55e-17, 1 ULP "
+            "of float64; judged by torch.testing.assert_close); from the same environment"
         ),
     )
 
@@ -49,13 +49,13 @@ def test_other_bits_are_measured_where_the_accepted_record_is_still_there(builde
 def test_a_record_that_was_made_again_under_the_same_key_is_not_taken_for_the_accepted_one(builder):
     old, new = builder.record((0.5, 0.25)), builder.record((0.5, 0.3))
     (line,) = since(builder, [old], [new], earlier={old.cell.id: new}).lines
-    assert line == "mazur/numpy-2.4.6-cpu/parallel: other bits; from the same environment"
+    assert line == "mazur/numpy-2.4.6-cpu/parallel: bits changed; from the same environment"
 
 
 def test_other_weights_are_other_bits_though_the_losses_are_the_same(builder):
     old, new = builder.record(weights=1.0), builder.record(weights=2.0)
     (line,) = since(builder, [old], [new], earlier={old.cell.id: old}).lines
-    assert line == "mazur/numpy-2.4.6-cpu/parallel: other bits, metrics identical; from the same environment"
+    assert line == "mazur/numpy-2.4.6-cpu/parallel: bits changed, metrics identical; from the same environment"
 
 
 def test_another_outcome_is_told_with_its_reason(builder):

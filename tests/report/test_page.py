@@ -179,8 +179,8 @@ def test_what_changed_since_the_accepted_run_is_on_the_first_screen(builder):
     changed = build(builder.manifest(records), records, (), accept(builder.manifest(before), before))
     first, rest = html(changed).split('<div class="bar">')
     assert "Since the accepted run (profile default" in first
-    assert first.count(": other bits") == 5
-    assert rest.count(": other bits") == len(records)
+    assert first.count(": bits changed") == 5
+    assert rest.count(": bits changed") == len(records)
 
 
 def test_the_pages_data_hold_every_trajectory_once_and_cannot_end_their_element(hostile):

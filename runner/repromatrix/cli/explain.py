@@ -1,6 +1,6 @@
 """`repromatrix explain [A B|A FILE]`: why cells differ. A cause is told only with the experiment that shows it.
 
-Exit 0: all cells have the same bits, or each difference is attributed; 1: one is not.
+Exit 0: all cells have the same bits, or each difference is explained; 1: one is not.
 """
 
 import json

@@ -27,7 +27,7 @@ def explained(options: Namespace, story: Story, stamps: Stamps) -> bool:
     from repromatrix.cli.explain import everything
 
     run = _run(options)
-    parts = "experiments" if options.no_operations else "experiments, then operations on equal inputs"
+    parts = "experiments" if options.no_operations else "experiments, then operations on the same inputs"
     story.say(f"{'next':<10} why cells differ: {parts}; the report is there already, and is written again after them")
     found = everything(options, story)
     question = _question(options, stamps)

@@ -18,7 +18,7 @@ _MANY = 4  # forms that are named in full
 
 def tell(found: Anatomy) -> str:
     """Return an anatomy in lines of text."""
-    head = "operations on equal inputs"
+    head = "operations on the same inputs"
     if found.reason is not None or found.left is None or found.right is None:
         return f"{head}: not replayed: {found.reason}"
     sides = (found.left, found.right)
@@ -66,11 +66,13 @@ def conclusion(found: Anatomy) -> str:
     parts = []
     if names:
         where = ", ".join(each.place for each in found.sources)
-        parts.append(f"{_listed(names)} {'gives' if len(names) == 1 else 'give'} other bits (at {where})")
+        parts.append(f"{_listed(names)} {'differs' if len(names) == 1 else 'differ'} on the same inputs (at {where})")
     else:
-        parts.append("every operation gives equal bits" if not unknown else "no operation is seen to give other bits")
+        parts.append("no operation differs on the same inputs" if not unknown else "no operation is seen to differ")
     if found.wiring:
-        parts.append(f"the steps join them in another way: {', '.join(found.wiring)} differs from equal tensors")
+        parts.append(
+            f"the steps combine them in another order: {', '.join(found.wiring)} differs though its inputs are the same"
+        )
     if unknown:
         parts.append(f"not known of {', '.join(unknown)}")
     if not found.separable:

@@ -32,7 +32,7 @@ def tell_many(found: Sequence[Explanation]) -> str:
         if explained:
             rows = [(each.a, each.b, _size(each.before), _cause(each)) for each in explained]
             done = sum(each.attributed for each in explained)
-            lines += [f"{title}: {done} of {len(explained)} attributed", *_aligned(rows), ""]
+            lines += [f"{title}: {done} of {len(explained)} explained", *_aligned(rows), ""]
     return "\n".join([*lines, "next: repromatrix explain A B for the experiments of a pair"])
 
 

@@ -81,16 +81,16 @@ class Explanation:
                 f"{' + '.join(each.factors)}, which flipped {how} leaves {each.leaves}" for each in self.causes
             )
             only = " It is the only factor in which they differ." if len(self.factors) == 1 else ""
-            return f"The difference is attributed to {found}.{only}{self._apart()}{self._without()}"
+            return f"The cause of the difference is {found}.{only}{self._apart()}{self._without()}"
         if self.dissolved:
             return (
                 "No factor that could be tested explains the difference. It vanishes under a condition that neither "
-                f"cell has, and is attributed to what that changes: {self._conditions()}."
+                f"cell has; the cause is what that changes: {self._conditions()}."
             )
         singles = [" + ".join(each.factors) for each in (*self.rows, *self.sets) if _tested(each)]
         tried = ", ".join([*singles, *(each.name for each in self.conditions if _tested(each))])
         more = f" The budget ended the search after {self.spent} cells." if self.exhausted else ""
-        return f"The difference is not attributed. Tried: {tried or 'nothing that can be tested'}.{more}"
+        return f"The difference is unexplained. Tried: {tried or 'nothing that can be tested'}.{more}"
 
     def _without(self) -> str:
         """Say under which conditions the difference vanishes too."""

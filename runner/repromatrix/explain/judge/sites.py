@@ -2,7 +2,7 @@
 
 The trace is a black box: of it only the tensors are known. The cell A is asked what it makes of them step by step
 (`step`, docs/architecture.md), as it is and with one option after the other set to another value. A place is a traced
-tensor at a step; it is a source if A gives other bits from the same inputs. An option is to blame if with its other
+tensor at a step; it is a source if A differs on the same inputs. An option is to blame if with its other
 value fewer places are sources and no other ones; what then remains is in the operations. Nothing here reads values
 that the two sides do not show.
 """
@@ -59,7 +59,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """An operation that gives other bits from the same inputs.
+    """An operation that differs on the same inputs.
 
     Attributes:
         tensor: what it computes: a name of `PLACES`.
@@ -224,10 +224,10 @@ def sentences(found: Attribution) -> tuple[str, ...]:
     told = [f"{name}={value} makes the difference{rest}" for name, value in found.factors]
     told += [f"{name} begins with other values" for name in found.starts]
     told += [
-        f"{each.tensor} has other bits from the same inputs at step{'s' * (len(each.steps) > 1)} {_ranges(each.steps)}"
+        f"{each.tensor} differs on the same inputs at step{'s' * (len(each.steps) > 1)} {_ranges(each.steps)}"
         for each in found.operations
     ]
-    return tuple(told) or ("not attributed: no option and no operation of a step explains it",)
+    return tuple(told) or ("unexplained: no option and no operation of a step explains it",)
 
 
 def _chain(asked: Mapping[Flips, Tried]) -> list[Flips]:

@@ -48,7 +48,7 @@ class Changes(Section):
         accepted: the accepted run in words.
         lines: the changes in words, the weightiest first, bounded.
         compared: how many cells both runs have.
-        broken: how many cells have other bits or another outcome; new cells, and those not asked for, break nothing.
+        broken: how many cells have changed bits or another outcome; new cells, and those not asked for, break nothing.
         gone: how many were not asked for any more.
     """
 
@@ -120,7 +120,7 @@ def _name(accepted: Accepted) -> str:
 
 def _total(accepted: Accepted, cells: tuple[str, ...], counts: Mapping[str, Any]) -> Sentence:
     said = [
-        (counts["bits"], "with other bits"),
+        (counts["bits"], "with changed bits"),
         (counts["outcomes"], "with another outcome"),
         (counts["new"], "new"),
         (counts["gone"], "not asked for any more"),
@@ -160,7 +160,7 @@ def _outcome(cell: str, before: str, now: str, reason: str | None) -> Sentence:
 
 
 def _bits(a: AcceptedCell, b: Record, earlier: Mapping[str, Record], allowed: Allowances) -> Sentence:
-    """Return that a cell has other bits, and how far apart its metrics are where the accepted record is still there."""
+    """Say that the bits of a cell changed, and how far apart its metrics are if the accepted record is still there."""
     old, place = earlier.get(a.id), identity(b)
     # A record that was made again under the same key is not the accepted one.
     known = compare(old, b, allowed) if old is not None and bits(old) == a.bits else None
@@ -186,7 +186,7 @@ def _bits(a: AcceptedCell, b: Record, earlier: Mapping[str, Record], allowed: Al
     return sentence(
         "bits_change",
         f"bits-change/{a.id}",
-        f"{a.id}: other bits{metrics}{cause}",
+        f"{a.id}: bits changed{metrics}{cause}",
         (a.id,),
         shown=False,
         before=a.bits or "",

@@ -188,7 +188,7 @@ def _divergence_text(found: Divergence) -> str:
 
 
 def _changes(record: Record, trace: Trace) -> Sentence:
-    """Say that a cell's traced run has other bits than its record."""
+    """Say that a cell's traced run differs from its record."""
     cell = record.cell.id
     runs = zip(record.trajectories[0].losses if record.trajectories else (), trace.trajectory.losses, strict=False)
     first = next((step for step, (a, b) in enumerate(runs, start=1) if a != b), None)

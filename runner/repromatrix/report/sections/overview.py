@@ -144,8 +144,12 @@ def _title(summary: SummaryPart) -> str:
     places = wording.counted(summary.environments, "environment")
     if not summary.classes:
         return f"{ran}{wording.cells(summary.cells)} ran in {places}"
-    different = "the same losses everywhere" if summary.classes == 1 else f"{summary.classes} different losses"
-    return f"{ran}{wording.cells(summary.cells)} ran in {places} and gave {different}"
+    fall = (
+        "the losses of all are identical"
+        if summary.classes == 1
+        else f"their losses fall into {summary.classes} classes"
+    )
+    return f"{ran}{wording.cells(summary.cells)} ran in {places}: {fall}"
 
 
 def _where(summary: SummaryPart) -> Iterable[str]:
