@@ -55,7 +55,8 @@ def measure(framework: str, runs: int) -> None:
     cell = find(load(ROOT / "matrix.yaml"), f"mlp/{ENVIRONMENTS[framework]}/default")
     home = environment(ENVIRONMENTS[framework])
     python, entrypoint = str(home / "bin" / "python"), str(home / "repromatrix" / "entrypoint.py")
-    variables = {**os.environ, **ONE_THREAD}
+    # As an engine starts it; PYTHONDONTWRITEBYTECODE, for one, would have the harness compiled each time.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | ONE_THREAD
     with tempfile.TemporaryDirectory(prefix="repromatrix-bench-") as name:
         folder = Path(name)
         asked = {kind: folder / f"{kind}.json" for kind in ("cell", "traced")}
