@@ -65,8 +65,12 @@ class Modules:
 
 def private_folder() -> Path:
     """A new folder for this user alone, removed when the process ends; the module tempfile takes 5 ms to import."""
-    name = f"repromatrix-workload-{os.urandom(8).hex()}"
-    folder = Path(os.environ.get("TMPDIR") or "/tmp", name).absolute()  # noqa: S108
+    place = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
+    if not Path(place).is_dir():  # Windows, or a variable that names nothing
+        import tempfile
+
+        place = tempfile.gettempdir()
+    folder = Path(place, f"repromatrix-workload-{os.urandom(8).hex()}").absolute()
     folder.mkdir(mode=0o700)
     atexit.register(remove, folder)
     return folder
