@@ -6,6 +6,11 @@ import re
 from argparse import ArgumentParser
 from pathlib import Path
 
+from repromatrix import resources
+
+BUILTIN = "builtin"
+_MATRIX = Path("matrix.yaml")
+
 
 def examples(parser: ArgumentParser, *commands: str) -> None:
     """Show, below a command's help, what one types."""
@@ -21,9 +26,20 @@ def volume(parser: ArgumentParser) -> None:
     group.add_argument("-v", "--verbose", action="store_true", help="print a line for every cell")
 
 
-def matrix(parser: ArgumentParser) -> None:
-    """Which matrix."""
-    parser.add_argument("--matrix", type=Path, default=Path("matrix.yaml"), metavar="FILE", help="default: matrix.yaml")
+def matrix(parser: ArgumentParser, *, own: bool = False) -> None:
+    """Which matrix; with `own`, none but one's own unless it is asked for."""
+    absent = "" if own else f", or where there is none {BUILTIN}"
+    parser.add_argument(
+        "--matrix",
+        type=_matrix,
+        default=_MATRIX if own or _MATRIX.exists() else resources.matrix(),
+        metavar="FILE",
+        help=f"default: matrix.yaml{absent}; {BUILTIN} is the one that comes with repromatrix",
+    )
+
+
+def _matrix(text: str) -> Path:
+    return resources.matrix() if text == BUILTIN else Path(text)
 
 
 def profile(parser: ArgumentParser) -> None:
@@ -31,9 +47,9 @@ def profile(parser: ArgumentParser) -> None:
     parser.add_argument("--profile", default="default", metavar="NAME", help="default: default")
 
 
-def selection(parser: ArgumentParser) -> None:
+def selection(parser: ArgumentParser, *, own: bool = False) -> None:
     """Which cells of the matrix."""
-    matrix(parser)
+    matrix(parser, own=own)
     profile(parser)
     parser.add_argument(
         "--select",
