@@ -83,7 +83,8 @@ def test_one_total_counts_all_pairs_and_what_was_not_looked_at(view):
     (said,) = texts(view, "explanation_totals")
     assert said == (
         "For 3 of 4 pairs an experiment shows the cause. 1 is unexplained, because the budget of experiments ran out. "
-        "1 more has the same bits. 32 pairs of classes are without an experiment. 1 pair of an earlier run is left out."
+        "1 more has the same bits. Of 17 classes only the pairs that tell the most were looked at. "
+        "1 pair of an earlier run is left out."
     )
     assert said in html(view)
     first = html(view).split('<div class="bar">')[0]

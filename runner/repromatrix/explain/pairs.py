@@ -1,4 +1,4 @@
-"""Which pairs of cells to explain: two that are named, every two classes, every two published columns."""
+"""Which pairs of cells to explain: two that are named, pairs of classes that tell the most, published columns."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,8 +8,8 @@ from repromatrix.compare.classes import Class, classes
 from repromatrix.compare.versions import version_key
 from repromatrix.errors import UsageError
 from repromatrix.explain.factors import Condition, Hybrids, Interventions
+from repromatrix.explain.nearness import Nearness
 from repromatrix.explain.search import Question
-from repromatrix.explain.space import FLAVOUR, FRAMEWORK, VERSION, State
 from repromatrix.matrix import Matrix
 from repromatrix.matrix.check import suggest
 from repromatrix.plan import Cell, find, universe
@@ -23,8 +23,6 @@ from repromatrix.results.record import Record
 from repromatrix.results.store import Store
 
 _PUBLISHED, _CLASS = "published:", "class:"
-# Of a workload with more pairs of classes than these, each class is explained with the one most like it.
-MOST_PAIRS = 700
 
 
 class Pairs:
@@ -35,7 +33,7 @@ class Pairs:
         self._store = store
         self._hybrids = {each.name: Hybrids(matrix, each) for each in matrix.workloads}
         self._cells = {cell.id: cell for cell in universe(matrix)}
-        self._states: dict[str, State] = {}
+        self._nearness = Nearness(self._hybrids)
         self._manifest: Manifest | None = None
         self._records: list[Record] = []
 
@@ -46,7 +44,7 @@ class Pairs:
             UsageError: a name that means nothing, the same cell twice, or two workloads or lengths.
         """
         left, right = (self._members(each) for each in (a, b))
-        first, second = self._nearest(left, right)
+        first, second = self._nearness.nearest(left, right)
         if first.id == second.id:
             raise UsageError(f"both are {first.id}", hint="name two cells: repromatrix plan")
         return self._question(first, second, ("asked",), self._asked().get(frozenset((first.id, second.id)), ()))
@@ -98,22 +96,7 @@ class Pairs:
             if cells:
                 alike.setdefault((each.workload, each.steps), []).append(cells)
         for groups in alike.values():
-            pairs = list(combinations(groups, 2))
-            every = [self._nearest(*pair) for pair in pairs]
-            yield from every if len(every) <= MOST_PAIRS else self._most_alike(groups, pairs, every)
-
-    def _most_alike(
-        self,
-        groups: Sequence[Sequence[Cell]],
-        pairs: Sequence[tuple[Sequence[Cell], Sequence[Cell]]],
-        nearest: Sequence[tuple[Cell, Cell]],
-    ) -> Iterator[tuple[Cell, Cell]]:
-        """Yield for each class its pair with the class most like it, each pair once."""
-        chosen: dict[int, None] = {}
-        for cells in groups:
-            own = [place for place, pair in enumerate(pairs) if cells is pair[0] or cells is pair[1]]
-            chosen[min(own, key=lambda place: self._apart(*nearest[place]))] = None
-        yield from (nearest[place] for place in chosen)
+            yield from self._nearness.chosen(groups)
 
     def _of_columns(self) -> Iterator[tuple[Cell, Cell]]:
         for table in self._run().published:
@@ -151,20 +134,6 @@ class Pairs:
             return Condition(option=blamed.name, value=blamed.value)
         settings = self._matrix.settings.get(blamed.name) if blamed.kind == "settings" else None
         return Condition(settings=settings) if settings else None
-
-    def _nearest(self, left: Sequence[Cell], right: Sequence[Cell]) -> tuple[Cell, Cell]:
-        """Return the two cells that differ in the fewest factors; of equal ones the first."""
-        if len(left) == len(right) == 1:
-            return left[0], right[0]
-        return min(((a, b) for a in left for b in right), key=lambda pair: self._apart(*pair))
-
-    def _apart(self, *pair: Cell) -> int:
-        for cell in pair:
-            if cell.id not in self._states:
-                self._states[cell.id] = self._hybrids[cell.workload.name].state(cell)
-        a, b = (self._states[cell.id] for cell in pair)
-        parts = {part for part in a.keys() | b.keys() if a.get(part) != b.get(part)}
-        return len(parts - {VERSION, FLAVOUR} if FRAMEWORK in parts else parts)
 
     def _members(self, text: str) -> list[Cell]:
         if text.startswith(_PUBLISHED):

@@ -1,7 +1,6 @@
 """Experiments -> how many pairs are explained, by what, and what each change showed over all pairs."""
 
 from collections import Counter
-from itertools import combinations
 
 from repromatrix.report.verify.explanations import judged_pairs
 from repromatrix.results.experiments import ConditionTrial
@@ -24,12 +23,7 @@ def totals(evidence, judges, classes):
 
 def _total(experiments, pairs, apart, classes):
     lost = [pair for pair in apart if not pair.attributed]
-    tried = {frozenset((pair.pair.a.id, pair.pair.b.id)) for pair in pairs}
-    kinds = [
-        (one.values["workload"], len(one.values["losses"]), one.cells) for one in classes if one.kind == "class_of"
-    ]
-    possible = [(a[2], b[2]) for a, b in combinations(kinds, 2) if a[:2] == b[:2]]
-    untried = [1 for a, b in possible if not any(frozenset((x, y)) in tried for x in a for y in b)]
+    kinds = [one for one in classes if one.kind == "class_of"]
     return ExplanationTotals(
         cells=_ends(pairs),
         pairs=len(apart),
@@ -38,7 +32,7 @@ def _total(experiments, pairs, apart, classes):
         exhausted=sum(pair.pair.exhausted for pair in lost),
         same=len(pairs) - len(apart),
         outdated=len(experiments.pairs) - len(pairs),
-        not_tried=len(untried) if any("classes" in pair.pair.of for pair in pairs) else 0,
+        classes=len(kinds) if any("classes" in pair.pair.of for pair in pairs) else 0,
     )
 
 

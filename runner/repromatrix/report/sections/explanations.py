@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Annotated, Any
 
 import msgspec
@@ -35,6 +34,7 @@ _SHOWED = {
 }
 _LEFT = {"identical": "the same bits", "rounding": "no more than rounding"}
 _ENDS = ("at A's end", "at B's end", "at both")
+_TWO = 2
 _LARGEST = 3  # unexplained pairs on the first screen
 
 Names = tuple[str, ...]
@@ -290,7 +290,7 @@ def _total(explained: ExplainedPairs, told: Sequence[Told], classes: Sequence[Cl
         "exhausted": sum(each.pair.explanation.exhausted for each in lost),
         "same": len(explained.pairs) - len(told),
         "outdated": explained.outdated,
-        "not_tried": _not_tried(explained, classes),
+        "classes": len(classes) if any("classes" in pair.pair.of for pair in explained.pairs) else 0,
     }
     cells = _cells([pair.explanation.a, pair.explanation.b] for pair in explained.pairs)
     yield sentence("explanation_totals", "explanations", _total_text(values), cells, **values)
@@ -305,8 +305,9 @@ def _total_text(values: Mapping[str, int]) -> str:
         said.append(f"{wording.count(lost)} {_is(lost)} unexplained{budget if values['exhausted'] else ''}")
     if values["same"]:
         said.append(f"{wording.count(values['same'])} more {'has' if values['same'] == 1 else 'have'} the same bits")
-    if values["not_tried"]:
-        said.append(f"{wording.pairs(values['not_tried'])} of classes {_is(values['not_tried'])} without an experiment")
+    if values["classes"] > _TWO:
+        classes = wording.count(values["classes"])
+        said.append(f"Of {classes} classes only the pairs that tell the most were looked at")
     if values["outdated"]:
         said.append(f"{wording.pairs(values['outdated'])} of an earlier run {_is(values['outdated'])} left out")
     return ". ".join(said) + "."
@@ -314,18 +315,6 @@ def _total_text(values: Mapping[str, int]) -> str:
 
 def _is(number: int) -> str:
     return "is" if number == 1 else "are"
-
-
-def _not_tried(explained: ExplainedPairs, classes: Sequence[Class]) -> int:
-    """Return how many pairs of classes of one workload and length no experiment is about; 0 if none was to be."""
-    if not any("classes" in pair.pair.of for pair in explained.pairs):
-        return 0
-    places = {cell: place for place, found in enumerate(classes) for cell in found.cells}
-    ends = [(places.get(pair.explanation.a), places.get(pair.explanation.b)) for pair in explained.pairs]
-    tried = {frozenset(pair) for pair in ends}
-    kinds = [(found.workload, found.steps) for found in classes]
-    possible = combinations(range(len(classes)), 2)
-    return sum(kinds[a] == kinds[b] and frozenset((a, b)) not in tried for a, b in possible)
 
 
 def _causes(told: Sequence[Told]) -> list[tuple[Sentence, tuple[str, int]]]:
