@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from repromatrix import resources
-from repromatrix.explain.factors import Interventions
+from repromatrix.explain.factors import Flips
 from repromatrix.explain.operations import anatomies, to_replay
 from repromatrix.explain.operations_text import document, plain
 from repromatrix.explain.replays import Pair
@@ -121,9 +121,9 @@ def test_an_unknown_environment_is_named_with_the_nearest(double) -> None:
     assert "numpy-2.0-cpu" in said.err
 
 
-def interventions(bench, a: str, b: str) -> Interventions:
+def interventions(bench, a: str, b: str) -> Flips:
     cells = {each.id: each for each in universe(bench.matrix)}
-    return Interventions(bench.matrix, cells[a], cells[b])
+    return Flips(bench.matrix, cells[a], cells[b])
 
 
 def test_cells_that_differ_in_their_environment_alone_are_replayed_themselves(bench) -> None:

@@ -7,13 +7,13 @@ import pytest
 from repromatrix.compare.allowance import Allowances, Tolerance
 from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.explain.judge.findings import ConditionRow, Finding
-from repromatrix.explain.judge.flips import Experiment, Judge
-from repromatrix.results.experiments import Attempt, ConditionTrial
+from repromatrix.explain.judge.flips import Changed, Judge
+from repromatrix.results.experiments import Condition, Side
 from tests.compare import builder
 
 ALLOWED = Allowances(tolerances={"float64": Tolerance(relative=0.0, absolute=1e-3, source="a test")})
-NONE = Experiment(reason="not for this cell")
-NOBODY = Attempt(run=None, reason="judged apart")
+NONE = Changed(reason="not for this cell")
+NOBODY = Side(run=None, reason="judged apart")
 
 
 def cell(*losses: float, name: str, kernels: str = "native"):
@@ -27,15 +27,20 @@ OTHER = cell(0.5, 4.0, name="h", kernels="capped")
 
 
 def under(at_a, at_b, *, option: bool = False) -> ConditionRow:
-    trial = ConditionTrial(
+    trial = Condition(
         name="layout=in_out" if option else "capped",
         kind="option" if option else "settings",
         changes=(("layout", "in_out"),) if option else (("isa", "sse4.2"), ("threads", "1")),
         a=NOBODY,
         b=NOBODY,
     )
-    ends = [each if isinstance(each, Experiment) else Experiment(record=each) for each in (at_a, at_b)]
-    return Judge(A, B, (), ALLOWED).condition(trial, *ends)
+    ends = [each if isinstance(each, Changed) else Changed(record=each, members=moved(each)) for each in (at_a, at_b)]
+    return Judge(A, B, (), ALLOWED, (moved(A), moved(B))).condition(trial, *ends)
+
+
+def moved(record):
+    """Return members that are as the record is: with them enough elements differ to exclude chance."""
+    return dict.fromkeys(range(1, 8), record)
 
 
 FINDINGS = [
@@ -74,7 +79,7 @@ def test_where_it_took_effect_at_one_end_both_are_held_against_each_other() -> N
 
 
 def test_a_side_that_could_still_be_run_keeps_it_from_being_a_cause() -> None:
-    left = Experiment(reason="not run", left=True)
+    left = Changed(reason="not run", left=True)
     assert under(AS_B, left).finding is Finding.CONTRIBUTES
     assert under(AS_A, left).finding is Finding.INCONCLUSIVE
 

@@ -8,7 +8,7 @@ from repromatrix.compare.allowance import Allowances, Tolerance
 from repromatrix.compare.difference import Verdict
 from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.explain.judge.findings import Finding, Row
-from repromatrix.explain.judge.flips import Experiment, Judge
+from repromatrix.explain.judge.flips import Changed, Judge
 from repromatrix.explain.judge.sets import next_sets
 from repromatrix.results.experiments import Factor
 from repromatrix.results.record import Outcome
@@ -16,7 +16,7 @@ from tests.compare import builder
 
 ALLOWED = Allowances(tolerances={"float64": Tolerance(relative=0.0, absolute=1e-3, source="a test")})
 FACTORS = tuple(Factor(name=name, a="0", b="1", silent=name == "cap") for name in ("one", "two", "three", "cap"))
-NONE = Experiment(reason="there is no such thing")
+NONE = Changed(reason="there is no such thing")
 
 
 def cell(*losses: float, name: str = "hybrid", kernels: str = "Haswell", **words):
@@ -29,8 +29,13 @@ NEAR = cell(0.5, 0.2504, name="near")  # 4e-4 from A, within what is allowed
 
 
 def flip(at_a, at_b, *, a=A, b=B, factors=("one",)) -> Row:
-    ends = [each if isinstance(each, Experiment) else Experiment(record=each) for each in (at_a, at_b)]
-    return Judge(a, b, FACTORS, ALLOWED).row(factors, *ends)
+    ends = [each if isinstance(each, Changed) else Changed(record=each, members=moved(each)) for each in (at_a, at_b)]
+    return Judge(a, b, FACTORS, ALLOWED, (moved(a), moved(b))).row(factors, *ends)
+
+
+def moved(record):
+    """Return members that are as the record is: with them enough elements differ to exclude chance."""
+    return dict.fromkeys(range(1, 8), record)
 
 
 FINDINGS = [
@@ -96,7 +101,7 @@ def test_where_a_loss_is_not_finite_only_unchanged_bits_refute() -> None:
     assert flip(cell(0.5, float("nan")), NONE, b=nan).finding is Finding.CAUSE
 
 
-LEFT = Experiment(reason="not run", left=True)
+LEFT = Changed(reason="not run", left=True)
 
 
 def test_while_an_end_could_still_be_run_nothing_is_a_cause_and_nothing_refuted() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from repromatrix.explain.nearness import Nearness
-from repromatrix.explain.space import Hybrids
+from repromatrix.explain.space import Space
 from repromatrix.plan import universe
 
 
@@ -19,7 +19,7 @@ def cells(matrix):
 
 @pytest.fixture
 def nearness(matrix):
-    return Nearness({each.name: Hybrids(matrix, each) for each in matrix.workloads})
+    return Nearness({each.name: Space(matrix, each) for each in matrix.workloads})
 
 
 def names(pairs) -> list[tuple[str, ...]]:

@@ -13,14 +13,15 @@ from repromatrix.explain.judge.explanation import explanations
 from repromatrix.published.figures import check
 from repromatrix.published.statements import judge
 from repromatrix.published.verdicts import Kind, Word
-from repromatrix.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
+from repromatrix.results.experiments import Condition, Experiments, Factor, Flip, Pair, Run, Side
 from repromatrix.results.manifest import Column, Published
 from repromatrix.results.record import Outcome
+from tests.moved import with_members
 
 ALLOWED = Allowances(
     tolerances={name: Tolerance(relative=0, absolute=1e-4, source="s") for name in ("float64", "float32")}
 )
-NONE = Attempt(run=None, reason="there is no such cell")
+NONE = Side(run=None, reason="there is no such cell")
 
 
 @pytest.fixture
@@ -231,22 +232,22 @@ def trial(builder):
             if like is None:
                 return NONE
             if like == "left":
-                return Attempt(run=None, reason="not run: the budget of 9 cells is spent", left=True)
+                return Side(run=None, reason="not run: the budget of 9 cells is spent", left=True)
             made = builder.record(losses[like], variant=name, version="3.0")
             records[made.key] = made
-            return Attempt(run=Run(id=made.cell.id, key=made.key))
+            return Side(run=Run(id=made.cell.id, key=made.key))
 
         pair = Pair(
             a=Run(id=own["A"].cell.id, key=own["A"].key),
             b=Run(id=own["B"].cell.id, key=own["B"].key),
             of=("published",),
             factors=tuple(Factor(name=name, a="x", b="y") for name in flips),
-            trials=tuple(
-                Trial(factors=names if isinstance(names, tuple) else (names,), a=ran(f"a.{names}", like), b=NONE)
+            flips=tuple(
+                Flip(factors=names if isinstance(names, tuple) else (names,), a=ran(f"a.{names}", like), b=NONE)
                 for names, like in (flips | (sets or {})).items()
             ),
             conditions=tuple(
-                ConditionTrial(
+                Condition(
                     name=name,
                     kind="option" if "=" in name else "settings",
                     changes=(("o", "v"),),
@@ -259,7 +260,7 @@ def trial(builder):
             spent=2,
             exhausted=False,
         )
-        found = explanations(Experiments(pairs=(pair,)), records, ALLOWED)
+        found = explanations(Experiments(pairs=(with_members(pair, records),)), records, ALLOWED)
         columns = tuple(Column(title=n, framework="numpy", variant=n.lower(), predictions=n.lower()) for n in "AB")
         test = {"type": "cause", "columns": ["B", "A"], "blamed": blamed}
         data = {

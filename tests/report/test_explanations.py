@@ -32,7 +32,7 @@ def told(builder):
     def build_view(trials, *, factors=(("update", "parallel", "sequential"),), conditions=(), of=("classes",)):
         a, b = builder.record((0.5, 0.25), variant="a"), builder.record((0.5, 0.125), variant="b")
         found = tried.pair(a, b, of, factors, trials(a, b), conditions)
-        ends = [end.run for each in (*found.trials, *found.conditions) for end in (each.a, each.b) if end.run]
+        ends = [end.run for each in (*found.flips, *found.conditions) for end in (each.a, each.b) if end.run]
         made = {end.key: build_view.hybrids[end.key] for end in ends if end.key in build_view.hybrids}
         records = {each.key: each for each in (a, b)} | made
         manifest = builder.manifest([a, b], tables=())
@@ -94,7 +94,7 @@ def test_one_total_counts_all_pairs_and_what_was_not_looked_at(view):
 def test_a_refuted_factor_is_counted_as_plainly_as_a_cause(view):
     assert "We changed only compile in 2 pairs: the difference did not shrink" in texts(view, "factor_totals")
     (row,) = [each for each in view.sections["explanations"].factors if each.name == "compile"]
-    assert (row.pairs, row.counts) == (2, (0, 0, 0, 2, 0))
+    assert (row.pairs, row.counts) == (2, (0, 0, 0, 0, 0, 2, 0))
     assert "refuted: compile" in html(view)
 
 
@@ -182,8 +182,8 @@ def test_the_same_records_and_experiments_give_the_same_bytes(rich):
 
 
 def test_what_a_change_showed_is_told_finding_by_finding():
-    row = FactorRow(name="dtype", pairs=369, counts=(175, 152, 12, 30, 0), together=4, condition=False)
-    assert ALONE == ("cause", "contributes", "inconclusive", "refuted", "not testable")
+    row = FactorRow(name="dtype", pairs=369, counts=(175, 0, 0, 152, 12, 30, 0), together=4, condition=False)
+    assert ALONE == ("cause", "not confirmed", "coincidence", "contributes", "inconclusive", "refuted", "not testable")
     assert factor_text(row) == (
         "We changed only dtype in 369 pairs: in 175 the difference vanished, in 152 it shrank, in 12 it shrank by no "
         "more than rounding, in 30 it did not shrink; together with other factors it is the cause in 4"

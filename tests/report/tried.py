@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from repromatrix.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
+from repromatrix.results.experiments import Condition, Experiments, Factor, Flip, Pair, Run, Side
+from tests.moved import with_members
 
 
 def run(record):
@@ -10,11 +11,11 @@ def run(record):
 
 
 def ran(record):
-    return Attempt(run=run(record))
+    return Side(run=run(record))
 
 
-NONE = Attempt(run=None, reason="the matrix has no environment of that kind")
-LEFT = Attempt(run=None, reason="not run: the budget of 6 cells is spent", left=True)
+NONE = Side(run=None, reason="the matrix has no environment of that kind")
+LEFT = Side(run=None, reason="not run: the budget of 6 cells is spent", left=True)
 
 
 def hybrid(builder, record, name, *, like=None, losses=None, kernels=None, **cell):
@@ -35,7 +36,7 @@ def pair(a, b, of, factors, trials, conditions=(), *, exhausted=False):
         b=run(b),
         of=of,
         factors=tuple(Factor(name=n, a=x, b=y, silent=n in ("threads", "isa")) for n, x, y in factors),
-        trials=tuple(Trial(factors=names, a=at_a, b=at_b) for names, at_a, at_b in trials),
+        flips=tuple(Flip(factors=names, a=at_a, b=at_b) for names, at_a, at_b in trials),
         conditions=conditions,
         budget=2 + 2 * len(factors),
         spent=4,
@@ -44,7 +45,7 @@ def pair(a, b, of, factors, trials, conditions=(), *, exhausted=False):
 
 
 def condition(name, kind, changes, at_a, at_b):
-    return ConditionTrial(name=name, kind=kind, changes=changes, a=at_a, b=at_b)
+    return Condition(name=name, kind=kind, changes=changes, a=at_a, b=at_b)
 
 
 def experiments(builder, a, c, same, numpy, torch, jax):
@@ -96,7 +97,7 @@ def experiments(builder, a, c, same, numpy, torch, jax):
             (
                 (("framework",), NONE, NONE),
                 (("compile",), ran(no_bit), NONE),
-                (("api",), Attempt(run=run(gone)), NONE),
+                (("api",), Side(run=run(gone)), NONE),
                 (("framework", "api"), ran(both), NONE),
                 (("compile", "api"), NONE, NONE),
             ),
@@ -113,4 +114,5 @@ def experiments(builder, a, c, same, numpy, torch, jax):
         pair(old, numpy, ("classes", "asked"), (), ()),
     )
     kept = (a, c, same, numpy, torch, jax, foreign, updated, threaded, strict, loose, coarse, moved, both, no_bit)
-    return Experiments(pairs=pairs), {each.key: each for each in (*kept, *off)}
+    records = {each.key: each for each in (*kept, *off)}
+    return Experiments(pairs=tuple(with_members(pair, records) for pair in pairs)), records

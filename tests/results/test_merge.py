@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from repromatrix.errors import ResultsError
-from repromatrix.results.experiments import Attempt, Experiments, Factor, Pair, Run, Trial
+from repromatrix.results.experiments import Experiments, Factor, Flip, Pair, Run, Side
 from repromatrix.results.manifest import Entry, Manifest
 from repromatrix.results.merge import merge
 from repromatrix.results.record import Outcome, Record
@@ -28,11 +28,9 @@ OTHER_NUMBERS = (values.with_column(TRAJECTORY, "loss", texts=("0x1.000000000000
 
 
 def a_pair(*of, a: Run = A, b: Run = B, hybrid: Run = HYBRID, spent: int = 3) -> Pair:
-    trial = Trial(factors=("dtype",), a=Attempt(run=hybrid), b=Attempt(run=None, reason="no such variant"))
+    trial = Flip(factors=("dtype",), a=Side(run=hybrid), b=Side(run=None, reason="no such variant"))
     factors = tuple(Factor(name=each, a="1", b="2") for each in trial.factors)
-    return Pair(
-        a=a, b=b, of=of, factors=factors, trials=(trial,), conditions=(), budget=9, spent=spent, exhausted=False
-    )
+    return Pair(a=a, b=b, of=of, factors=factors, flips=(trial,), conditions=(), budget=9, spent=spent, exhausted=False)
 
 
 @pytest.fixture

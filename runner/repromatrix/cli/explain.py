@@ -24,7 +24,7 @@ from repromatrix.explain.judge.sites import sentences
 from repromatrix.explain.pairs import Pairs
 from repromatrix.explain.rounds import Rounds
 from repromatrix.explain.search import OWN, Question, Search
-from repromatrix.explain.space import Hybrids
+from repromatrix.explain.space import Space
 from repromatrix.explain.text import tell, tell_many
 from repromatrix.matrix import Matrix, load
 from repromatrix.plan import Cell, find
@@ -120,9 +120,9 @@ def _file(options: Namespace, story: Story) -> int:
         raise UsageError("--budget and --no-operations are for two cells", where=options.b, hint="leave them out")
     matrix = load(options.matrix)
     cell = find(matrix, options.a)
-    hybrids = Hybrids(matrix, cell.workload)
+    space = Space(matrix, cell.workload)
     execution = execution_of(matrix, [cell], options, story)
-    found = ForeignTrace(execution, hybrids, cell, Path(options.b)).explain()
+    found = ForeignTrace(execution, space, cell, Path(options.b)).explain()
     if options.json:
         print(json.dumps(document(found, cell, options.b), indent=1))
     else:
@@ -185,7 +185,7 @@ def _replay(
     apart = {
         (each.a, each.b) for each in found if "published" in each.of and each.before.verdict is not Verdict.IDENTICAL
     }
-    pairs = [each.question.hybrids for each in searches]
+    pairs = [each.question.flips for each in searches]
     wanted = [each for each in pairs if (each.a.id, each.b.id) in apart]
     if not wanted:
         return (), True
@@ -206,7 +206,7 @@ def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None
     question = Pairs(matrix, store).named(options.a, options.b)
     execution = execution_of(matrix, _cells([question]), options, story)
     search = Search(question, allowed(matrix, store), options.budget)
-    story.say(f"{'budget':<10} {search.told} (--budget N for another)")
+    story.say(f"{'budget':<10} {search.words} (--budget N for another)")
     rounds = Rounds(execution, matrix.repeats, story)
     rounds.begin(search)
     rounds.finish([search])
@@ -217,11 +217,11 @@ def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None
         return found, None
     from repromatrix.explain.operations import anatomies
 
-    return found, anatomies(execution, [question.hybrids]).anatomies[0]
+    return found, anatomies(execution, [question.flips]).anatomies[0]
 
 
 def _cells(questions: Sequence[Question]) -> list[Cell]:
-    return [cell for each in questions for cell in (each.hybrids.a, each.hybrids.b)]
+    return [cell for each in questions for cell in (each.flips.a, each.flips.b)]
 
 
 def _keep(store: Store, pairs: Sequence[Pair], whole: Sequence[Origin] = ()) -> None:

@@ -24,7 +24,7 @@ from repromatrix.explain.judge.sites import (
     tried,
 )
 from repromatrix.explain.network import network_of
-from repromatrix.explain.space import DTYPE, Hybrids, NotTestable, Part
+from repromatrix.explain.space import DTYPE, NotTestable, Part, Space
 from repromatrix.floats import FORMS
 from repromatrix.plan import Cell
 from repromatrix.results import document as documents
@@ -40,7 +40,7 @@ _UNUSED = ("framework", "version", "flavour", "python", "environment", "variant"
 class ForeignTrace:
     """One file against one cell, in the environments of an execution."""
 
-    def __init__(self, execution: Execution, hybrids: Hybrids, cell: Cell, path: Path) -> None:
+    def __init__(self, execution: Execution, space: Space, cell: Cell, path: Path) -> None:
         """Read the file.
 
         Raises:
@@ -48,12 +48,12 @@ class ForeignTrace:
             NewerFormatError: it was written for a newer release.
         """
         self._execution, self._cell = execution, cell
-        self._hybrids = hybrids
-        self._state = self._hybrids.state(cell)
+        self._space = space
+        self._state = self._space.state(cell)
         self._replaying = Replaying(execution)
         self._b = _read(path, cell)
-        options = hybrids.vocabulary[cell.environment.framework]
-        dtypes = sorted({each.dtype for each in hybrids.variants if each.framework == cell.environment.framework})
+        options = space.vocabulary[cell.environment.framework]
+        dtypes = sorted({each.dtype for each in space.variants if each.framework == cell.environment.framework})
         self._values = {**{name: each for name, each in options.items() if len(each) > 1}, "dtype": tuple(dtypes)}
         work = network_of(cell)
         self._task = Task(
@@ -85,7 +85,7 @@ class ForeignTrace:
 
     def _flipped(self, flips: Flips) -> Cell | NotTestable:
         flipped = {DTYPE if name == DTYPE.name else Part("option", name): value for name, value in flips}
-        return self._hybrids.cell({**self._state, **flipped}, self._cell, own=(self._cell,))
+        return self._space.cell({**self._state, **flipped}, self._cell, own=(self._cell,))
 
     def _own_trace(self) -> Trace:
         records = self._execution.run([self._cell]).records

@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 from typing import TypeAlias
 
 from repromatrix.compare.versions import version_key
-from repromatrix.explain.space import DTYPE, FLAVOUR, FRAMEWORK, OF_SETTINGS, VERSION, Hybrids, Part, State
+from repromatrix.explain.space import DTYPE, FLAVOUR, FRAMEWORK, OF_SETTINGS, VERSION, Part, Space, State
 from repromatrix.matrix import Environment
 from repromatrix.plan import Cell
 
@@ -22,7 +22,7 @@ _SIDE_BY_SIDE, _FRAMEWORK, _ENVIRONMENT, _SETTINGS, _OPTION, _FAR_VERSION, _DTYP
 class Nearness:
     """Tells how near cells of a matrix are."""
 
-    def __init__(self, spaces: Mapping[str, Hybrids]) -> None:
+    def __init__(self, spaces: Mapping[str, Space]) -> None:
         """Begin.
 
         Args:

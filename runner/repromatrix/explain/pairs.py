@@ -7,9 +7,10 @@ from itertools import combinations
 from repromatrix.compare.classes import Class, classes
 from repromatrix.compare.versions import version_key
 from repromatrix.errors import UsageError
-from repromatrix.explain.factors import Condition, Hybrids, Interventions
+from repromatrix.explain.factors import Change, Flips
 from repromatrix.explain.nearness import Nearness
 from repromatrix.explain.search import Question
+from repromatrix.explain.space import Space
 from repromatrix.matrix import Matrix
 from repromatrix.matrix.check import suggest
 from repromatrix.plan import Cell, find, universe
@@ -31,9 +32,9 @@ class Pairs:
     def __init__(self, matrix: Matrix, store: Store) -> None:
         self._matrix = matrix
         self._store = store
-        self._hybrids = {each.name: Hybrids(matrix, each) for each in matrix.workloads}
+        self._spaces = {each.name: Space(matrix, each) for each in matrix.workloads}
         self._cells = {cell.id: cell for cell in universe(matrix)}
-        self._nearness = Nearness(self._hybrids)
+        self._nearness = Nearness(self._spaces)
         self._manifest: Manifest | None = None
         self._records: list[Record] = []
 
@@ -73,9 +74,9 @@ class Pairs:
         self._run()
         return frozenset((each.cell.environment, each.cell.device) for each in self._records)
 
-    def _question(self, a: Cell, b: Cell, of: tuple[Origin, ...], asked: Sequence[Condition]) -> Question:
-        found = Interventions(self._matrix, a, b, hybrids=self._hybrids[a.workload.name])
-        return Question(hybrids=found, of=of, asked=tuple(asked))
+    def _question(self, a: Cell, b: Cell, of: tuple[Origin, ...], asked: Sequence[Change]) -> Question:
+        flips = Flips(self._matrix, a, b, space=self._spaces[a.workload.name])
+        return Question(flips=flips, of=of, asked=tuple(asked))
 
     def _run(self) -> Manifest:
         if self._manifest is None:
@@ -116,11 +117,11 @@ class Pairs:
                 found[column.title] = self._cells[record.cell.id]
         return found
 
-    def _asked(self) -> dict[frozenset[str], tuple[Condition, ...]]:
+    def _asked(self) -> dict[frozenset[str], tuple[Change, ...]]:
         """Return the conditions that claims of published tables blame, by the cells of the two columns."""
         if not self._store.has_manifest:
             return {}
-        found: dict[frozenset[str], tuple[Condition, ...]] = {}
+        found: dict[frozenset[str], tuple[Change, ...]] = {}
         for table in self._run().published:
             cells = self._columns(table)
             for test in (each.test for each in parse(table.data, table.workload, ()).statements):
@@ -129,11 +130,11 @@ class Pairs:
                     found[ids] = (*found.get(ids, ()), *filter(None, map(self._condition, test.blamed)))
         return found
 
-    def _condition(self, blamed: Blamed) -> Condition | None:
+    def _condition(self, blamed: Blamed) -> Change | None:
         if blamed.kind == "option":
-            return Condition(option=blamed.name, value=blamed.value)
+            return Change(option=blamed.name, value=blamed.value)
         settings = self._matrix.settings.get(blamed.name) if blamed.kind == "settings" else None
-        return Condition(settings=settings) if settings else None
+        return Change(settings=settings) if settings else None
 
     def _members(self, text: str) -> list[Cell]:
         if text.startswith(_PUBLISHED):

@@ -3,10 +3,10 @@
 from collections import Counter
 
 from repromatrix.report.verify.explanations import judged_pairs
-from repromatrix.results.experiments import ConditionTrial
+from repromatrix.results.experiments import Condition
 from tests.report.oracles.kinds import CauseTotals, ExplanationTotals, FactorTotals
 
-_FINDINGS = ("cause", "contributes", "inconclusive", "refuted", "not testable")
+_FINDINGS = ("cause", "not confirmed", "coincidence", "contributes", "inconclusive", "refuted", "not testable")
 
 
 def totals(evidence, judges, classes):
@@ -66,7 +66,7 @@ def _factors(apart):
 
 
 def _name(line):
-    return line.trial.name if isinstance(line.trial, ConditionTrial) else " + ".join(line.trial.factors)
+    return line.trial.name if isinstance(line.trial, Condition) else " + ".join(line.trial.factors)
 
 
 def _ends(pairs):

@@ -3,7 +3,7 @@
 `explain`, the report and `verify` all come here, so that none can say what the records do not show.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 from repromatrix.compare.allowance import Allowances
 from repromatrix.compare.difference import Difference, Verdict
 from repromatrix.explain.judge.findings import ConditionRow, Finding, Row
-from repromatrix.explain.judge.flips import Experiment, Judge, usable
-from repromatrix.results.experiments import Attempt, Experiments, Factor, Origin, Pair
+from repromatrix.explain.judge.flips import Changed, Judge, usable
+from repromatrix.results.experiments import Experiments, Factor, Origin, Pair, Run, Side, member
 from repromatrix.results.record import Record
 
 
@@ -146,31 +146,45 @@ def explanations(
 
 
 def judged(pair: Pair, records: Mapping[str, Record], allowed: Allowances) -> Explanation:
-    """Judge what was tried on one pair, whose own two records are there and usable."""
-    judge = Judge(records[pair.a.key], records[pair.b.key], pair.factors, allowed)
-    rows = [judge.row(each.factors, seen(each.a, records), seen(each.b, records)) for each in pair.trials]
+    """Judge what was run for one pair, whose own two records are there and usable."""
+    judge = judge_of(pair, records, allowed)
+    rows = [judge.row(flip.factors, seen(flip.a, records), seen(flip.b, records)) for flip in pair.flips]
+    conditions = [judge.condition(each, seen(each.a, records), seen(each.b, records)) for each in pair.conditions]
     return Explanation(
         of=pair.of,
         a=pair.a.id,
         b=pair.b.id,
         before=judge.before,
         factors=pair.factors,
-        rows=tuple(each for each in rows if len(each.factors) == 1),
-        sets=tuple(each for each in rows if len(each.factors) > 1 and each.finding is not Finding.NOT_TESTABLE),
-        conditions=tuple(
-            judge.condition(each, seen(each.a, records), seen(each.b, records)) for each in pair.conditions
-        ),
+        rows=tuple(row for row in rows if len(row.factors) == 1),
+        sets=tuple(row for row in rows if len(row.factors) > 1 and row.finding is not Finding.NOT_TESTABLE),
+        conditions=tuple(conditions),
         budget=pair.budget,
         spent=pair.spent,
         exhausted=pair.exhausted,
     )
 
 
-def seen(attempt: Attempt, records: Mapping[str, Record]) -> Experiment:
-    """Return what was seen of one end."""
-    if attempt.run is None:
-        return Experiment(reason=attempt.reason, left=attempt.left)
-    record = records.get(attempt.run.key)
+def judge_of(pair: Pair, records: Mapping[str, Record], allowed: Allowances) -> Judge:
+    """Return who judges what was changed in a pair."""
+    members = [_members([run for run in pair.members if _of(run) == own.id], records) for own in (pair.a, pair.b)]
+    return Judge(records[pair.a.key], records[pair.b.key], pair.factors, allowed, (members[0], members[1]))
+
+
+def seen(side: Side, records: Mapping[str, Record]) -> Changed:
+    """Return what was seen of one side."""
+    if side.run is None:
+        return Changed(reason=side.reason, left=side.left)
+    record = records.get(side.run.key)
     if record is None:
-        return Experiment(reason="its record is not there", left=attempt.left)
-    return Experiment(record=record, left=attempt.left)
+        return Changed(reason="its record is not there", left=side.left)
+    return Changed(record=record, left=side.left, members=_members(side.members, records))
+
+
+def _members(runs: Iterable[Run], records: Mapping[str, Record]) -> dict[int, Record]:
+    return {member(run): records[run.key] for run in runs if run.key in records}
+
+
+def _of(run: Run) -> str:
+    """Return the cell that a run is a member of."""
+    return run.id.rpartition("~")[0]

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from repromatrix.compare.difference import Difference, Verdict
+from repromatrix.explain.judge.chance import Evidence
 from repromatrix.results.experiments import Kind
 
 _LEFT = {Verdict.IDENTICAL: "the same bits", Verdict.ROUNDING: "no more than rounding"}
@@ -16,6 +17,8 @@ class Finding(StrEnum):
     `cause`: at every end that can be tested the pair is identical or within the noise floor afterwards, and at one of
     them at least it was not so before, by the same floor: that of the coarser dtype of what is left.
     `cause together`: the same of a set, though of none of its factors alone.
+    `not confirmed`: it would be a cause, but too few elements differed before to exclude chance.
+    `coincidence`: it would be a cause, but from inputs moved by one ULP it does not work.
     `contributes`: the largest difference shrinks by more than the noise floor, or vanishes at one end alone.
     `inconclusive`: it shrinks, by no more than the noise floor. `refuted`: alone, it changes nothing that separates the
     cells: no bit at its end, or the difference does not shrink. `not testable`: there is no such experiment.
@@ -27,6 +30,8 @@ class Finding(StrEnum):
 
     CAUSE = "cause"
     TOGETHER = "cause together"
+    UNCONFIRMED = "not confirmed"
+    COINCIDENCE = "coincidence"
     CONTRIBUTES = "contributes"
     INCONCLUSIVE = "inconclusive"
     REFUTED = "refuted"
@@ -38,15 +43,16 @@ class End:
     """One experiment as it is judged.
 
     Attributes:
-        cell: the hybrid's id; None: there is none.
+        cell: the changed cell's id; None: there is none.
         changed: whether any bit of its trajectory differs from that of the cell at its end.
-        after: what separates the hybrid from the other side's cell; None: it was not tested.
-        share: how much of the difference is explained: 1 if the hybrid is identical to the other side, or within the
-            noise floor where the cells were beyond it; else 1 - (largest |loss difference| over the steps afterwards) /
-            (the same before), at least 0. None: not tested, or a loss is not finite.
+        after: what separates the changed cell from the other side's cell; None: it was not tested.
+        share: how much of the difference is explained: 1 if it won; else 1 - (largest |loss difference| over the steps
+            afterwards) / (the same before), at least 0. None: not tested, or a loss is not finite.
         gain: by how much the largest |loss difference| shrank; None as for `share`.
         reason: why it was not tested, else None.
         left: it could be run, and the budget did not reach it.
+        won: whether the pair is identical or within the noise floor afterwards, which it was not before.
+        evidence: what excludes, or does not, that it won by chance; None: it did not win.
     """
 
     cell: str | None
@@ -56,6 +62,8 @@ class End:
     gain: float | None
     reason: str | None
     left: bool = False
+    won: bool = False
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

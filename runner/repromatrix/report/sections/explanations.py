@@ -17,7 +17,7 @@ from repromatrix.report.plain import plain
 from repromatrix.report.run import Run
 from repromatrix.report.section import Brief, Headline, Part, Section
 from repromatrix.report.sentence import Sentence, hexadecimal, sentence
-from repromatrix.results.experiments import Attempt
+from repromatrix.results.experiments import Side
 
 PLACE = 30
 UNEXPLAINED = "unexplained"
@@ -27,6 +27,8 @@ ALONE = tuple(each for each in FINDINGS if each != Finding.TOGETHER)
 _WINNING = (Finding.CAUSE, Finding.TOGETHER)
 _SHOWED = {
     Finding.CAUSE: "{it} vanished",
+    Finding.UNCONFIRMED: "{it} vanished, which so few elements may do by chance",
+    Finding.COINCIDENCE: "{it} vanished by chance",
     Finding.CONTRIBUTES: "{it} shrank",
     Finding.INCONCLUSIVE: "{it} shrank by no more than rounding",
     Finding.REFUTED: "{it} did not shrink",
@@ -237,15 +239,15 @@ def in_words(causes: Iterable[Names], conditions: Iterable[str] = ()) -> str:
 def _told(pair: ExplainedPair, names: Mapping[str, str]) -> Told:
     found = pair.explanation
     values = {factor.name: (factor.name, factor.a, factor.b) for factor in found.factors}
-    trials = {trial.factors: trial for trial in pair.pair.trials}
-    flips = [_flip(row, trials[row.factors].a, trials[row.factors].b, values) for row in (*found.rows, *found.sets)]
+    flips = {flip.factors: flip for flip in pair.pair.flips}
+    alone = [_flip(row, flips[row.factors].a, flips[row.factors].b, values) for row in (*found.rows, *found.sets)]
     conditions = [
         _condition(row, trial.a, trial.b) for row, trial in zip(found.conditions, pair.pair.conditions, strict=True)
     ]
-    return Told(pair=pair, tried=(*flips, *conditions), names=(names.get(found.a), names.get(found.b)))
+    return Told(pair=pair, tried=(*alone, *conditions), names=(names.get(found.a), names.get(found.b)))
 
 
-def _flip(row: Row, a: Attempt, b: Attempt, values: Mapping[str, tuple[str, ...]]) -> Tried:
+def _flip(row: Row, a: Side, b: Side, values: Mapping[str, tuple[str, ...]]) -> Tried:
     return Tried(
         names=row.factors,
         values=tuple(values[name] for name in row.factors),
@@ -255,7 +257,7 @@ def _flip(row: Row, a: Attempt, b: Attempt, values: Mapping[str, tuple[str, ...]
     )
 
 
-def _condition(row: ConditionRow, a: Attempt, b: Attempt) -> Tried:
+def _condition(row: ConditionRow, a: Side, b: Side) -> Tried:
     both = _seen(row.both, None)
     return Tried(
         names=(row.name,),
@@ -266,7 +268,7 @@ def _condition(row: ConditionRow, a: Attempt, b: Attempt) -> Tried:
     )
 
 
-def _seen(end: End, attempt: Attempt | None) -> Seen:
+def _seen(end: End, attempt: Side | None) -> Seen:
     return Seen(
         cell=end.cell if attempt else None,
         key=attempt.run.key if attempt and attempt.run and end.cell else None,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from repromatrix.report.verify.due import Due, due
 from repromatrix.report.verify.flips import JudgedPair, Line, Seen, judged_pair
 from repromatrix.report.verify.measure import Judges
-from repromatrix.results.experiments import ConditionTrial, Experiments, Pair, Trial
+from repromatrix.results.experiments import Condition, Experiments, Flip, Pair
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
 
@@ -82,7 +82,7 @@ def _smaller(found: JudgedPair) -> Iterable[tuple[str, ...]]:
     seen = [
         set(line.trial.factors)
         for line in (*found.singles, *found.sets)
-        if isinstance(line.trial, Trial) and line.tested
+        if isinstance(line.trial, Flip) and line.tested
     ]
     for names, _ in found.causes:
         for dropped in reversed(names):
@@ -102,7 +102,7 @@ def _lines(found: JudgedPair) -> Iterable[Due]:
         hybrids = [each.cell for each in (line.a, line.b) if each.cell]
         cells = tuple(dict.fromkeys([found.pair.a.id, found.pair.b.id, *hybrids]))
         trial = line.trial
-        if isinstance(trial, Trial):
+        if isinstance(trial, Flip):
             factors = tuple(values[name] for name in trial.factors)
             name = f"factor/{where}/{'+'.join(trial.factors)}"
             yield due("factor_verdict", name, cells, factors=factors, finding=line.finding, a=line.a, b=line.b)
@@ -114,4 +114,4 @@ def _lines(found: JudgedPair) -> Iterable[Due]:
 
 
 def _name(line: Line) -> str:
-    return line.trial.name if isinstance(line.trial, ConditionTrial) else " + ".join(line.trial.factors)
+    return line.trial.name if isinstance(line.trial, Condition) else " + ".join(line.trial.factors)
