@@ -182,6 +182,7 @@ def test_what_is_found_is_told_as_data_too(ground, tmp_path) -> None:
         "detected": True,
         "factors": {"update": "sequential"},
         "equals": [],
+        "by_chance": [],
         "starts": [],
         "operations": [],
         "untold": [],

@@ -30,6 +30,15 @@ VALUES = {"update": ("parallel", "sequential"), "layout": ("out_in", "in_out"), 
 SEQUENTIAL = (("update", "sequential"),)
 
 
+def differing(*places):
+    """Other values in these places at all three steps: element by element."""
+    return {(step, name, element): OTHER for name, element in places for step in (1, 2, 3)}
+
+
+GRADIENTS = differing(*(("grad_hidden_weights", element) for element in range(4)))  # twelve elements
+SUMS = differing(*(("hidden_pre", element) for element in range(2)), ("loss", 0))  # nine
+
+
 def black_box(changes=None, **words):
     """A trace whose outputs are those of its steps and of one more forward pass."""
     found = trace(changes, **words)
@@ -89,23 +98,20 @@ def test_an_operation_is_told_with_all_its_steps() -> None:
 
 
 def test_an_option_that_leaves_nothing_unexplained_is_the_cause() -> None:
-    everywhere = {(step, "grad_hidden_weights", 0): OTHER for step in (1, 2, 3)}
-    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): everywhere, SEQUENTIAL: {}})
+    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): GRADIENTS, SEQUENTIAL: {}})
     assert (found.factors, found.operations, found.equals) == (SEQUENTIAL, (), ())
 
 
 def test_an_option_and_what_it_leaves_are_both_told() -> None:
-    everywhere = {(step, "grad_hidden_weights", 0): OTHER for step in (1, 2, 3)}
     flip = {(2, "output", 1): OTHER}
-    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): everywhere | flip, SEQUENTIAL: flip})
+    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): GRADIENTS | flip, SEQUENTIAL: flip})
     assert found.factors == SEQUENTIAL
     assert found.operations == (Operation(tensor="output", steps=(2,)),)
 
 
 def test_two_options_are_found_one_on_top_of_the_other() -> None:
     both = (("layout", "in_out"), *SEQUENTIAL)
-    update, layout = {(1, "grad_hidden_weights", 0): OTHER}, {(1, "hidden_pre", 0): OTHER}
-    per_flips = {(): update | layout, SEQUENTIAL: layout, (("layout", "in_out"),): update, both: {}}
+    per_flips = {(): GRADIENTS | SUMS, SEQUENTIAL: SUMS, (("layout", "in_out"),): GRADIENTS, both: {}}
     assert attributed(black_box({(1, "hidden", 0): 1.0}), per_flips).factors == both
 
 
@@ -120,8 +126,18 @@ def test_an_option_that_makes_another_place_differ_is_no_cause() -> None:
 
 def test_two_options_that_explain_the_same_are_both_told() -> None:
     layout = (("layout", "in_out"),)
-    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): {(1, "hidden", 0): OTHER}, SEQUENTIAL: {}, layout: {}})
+    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): GRADIENTS, SEQUENTIAL: {}, layout: {}})
     assert (found.factors, found.equals) == (layout, (SEQUENTIAL,))
+
+
+def test_an_option_that_makes_too_few_elements_equal_is_no_cause_and_is_said_with_their_number() -> None:
+    few = dict(list(GRADIENTS.items())[:7])
+    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): few, SEQUENTIAL: {}})
+    assert (found.factors, found.by_chance) == ((), ((SEQUENTIAL, 7),))
+    assert [operation.tensor for operation in found.operations] == ["grad_hidden_weights"]
+    assert sentences(found)[-1] == "update=sequential would explain more, in 7 elements: so few agree by chance"
+    more = dict(list(GRADIENTS.items())[:8])
+    assert attributed(black_box({(1, "hidden", 0): 1.0}), {(): more, SEQUENTIAL: {}}).factors == SEQUENTIAL
 
 
 def test_another_number_of_steps_is_a_factor() -> None:
@@ -173,7 +189,7 @@ def test_the_last_prediction_is_compared_with_a_forward_pass_after_the_last_upda
     found = black_box()
     outputs = replayed(found)
     outputs[-1]["output"][0] = OTHER.hex()
-    assert places(found, outputs) == {("prediction", 4)}
+    assert places(found, outputs) == {("prediction", 4): 1}
 
 
 @pytest.mark.parametrize(("layout", "expected"), [("out_in", 0.25), ("in_out", 0.25), ("in_out_untransposed", 0.5)])

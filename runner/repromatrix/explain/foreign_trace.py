@@ -126,6 +126,7 @@ def document(found: Attribution, cell: Cell, path: str) -> dict[str, object]:
         "detected": found.detected,
         "factors": dict(found.factors),
         "equals": [dict(each) for each in found.equals],
+        "by_chance": [{"options": dict(flips), "elements": elements} for flips, elements in found.by_chance],
         "starts": list(found.starts),
         "operations": [{"tensor": each.tensor, "steps": list(each.steps)} for each in found.operations],
         "untold": list(found.untold),
