@@ -183,7 +183,7 @@ def explained(command, *arguments: str):
 def test_explain_tells_the_operations_of_a_pair_below_its_ledger(command) -> None:
     said = explained(command)
     explanation, operations = said.out.split("operations on the same inputs (float64): ")
-    assert "The cause of the difference is" in explanation
+    assert " is caused by " in explanation
     assert operations.startswith("sigmoid differs on the same inputs (at hidden, output)\n")
 
 

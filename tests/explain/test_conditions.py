@@ -8,6 +8,7 @@ from repromatrix.compare.allowance import Allowances, Tolerance
 from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.explain.judge.findings import ConditionRow, Finding
 from repromatrix.explain.judge.flips import Changed, Judge
+from repromatrix.explain.text import tell
 from repromatrix.results.experiments import Condition, Side
 from tests.compare import builder
 
@@ -103,15 +104,25 @@ def test_a_difference_that_vanishes_under_a_condition_is_attributed_to_it() -> N
     found = explanation(under(AS_A, AS_B), under(AS_B, AS_B))
     assert found.attributed
     assert found.sentence == (
-        "No factor that could be tested explains the difference. It vanishes under a condition that neither cell has; "
+        "The difference of 5.00e-1 (66.7 %, from step 2) is explained by no factor that could be tested. It vanishes "
+        "under a condition that neither cell has; "
         "the cause is what that changes: capped leaves the same bits at A's end and the same bits at both ends."
     )
+
+
+def test_a_condition_is_not_called_the_cause_where_operations_are_named_that_it_may_not_change() -> None:
+    found = replace(explanation(under(AS_A, AS_B), under(AS_B, AS_B)), operations=("sigmoid",))
+    assert "but by operations. On the same inputs sigmoid differs. It also vanishes under a condition" in found.sentence
+    assert found.sentence.endswith("; that this changes sigmoid was not shown, so it is not called the cause.")
+    assert "the cause is" not in found.sentence
+    (row,) = [line for line in tell(found).splitlines() if line.startswith("capped") and "identical" in line]
+    assert row.split()[-1] == "vanishes"
 
 
 def test_conditions_that_change_nothing_are_told_among_what_was_tried() -> None:
     found = explanation(under(AS_A, AS_B), under(NONE, NONE, option=True))
     assert not found.attributed
-    assert found.sentence == "The difference is unexplained. Tried: capped."
+    assert found.sentence == "The difference of 5.00e-1 (66.7 %, from step 2) is unexplained. Tried: capped."
 
 
 def test_the_sentence_of_a_condition_says_what_it_sets_and_what_it_leaves() -> None:

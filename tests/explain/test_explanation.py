@@ -80,7 +80,7 @@ def test_an_end_tells_whether_its_own_bits_changed() -> None:
     assert (found.a.changed, found.b.changed) == (False, True)
     assert found.a.after is not None
     assert found.a.after.verdict is Verdict.DIVERGENT
-    assert "no bit changes, divergent by 0.5 at A's end" in found.sentence
+    assert "no bit changes, divergent by 5.00e-1 (66.7 %, from step 2) at A's end" in found.sentence
 
 
 def test_a_cap_of_which_nothing_shows_is_not_refuted() -> None:
@@ -146,9 +146,25 @@ HALF = (cell(0.5, 0.5), cell(0.5, 0.5))
 def test_the_conclusion_names_the_smallest_cause_and_what_it_leaves() -> None:
     found = explanation(flip(*CAUSE), flip(*NOTHING, factors=("two",)))
     assert found.attributed
-    words = "which flipped alone leaves the same bits at A's end and the same bits at B's end."
-    assert found.sentence == f"The cause of the difference is one, {words}"
+    words = "flipped alone it leaves the same bits at A's end and the same bits at B's end."
+    assert found.sentence == f"The difference of 5.00e-1 (66.7 %, from step 2) is caused by one: {words}"
     assert "the only factor" in explanation(flip(*CAUSE)).sentence
+
+
+def test_the_operations_that_differ_are_said_with_a_cause_that_is_a_place() -> None:
+    told = replace(explanation(flip(*CAUSE)), operations=("product", "sigmoid"))
+    assert "On the same inputs product and sigmoid differ." in told.sentence
+    place, option = (Factor(name=name, a="x", b="y") for name in ("version", "one"))
+    of_options = replace(told, factors=(place, option))  # only the option is to blame: operations tell of the places
+    assert "On the same inputs" not in of_options.sentence
+
+
+def test_what_makes_only_the_losses_the_same_is_said_as_that() -> None:
+    near, back = (cell(0.5, loss, weights=2.0) for loss in (0.2504, 0.25))  # the same losses, other weights
+    found = explanation(flip(near, back, b=NEAR))
+    assert not found.attributed
+    assert "the same losses, but output_weights of step 2 still differs" in found.rows[0].sentence
+    assert found.sentence.endswith("Nearest: one leaves the same losses, but output_weights of step 2 differs.")
 
 
 def test_an_end_that_nobody_tested_is_told_beside_the_cause() -> None:
@@ -170,7 +186,10 @@ def test_a_set_says_which_smaller_ones_no_experiment_rules_out() -> None:
 def test_what_is_not_attributed_lists_what_was_tried() -> None:
     found = explanation(flip(*HALF), flip(NONE, NONE, factors=("two",)), exhausted=True)
     assert not found.attributed
-    assert found.sentence == "The difference is unexplained. Tried: one. The budget ended the search after 9 cells."
+    assert found.sentence == (
+        "The difference of 5.00e-1 (66.7 %, from step 2) is unexplained. Tried: one. "
+        "The budget ended the search after 9 cells."
+    )
 
 
 def test_cells_with_the_same_bits_need_no_explanation() -> None:

@@ -58,9 +58,9 @@ def test_a_pair_is_explained_by_the_smallest_set_and_what_is_refuted_stands_besi
     (said,) = [each for each in texts(view, "explained") if "JAX" in each or "jax" in each]
     assert said == (
         "mazur/torch-2.13.0-cpu/auto and mazur/jax-0.10.2-cpu/grad (C5 and C7 of mazur) differ by up to "
-        "2.98e-8 (rounding): the cause is framework + api, which changed together leaves the same bits at A's end "
-        "(not tested at B's end). Not tested without the rest: framework, api; refuted: compile; not testable: "
-        "framework, api"
+        "2.98e-8 (1 ULP of float32, from step 2), rounding: the cause is framework + api, which changed together "
+        "leaves the same bits at A's end (not tested at B's end). Not tested without the rest: framework, "
+        "api; refuted: compile; not testable: framework, api"
     )
 
 

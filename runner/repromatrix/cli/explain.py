@@ -6,7 +6,7 @@ Exit 0: all cells have the same bits, or each difference is explained; 1: one is
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -28,6 +28,7 @@ from repromatrix.explain.space import Space
 from repromatrix.explain.text import tell, tell_many
 from repromatrix.matrix import Matrix, load
 from repromatrix.plan import Cell, find
+from repromatrix.published.pairs import Documents
 from repromatrix.results.experiments import Experiments, Origin, Pair
 from repromatrix.results.store import Store
 
@@ -138,7 +139,7 @@ def everything(options: Namespace, story: Story, origins: Sequence[Origin] = ("c
     """
     matrix, store = load(options.matrix), Store(options.results)
     store.read_experiments()  # what cannot be read ends it before anything runs
-    pairs = Pairs(matrix, store)
+    pairs = Pairs(matrix, store, Documents)
     questions = pairs.every(origins)
     if not questions:
         _keep(store, (), origins)
@@ -154,7 +155,7 @@ def everything(options: Namespace, story: Story, origins: Sequence[Origin] = ("c
     notes = _notes(searches, len(tried.pairs) - len(tried.fitting(pairs.keys()).pairs))
     for line in notes:
         story.say(line)
-    found = explanations(tried, rounds.records, allowed(matrix, store))
+    found = explanations(tried, rounds.records, judges)
     attributed = sum(each.attributed for each in found)
     line = f"{'explained':<10} {attributed} of {len(found)} pairs: {len(rounds.records)} cells"
     story.say(f"{line}, {rounds.ran} ran now, {monotonic() - started:.0f} s")
@@ -203,21 +204,24 @@ def _replay(
 def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None]:
     matrix, store = load(options.matrix), Store(options.results)
     store.read_experiments()  # what cannot be read ends it before anything runs
-    question = Pairs(matrix, store).named(options.a, options.b)
+    question = Pairs(matrix, store, Documents).named(options.a, options.b)
     execution = execution_of(matrix, _cells([question]), options, story)
-    search = Search(question, allowed(matrix, store), options.budget)
+    judges = allowed(matrix, store)
+    search = Search(question, judges, options.budget)
     story.say(f"{'budget':<10} {search.words} (--budget N for another)")
     rounds = Rounds(execution, matrix.repeats, story)
     rounds.begin(search)
     rounds.finish([search])
     tried = Experiments(pairs=(search.pair,))
     _keep(store, tried.pairs)
-    found = explanations(tried, rounds.records, allowed(matrix, store))[0]
+    found = explanations(tried, rounds.records, judges)[0]
     if options.no_operations or found.before.verdict is Verdict.IDENTICAL:
         return found, None
     from repromatrix.explain.operations import anatomies
 
-    return found, anatomies(execution, [question.flips]).anatomies[0]
+    told = anatomies(execution, [question.flips]).anatomies[0]
+    names = tuple(dict.fromkeys(place.primitive for place in told.sources)) if told.separable else ()
+    return replace(found, operations=names), told
 
 
 def _cells(questions: Sequence[Question]) -> list[Cell]:

@@ -46,7 +46,9 @@ def anatomies(execution: Execution, pairs: Sequence[Flips]) -> Replays:
         for each, found in zip(pairs, chosen, strict=True)
     ]
     store = execution.store
-    store.write_studies(store.read_studies().with_pairs(studies))
+    earlier = store.read_studies()
+    if (merged := earlier.with_pairs(studies)) != earlier:  # writing seals the folder: longer than all else here
+        store.write_studies(merged)
     tried = [(each, studied[each.a, each.b]) for each in able]
     return Replays(
         anatomies=judged(studies, studying.testimony),

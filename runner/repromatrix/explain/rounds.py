@@ -76,7 +76,7 @@ class Rounds:
         to_run = self._without_record(new)
         self._announce(min(search.stage for search in searches), to_run, waiting)
         started = monotonic()
-        with self._story.progress(len(to_run) * self._repeats):
+        with self._story.progress(sum(cell.runs(self._repeats) for cell in to_run)):
             # Failures are kept, so that asking again does not rerun them.
             summary = self._execution.run(new, retry=retry)
         self._pace.add(len(batches_of(to_run)), monotonic() - started)

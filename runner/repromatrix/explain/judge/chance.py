@@ -46,9 +46,7 @@ class Evidence:
 
 def differing(a: Record, b: Record) -> int:
     """Return how many elements differ in the first recorded value that differs; 0: all that is recorded is the same."""
-    if a.trajectory is None or b.trajectory is None:
-        return 0
-    first = next(first_values(a.trajectory, b.trajectory), None)
+    first = first_differing(a, b)
     if first is None:
         return 0
     name, step = first
@@ -57,6 +55,13 @@ def differing(a: Record, b: Record) -> int:
     if len(rows) < len(columns) or len(rows[0]) != len(rows[1]):
         return 1
     return sum(one != other for one, other in zip(*rows, strict=True))
+
+
+def first_differing(a: Record, b: Record) -> tuple[str, int] | None:
+    """Return name and step of the first recorded value that differs; None: none does."""
+    if a.trajectory is None or b.trajectory is None:
+        return None
+    return next(first_values(a.trajectory, b.trajectory), None)
 
 
 def total(evidence: Iterable[Evidence]) -> Evidence:

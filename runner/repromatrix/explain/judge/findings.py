@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from repromatrix.compare.difference import Difference, Verdict
+from repromatrix.compare.size import size
 from repromatrix.explain.judge.chance import Evidence
 from repromatrix.results.experiments import Kind
 
@@ -52,6 +53,7 @@ class End:
         reason: why it was not tested, else None.
         left: it could be run, and the budget did not reach it.
         won: whether the pair is identical or within the noise floor afterwards, which it was not before.
+        beyond: the first recorded value that still differs although every metric is the same; None: none does.
         evidence: what excludes, or does not, that it won by chance; None: it did not win.
     """
 
@@ -63,6 +65,7 @@ class End:
     reason: str | None
     left: bool = False
     won: bool = False
+    beyond: str | None = None
     evidence: Evidence | None = None
 
 
@@ -89,7 +92,7 @@ class Row:
     def leaves(self) -> str:
         """What is left after a flip that explains the difference, in words."""
         ends = (("A", self.a), ("B", self.b))
-        found = " and ".join(f"{_LEFT[end.after.verdict]} at {name}'s end" for name, end in ends if end.after)
+        found = " and ".join(f"{_left(end)} at {name}'s end" for name, end in ends if end.after)
         lacking = [name for name, end in ends if not end.after]
         return f"{found} (not tested at {lacking[0]}'s end)" if lacking else found
 
@@ -138,8 +141,7 @@ class ConditionRow:
     @property
     def leaves(self) -> str:
         """What is left under it, in words, where that is nothing that needs a cause."""
-        ends = [(where, end.after) for where, end in self.ends if end.after and end.share == 1]
-        return " and ".join(f"{_LEFT[after.verdict]} {where}" for where, after in ends if after.verdict in _LEFT)
+        return " and ".join(f"{_left(end)} {where}" for where, end in self.ends if end.won)
 
     @property
     def sentence(self) -> str:
@@ -155,13 +157,19 @@ class ConditionRow:
         return {**own, **ends, "finding": self.finding.value, "sentence": self.sentence}
 
 
+def _left(end: End) -> str:
+    """Return what is left at an end that was tested and settled."""
+    return "the same losses" if end.beyond or end.after is None else _LEFT[end.after.verdict]
+
+
 def _end(end: End) -> str:
     if end.after is None:
         return f"not tested ({end.reason})"
     unchanged = "no bit changes, " if end.changed is False else ""
-    size = end.after.measure.max_abs if end.after.measure else None
-    far = "" if size is None or end.after.verdict is Verdict.IDENTICAL else f" by {size:.3g}"
-    return f"{unchanged}{end.after.verdict.value}{far}"
+    if end.beyond is not None:
+        return f"{unchanged}the same losses, but {end.beyond} still differs"
+    far = size(end.after)
+    return f"{unchanged}{end.after.verdict.value}{f' by {far}' if far else ''}"
 
 
 def _end_document(end: End) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from repromatrix.compare import arrays
 from repromatrix.compare.allowance import Allowances, Floor, Tolerance
 from repromatrix.compare.difference import Difference, Verdict, compare, judged
-from repromatrix.explain.judge.chance import Evidence, differing, total
+from repromatrix.explain.judge.chance import Evidence, differing, first_differing, total
 from repromatrix.explain.judge.findings import ConditionRow, End, Finding, Row
 from repromatrix.results.experiments import Condition, Factor
 from repromatrix.results.record import Record
@@ -129,6 +129,7 @@ class Judge:
         """Return an end by what separates the changed cell from the other one, and their members by number."""
         after = compare(*pairs[0], self._allowed)
         won = self._won(after, *pairs[0])
+        beyond = None if won or after.verdict is not Verdict.IDENTICAL else first_differing(*pairs[0])
         return End(
             cell=cell,
             changed=changed,
@@ -137,6 +138,7 @@ class Judge:
             gain=_gain(self.before, after),
             reason=None,
             won=won,
+            beyond=f"{beyond[0]} of step {beyond[1]}" if beyond else None,
             evidence=self._evidence(pairs, after) if won else None,
         )
 

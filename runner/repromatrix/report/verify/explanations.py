@@ -58,7 +58,9 @@ def _conclusion(found: JudgedPair, classes: Sequence[Due]) -> Due:
         "classes": [next((one.values["name"] for one in classes if cell in one.cells), None) for cell in cells],
         "of": pair.of,
         "verdict": found.before.verdict,
+        "first_difference": found.before.first,
         "max_abs": found.before.hexadecimal,
+        "max_ulp": found.before.ulps,
         "findings": {word: [_name(line) for line in tested if line.finding == word] for word in words},
         "conditions": [(_name(line), line.finding) for line in found.conditions],
     }
@@ -92,6 +94,8 @@ def _smaller(found: JudgedPair) -> Iterable[tuple[str, ...]]:
 
 
 def _left(seen: Seen | None) -> str | None:
+    if seen and seen.beyond:
+        return None
     return seen.verdict if seen and seen.share and float.fromhex(seen.share) == 1 else None
 
 

@@ -25,7 +25,10 @@ class Seen:
     key: str | None
     changed: bool | None
     verdict: str | None
+    first_difference: int | None
     max_abs: str | None
+    max_ulp: int | None
+    beyond: str | None
     share: str | None
     reason: str | None
 
@@ -37,6 +40,8 @@ class Gap:
     verdict: str
     size: float | None
     dtype: str = ""
+    first: int | None = None
+    ulps: int | None = None
 
     @property
     def hexadecimal(self) -> str | None:
@@ -188,7 +193,11 @@ class _Bench:
         won = self._won(gap, two)
         share = _hex(1.0 if won else self._part(gap))
         size = gap.hexadecimal
-        seen = Seen(cell=cell, key=key, changed=changed, verdict=gap.verdict, max_abs=size, share=share, reason=None)
+        beyond = None if won or gap.verdict != "identical" else _first(*two)
+        seen = Seen(
+            cell=cell, key=key, changed=changed, verdict=gap.verdict, first_difference=gap.first, max_abs=size,
+            max_ulp=gap.ulps, beyond=beyond, share=share, reason=None,
+        )  # fmt: skip
         return _Tested(seen=seen, gap=gap, won=won, luck=self._luck(two, gap, moved) if won else None)
 
     def _luck(self, two: Two, gap: Gap, moved: Mapping[int, Two]) -> str | None:
@@ -250,10 +259,10 @@ class _Bench:
     def _metric(self, left: Sequence[str], right: Sequence[str], workload: str, dtype: str, *, loss: bool) -> Gap:
         found = apart(left, right, dtype)
         if len(left) != len(right) or not found.steps:
-            return Gap(verdict="incomparable", size=found.max_abs, dtype=dtype)
+            return Gap(verdict="incomparable", size=found.max_abs, dtype=dtype, first=found.first, ulps=found.max_ulp)
         judge = self._judges.of(workload, dtype, found.steps) if loss else self._judges.tolerance(dtype)
         verdict, _, _ = judged(left, right, found, judge)
-        return Gap(verdict=verdict, size=found.max_abs, dtype=dtype)
+        return Gap(verdict=verdict, size=found.max_abs, dtype=dtype, first=found.first, ulps=found.max_ulp)
 
     def _bound(self, dtype: str) -> float:
         """Return by how much rounding in a dtype may set the two cells' losses apart; 0: nobody can tell."""
@@ -291,6 +300,18 @@ def _together(one: Mapping[int, Record], other: Mapping[int, Record]) -> dict[in
 
 def _elements(a: Record, b: Record) -> int:
     """Return in how many elements the first recorded value that differs does so; of a digest nobody knows but one."""
+    found = _apart(a, b)
+    return found[1] if found else 0
+
+
+def _first(a: Record, b: Record) -> str | None:
+    """Return the first recorded value that differs, in words."""
+    found = _apart(a, b)
+    return found[0] if found else None
+
+
+def _apart(a: Record, b: Record) -> tuple[str, int] | None:
+    """Return the first recorded value that differs, and in how many elements; None: none does."""
     columns = [each.trajectories[0].columns for each in (a, b)]
     names = list(dict.fromkeys(column.name for side in columns for column in side))
     left, right = (
@@ -303,11 +324,11 @@ def _elements(a: Record, b: Record) -> int:
     )
     for place in sorted({*left, *right}):
         one, other = left.get(place, ()), right.get(place, ())
-        if len(one) != len(other):
-            return 1
-        if count := sum(1 for x, y in zip(one, other, strict=True) if x != y):
-            return count
-    return 0
+        if one != other:
+            alike = len(one) == len(other)
+            count = sum(1 for x, y in zip(one, other, strict=True) if x != y) if alike else 1
+            return f"{names[place[1]]} of step {place[0]}", count
+    return None
 
 
 def _found(end: Side, records: Mapping[str, Record]) -> Record | None:
@@ -343,7 +364,10 @@ def _taken(record: Record) -> list[Any]:
 
 
 def _nothing(cell: str | None, key: str | None, reason: str | None) -> Seen:
-    return Seen(cell=cell, key=key, changed=None, verdict=None, max_abs=None, share=None, reason=reason)
+    return Seen(
+        cell=cell, key=key, changed=None, verdict=None, first_difference=None, max_abs=None, max_ulp=None, beyond=None,
+        share=None, reason=reason,
+    )  # fmt: skip
 
 
 def _hex(value: float | None) -> str | None:
