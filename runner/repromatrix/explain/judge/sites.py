@@ -10,12 +10,15 @@ value fewer places are sources and no other ones, and if the places that vanish 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from repromatrix.compare import arrays
+from repromatrix.compare.size import sized
 from repromatrix.explain.judge.chance import ENOUGH
 from repromatrix.explain.judge.sources import sources
 from repromatrix.explain.judge.starts import starts
+from repromatrix.floats import coarser
 from repromatrix.operations.catalogue import TENSORS
 from repromatrix.results.trace import Trace
 
@@ -68,10 +71,12 @@ class Operation:
     Attributes:
         tensor: what it computes: a name of `PLACES`.
         steps: all steps at which it does so, from 1.
+        size: by how much at most, in words; empty: it is not measured.
     """
 
     tensor: str
     steps: tuple[int, ...]
+    size: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,7 @@ class Attribution:
         by_chance: flips that would explain more, of too few elements to exclude chance; each with how many.
         starts: the weights (`hidden_weights`, `output_weights`) that begin with other values.
         operations: what the options leave unexplained, in the order in which a step computes it.
+        size: by how much the losses differ, in words; empty: they are the same, or not to be compared.
         untold: tensors of which nothing can be said, as A's own step cannot be computed apart there.
     """
 
@@ -95,6 +101,7 @@ class Attribution:
     starts: tuple[str, ...] = ()
     operations: tuple[Operation, ...] = ()
     untold: tuple[str, ...] = ()
+    size: str = ""
 
     @property
     def attributed(self) -> bool:
@@ -221,7 +228,8 @@ def attribute(a: Trace, b: Trace, asked: Mapping[Flips, Tried], task: Task, own:
         ),
         by_chance=_by_chance(asked, flips),
         starts=tuple(begun),
-        operations=_operations(remaining, fused),
+        operations=_operations(remaining, fused, _measured(b, outputs)),
+        size=_size(list(zip(a.trajectory.losses, b.trajectory.losses, strict=False)), a, b),
         untold=tuple(name for name in TENSORS if name in fused),
     )
 
@@ -231,17 +239,19 @@ def sentences(found: Attribution) -> tuple[str, ...]:
     if not found.detected:
         return ("every bit of every traced tensor is the same",)
     rest = ", together with what follows" if found.starts or found.operations else ""
-    told = [f"{name}={value} makes the difference{rest}" for name, value in found.factors]
+    told = [f"the losses differ by up to {found.size}" if found.size else "every loss is the same"]
+    told += [f"{name}={value} makes the difference{rest}" for name, value in found.factors]
     told += [f"{name} begins with other values" for name in found.starts]
     told += [
         f"{each.tensor} differs on the same inputs at step{'s' * (len(each.steps) > 1)} {_ranges(each.steps)}"
+        + (f", by up to {each.size}" if each.size else "")
         for each in found.operations
     ]
     told += [
         f"{_said(flips)} would explain more, in {elements} elements: so few agree by chance"
         for flips, elements in found.by_chance
     ]
-    return tuple(told) or ("unexplained: no option and no operation of a step explains it",)
+    return tuple(told) if len(told) > 1 else (*told, "unexplained: no option and no operation of a step explains it")
 
 
 def _said(flips: Flips) -> str:
@@ -291,12 +301,34 @@ def _matrices(task: Task, *, transposed: bool) -> dict[str, list[str]]:
     return found
 
 
-def _operations(remaining: Iterable[Place], fused: Iterable[str]) -> tuple[Operation, ...]:
+def _measured(b: Trace, outputs: Outputs | None) -> dict[str, str]:
+    """Return by how much the values of each name differ at most, in words."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for each in sources(b, outputs[: len(b.trajectory.losses)]) if outputs else ():
+        found.setdefault(each.tensor, []).append((each.expected, each.found))
+    return {name: _size(pairs, b, b) for name, pairs in found.items()}
+
+
+def _size(pairs: Sequence[tuple[str, str]], a: Trace, b: Trace) -> str:
+    """Return by how much the two numbers of pairs differ at most, in words."""
+    dtype = coarser(a.cell.dtype, b.cell.dtype)
+    left, right = (arrays.decode([pair[side] for pair in pairs]) for side in (0, 1))
+    measure = arrays.measure(left, right, dtype)
+    if measure.first_difference is None:
+        return ""
+    if measure.max_abs is None:
+        return "more than can be measured: one is not finite"
+    return sized(measure.max_abs, ulps=measure.max_ulp, dtype=dtype, relative=measure.max_rel, first=None)
+
+
+def _operations(remaining: Iterable[Place], fused: Iterable[str], sizes: Mapping[str, str]) -> tuple[Operation, ...]:
     steps: dict[str, list[int]] = {}
     for tensor, step in sorted(remaining, key=lambda place: (PLACES.index(place[0]), place[1])):
         if tensor not in fused:
             steps.setdefault(tensor, []).append(step)
-    return tuple(Operation(tensor=tensor, steps=tuple(each)) for tensor, each in steps.items())
+    return tuple(
+        Operation(tensor=tensor, steps=tuple(each), size=sizes.get(tensor, "")) for tensor, each in steps.items()
+    )
 
 
 def _ranges(steps: Sequence[int]) -> str:
