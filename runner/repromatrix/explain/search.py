@@ -19,10 +19,8 @@ from repromatrix.plan import Cell
 from repromatrix.results.experiments import Condition, Factor, Flip, Origin, Pair, Run, Side
 from repromatrix.results.record import Record
 
-# A cause of these is more than one thing; conditions tell which of them it is. Two frameworks differ in so much that of
-# pairs which nobody named only those of one framework are taken apart.
+# A cause of these is more than one thing; of pairs that somebody named or published conditions tell which of them it is.
 _ENVIRONMENT = frozenset({"framework", "version", "flavour", "python", "device"})
-_ONE_FRAMEWORK = frozenset({"version", "python", "device"})
 OWN = 2  # A and B
 # Members of the one-ULP ensemble that are asked for until enough elements differ: first few, then more.
 WAVES = (range(1, 9), range(9, 17), range(17, 33))
@@ -213,9 +211,12 @@ class Search:
         return tuple(_run(self._members[name]) for name in ids if name in self._members)
 
     def _due(self, rows: Sequence[Row]) -> tuple[Change, ...]:
-        """Return the conditions to try: those asked for, and all where options alone do not explain the difference."""
+        """Return the conditions to try: those asked for, and all where what explains the difference is several things.
+
+        Each settings starts an environment: of classes that nobody named a cause is enough.
+        """
         explained = [row for row in rows if row.explains]
-        several = _ONE_FRAMEWORK if self.question.of == ("classes",) else _ENVIRONMENT
+        several = frozenset() if self.question.of == ("classes",) else _ENVIRONMENT
         plain = explained and not any(several & set(row.factors) for row in explained)
         asked = {change.name for change in self.question.asked}
         return tuple(change for name, change in self._changes.items() if name in asked or not plain)
