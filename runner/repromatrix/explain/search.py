@@ -19,7 +19,7 @@ from repromatrix.plan import Cell
 from repromatrix.results.experiments import Condition, Factor, Flip, Origin, Pair, Run, Side
 from repromatrix.results.record import Record
 
-# A cause of these is more than one thing; of pairs that somebody named or published conditions tell which of them it is.
+# A cause of these is more than one thing; of pairs that are named or published conditions tell which of them it is.
 _ENVIRONMENT = frozenset({"framework", "version", "flavour", "python", "device"})
 OWN = 2  # A and B
 # Members of the one-ULP ensemble that are asked for until enough elements differ: first few, then more.
