@@ -441,7 +441,7 @@ def _pair(told: Told) -> Sentence:
     if not told.explained:
         budget = f". The budget of {wording.count(found.budget)} cells ran out" if found.exhausted else ""
         nearly = f". Nearest: {found.nearly}" if found.nearly else ""
-        text = f"{head}: unexplained by all that was tried{_rest(told)}{nearly}{found.in_operations}{budget}"
+        text = f"{head}: unexplained by all that was tried{nearly}{found.in_operations}{_rest(told)}{budget}"
         values |= {"budget": found.budget, "exhausted": found.exhausted}
         return sentence("unexplained", f"unexplained/{name}", text, told.cells, **values)
     values |= {
@@ -546,8 +546,9 @@ def _row(told: Told, columns: Mapping[str, Sequence[str]]) -> PairRow:
         cause=told.cause,
         explained=told.explained,
         share=_share(told),
-        rest=tuple(
-            (word, ", ".join(names)) for word, names in [*_by_finding(told, condition=False).items(), *conditions]
+        rest=(
+            *([("nearest", found.nearly)] if found.nearly and not told.explained else ()),
+            *((word, ", ".join(names)) for word, names in [*_by_finding(told, condition=False).items(), *conditions]),
         ),
     )
 
