@@ -96,11 +96,11 @@ def test_factors_that_only_work_together_are_found_together(command) -> None:
     }
 
 
-def test_what_no_experiment_explains_is_not_attributed(command) -> None:
+def test_what_no_experiment_explains_is_unexplained(command) -> None:
     ends = {NUMPY: 0.5, CAPPED: 0.75}
     command.engine.answer = losses(lambda cell: ends.get(cell["id"], 4.0))
     said, document = explained(command, NUMPY, CAPPED)
-    assert (said.code, document["attributed"]) == (1, False)
+    assert (said.code, document["explained"]) == (1, False)
     assert set(findings(document).values()) == {"refuted"}
     assert document["sentence"].startswith(
         "The difference of 2.50e-1 (33.3 %, from step 1) is unexplained. Tried: threads, isa, SOME_CAP"
@@ -161,8 +161,8 @@ def test_the_manifest_of_an_earlier_run_stays_as_it_is(command) -> None:
     after = store.read_manifest()
     assert replace(after, files=before.files) == before
     assert set(after.files) > set(before.files)  # only what was written for the explanation is new
-    hybrid = "tiny/torch-3.0-cuda/auto.gradient-manual"
-    assert len(list((command.folder / "results" / "records" / hybrid).glob("*.json"))) == 1
+    changed_cell = "tiny/torch-3.0-cuda/auto.gradient-manual"
+    assert len(list((command.folder / "results" / "records" / changed_cell).glob("*.json"))) == 1
 
 
 def test_a_measured_noise_floor_judges_rather_than_the_tolerance(command) -> None:

@@ -82,7 +82,7 @@ def test_asked_again_nothing_runs_and_the_answer_is_the_same(ran) -> None:
     assert (ran.folder / "results" / "experiments.json").read_bytes() == before
 
 
-def test_what_is_kept_is_judged_again_from_the_records_with_the_same_ledgers(ran) -> None:
+def test_what_is_kept_is_judged_again_from_the_records_with_the_same_findings(ran) -> None:
     document = json.loads(ran("explain", "--json", *ONE).out)
     schema = json.loads(resources.schema("explanation").read_text())
     jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
@@ -134,7 +134,7 @@ def test_a_class_stands_for_its_cell_nearest_to_the_other_side(ran) -> None:
     assert "no class 'C9' in the latest run" in missing.err
 
 
-def test_a_hybrid_that_ends_its_process_is_not_testable_and_is_not_run_again(ran) -> None:
+def test_a_changed_cell_that_ends_its_process_is_not_testable_and_is_not_run_again(ran) -> None:
     def crash(cells, number):
         if any(cell["id"].partition("+")[2].startswith("default.") for cell in cells):
             return [say.fingerprint()], say.Exit(code=-6)

@@ -28,7 +28,7 @@ OTHER = cell(0.5, 4.0, name="h", kernels="capped")
 
 
 def under(at_a, at_b, *, option: bool = False) -> ConditionRow:
-    trial = Condition(
+    attempt = Condition(
         name="layout=in_out" if option else "capped",
         kind="option" if option else "settings",
         changes=(("layout", "in_out"),) if option else (("isa", "sse4.2"), ("threads", "1")),
@@ -36,7 +36,7 @@ def under(at_a, at_b, *, option: bool = False) -> ConditionRow:
         b=NOBODY,
     )
     ends = [each if isinstance(each, Changed) else Changed(record=each, members=moved(each)) for each in (at_a, at_b)]
-    return Judge(A, B, (), ALLOWED, (moved(A), moved(B))).condition(trial, *ends)
+    return Judge(A, B, (), ALLOWED, (moved(A), moved(B))).condition(attempt, *ends)
 
 
 def moved(record):
@@ -100,9 +100,9 @@ def explanation(*conditions: ConditionRow) -> Explanation:
     )
 
 
-def test_a_difference_that_vanishes_under_a_condition_is_attributed_to_it() -> None:
+def test_a_difference_that_vanishes_under_a_condition_is_explained_by_it() -> None:
     found = explanation(under(AS_A, AS_B), under(AS_B, AS_B))
-    assert found.attributed
+    assert found.explained
     assert found.sentence == (
         "The difference of 5.00e-1 (66.7 %, from step 2) is explained by no factor that could be tested. It vanishes "
         "under a condition that neither cell has; "
@@ -121,7 +121,7 @@ def test_a_condition_is_not_called_the_cause_where_operations_are_named_that_it_
 
 def test_conditions_that_change_nothing_are_told_among_what_was_tried() -> None:
     found = explanation(under(AS_A, AS_B), under(NONE, NONE, option=True))
-    assert not found.attributed
+    assert not found.explained
     assert found.sentence == "The difference of 5.00e-1 (66.7 %, from step 2) is unexplained. Tried: capped."
 
 

@@ -19,7 +19,7 @@ FACTORS = tuple(Factor(name=name, a="0", b="1", silent=name == "cap") for name i
 NONE = Changed(reason="there is no such thing")
 
 
-def cell(*losses: float, name: str = "hybrid", kernels: str = "Haswell", **words):
+def cell(*losses: float, name: str = "changed_cell", kernels: str = "Haswell", **words):
     found = builder.record(losses, id=f"mazur/numpy-2.4.6-cpu/{name}", **words)
     return replace(found, fingerprint={"kernels": {"core": kernels, "core_requested": name}, "threads": {}})
 
@@ -117,7 +117,7 @@ UNUSABLE = [
 
 
 @pytest.mark.parametrize(("record", "reason"), UNUSABLE)
-def test_a_hybrid_that_gave_nothing_proves_nothing(record, reason) -> None:
+def test_a_changed_cell_that_gave_nothing_proves_nothing(record, reason) -> None:
     found = flip(record, NONE)
     assert (found.finding, found.a.reason, found.b.reason) == (Finding.NOT_TESTABLE, reason, "there is no such thing")
 
@@ -145,7 +145,7 @@ HALF = (cell(0.5, 0.5), cell(0.5, 0.5))
 
 def test_the_conclusion_names_the_smallest_cause_and_what_it_leaves() -> None:
     found = explanation(flip(*CAUSE), flip(*NOTHING, factors=("two",)))
-    assert found.attributed
+    assert found.explained
     words = "flipped alone it leaves the same bits at A's end and the same bits at B's end."
     assert found.sentence == f"The difference of 5.00e-1 (66.7 %, from step 2) is caused by one: {words}"
     assert "the only factor" in explanation(flip(*CAUSE)).sentence
@@ -162,7 +162,7 @@ def test_the_operations_that_differ_are_said_with_a_cause_that_is_a_place() -> N
 def test_what_makes_only_the_losses_the_same_is_said_as_that() -> None:
     near, back = (cell(0.5, loss, weights=2.0) for loss in (0.2504, 0.25))  # the same losses, other weights
     found = explanation(flip(near, back, b=NEAR))
-    assert not found.attributed
+    assert not found.explained
     assert "the same losses, but output_weights of step 2 still differs" in found.rows[0].sentence
     assert found.sentence.endswith("Nearest: one leaves the same losses, but output_weights of step 2 differs.")
 
@@ -183,9 +183,9 @@ def test_a_set_says_which_smaller_ones_no_experiment_rules_out() -> None:
     assert alone.untested == ()
 
 
-def test_what_is_not_attributed_lists_what_was_tried() -> None:
+def test_what_is_unexplained_lists_what_was_tried() -> None:
     found = explanation(flip(*HALF), flip(NONE, NONE, factors=("two",)), exhausted=True)
-    assert not found.attributed
+    assert not found.explained
     assert found.sentence == (
         "The difference of 5.00e-1 (66.7 %, from step 2) is unexplained. Tried: one. "
         "The budget ended the search after 9 cells."
@@ -193,7 +193,7 @@ def test_what_is_not_attributed_lists_what_was_tried() -> None:
 
 
 def test_cells_with_the_same_bits_need_no_explanation() -> None:
-    assert explanation(b=cell(0.5, 0.25, name="b")).attributed
+    assert explanation(b=cell(0.5, 0.25, name="b")).explained
 
 
 def singles(**findings) -> list[Row]:

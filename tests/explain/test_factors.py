@@ -51,26 +51,26 @@ def test_flipping_every_factor_of_a_cell_gives_the_other_cell(data) -> None:
 
 
 @given(data=st.data())
-def test_a_hybrid_differs_in_what_was_flipped_and_has_a_name_of_its_own(data) -> None:
+def test_a_changed_cell_differs_in_what_was_flipped_and_has_a_name_of_its_own(data) -> None:
     a, b = data.draw(st.sampled_from(every())), data.draw(st.sampled_from(every()))
     assume(a.workload == b.workload and a.steps == b.steps)
     flips = Flips(matrix(), a, b)
     assume(flips.factors)
     flipped = data.draw(st.sets(st.sampled_from(names(flips)), min_size=1))
-    hybrid = flips.flipped("a", flipped)
-    if isinstance(hybrid, NotTestable):
-        assert hybrid.reason
+    changed_cell = flips.flipped("a", flipped)
+    if isinstance(changed_cell, NotTestable):
+        assert changed_cell.reason
         return
-    assert set(names(Flips(matrix(), a, hybrid))) == flipped
+    assert set(names(Flips(matrix(), a, changed_cell))) == flipped
     rest = set(names(flips)) - flipped
-    assert set(names(Flips(matrix(), hybrid, b))) == rest
-    assert flips.flipped("b", rest) == hybrid  # the same experiment from the other side
-    assert all(LEGAL.fullmatch(part) for part in hybrid.id.split("/"))
-    same = {cell.id: cell for cell in every()}.get(hybrid.id)
-    assert same is None or question(same) == question(hybrid)
+    assert set(names(Flips(matrix(), changed_cell, b))) == rest
+    assert flips.flipped("b", rest) == changed_cell  # the same experiment from the other side
+    assert all(LEGAL.fullmatch(part) for part in changed_cell.id.split("/"))
+    same = {cell.id: cell for cell in every()}.get(changed_cell.id)
+    assert same is None or question(same) == question(changed_cell)
 
 
-def test_a_hybrid_that_the_matrix_has_is_the_cell_of_the_matrix() -> None:
+def test_a_changed_cell_that_the_matrix_has_is_the_cell_of_the_matrix() -> None:
     flips = between(f"{NUMPY}/sequential", f"{TORCH}/manual-sequential")
     assert names(flips) == ["framework", "dtype", "activation"]
     assert flips.flipped("a", ["dtype"]) == find(matrix(), f"{NUMPY}/sequential-float32")
@@ -79,10 +79,10 @@ def test_a_hybrid_that_the_matrix_has_is_the_cell_of_the_matrix() -> None:
 
 def test_a_name_tells_what_was_changed_of_the_nearest_variant() -> None:
     flips = between(f"{NUMPY}/sequential", f"{TORCH}/manual-sequential")
-    hybrid = flips.flipped("a", ["framework"])
-    assert isinstance(hybrid, Cell)
-    assert hybrid.id == f"{TORCH}/manual-sequential-float64.activation-exp"
-    assert dict(hybrid.variant.options)["activation"] == "exp"
+    changed_cell = flips.flipped("a", ["framework"])
+    assert isinstance(changed_cell, Cell)
+    assert changed_cell.id == f"{TORCH}/manual-sequential-float64.activation-exp"
+    assert dict(changed_cell.variant.options)["activation"] == "exp"
 
 
 def test_defaults_that_no_variant_writes_down_are_factors_too() -> None:
@@ -119,28 +119,32 @@ def test_settings_are_flipped_one_by_one(small_matrix) -> None:
         ("isa", "none", "avx2", True),
         ("SOME_CAP", "none", "1", True),
     ]
-    hybrid = flips.flipped("a", ["isa"])
-    assert isinstance(hybrid, Cell)
-    assert (hybrid.settings.threads, hybrid.settings.isa, hybrid.settings.variables) == (1, "avx2", ())
-    assert hybrid.id == "tiny/numpy-2.0-cpu/parallel+default.isa-avx2"
-    assert Store(Path()).record_path(hybrid.id, "0" * 64)
+    changed_cell = flips.flipped("a", ["isa"])
+    assert isinstance(changed_cell, Cell)
+    assert (changed_cell.settings.threads, changed_cell.settings.isa, changed_cell.settings.variables) == (
+        1,
+        "avx2",
+        (),
+    )
+    assert changed_cell.id == "tiny/numpy-2.0-cpu/parallel+default.isa-avx2"
+    assert Store(Path()).record_path(changed_cell.id, "0" * 64)
 
 
 def test_a_value_that_cannot_stand_in_a_path_is_told_by_its_digest(small_matrix) -> None:
     small = small_matrix(('SOME_CAP: "1"', 'SOME_CAP: "--a=../b c"'))
     plain, capped = (find(small, f"tiny/numpy-2.0-cpu/parallel{each}") for each in ("", "+avx2"))
-    hybrid = Flips(small, plain, capped).flipped("a", ["SOME_CAP"])
-    assert isinstance(hybrid, Cell)
-    assert re.fullmatch(r"tiny/numpy-2.0-cpu/parallel\+default\.SOME_CAP-abc-[0-9a-f]{8}", hybrid.id)
-    assert dict(hybrid.settings.variables) == {"SOME_CAP": "--a=../b c"}
+    changed_cell = Flips(small, plain, capped).flipped("a", ["SOME_CAP"])
+    assert isinstance(changed_cell, Cell)
+    assert re.fullmatch(r"tiny/numpy-2.0-cpu/parallel\+default\.SOME_CAP-abc-[0-9a-f]{8}", changed_cell.id)
+    assert dict(changed_cell.settings.variables) == {"SOME_CAP": "--a=../b c"}
 
 
 def test_a_name_never_collides_with_one_of_the_matrix(small_matrix) -> None:
     small = small_matrix(("  avx2: {isa", "  default.isa-avx2: {threads: 2}\n  avx2: {isa"))
     plain, capped = (find(small, f"tiny/numpy-2.0-cpu/parallel{each}") for each in ("", "+avx2"))
-    hybrid = Flips(small, plain, capped).flipped("a", ["isa"])
-    assert isinstance(hybrid, Cell)
-    assert hybrid.id == "tiny/numpy-2.0-cpu/parallel+default.isa-avx2-X"
+    changed_cell = Flips(small, plain, capped).flipped("a", ["isa"])
+    assert isinstance(changed_cell, Cell)
+    assert changed_cell.id == "tiny/numpy-2.0-cpu/parallel+default.isa-avx2-X"
 
 
 def test_cells_of_two_lengths_are_no_pair() -> None:
@@ -184,7 +188,7 @@ def test_a_variable_is_not_flipped_where_its_settings_are_not_for_the_cell() -> 
     assert found.reason.startswith("the settings onednn-off are not for this cell")
 
 
-def test_an_excluded_hybrid_is_not_run_and_says_why(small_matrix) -> None:
+def test_an_excluded_changed_cell_is_not_run_and_says_why(small_matrix) -> None:
     rule = '  - {cells: "*/numpy-1.0-cpu/parallel-float32", reason: "known to hang"}\nprofiles:\n'
     small = small_matrix(("profiles:\n", rule))
     a, b = (find(small, f"tiny/numpy-{each}") for each in ("1.0-cpu/parallel", "2.0-cpu/parallel-float32"))

@@ -27,18 +27,18 @@ def texts(view, kind):
 
 @pytest.fixture
 def told(builder):
-    """The report of one pair of classes and what was tried on it: a factor, with or without a hybrid's losses."""
+    """The report of one pair of classes and what was tried on it: a factor, with or without a changed_cell's losses."""
 
-    def build_view(trials, *, factors=(("update", "parallel", "sequential"),), conditions=(), of=("classes",)):
+    def build_view(attempts, *, factors=(("update", "parallel", "sequential"),), conditions=(), of=("classes",)):
         a, b = builder.record((0.5, 0.25), variant="a"), builder.record((0.5, 0.125), variant="b")
-        found = tried.pair(a, b, of, factors, trials(a, b), conditions)
+        found = tried.pair(a, b, of, factors, attempts(a, b), conditions)
         ends = [end.run for each in (*found.flips, *found.conditions) for end in (each.a, each.b) if end.run]
-        made = {end.key: build_view.hybrids[end.key] for end in ends if end.key in build_view.hybrids}
+        made = {end.key: build_view.changed_cells[end.key] for end in ends if end.key in build_view.changed_cells}
         records = {each.key: each for each in (a, b)} | made
         manifest = builder.manifest([a, b], tables=())
         return build(manifest, [a, b], (), experiments=Experiments(pairs=(found,)), tried=records)
 
-    build_view.hybrids = {}
+    build_view.changed_cells = {}
     return build_view
 
 
@@ -132,23 +132,23 @@ def test_the_page_has_the_experiments_for_each_row_of_its_table(view):
 
 
 def test_an_end_that_is_left_makes_no_cause(builder, told):
-    def trials(a, b):
-        made = tried.hybrid(builder, a, "update-sequential", like=b)
-        told.hybrids[made.key] = made
+    def attempts(a, b):
+        made = tried.changed_cell(builder, a, "update-sequential", like=b)
+        told.changed_cells[made.key] = made
         return ((("update",), tried.ran(made), tried.LEFT),)
 
-    view = told(trials)
+    view = told(attempts)
     (said,) = texts(view, "unexplained")
     assert "contributes: update" in said
 
 
 def test_a_share_that_is_not_quite_all_is_not_called_all_of_it(builder, told):
-    def trials(a, _b):
-        made = tried.hybrid(builder, a, "update-sequential", losses={2: 0.1251})
-        told.hybrids[made.key] = made
+    def attempts(a, _b):
+        made = tried.changed_cell(builder, a, "update-sequential", losses={2: 0.1251})
+        told.changed_cells[made.key] = made
         return ((("update",), tried.ran(made), tried.NONE),)
 
-    view = told(trials)
+    view = told(attempts)
     (said,) = view.of_kind("factor_verdict")
     assert ">99% explained" in said.text
     assert said.values["a"]["share"] == ((0.125 - (0.1251 - 0.125)) / 0.125).hex()

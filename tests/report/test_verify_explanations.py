@@ -50,7 +50,7 @@ def tried_pairs(draw, builder):
     losses = st.tuples(*[st.sampled_from(LOSSES)] * 2)
     kinds = st.sampled_from(list(FORMS))
     records = [builder.record(draw(losses), dtype=draw(kinds), id=f"mazur/x/{number}", steps=2) for number in range(3)]
-    hybrids = [
+    changed_cells = [
         replace(
             builder.record(
                 draw(losses),
@@ -64,7 +64,7 @@ def tried_pairs(draw, builder):
         )
         for number in range(6)
     ]
-    runs = [Side(run=tried.run(each)) for each in (*hybrids, *records)]
+    runs = [Side(run=tried.run(each)) for each in (*changed_cells, *records)]
     gone = Side(run=Run(id="mazur/x/gone", key="00"))
     ends = st.sampled_from([*runs, *runs, tried.NONE, tried.LEFT, gone]).flatmap(
         lambda end: st.booleans().map(lambda left: replace(end, left=left or end.left))
@@ -87,11 +87,11 @@ def tried_pairs(draw, builder):
             exhausted=draw(st.booleans()),
         )
         known = {each.name for each in found.factors}
-        trials = [tried.Flip(factors=each, a=draw(ends), b=draw(ends)) for each in names if known.issuperset(each)]
+        attempts = [tried.Flip(factors=each, a=draw(ends), b=draw(ends)) for each in names if known.issuperset(each)]
         if draw(st.integers(0, 9)) == 0:
             found = replace(found, a=Run(id=found.a.id, key="11"))
-        pairs.append(replace(found, flips=tuple(trials)))
-    known = {each.key: each for each in (*records, *hybrids)}
+        pairs.append(replace(found, flips=tuple(attempts)))
+    known = {each.key: each for each in (*records, *changed_cells)}
     if draw(st.booleans()):
         pairs = [with_members(pair, known) for pair in pairs]
         for key in draw(st.lists(st.sampled_from(sorted(known)), max_size=5)):  # members that are as they please
@@ -219,12 +219,12 @@ def test_a_factor_whose_own_experiment_was_taken_away_is_named(rich):
 
 @pytest.fixture
 def results(builder, tmp_path):
-    """A folder with two cells and an experiment between them, and its hybrid."""
+    """A folder with two cells and an experiment between them, and its changed_cell."""
     store = Store(tmp_path / "results")
     a, b = builder.record((0.5, 0.25), variant="a"), builder.record((0.5, 0.125), variant="b")
-    made = tried.hybrid(builder, a, "update-sequential", like=b)
-    trials = ((("update",), tried.ran(made), tried.NONE),)
-    found = tried.pair(a, b, ("classes",), (("update", "parallel", "sequential"),), trials)
+    made = tried.changed_cell(builder, a, "update-sequential", like=b)
+    attempts = ((("update",), tried.ran(made), tried.NONE),)
+    found = tried.pair(a, b, ("classes",), (("update", "parallel", "sequential"),), attempts)
     keep(store, builder, found, a, b, made)
     return store, made
 
@@ -258,16 +258,16 @@ def test_a_report_on_options_that_are_called_as_other_factors_holds(builder, tmp
     store = Store(tmp_path / "results")
     a = replace(builder.record((0.5, 0.25), variant="a"), factors=(*OWN, ("version", "old")))
     b = replace(builder.record((0.5, 0.125), variant="b"), factors=(*OWN, ("version", "new")))
-    made = replace(tried.hybrid(builder, a, "option-version-new", like=b), factors=b.factors)
-    trials = ((("option version",), tried.ran(made), tried.NONE),)
-    keep(store, builder, tried.pair(a, b, ("classes",), (("option version", "old", "new"),), trials), a, b, made)
+    made = replace(tried.changed_cell(builder, a, "option-version-new", like=b), factors=b.factors)
+    attempts = ((("option version",), tried.ran(made), tried.NONE),)
+    keep(store, builder, tried.pair(a, b, ("classes",), (("option version", "old", "new"),), attempts), a, b, made)
     assert (command("report", store), command("verify", store)) == (0, 0)
     said = (store.folder.parent / "report" / "report.md").read_text("utf-8")
     assert "option version alone: the cause in 1 of 1 pair" in said
     assert "option version old" in said
 
 
-def test_a_hybrid_that_was_changed_or_taken_away_is_found(results, capsys):
+def test_a_changed_cell_that_was_changed_or_taken_away_is_found(results, capsys):
     store, made = results
     command("report", store)
     path = store.record_path(made.cell.id, made.key)

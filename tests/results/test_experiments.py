@@ -33,7 +33,7 @@ def factor(name: str) -> Factor:
 
 
 def flipped(found: Pair) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for trial in found.flips for name in trial.factors))
+    return tuple(dict.fromkeys(name for attempt in found.flips for name in attempt.factors))
 
 
 RUNS = st.builds(Run, id=TEXT, key=TEXT)
@@ -102,7 +102,7 @@ def test_a_pair_fits_as_long_as_both_cells_have_the_keys_of_the_run() -> None:
     assert every.fitting({A.id: A.key}).pairs == ()
 
 
-def test_its_runs_are_its_cells_and_every_hybrid_once() -> None:
+def test_its_runs_are_its_cells_and_every_changed_cell_once() -> None:
     tried = Flip(factors=("dtype",), a=Side(run=C), b=Side(run=None, reason="no"))
     found = replace(pair(A, B), flips=(tried, replace(tried, factors=("dtype", "isa"))))
     assert found.runs == (A, B, C)

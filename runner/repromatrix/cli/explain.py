@@ -98,7 +98,7 @@ def run(options: Namespace) -> int:
             print(json.dumps({**found.document(), "operations": told}, indent=1))
         else:
             print("\n\n".join((tell(found), *(() if parts is None else (anatomy.tell(parts),)))))
-        return int(ExitCode.OK if found.attributed else ExitCode.DIFFERENCE)
+        return int(ExitCode.OK if found.explained else ExitCode.DIFFERENCE)
     if options.a not in _PARTS:
         raise UsageError(
             f"{options.a} and nothing to hold it against",
@@ -110,7 +110,7 @@ def run(options: Namespace) -> int:
         print(json.dumps({"format": 1, "explanations": documents}, indent=1))
     else:
         print(tell_many(every))
-    return int(ExitCode.OK if all(each.attributed for each in every) else ExitCode.DIFFERENCE)
+    return int(ExitCode.OK if all(each.explained for each in every) else ExitCode.DIFFERENCE)
 
 
 def _file(options: Namespace, story: Story) -> int:
@@ -128,7 +128,7 @@ def _file(options: Namespace, story: Story) -> int:
         print(json.dumps(document(found, cell, options.b), indent=1))
     else:
         print("\n".join((f"{options.b} against {cell.id}", *(f"  {each}" for each in sentences(found)))))
-    return int(ExitCode.OK if found.attributed or not found.detected else ExitCode.DIFFERENCE)
+    return int(ExitCode.OK if found.explained or not found.detected else ExitCode.DIFFERENCE)
 
 
 def everything(options: Namespace, story: Story, origins: Sequence[Origin] = ("classes", "published")) -> Everything:
@@ -156,8 +156,8 @@ def everything(options: Namespace, story: Story, origins: Sequence[Origin] = ("c
     for line in notes:
         story.say(line)
     found = explanations(tried, rounds.records, judges)
-    attributed = sum(each.attributed for each in found)
-    line = f"{'explained':<10} {attributed} of {len(found)} pairs: {len(rounds.records)} cells"
+    done = sum(each.explained for each in found)
+    line = f"{'explained':<10} {done} of {len(found)} pairs: {len(rounds.records)} cells"
     story.say(f"{line}, {rounds.ran} ran now, {monotonic() - started:.0f} s")
     replayed, final = ((), True) if options.no_operations else _replay(execution, searches, found, story)
     return Everything(

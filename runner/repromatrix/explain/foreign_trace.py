@@ -12,13 +12,13 @@ from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
 from repromatrix.explain.judge.sites import (
-    Attribution,
     Flips,
     Outputs,
     Task,
+    TraceExplanation,
     Tried,
-    attribute,
     detected,
+    explanation_of,
     samples,
     to_try,
     tried,
@@ -64,7 +64,7 @@ class ForeignTrace:
             options={name: str(self._state[Part("option", name)]) for name in options},
         )
 
-    def explain(self) -> Attribution:
+    def explain(self) -> TraceExplanation:
         """Return what makes the difference.
 
         Raises:
@@ -73,7 +73,7 @@ class ForeignTrace:
         """
         a = self._own_trace()
         if not detected(a, self._b):
-            return attribute(a, self._b, {}, self._task, None)
+            return explanation_of(a, self._b, {}, self._task, None)
         (own,) = self._steps({(): self._cell}, a, a).values()
         asked: dict[Flips, Tried] = {}
         while wanted := to_try(asked, self._values, self._task):
@@ -81,7 +81,7 @@ class ForeignTrace:
             there = {flips: cell for flips, cell in cells.items() if not isinstance(cell, NotTestable)}
             told = self._steps(there, a, self._b)
             asked |= {flips: tried(self._b, told.get(flips), same=False) for flips in wanted}
-        return attribute(a, self._b, asked, self._task, own)
+        return explanation_of(a, self._b, asked, self._task, own)
 
     def _flipped(self, flips: Flips) -> Cell | NotTestable:
         flipped = {DTYPE if name == DTYPE.name else Part("option", name): value for name, value in flips}
@@ -117,7 +117,7 @@ class ForeignTrace:
         return {flips: _outputs(each) for flips, each in zip(cells, self._replaying.run(requests), strict=True)}
 
 
-def document(found: Attribution, cell: Cell, path: str) -> dict[str, object]:
+def document(found: TraceExplanation, cell: Cell, path: str) -> dict[str, object]:
     """Return what was found as JSON data."""
     return {
         "format": 1,

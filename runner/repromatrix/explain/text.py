@@ -34,17 +34,17 @@ def tell_many(found: Sequence[Explanation]) -> str:
         explained = [each for each in found if origin in each.of]
         if explained:
             rows = [(each.a, each.b, _size(each.before), _cause(each)) for each in explained]
-            done = sum(each.attributed for each in explained)
+            done = sum(each.explained for each in explained)
             lines += [f"{title}: {done} of {len(explained)} explained", *_aligned(rows), ""]
     return "\n".join([*lines, "next: repromatrix explain A B for the experiments of a pair"])
 
 
 def _cause(explanation: Explanation) -> str:
-    least = [each for each in explanation.explained if len(each.factors) == len(explanation.explained[0].factors)]
+    least = [each for each in explanation.explaining if len(each.factors) == len(explanation.explaining[0].factors)]
     found = [" + ".join(each.factors) for each in least] or [each.name for each in explanation.dissolved]
     if not found and explanation.nearly:
         return f"{UNEXPLAINED} ({explanation.nearly})"
-    return " | ".join(found) if found else "nothing to explain" if explanation.attributed else UNEXPLAINED
+    return " | ".join(found) if found else "nothing to explain" if explanation.explained else UNEXPLAINED
 
 
 def _table(explanation: Explanation) -> list[str]:

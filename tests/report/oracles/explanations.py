@@ -22,7 +22,7 @@ def totals(evidence, judges, classes):
 
 
 def _total(experiments, pairs, apart, classes):
-    lost = [pair for pair in apart if not pair.attributed]
+    lost = [pair for pair in apart if not pair.explained]
     kinds = [one for one in classes if one.kind == "class_of"]
     return ExplanationTotals(
         cells=_ends(pairs),
@@ -41,7 +41,7 @@ def _causes(apart):
         causes = tuple(names for names, _ in pair.causes)
         return causes, () if causes else tuple(_name(line) for line in pair.dissolving)
 
-    for causes, conditions in dict.fromkeys(why(pair) for pair in apart if pair.attributed):
+    for causes, conditions in dict.fromkeys(why(pair) for pair in apart if pair.explained):
         members = [pair for pair in apart if why(pair) == (causes, conditions)]
         yield CauseTotals(
             cells=_ends(members), causes=causes, conditions=conditions, pairs=len(members), among=len(apart)
@@ -66,7 +66,7 @@ def _factors(apart):
 
 
 def _name(line):
-    return line.trial.name if isinstance(line.trial, Condition) else " + ".join(line.trial.factors)
+    return line.change.name if isinstance(line.change, Condition) else " + ".join(line.change.factors)
 
 
 def _ends(pairs):

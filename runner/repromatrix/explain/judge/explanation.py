@@ -50,7 +50,7 @@ class Explanation:
     operations: tuple[str, ...] = ()
 
     @property
-    def explained(self) -> tuple[Row, ...]:
+    def explaining(self) -> tuple[Row, ...]:
         """The rows that account for the whole difference, the smallest sets first."""
         found = [row for row in (*self.rows, *self.sets) if row.explains]
         return tuple(sorted(found, key=lambda row: len(row.factors)))
@@ -58,7 +58,7 @@ class Explanation:
     @property
     def causes(self) -> tuple[Row, ...]:
         """The smallest of the rows that account for the whole difference."""
-        return tuple(each for each in self.explained if len(each.factors) == len(self.explained[0].factors))
+        return tuple(each for each in self.explaining if len(each.factors) == len(self.explaining[0].factors))
 
     @property
     def untested(self) -> tuple[tuple[str, ...], ...]:
@@ -73,9 +73,9 @@ class Explanation:
         return tuple(each for each in self.conditions if each.explains)
 
     @property
-    def attributed(self) -> bool:
+    def explained(self) -> bool:
         """Whether there is nothing to explain, or an experiment that explains it."""
-        return self.before.verdict is Verdict.IDENTICAL or bool(self.explained) or bool(self.dissolved)
+        return self.before.verdict is Verdict.IDENTICAL or bool(self.explaining) or bool(self.dissolved)
 
     @property
     def nearly(self) -> str:
@@ -100,7 +100,7 @@ class Explanation:
             return "The two cells have the same losses to the bit: nothing is to be explained."
         far = size(self.before)
         what = f"The difference of {far}" if far else "The difference"
-        if self.explained:
+        if self.explaining:
             how = "together" if len(self.causes[0].factors) > 1 else "alone"
             found = "; or by ".join(
                 f"{' + '.join(each.factors)}: flipped {how} it leaves {each.leaves}" for each in self.causes
@@ -171,7 +171,7 @@ class Explanation:
             "rows": [each.document() for each in self.rows],
             "sets": [each.document() for each in self.sets],
             "conditions": [each.document() for each in self.conditions],
-            "attributed": self.attributed,
+            "explained": self.explained,
             "sentence": self.sentence,
             "budget": self.budget,
             "spent": self.spent,

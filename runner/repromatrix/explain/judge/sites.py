@@ -80,7 +80,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attribution:
+class TraceExplanation:
     """What makes a trace differ from a cell.
 
     Attributes:
@@ -104,7 +104,7 @@ class Attribution:
     size: str = ""
 
     @property
-    def attributed(self) -> bool:
+    def explained(self) -> bool:
         """Whether the difference has a name."""
         return bool(self.factors or self.starts or self.operations)
 
@@ -198,7 +198,9 @@ def to_try(asked: Mapping[Flips, Tried], values: Mapping[str, Sequence[str]], ta
     return tuple(each for each in longer if each not in asked)
 
 
-def attribute(a: Trace, b: Trace, asked: Mapping[Flips, Tried], task: Task, own: Outputs | None) -> Attribution:
+def explanation_of(
+    a: Trace, b: Trace, asked: Mapping[Flips, Tried], task: Task, own: Outputs | None
+) -> TraceExplanation:
     """Say what makes a trace differ from a cell's.
 
     Args:
@@ -209,7 +211,7 @@ def attribute(a: Trace, b: Trace, asked: Mapping[Flips, Tried], task: Task, own:
         own: what A's `step` gives for its own trace; None if it cannot be computed apart.
     """
     if not detected(a, b):
-        return Attribution(detected=False)
+        return TraceExplanation(detected=False)
     flips = _chain(asked)[-1]
     outputs, left = asked[flips].outputs, asked[flips].left
     options = {**task.options, "dtype": task.dtype, **dict(flips)}
@@ -220,7 +222,7 @@ def attribute(a: Trace, b: Trace, asked: Mapping[Flips, Tried], task: Task, own:
     remaining -= frozenset().union(*begun.values())
     counts = [len(each.trajectory.losses) for each in (a, b)]
     steps: Flips = (("steps", str(counts[1])),) if counts[0] != counts[1] else ()
-    return Attribution(
+    return TraceExplanation(
         detected=True,
         factors=tuple(sorted((*flips, *steps))),
         equals=tuple(
@@ -234,7 +236,7 @@ def attribute(a: Trace, b: Trace, asked: Mapping[Flips, Tried], task: Task, own:
     )
 
 
-def sentences(found: Attribution) -> tuple[str, ...]:
+def sentences(found: TraceExplanation) -> tuple[str, ...]:
     """Return what was found, in words made from the values alone."""
     if not found.detected:
         return ("every bit of every traced tensor is the same",)

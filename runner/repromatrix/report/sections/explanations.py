@@ -194,7 +194,7 @@ class Told:
     @property
     def explained(self) -> bool:
         """Whether an experiment shows the cause."""
-        return self.pair.explanation.attributed
+        return self.pair.explanation.explained
 
     @property
     def causes(self) -> tuple[Names, ...]:
@@ -260,7 +260,8 @@ def _told(pair: ExplainedPair, names: Mapping[str, str]) -> Told:
     flips = {flip.factors: flip for flip in pair.pair.flips}
     alone = [_flip(row, flips[row.factors].a, flips[row.factors].b, values) for row in (*found.rows, *found.sets)]
     conditions = [
-        _condition(row, trial.a, trial.b) for row, trial in zip(found.conditions, pair.pair.conditions, strict=True)
+        _condition(row, condition.a, condition.b)
+        for row, condition in zip(found.conditions, pair.pair.conditions, strict=True)
     ]
     return Told(pair=pair, tried=(*alone, *conditions), names=(names.get(found.a), names.get(found.b)))
 

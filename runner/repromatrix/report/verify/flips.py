@@ -61,9 +61,9 @@ class _Tested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A trial and its verdict; `both` for conditions alone."""
+    """A change and its verdict; `both` for conditions alone."""
 
-    trial: Flip | Condition
+    change: Flip | Condition
     finding: str
     a: Seen
     b: Seen
@@ -88,7 +88,7 @@ class JudgedPair:
     @property
     def causes(self) -> tuple[tuple[tuple[str, ...], Line], ...]:
         """The smallest sets of factors that explain the pair."""
-        found = [(each.trial.factors, each) for each in (*self.singles, *self.sets) if isinstance(each.trial, Flip)]
+        found = [(each.change.factors, each) for each in (*self.singles, *self.sets) if isinstance(each.change, Flip)]
         found = [(names, line) for names, line in found if line.finding in ("cause", "cause together")]
         least = min((len(names) for names, _ in found), default=0)
         return tuple((names, line) for names, line in found if len(names) == least)
@@ -99,7 +99,7 @@ class JudgedPair:
         return tuple(each for each in self.conditions if each.finding == "cause")
 
     @property
-    def attributed(self) -> bool:
+    def explained(self) -> bool:
         """Whether anything explains the pair."""
         return bool(self.causes or self.dissolving)
 
@@ -117,8 +117,8 @@ def judged_pair(pair: Pair, records: Mapping[str, Record], judges: Judges) -> Ju
     return JudgedPair(
         pair=pair,
         before=bench.before,
-        singles=tuple(each for each, trial in zip(lines, pair.flips, strict=True) if len(trial.factors) == 1),
-        sets=tuple(e for e, trial in zip(lines, pair.flips, strict=True) if len(trial.factors) > 1 and e.tested),
+        singles=tuple(each for each, change in zip(lines, pair.flips, strict=True) if len(change.factors) == 1),
+        sets=tuple(e for e, change in zip(lines, pair.flips, strict=True) if len(change.factors) > 1 and e.tested),
         conditions=tuple(bench.condition(each, records) for each in pair.conditions),
     )
 
@@ -131,46 +131,46 @@ class _Bench:
         self.members: dict[int, Two] = {}
         self.before = self._gap(a, b)
 
-    def flip(self, trial: Flip, records: Mapping[str, Record], silent: set[str]) -> Line:
-        found = [_found(each, records) for each in (trial.a, trial.b)]
+    def flip(self, change: Flip, records: Mapping[str, Record], silent: set[str]) -> Line:
+        found = [_found(each, records) for each in (change.a, change.b)]
         told = any(_took_effect(each, own) for each, own in zip(found, (self._a, self._b), strict=True))
-        mute = all(name in silent for name in trial.factors) and not told
-        moved = [_moved(side.members, records) for side in (trial.a, trial.b)]
-        a = self._seen(trial.a, found[0], self._a, self._b, self._against(moved[0], 1), mute=mute)
-        b = self._seen(trial.b, found[1], self._b, self._a, self._against(moved[1], 0), mute=mute)
+        mute = all(name in silent for name in change.factors) and not told
+        moved = [_moved(side.members, records) for side in (change.a, change.b)]
+        a = self._seen(change.a, found[0], self._a, self._b, self._against(moved[0], 1), mute=mute)
+        b = self._seen(change.b, found[1], self._b, self._a, self._against(moved[1], 0), mute=mute)
         tested = [each for each in (a, b) if each.gap]
         won = any(each.won for each in tested)
         whole = won and all(each.seen.verdict in _CLOSE for each in tested)
-        cause = "cause together" if len(trial.factors) > 1 else "cause"
+        cause = "cause together" if len(change.factors) > 1 else "cause"
         finding = self._word(tested, won=won, whole=cause if whole else None)
-        return Line(trial=trial, finding=_final(finding, trial, [a, b]), a=a.seen, b=b.seen)
+        return Line(change=change, finding=_final(finding, change, [a, b]), a=a.seen, b=b.seen)
 
     def _against(self, moved: Mapping[int, Record], side: int) -> dict[int, Two]:
         """Return the members of a changed cell, each with that of A (0) or B (1)."""
         there = moved.keys() & self.members.keys()
         return {number: (moved[number], self.members[number][side]) for number in there}
 
-    def condition(self, trial: Condition, records: Mapping[str, Record]) -> Line:
-        found = [_found(each, records) for each in (trial.a, trial.b)]
+    def condition(self, change: Condition, records: Mapping[str, Record]) -> Line:
+        found = [_found(each, records) for each in (change.a, change.b)]
         own = (self._a, self._b)
         mute = [
-            trial.kind == "settings" and not _took_effect(each, mine) for each, mine in zip(found, own, strict=True)
+            change.kind == "settings" and not _took_effect(each, mine) for each, mine in zip(found, own, strict=True)
         ]
-        moved = [_moved(side.members, records) for side in (trial.a, trial.b)]
-        a = self._seen(trial.a, found[0], self._a, self._b, self._against(moved[0], 1), mute=mute[0])
-        b = self._seen(trial.b, found[1], self._b, self._a, self._against(moved[1], 0), mute=mute[1])
-        both = self._between(trial, found, _together(*moved), mute=all(mute))
+        moved = [_moved(side.members, records) for side in (change.a, change.b)]
+        a = self._seen(change.a, found[0], self._a, self._b, self._against(moved[0], 1), mute=mute[0])
+        b = self._seen(change.b, found[1], self._b, self._a, self._against(moved[1], 0), mute=mute[1])
+        both = self._between(change, found, _together(*moved), mute=all(mute))
         tested = [each for each in (a, b, both) if each.gap]
         won = any(each.won for each in tested)
         whole = won and (both.gap is None or both.won)
         finding = self._word(tested, won=won, whole="cause" if whole else None)
         ends = [both] if both.gap else [a, b]
-        return Line(trial=trial, finding=_final(finding, trial, ends), a=a.seen, b=b.seen, both=both.seen)
+        return Line(change=change, finding=_final(finding, change, ends), a=a.seen, b=b.seen, both=both.seen)
 
     def _between(
-        self, trial: Condition, found: Sequence[Record | None], moved: Mapping[int, Two], *, mute: bool
+        self, change: Condition, found: Sequence[Record | None], moved: Mapping[int, Two], *, mute: bool
     ) -> _Tested:
-        reasons = [_missing(end, each) for end, each in zip((trial.a, trial.b), found, strict=True)]
+        reasons = [_missing(end, each) for end, each in zip((change.a, change.b), found, strict=True)]
         reason = reasons[0] or reasons[1] or (_NO_SIGN if mute else None)
         if reason is not None or found[0] is None or found[1] is None:
             return _Tested(seen=_nothing(None, None, reason))
@@ -279,8 +279,8 @@ class _Bench:
         return absolute + relative * (math.nan if any(map(math.isnan, sizes)) else max(sizes, default=0.0))
 
 
-def _final(finding: str, trial: Flip | Condition, ends: Sequence[_Tested]) -> str:
-    if trial.a.left or trial.b.left:
+def _final(finding: str, change: Flip | Condition, ends: Sequence[_Tested]) -> str:
+    if change.a.left or change.b.left:
         return _UNFINISHED.get(finding, finding)
     lucks = [end.luck for end in ends if end.won]
     if not finding.startswith("cause") or "coincidence" in lucks or None in lucks:
