@@ -20,6 +20,7 @@ class Cell:
 
     Attributes:
         member: from 1 on, the same cell with its parameters moved by one ULP each: a member of the noise ensemble.
+        made: whether it is no cell of the matrix, but one with a factor changed to explain others.
     """
 
     workload: Workload
@@ -28,6 +29,11 @@ class Cell:
     device: str
     settings: Settings
     member: int = 0
+    made: bool = False
+
+    def runs(self, repeats: int) -> int:
+        """Return how often it runs: of members and changed cells one run tells what is asked of them."""
+        return 1 if self.made or self.member else repeats
 
     @property
     def id(self) -> str:

@@ -65,7 +65,7 @@ def execute(options: Namespace, story: Story) -> "Summary":
 
     matrix, plan, at_hand = _here(options, story) if options.here else _pinned(options)
     execution = execution_of(matrix, plan.cells, options, story, at_hand=at_hand)
-    with story.progress(len(plan.every_cell) * matrix.repeats + len(plan.cells) * options.trace):
+    with story.progress(sum(cell.runs(matrix.repeats) for cell in plan.every_cell) + len(plan.cells) * options.trace):
         summary, traced = run_plan(execution, matrix, plan, trace=options.trace)
     if traced:
         story.say(f"{'traced':<10} {sum(each.key is not None for each in traced)} of {len(plan.cells)} cells")
