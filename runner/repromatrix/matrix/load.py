@@ -176,6 +176,7 @@ class _Reader:
             name=name,
             environments=tuple(entry["environments"]),
             exclude_environments=tuple(entry.get("exclude_environments", ())),
+            workloads=tuple(entry.get("workloads", ())),
             devices=tuple(entry.get("devices", ())),
             line=self._line("profiles", name),
         )

@@ -269,11 +269,17 @@ class Exclude:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A named part of the matrix: patterns over environment names, and the devices."""
+    """A named part of the matrix: patterns over the names of environments and of workloads, and the devices.
+
+    Attributes:
+        workloads: empty: all.
+        devices: empty: all.
+    """
 
     name: str
     environments: tuple[str, ...]
     exclude_environments: tuple[str, ...]
+    workloads: tuple[str, ...] = ()
     devices: tuple[str, ...]
     line: int
 
