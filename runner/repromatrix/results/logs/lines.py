@@ -1,0 +1,317 @@
+"""Lines that a program printed: `step 10 | loss: 0.5`, JSON and Python dicts behind any prefix, progress bars.
+
+Lines of one shape differ in their numbers alone. Each shape is understood once, and its numbers are taken from all of
+its lines.
+"""
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
+
+from repromatrix.errors import UsageError
+from repromatrix.results.logs import columns, figures, json_text, words
+from repromatrix.results.logs.columns import Asked, Log, Raw, Sheet
+
+_HOLE, _MOMENT = "\0", "\ue001"
+_MOST_SHAPES = 20_000
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])")  # what a terminal no longer shows
+_MOMENTS = re.compile(
+    r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}(?:[T _][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?"
+    r"|(?<![\w:.])[0-9]{1,3}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?"
+    r"|(?<![\w:.])[0-9]+:[0-9]{2}<(?:[0-9]+(?::[0-9]{2})+|\?)"
+)
+_NUMBER = re.compile(
+    r"((?<![\w.])[+-]?"
+    r"(?:0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*(?:[pP][+-]?[0-9]+)?"
+    r"|(?:(?<![\[({,])[0-9]+(?:,[0-9]+)+|[0-9]+)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"
+    r"|\.[0-9]+(?:[eE][+-]?[0-9]+)?"
+    r"|[nN][aA][nN]|[iI][nN][fF](?:inity)?)"
+    r"(?=[A-Za-z%]{0,8}(?![\w])(?!\.\w)))"
+)
+_UNIT = re.compile(r"(?:%|[A-Za-z]+)(?:/[A-Za-z]+)?")
+_WRAPPED = re.compile(r"(?:torch\.)?(?:tensor|Tensor|array|Array|float|(?:np|numpy|jnp)\.\w+)\(\s*\[?\s*(?=\0)")
+_CUT = re.compile(r"[,;|\t{}\[\]<>\"'\ue001]|\s-\s|:\s|=|\s{2,}|^\s*-+\s")
+_TOTAL = re.compile(r"\s*/\s*|\s+(?:out )?of\s+")
+_WORD = re.compile(r"\s+([A-Za-z]+)")
+_FILE = re.compile(r"\.[A-Za-z]{1,4}$")
+_HELD = 7 * 10**15  # stands for a number while its shape is read as JSON
+_HELD_TEXT = re.compile(r"7[0-9]{15}")
+_LIST = re.compile(r"(?:([^\n\[\]{}]*[^\s\[\]{}])[ \t]*\n?[ \t]*)?\[([^\[\]{}]*)\]")
+_FEW_WORDS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Field:
+    """A named number of a shape: which of its holes."""
+
+    name: str
+    hole: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Shape:
+    """What a shape of lines holds.
+
+    Attributes:
+        heading: whether it only says where the following lines stand: `Epoch 3/10`.
+        texts: numbers that are written out in the shape's own text.
+    """
+
+    fields: list[_Field] = field(default_factory=list)
+    heading: bool = False
+
+
+def read(text: str, where: str, asked: Asked) -> Log:
+    """Return the named numbers of lines.
+
+    Raises:
+        UsageError: there are none; a line of JSON is broken; a number or a step is none; with the line.
+    """
+    text = _ESCAPE.sub("", text) if "\x1b" in text else text
+    text = re.sub("\b+", "\r", text) if "\b" in text else text
+    versions = [_OVERWRITTEN.sub("", text).replace("\r", ""), text.replace("\r", "\n")] if "\r" in text else [text]
+    logs = [found for each in versions if (found := _lines(each, where, asked)).columns]
+    best = next((each for each in logs if _several(each)), None)
+    if best:
+        return best
+    lists = _lists(text, where, asked)
+    if lists and lists.columns:
+        return lists
+    if logs:
+        return logs[0]
+    first, line = next(((at, each) for at, each in enumerate(text.split("\n"), start=1) if each.strip()), (1, ""))
+    raise UsageError(
+        f"no named numbers in its lines, of which the first is {line.strip()[:60]!r}" if line else "holds no losses",
+        where=f"{where}:{first}" if line else where,
+        hint="print lines such as: step 1 loss 0.5",
+    )
+
+
+def _several(log: Log) -> bool:
+    return any(len(each.values) > 1 for each in log.columns)
+
+
+def _lines(text: str, where: str, asked: Asked) -> Log:
+    bare = _MOMENTS.sub(_MOMENT, text) if _MOMENTS.search(text) else text
+    parts = _NUMBER.split(bare)
+    numbers = parts[1::2]
+    shapes = re.sub(" {2,}", " ", _HOLE.join(parts[0::2])).split("\n")
+    starts = [0, *accumulate(each.count(_HOLE) for each in shapes)]
+    lines: dict[str, list[int]] = {}
+    for at, shape in enumerate(shapes):
+        if shape:
+            lines.setdefault(shape, []).append(at)
+    if len(lines) > _MOST_SHAPES:
+        raise UsageError(
+            f"its lines have more than {_MOST_SHAPES:,} shapes",
+            where=where,
+            hint="keep the lines with the losses: grep loss",
+        )
+    first = next(iter(lines), "").lstrip()
+    strict = first.startswith("{") and first.rstrip().endswith("}") and _json(first, {}) is not None
+    raws: dict[str, Raw] = {}
+    unread, scattered = 0, False
+    headings: set[str] = set()
+    beside: set[str] = set()
+    for shape, at in lines.items():
+        if strict and shape.lstrip().startswith("{"):
+            _check_json(shape, bare.split("\n")[at[0]], f"{where}:{at[0] + 1}")
+        found = _shape(shape)
+        unread += 0 if found.fields else len(at)
+        (headings if found.heading else beside).update(each.name for each in found.fields if words.counter(each.name) is not None)
+        for each in found.fields:
+            raw = raws.setdefault(each.name, Raw(name=each.name, rows=[]))
+            scattered |= bool(raw.rows)
+            raw.texts += [numbers[starts[line] + each.hole] for line in at]
+            raw.rows = [*(raw.rows or []), *at]
+    every = list(raws.values())
+    if scattered:
+        every = [_sorted(each) for each in every]
+    for raw in every:
+        raw.spread = raw.name in headings - beside
+    _commas(every, asked)
+    sheet = Sheet(raws=every, count=len(shapes), line=lambda row, _: row + 1, placed=False)
+    said = [f"{unread:,} line{'' if unread == 1 else 's'} without named numbers"] if unread else []
+    return columns.log("JSON lines" if strict else "printed lines", [sheet], where, asked, said)
+
+
+def _sorted(raw: Raw) -> Raw:
+    """Return cells in the order of their lines, the last of each line."""
+    cells = dict(sorted(zip(raw.rows or (), raw.texts, strict=True), key=lambda each: each[0]))
+    return Raw(name=raw.name, texts=list(cells.values()), rows=list(cells))
+
+
+def _commas(raws: Sequence[Raw], asked: Asked) -> None:
+    having = [each for each in raws if any("," in text for text in each.texts)]
+    stands_for = asked.comma or figures.comma(text for each in having for text in each.texts if "," in text)
+    if stands_for is not None:
+        for each in having:
+            each.texts = [figures.without_comma(text, stands_for) for text in each.texts]
+
+
+def _shape(shape: str) -> _Shape:
+    """Return the named numbers of a shape; the first of a name."""
+    if _HOLE not in shape:
+        return _Shape()
+    found = _record(shape) if "{" in shape else None
+    if found is None:
+        found = list(_scan(shape))
+    named = list({each.name: each for each in reversed(found)}.values())[::-1]
+    counted = [each for each in named if words.counter(each.name) is not None]
+    heading = bool(named) and len(counted) == len(named) and len(re.findall(r"[A-Za-z]+", shape)) <= _FEW_WORDS
+    if counted and not heading and len(counted) == len(named):
+        return _Shape()
+    return _Shape(fields=named, heading=heading and all(each.name != "progress" for each in named))
+
+
+def _record(shape: str) -> list[_Field] | None:
+    """Return the numbers of a JSON object or a Python dict in a shape, and the steps in front of it."""
+    start, end = shape.find("{"), shape.rfind("}")
+    if end < start:
+        return None
+    before = shape[:start]
+    skipped = before.count(_HOLE)
+    record = _json(shape[start : end + 1], {})
+    if record is None:
+        return None
+    outer = [each for each in _scan(before + " ") if words.counter(each.name) is not None] if skipped else []
+    whose = words.splits(before)
+    found = []
+    for name, value in json_text.flat(record):
+        if not _HELD_TEXT.fullmatch(value) or _HELD_TEXT.search(name):
+            continue
+        bare = whose is None or words.split(name) is not None or words.counter(name) is not None
+        found.append(_Field(name=name if bare else f"{whose}/{name}", hole=skipped + int(value) - _HELD))
+    return _short([*outer, *found])
+
+
+def _short(fields: Sequence[_Field]) -> list[_Field]:
+    """Return fields without the outer names that tell nothing apart."""
+    short = [
+        "/".join([*(part for part in each.name.split("/")[:-1] if words.split(part) is not None), words.leaf(each.name)])
+        for each in fields
+    ]
+    counts = Counter(short)
+    return [
+        _Field(name=name if counts[name] == 1 else each.name, hole=each.hole)
+        for name, each in zip(short, fields, strict=True)
+    ]
+
+
+def _json(body: str, _: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the object that a shape is, each number held by one that tells which hole it is in; None: it is none."""
+    pieces = body.split(_HOLE)
+    text = "".join(f"{piece}{_HELD + at if at < len(pieces) - 1 else ''}" for at, piece in enumerate(pieces))
+    try:
+        found = json_text.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            found = _as_texts(ast.literal_eval(text)) if len(text) < 100_000 else None  # noqa: PLR2004
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            return None
+    return found if isinstance(found, dict) else None
+
+
+def _as_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _as_texts(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_texts(each) for each in value]
+    return value if isinstance(value, bool) or value is None else str(value)
+
+
+def _check_json(shape: str, line: str, where: str) -> None:
+    """Refuse a broken line among lines of JSON.
+
+    Raises:
+        UsageError: it is broken.
+    """
+    try:
+        json_text.loads(line)
+    except RecursionError as error:
+        raise UsageError("not a JSON object (nested too deeply)", where=where, hint="mend that line") from error
+    except ValueError as error:
+        if "twice" in str(error):
+            raise UsageError(str(error), where=where, hint="give every key once") from error
+        if _json(shape, {}) is None:
+            hint = "mend that line, or leave it out"
+            raise UsageError(f"not a JSON object ({getattr(error, 'msg', error)})", where=where, hint=hint) from error
+
+
+def _scan(shape: str) -> Iterator[_Field]:
+    """Yield the numbers of a shape that have a name in front of them, or a unit of counting behind."""
+    shape = _WRAPPED.sub("", shape)
+    pieces = shape.split(_HOLE)
+    whose = words.splits(_heading(pieces[0]))
+    unit = ""
+    for hole in range(len(pieces) - 1):
+        before, after = pieces[hole].removeprefix(unit), pieces[hole + 1]
+        glued = _UNIT.match(after)
+        unit = glued[0] if glued else ""
+        if hole and _TOTAL.fullmatch(before):
+            continue
+        name = _name(before) or ""
+        part = _TOTAL.fullmatch(after) is not None and hole + 2 < len(pieces)
+        behind = _WORD.match(pieces[hole + 2] if part else after)
+        if not words.known(name) and behind and words.counter(behind[1]) is not None and not name.endswith(":"):
+            name = behind[1]
+        elif not name and part:
+            name = "progress"
+        name = name.rstrip(":")
+        kind = words.unit(unit)
+        if not name or kind is False:
+            continue
+        if kind and not words.measured(name):
+            name = f"{name} ({unit})"
+        counts = words.counter(name) is not None
+        whose = whose or (words.splits(name) if counts else None)
+        yield _Field(
+            name=name if counts or whose is None or words.split(name) is not None else f"{whose}/{name}", hole=hole
+        )
+
+
+def _heading(before: str) -> str:
+    """Return what stands in front of the first name."""
+    name = (_name(before) or "").rstrip(":")
+    return before[: before.rfind(name)] if name else before
+
+
+def _name(before: str) -> str | None:
+    """Return the name that stands in front of a number, with a colon behind it where one stands there."""
+    text = before.rstrip(" \t\"'[(<$")
+    if not text or text.endswith("-") and text == before:
+        return None
+    explicit = text.endswith((":", "="))
+    text = text.rstrip(":= \t\"'")
+    part = _CUT.split(text)[-1].strip(" #*->.+~&!\u2022\u2588")
+    if not re.search("[A-Za-z]", part) or _FILE.search(part) or (not explicit and before == before.rstrip()):
+        return None if not part or not explicit or _FILE.search(part) or not re.search("[^\\W\\d]", part) else f"{part}:"
+    every = part.split()
+    most = 6 if explicit else 3
+    part = " ".join(every) if len(every) <= most else " ".join(every[-2:] if explicit else every[-1:])
+    part = part.split(") ")[-1].lstrip("()")
+    return f"{part}:" if explicit else part
+
+
+def _lists(text: str, where: str, asked: Asked) -> Log | None:
+    """Return lists of numbers, each a column under the name in front of it or on the line above."""
+    sheets = []
+    for found in _LIST.finditer(text):
+        cells = [each for each in re.split(r"[,\s]+", found[2].strip()) if each]
+        if len(cells) < 2 or not any(figures.number(each) for each in cells):  # noqa: PLR2004
+            continue
+        name = (_name((found[1] or "") + " ") or "loss").rstrip(":")
+        start = found.start(2)
+        sheets.append(
+            Sheet(
+                raws=[Raw(name=name, texts=cells)],
+                count=len(cells),
+                line=lambda _, __, start=start: text.count("\n", 0, start) + 1,
+            )
+        )
+    return columns.log("printed lists", sheets, where, asked) if sheets else None
