@@ -76,7 +76,9 @@ def arguments(parser: ArgumentParser) -> None:
         "NAME may be a shell pattern or a word of its name; may be repeated",
     )
     steps = parser.add_mutually_exclusive_group()
-    steps.add_argument("--common-steps", action="store_true", help="compare logs of other steps at those that both have")
+    steps.add_argument(
+        "--common-steps", action="store_true", help="compare logs of other steps at those that both have"
+    )
     steps.add_argument(
         "--by-place", action="store_true", help="leave the steps of logs unread: compare the n-th number with the n-th"
     )

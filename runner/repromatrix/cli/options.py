@@ -18,7 +18,7 @@ class Once(argparse.Action):
         Raises:
             SystemExit: there is one already.
         """
-        given = getattr(namespace, "given_once", frozenset())
+        given: frozenset[str] = getattr(namespace, "given_once", frozenset())
         if self.dest in given:
             parser.error(f"{option_string} is given twice")
         namespace.given_once = given | {self.dest}

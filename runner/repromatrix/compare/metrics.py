@@ -89,16 +89,10 @@ def of_logs(reads: Sequence[Read], wishes: Sequence[Wish], *, others: bool) -> t
         raise _one_log(reads[0], named[0])
     kept = kept if any(kept) or others else named
     if not any(words.loss(each.column.name) or each.group == LOSS for own in kept for each in own):
-        kept = [[replace_rule(each) for each in own] for own in kept]
+        for each in (each for own in kept for each in own if each.rule is Rule.SHOWN):
+            each.rule = Rule.JUDGED  # nothing else would be
     notes = _notes(reads, kept, ignored, alone)
     return [[_series(each, read, own) for each in own] for read, own in zip(reads, kept, strict=True)], notes
-
-
-def replace_rule(named: _Named) -> _Named:
-    """Return a metric as one that is judged, where none is a loss."""
-    if named.rule is Rule.SHOWN:
-        named.rule = Rule.JUDGED
-    return named
 
 
 def _named(read: Read, wishes: Sequence[Wish], asked: set[str]) -> tuple[list[_Named], tuple[str, ...]]:
@@ -108,10 +102,17 @@ def _named(read: Read, wishes: Sequence[Wish], asked: set[str]) -> tuple[list[_N
     if chosen:
         found = [_find(name, read) for name in chosen]
         return [
-            _Named(column=each, run="", group=LOSS if len(chosen) == 1 else words.canonical(each.name), rule=_rule(each.name, wishes, Rule.JUDGED))
+            _Named(
+                column=each,
+                run="",
+                group=LOSS if len(chosen) == 1 else words.canonical(each.name),
+                rule=_rule(each.name, wishes, Rule.JUDGED),
+            )
             for each in found
         ], ()
-    rules = {each.name: _rule(each.name, wishes, Rule.IGNORE if words.measured(each.name) else Rule.SHOWN) for each in every}
+    rules = {
+        each.name: _rule(each.name, wishes, Rule.IGNORE if words.measured(each.name) else Rule.SHOWN) for each in every
+    }
     kept = [each for each in every if rules[each.name] is not Rule.IGNORE]
     ignored = tuple(each.name for each in every if rules[each.name] is Rule.IGNORE)
     if not kept:
@@ -120,10 +121,7 @@ def _named(read: Read, wishes: Sequence[Wish], asked: set[str]) -> tuple[list[_N
             where=read.source,
             hint=f"name one to compare it all the same: {read.source}::{ignored[0]}",
         )
-    found = []
-    for run, own in _runs(kept).items():
-        found += _of_run(run, own, wishes, rules)
-    return found, ignored
+    return [each for run, own in _runs(kept).items() for each in _of_run(run, own, wishes, rules)], ignored
 
 
 def _rule(name: str, wishes: Sequence[Wish], otherwise: Rule) -> Rule:
@@ -184,7 +182,12 @@ def _of_run(
     if not any(main.values()) and len(others) == len(own):
         if len(own) == 1 or not any(words.known(inner) for _, inner in own):  # each is a run, named after what ran it
             return [
-                _Named(column=each, run=_joined(run, inner if len(own) > 1 else ""), group=LOSS, rule=_rule(each.name, wishes, Rule.JUDGED))
+                _Named(
+                    column=each,
+                    run=_joined(run, inner if len(own) > 1 else ""),
+                    group=LOSS,
+                    rule=_rule(each.name, wishes, Rule.JUDGED),
+                )
                 for each, inner in own
             ]
     groups = {id(each): LOSS if whose == words.TRAIN else f"{whose} {LOSS}" for whose, each in main.items() if each}
@@ -235,11 +238,12 @@ def _check(wishes: Sequence[Wish], reads: Sequence[Read]) -> None:
 
 
 def _nothing_shared(reads: Sequence[Read], named: Sequence[Sequence[_Named]]) -> UsageError:
-    listed = [f"{read.name} has {columns.names(each.column.name for each in own)}" for read, own in zip(reads, named, strict=True)]
+    listed = [
+        f"{read.name} has {columns.names(each.column.name for each in own)}"
+        for read, own in zip(reads, named, strict=True)
+    ]
     pair = " ".join(f"'{read.source}::{own[0].column.name}'" for read, own in zip(reads[:2], named[:2], strict=True))
-    return UsageError(
-        f"nothing of one name to compare: {'; '.join(listed[:4])}", hint=f"name a column of each: {pair}"
-    )
+    return UsageError(f"nothing of one name to compare: {'; '.join(listed[:4])}", hint=f"name a column of each: {pair}")
 
 
 def _one_log(read: Read, own: Sequence[_Named]) -> UsageError:
@@ -272,7 +276,11 @@ def _notes(
     said: dict[str, list[str]] = {}
     for read, own, measured, single in zip(reads, kept, ignored, alone, strict=True):
         left_out = [
-            *([f"{columns.names(measured)} (ignored: measured, not computed; --metric NAME compares one)"] if measured else []),
+            *(
+                [f"{columns.names(measured)} (ignored: measured, not computed; --metric NAME compares one)"]
+                if measured
+                else []
+            ),
             *([f"{columns.names(single)} (no other log has it)"] if single else []),
             *read.log.left_out,
         ]

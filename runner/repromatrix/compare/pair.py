@@ -104,7 +104,7 @@ class Pair:
 
     def flat(self) -> dict[str, Any]:
         """Return everything but the values of the first differing step as JSON values without nesting."""
-        own = {"exact": self.exact, "untold": self.untold, "other_state": self.other_state}
+        own: dict[str, Any] = {"exact": self.exact, "untold": self.untold, "other_state": self.other_state}
         own |= {"deterministic": self.deterministic, "pairs": self.stands_for}
         own |= {"metric": self.metric, "rule": self.rule.value}
         ulps = {} if self.exact else {"max_ulp": None}
@@ -138,9 +138,7 @@ def side(members: Iterable[Series], name: str | None = None) -> Side:
     )
 
 
-def pair(
-    left: Side, right: Side, allowed: Allowances, dtype: str | None = None, *, common_steps: bool = False
-) -> Pair:
+def pair(left: Side, right: Side, allowed: Allowances, dtype: str | None = None, *, common_steps: bool = False) -> Pair:
     """Compare two sides.
 
     Args:
@@ -162,8 +160,8 @@ def pair(
         counts = f"{both[0].steps:,} steps that both have, of {a.steps:,} and {b.steps:,}"
         said += [f"compared at the {counts} (--common-steps)"] if both[0].steps < max(a.steps, b.steps) else []
         a, b = both
-    if reason := steps.parted(a, b):
-        return _pair(left, right, Judgement(verdict=Verdict.INCOMPARABLE, reason=reason), said)
+    if parted := steps.parted(a, b):
+        return _pair(left, right, Judgement(verdict=Verdict.INCOMPARABLE, reason=parted), said)
     a_dtype, b_dtype = _dtype(a, b, dtype), _dtype(b, a, dtype)
     said += [*caveats.of_reading(a, b, a_dtype), *caveats.of_reading(b, a, b_dtype)]
     if a_dtype != b_dtype:
@@ -248,8 +246,8 @@ def _point(step: int, a: Series, b: Series, one: Reading, other: Reading) -> Poi
         )
         for of, reading in ((a, one), (b, other))
     )
-    other = label if label != f"step {step}" else None
-    return Point(step=step, logged=counting.step(at), label=other, a=left, b=right)
+    told = label if label != f"step {step}" else None
+    return Point(step=step, logged=counting.step(at), label=told, a=left, b=right)
 
 
 def _pair(left: Side, right: Side, judgement: Judgement, said: list[str]) -> Pair:

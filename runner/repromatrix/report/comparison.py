@@ -83,7 +83,8 @@ def build(comparison: Comparison, terms: Terms, notes: Sequence[str] = ()) -> Vi
     folds = _folds(comparison, terms)
     detailed = len(comparison.pairs) <= _DETAILED
     differences = [each.difference for each in comparison.pairs]
-    caveats = Counter(caveat for each in differences for caveat in each.caveats)
+    judged = [each.difference for each in comparison.pairs if each.rule is not Rule.SHOWN]
+    caveats = Counter(caveat for each in judged for caveat in each.caveats)
     return View(
         comparison=comparison,
         terms=terms,

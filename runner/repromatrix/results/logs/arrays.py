@@ -50,7 +50,11 @@ def npz(data: bytes, where: str, asked: Asked) -> Log:
             members = [each for each in archive.infolist() if each.filename.endswith(".npy")]
             if not members:
                 pickled = any(each.filename.endswith(".pkl") for each in archive.infolist())
-                what = "a pickle in a zip archive, which could run code: not read" if pickled else "a zip archive without arrays"
+                what = (
+                    "a pickle in a zip archive, which could run code: not read"
+                    if pickled
+                    else "a zip archive without arrays"
+                )
                 raise UsageError(what, where=where, hint="save the losses as text, .npy or .safetensors")
             if sum(each.file_size for each in members) > files.MOST_BYTES:
                 hint = "keep the step and the loss"
@@ -60,7 +64,15 @@ def npz(data: bytes, where: str, asked: Asked) -> Log:
                     content = member.read(files.MOST_BYTES + 1)
                 name = each.filename.removesuffix(".npy")
                 found[name] = array(content, f"{where}::{name}")
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError, OverflowError) as error:
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OverflowError,
+    ) as error:
         raise UsageError(f"a damaged zip archive ({error})", where=where, hint="copy or save it again") from error
     except zipfile.zlib.error as error:  # type: ignore[attr-defined]
         raise UsageError(f"a damaged zip archive ({error})", where=where, hint="copy or save it again") from error
@@ -124,7 +136,9 @@ def _column(name: str, found: npt.NDArray[Any]) -> Column | str:
 
 
 def _with_steps(kept: dict[str, Column], asked: Asked) -> dict[str, Column]:
-    ranked = sorted((rank, name) for name in kept if (rank := words.counter(name)) is not None and name not in asked.columns)
+    ranked = sorted(
+        (rank, name) for name in kept if (rank := words.counter(name)) is not None and name not in asked.columns
+    )
     steps = next((kept[name] for _, name in ranked if len(kept) > 1), None)
     if steps is None or steps.dtype is not None or not columns.rises(steps.values):
         return kept

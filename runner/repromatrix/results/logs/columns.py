@@ -202,8 +202,7 @@ def _axes(sheet: Sheet, where: str, asked: Asked) -> dict[str, tuple[int, Values
         full = np.full(sheet.count, np.nan)
         full[raw.places()] = values
         if raw.spread:
-            filled = np.maximum.accumulate(np.where(np.isnan(full), -1, np.arange(sheet.count)))
-            full = np.where(filled >= 0, full[filled], np.nan)
+            full = filled(full)
         if rank > words.EPOCH and not rises(values):
             continue  # tokens a step are no count of steps
         found[raw.name] = (rank, full)
@@ -228,9 +227,7 @@ def _commaless(text: str, stands_for: figures.Comma | None) -> str:
     return text if stands_for is None or "," not in text else figures.without_comma(text, stands_for)
 
 
-def _column(
-    raw: Raw, sheet: Sheet, axes: dict[str, tuple[int, Values]], where: str, asked: Asked
-) -> Column | None:
+def _column(raw: Raw, sheet: Sheet, axes: dict[str, tuple[int, Values]], where: str, asked: Asked) -> Column | None:
     """Return a column of numbers; None: it is text."""
     texts, rows = raw.texts, raw.places()
     if not texts:
@@ -246,12 +243,12 @@ def _column(
         raise _no_number(raw.name, texts[read], f"{where}:{sheet.line(int(rows[read]), raw.name)}")
     values, joined = read
     column = Column(name=raw.name, values=values, texts=joined)
-    return _with_steps(column, rows, sheet, axes, where, asked)
+    return _counted(column, rows, sheet, axes, where, asked)
 
 
 def _numeric(texts: Sequence[str], name: str, asked: Asked) -> bool:
     """Whether a column with a cell that is no number was meant as numbers."""
-    good = sum(figures.number(each) is not None for each in texts)
+    good = sum(map(figures.like, texts))
     return name in asked.columns or (words.loss(name) and bool(good)) or 2 * good >= len(texts)
 
 
@@ -265,7 +262,7 @@ def _no_number(name: str, text: str, where: str) -> _WrongError:
     )
 
 
-def _with_steps(
+def _counted(
     column: Column, rows: Places, sheet: Sheet, axes: dict[str, tuple[int, Values]], where: str, asked: Asked
 ) -> Column:
     """Return a column with its steps, each once and in order; a step that stands twice with one number is one."""
@@ -273,6 +270,8 @@ def _with_steps(
         ((rank, name, full[rows]) for name, (rank, full) in axes.items() if not np.isnan(full[rows]).any()),
         key=lambda each: (each[0], not rises(each[2])),
     )
+    if not usable and not sheet.placed:
+        usable = _last_said(axes, rows)
     if not usable:
         if len(rows) == sheet.count or not sheet.placed:
             return column
@@ -283,16 +282,32 @@ def _with_steps(
     if rises(steps):
         return replace(column, steps=steps[:, None], axis=(name,))
     for _, outer, values in usable[1:]:
-        both = values * 0 + np.arange(len(values))
-        order = np.lexsort((steps, values))
-        again = (np.diff(values[order]) == 0) & (np.diff(steps[order]) == 0)
-        if not again.any() and (order == both).all() and (values == np.rint(values)).all():
-            return replace(column, steps=np.column_stack((values, steps)), axis=(outer, name))
+        further, inner = np.diff(values), np.diff(steps)
+        in_order = ((further > 0) | ((further == 0) & (inner > 0))).all()
+        if in_order and (values == np.rint(values)).all():
+            pairs: Values = np.stack((values, steps), axis=1)
+            return replace(column, steps=pairs, axis=(outer, name))
     return _each_once(
         replace(column, steps=steps[:, None], axis=(name,)),
         lambda place: f"{where}:{sheet.line(int(rows[place]), column.name)}",
         asked,
     )
+
+
+def _last_said(axes: dict[str, tuple[int, Values]], rows: Places) -> list[tuple[int, str, Values]]:
+    """Return the steps that lines above say, where each number has one of its own."""
+    for name, (rank, full) in sorted(axes.items(), key=lambda each: each[1][0]):
+        steps = filled(full)[rows]
+        if rank < words.EPOCH and rises(steps):
+            return [(rank, name, steps)]
+    return []
+
+
+def filled(full: Values) -> Values:
+    """Return numbers with each gap filled by the last one before it."""
+    last = np.maximum.accumulate(np.where(np.isnan(full), -1, np.arange(len(full))))
+    result: Values = np.where(last >= 0, full[last], np.nan)
+    return result
 
 
 def stepped(column: Column, steps: Values, where: str, asked: Asked) -> Column:
@@ -305,6 +320,13 @@ def stepped(column: Column, steps: Values, where: str, asked: Asked) -> Column:
         return _each_once(replace(column, steps=steps[:, None], axis=("step",)), lambda _: where, asked)
     except _WrongError as error:
         raise error.error from error
+
+
+def with_steps(column: Column, steps: Column) -> Column:
+    """Return exact numbers with the steps that stand beside them, where there are as many."""
+    if len(column.values) != len(steps.values):
+        return column
+    return replace(column, steps=steps.values[:, None], axis=(steps.name,))
 
 
 def _each_once(column: Column, at: Callable[[int], str], asked: Asked) -> Column:

@@ -62,7 +62,9 @@ def _check(found: os.stat_result, where: str) -> None:
 
 
 def _too_large(where: str) -> UsageError:
-    return UsageError(f"larger than {MOST_BYTES >> 20} MiB", where=where, hint="keep the step and the loss of each line")
+    return UsageError(
+        f"larger than {MOST_BYTES >> 20} MiB", where=where, hint="keep the step and the loss of each line"
+    )
 
 
 def _unpacked(data: bytes, where: str) -> bytes:

@@ -119,8 +119,10 @@ class _Walk:
                     self.walk(each, (*way, each.get("name", place) if isinstance(each.get("name"), str) else place))
             else:
                 self._records(node, way)
-        elif kinds <= {list} and len({len(each) for each in node}) == 1 and not any(
-            isinstance(cell, list | dict) for each in node for cell in each
+        elif (
+            kinds <= {list}
+            and len({len(each) for each in node}) == 1
+            and not any(isinstance(cell, list | dict) for each in node for cell in each)
         ):
             self._rows(node, way)
         else:
@@ -132,9 +134,15 @@ class _Walk:
         cells = [["" if each is None else _text(each) for each in column] for column in zip(*node, strict=True)]
         names = table.guessed(cells) or tuple(f"column {at + 1}" for at in range(len(cells)))
         kept = {
-            "/".join([*_parts(way), name]): column for name, column in zip(names, cells, strict=True) if name != table.CLOCK
+            "/".join([*_parts(way), name]): column
+            for name, column in zip(names, cells, strict=True)
+            if name != table.CLOCK
         }
-        self._add({name: [each or None for each in column] for name, column in kept.items()}, len(node), lambda row, _: (*way, row))
+        self._add(
+            {name: [each or None for each in column] for name, column in kept.items()},
+            len(node),
+            lambda row, _: (*way, row),
+        )
 
     def _records(self, node: Sequence[Mapping[str, Any]], way: Way) -> None:
         raws: dict[str, Raw] = {}
@@ -166,7 +174,7 @@ class _Walk:
                 len(lists[axis]),
                 lambda row, name: (*way, next((key for key in same if name.endswith(key)), axis), row),
             )
-            lists = {key: each for key, each in lists.items() if key not in same}
+            node = {key: each for key, each in node.items() if key not in same}
         every = _every(node)
         for key, each in node.items():
             if every and key in lists and _series(each):

@@ -7,8 +7,9 @@ its lines.
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -26,16 +27,16 @@ _MOMENTS = re.compile(
     r"|(?<![\w:.])[0-9]+:[0-9]{2}<(?:[0-9]+(?::[0-9]{2})+|\?)"
 )
 _NUMBER = re.compile(
-    r"((?<![\w.])[+-]?"
+    r"((?<![\w.@#])[+-]?"
     r"(?:0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*(?:[pP][+-]?[0-9]+)?"
     r"|(?:(?<![\[({,])[0-9]+(?:,[0-9]+)+|[0-9]+)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"
     r"|\.[0-9]+(?:[eE][+-]?[0-9]+)?"
     r"|[nN][aA][nN]|[iI][nN][fF](?:inity)?)"
     r"(?=[A-Za-z%]{0,8}(?![\w])(?!\.\w)))"
 )
-_UNIT = re.compile(r"(?:%|[A-Za-z]+)(?:/[A-Za-z]+)?")
+_UNIT = re.compile(r"(?:%|[A-Za-z]+)?(?:/[A-Za-z]+)?")
 _WRAPPED = re.compile(r"(?:torch\.)?(?:tensor|Tensor|array|Array|float|(?:np|numpy|jnp)\.\w+)\(\s*\[?\s*(?=\0)")
-_CUT = re.compile(r"[,;|\t{}\[\]<>\"'\ue001]|\s-\s|:\s|=|\s{2,}|^\s*-+\s")
+_CUT = re.compile(r"[,;|\t{}\[\]<>\"\ue001]|(?<!\w)'|'(?!\w)|\s-\s|:\s|=|\s{2,}|^\s*-+\s")
 _TOTAL = re.compile(r"\s*/\s*|\s+(?:out )?of\s+")
 _WORD = re.compile(r"\s+([A-Za-z]+)")
 _FILE = re.compile(r"\.[A-Za-z]{1,4}$")
@@ -59,7 +60,6 @@ class _Shape:
 
     Attributes:
         heading: whether it only says where the following lines stand: `Epoch 3/10`.
-        texts: numbers that are written out in the shape's own text.
     """
 
     fields: list[_Field] = field(default_factory=list)
@@ -75,15 +75,17 @@ def read(text: str, where: str, asked: Asked) -> Log:
     text = _ESCAPE.sub("", text) if "\x1b" in text else text
     text = re.sub("\b+", "\r", text) if "\b" in text else text
     versions = [_OVERWRITTEN.sub("", text).replace("\r", ""), text.replace("\r", "\n")] if "\r" in text else [text]
-    logs = [found for each in versions if (found := _lines(each, where, asked)).columns]
-    best = next((each for each in logs if _several(each)), None)
-    if best:
-        return best
+    logs = []
+    for each in versions:
+        logs.append(_lines(each, where, asked))
+        if _several(logs[-1]):
+            return logs[-1]
     lists = _lists(text, where, asked)
     if lists and lists.columns:
         return lists
-    if logs:
-        return logs[0]
+    single = next((each for each in logs if each.columns), None)
+    if single:
+        return single
     first, line = next(((at, each) for at, each in enumerate(text.split("\n"), start=1) if each.strip()), (1, ""))
     raise UsageError(
         f"no named numbers in its lines, of which the first is {line.strip()[:60]!r}" if line else "holds no losses",
@@ -113,22 +115,25 @@ def _lines(text: str, where: str, asked: Asked) -> Log:
             hint="keep the lines with the losses: grep loss",
         )
     first = next(iter(lines), "").lstrip()
-    strict = first.startswith("{") and first.rstrip().endswith("}") and _json(first, {}) is not None
+    bare_lines = bare.split("\n")
+    strict = first.startswith("{") and first.rstrip().endswith("}") and _json(first) is not None
     raws: dict[str, Raw] = {}
     unread, scattered = 0, False
     headings: set[str] = set()
     beside: set[str] = set()
-    for shape, at in lines.items():
+    for shape, places in lines.items():
         if strict and shape.lstrip().startswith("{"):
-            _check_json(shape, bare.split("\n")[at[0]], f"{where}:{at[0] + 1}")
+            _check_json(shape, bare_lines[places[0]], f"{where}:{places[0] + 1}")
         found = _shape(shape)
-        unread += 0 if found.fields else len(at)
-        (headings if found.heading else beside).update(each.name for each in found.fields if words.counter(each.name) is not None)
+        unread += 0 if found.fields else len(places)
+        (headings if found.heading else beside).update(
+            each.name for each in found.fields if words.counter(each.name) is not None
+        )
         for each in found.fields:
             raw = raws.setdefault(each.name, Raw(name=each.name, rows=[]))
             scattered |= bool(raw.rows)
-            raw.texts += [numbers[starts[line] + each.hole] for line in at]
-            raw.rows = [*(raw.rows or []), *at]
+            raw.texts += [numbers[starts[line] + each.hole] for line in places]
+            raw.rows = [*(raw.rows or []), *places] if raw.rows else places
     every = list(raws.values())
     if scattered:
         every = [_sorted(each) for each in every]
@@ -137,7 +142,7 @@ def _lines(text: str, where: str, asked: Asked) -> Log:
     _commas(every, asked)
     sheet = Sheet(raws=every, count=len(shapes), line=lambda row, _: row + 1, placed=False)
     said = [f"{unread:,} line{'' if unread == 1 else 's'} without named numbers"] if unread else []
-    return columns.log("JSON lines" if strict else "printed lines", [sheet], where, asked, said)
+    return columns.log("JSON lines" if strict and first.lstrip("{ ").startswith('"') else "printed lines", [sheet], where, asked, said)
 
 
 def _sorted(raw: Raw) -> Raw:
@@ -176,7 +181,7 @@ def _record(shape: str) -> list[_Field] | None:
         return None
     before = shape[:start]
     skipped = before.count(_HOLE)
-    record = _json(shape[start : end + 1], {})
+    record = _json(shape[start : end + 1])
     if record is None:
         return None
     outer = [each for each in _scan(before + " ") if words.counter(each.name) is not None] if skipped else []
@@ -193,7 +198,9 @@ def _record(shape: str) -> list[_Field] | None:
 def _short(fields: Sequence[_Field]) -> list[_Field]:
     """Return fields without the outer names that tell nothing apart."""
     short = [
-        "/".join([*(part for part in each.name.split("/")[:-1] if words.split(part) is not None), words.leaf(each.name)])
+        "/".join(
+            [*(part for part in each.name.split("/")[:-1] if words.split(part) is not None), words.leaf(each.name)]
+        )
         for each in fields
     ]
     counts = Counter(short)
@@ -203,7 +210,7 @@ def _short(fields: Sequence[_Field]) -> list[_Field]:
     ]
 
 
-def _json(body: str, _: Mapping[str, Any]) -> dict[str, Any] | None:
+def _json(body: str) -> dict[str, Any] | None:
     """Return the object that a shape is, each number held by one that tells which hole it is in; None: it is none."""
     pieces = body.split(_HOLE)
     text = "".join(f"{piece}{_HELD + at if at < len(pieces) - 1 else ''}" for at, piece in enumerate(pieces))
@@ -238,7 +245,7 @@ def _check_json(shape: str, line: str, where: str) -> None:
     except ValueError as error:
         if "twice" in str(error):
             raise UsageError(str(error), where=where, hint="give every key once") from error
-        if _json(shape, {}) is None:
+        if _json(shape) is None:
             hint = "mend that line, or leave it out"
             raise UsageError(f"not a JSON object ({getattr(error, 'msg', error)})", where=where, hint=hint) from error
 
@@ -262,6 +269,8 @@ def _scan(shape: str) -> Iterator[_Field]:
             name = behind[1]
         elif not name and part:
             name = "progress"
+        elif not hole and before.strip() == "[" and after.startswith("]"):
+            name = "count"
         name = name.rstrip(":")
         kind = words.unit(unit)
         if not name or kind is False:
@@ -284,18 +293,25 @@ def _heading(before: str) -> str:
 def _name(before: str) -> str | None:
     """Return the name that stands in front of a number, with a colon behind it where one stands there."""
     text = before.rstrip(" \t\"'[(<$")
-    if not text or text.endswith("-") and text == before:
+    if not text or (text.endswith("-") and text == before):
         return None
     explicit = text.endswith((":", "="))
+    separate = text != before
     text = text.rstrip(":= \t\"'")
     part = _CUT.split(text)[-1].strip(" #*->.+~&!\u2022\u2588")
-    if not re.search("[A-Za-z]", part) or _FILE.search(part) or (not explicit and before == before.rstrip()):
-        return None if not part or not explicit or _FILE.search(part) or not re.search("[^\\W\\d]", part) else f"{part}:"
+    if not re.search("[A-Za-z]", part) or _FILE.search(part) or not (explicit or separate):
+        return (
+            None if not part or not explicit or _FILE.search(part) or not re.search("[^\\W\\d]", part) else f"{part}:"
+        )
     every = part.split()
     most = 6 if explicit else 3
     part = " ".join(every) if len(every) <= most else " ".join(every[-2:] if explicit else every[-1:])
     part = part.split(") ")[-1].lstrip("()")
     return f"{part}:" if explicit else part
+
+
+def _here(line: int, _row: int, _name: str) -> int:
+    return line
 
 
 def _lists(text: str, where: str, asked: Asked) -> Log | None:
@@ -306,12 +322,6 @@ def _lists(text: str, where: str, asked: Asked) -> Log | None:
         if len(cells) < 2 or not any(figures.number(each) for each in cells):  # noqa: PLR2004
             continue
         name = (_name((found[1] or "") + " ") or "loss").rstrip(":")
-        start = found.start(2)
-        sheets.append(
-            Sheet(
-                raws=[Raw(name=name, texts=cells)],
-                count=len(cells),
-                line=lambda _, __, start=start: text.count("\n", 0, start) + 1,
-            )
-        )
+        line = text.count("\n", 0, found.start(2)) + 1
+        sheets.append(Sheet(raws=[Raw(name=name, texts=cells)], count=len(cells), line=partial(_here, line)))
     return columns.log("printed lists", sheets, where, asked) if sheets else None

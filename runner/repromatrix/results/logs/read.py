@@ -1,5 +1,6 @@
 """A file -> its log, by the first reader that knows its form."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,9 @@ _REFUSED = (
     (b"\xfd7zXZ", "packed with xz"),
     (b"\x28\xb5\x2f\xfd", "packed with zstd"),
 )
+
+
+_TUPLES = re.compile(r"^[ \t]*\((.*)\)[ \t]*$", re.MULTILINE)  # printed by Python, one a line
 
 
 def read(path: Path, asked: Asked | None = None) -> Log:
@@ -64,7 +68,9 @@ def parse(data: bytes, where: str, asked: Asked | None = None) -> Log:
 def _refuse(data: bytes, where: str) -> None:
     kind = next((kind for mark, kind in _REFUSED if data.startswith(mark)), None)
     if kind:
-        hint = "save the losses as text, .npy or .safetensors" if "packed" not in kind else "unpack it, or pack with gzip"
+        hint = (
+            "save the losses as text, .npy or .safetensors" if "packed" not in kind else "unpack it, or pack with gzip"
+        )
         raise UsageError(f"{kind}: not read", where=where, hint=hint)
 
 
@@ -75,6 +81,8 @@ def _text(text: str, where: str, asked: Asked) -> Log:
         found = json_text.document(text, where)
         if found is not None:
             return json_text.read(found, text, where, asked)
+    if start == "(":
+        text = _TUPLES.sub(r"\1", text)
     layout = table.layout(text)
     if layout:
         _limit(text.count("\n") * layout.width, where)

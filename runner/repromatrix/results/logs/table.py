@@ -59,7 +59,9 @@ def _layout(lines: Sequence[str], rows: Sequence[int], comments: Sequence[int], 
     if all(figures.like(each) or each in figures.NOTHING for each in first) and any(map(figures.like, first)):
         before = [at for at in comments if at < rows[0]]
         named = [_cells(lines[at].lstrip(" #"), each) for at in before for each in (delimiter, ",", None)]
-        header = next((each for each in reversed(named) if len(each) == width and not any(map(figures.like, each))), None)
+        header = next(
+            (each for each in reversed(named) if len(each) == width and not any(map(figures.like, each))), None
+        )
         header = header if header and (width > 1 or words.known(header[0])) else None
         return Layout(delimiter=delimiter, header=tuple(header) if header else None, start=rows[0], width=width)
     if any(map(figures.like, first)) or len(heads) == 1 or any(each.endswith((":", "=")) for each in first):
@@ -118,7 +120,10 @@ def read(text: str, found: Layout, where: str, asked: Asked) -> Log:
             where=f"{where}:{found.start + 1}",
             hint="give every column a name of its own",
         )
-    left_out = [*(["the columns of least and largest values"] if bounds else []), *(["a clock"] if CLOCK in header else [])]
+    left_out = [
+        *(["the columns of least and largest values"] if bounds else []),
+        *(["a clock"] if CLOCK in header else []),
+    ]
     form = f"a table, columns between {_SHOWN[found.delimiter]}" if found.width > 1 else "one number a line"
     return columns.log(form, [sheet], where, asked, left_out)
 
@@ -139,9 +144,15 @@ def _fast(text: str, found: Layout) -> tuple[list[list[str]], Sequence[int]] | N
     if not found.width - 1:
         cuts = np.zeros_like(ends)
     order = ends[ends | cuts]
-    if len(order) % found.width or not (order.reshape(-1, found.width)[:, -1]).all() or order.sum() * found.width != len(order):
+    if (
+        len(order) % found.width
+        or not (order.reshape(-1, found.width)[:, -1]).all()
+        or order.sum() * found.width != len(order)
+    ):
         return None
-    flat = (body.replace("\n", delimiter) if found.width > 1 else body.replace(delimiter, "").replace("\n", delimiter)).split(delimiter)
+    flat = (
+        body.replace("\n", delimiter) if found.width > 1 else body.replace(delimiter, "").replace("\n", delimiter)
+    ).split(delimiter)
     flat.pop()
     if found.delimiter is None and "" in flat:
         return None
@@ -216,7 +227,11 @@ def guessed(cells: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
     values = [None if isinstance(each, int) else each[0] for each in read]
     found: list[str] = [""] * len(cells)
     for at, column in enumerate(values):
-        if column is not None and len(column) and any((low < column).all() and (column < high).all() for low, high in _CLOCKS):
+        if (
+            column is not None
+            and len(column)
+            and any((low < column).all() and (column < high).all() for low, high in _CLOCKS)
+        ):
             found[at] = CLOCK
     left = [at for at in range(len(cells)) if not found[at]]
     counts = [at for at in left if _counts(cells[at], values[at], strictly=len(left) > 2)]  # noqa: PLR2004

@@ -14,7 +14,7 @@ _COUNTERS = (
     ("step", "steps", "iter", "iters", "iteration", "iterations", "it", "update", "updates", "progress"),
     ("batch", "batches", "minibatch"),
     ("epoch", "epochs", "ep"),
-    ("sample", "samples", "example", "examples", "token", "tokens"),
+    ("sample", "samples", "example", "examples", "token", "tokens", "count"),
 )
 _RANKS = {word: rank for rank, words in enumerate(_COUNTERS) for word in words}
 EPOCH = _RANKS["epoch"]
