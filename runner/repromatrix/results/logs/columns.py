@@ -233,7 +233,7 @@ def _column(raw: Raw, sheet: Sheet, axes: dict[str, tuple[int, Values]], where: 
     if not texts:
         return None
     read = figures.parse(texts)
-    if isinstance(read, int):
+    if isinstance(read, int) and not figures.NOTHING.isdisjoint(texts):
         filled = [at for at, each in enumerate(texts) if each not in figures.NOTHING]
         texts, rows = [texts[at] for at in filled], rows[filled]
         read = figures.parse(texts) if texts else 0
@@ -248,8 +248,9 @@ def _column(raw: Raw, sheet: Sheet, axes: dict[str, tuple[int, Values]], where: 
 
 def _numeric(texts: Sequence[str], name: str, asked: Asked) -> bool:
     """Whether a column with a cell that is no number was meant as numbers."""
-    good = sum(map(figures.like, texts))
-    return name in asked.columns or (words.loss(name) and bool(good)) or 2 * good >= len(texts)
+    some = texts[:1000]
+    good = sum(map(figures.like, some))
+    return name in asked.columns or (words.loss(name) and bool(good)) or 2 * good >= len(some)
 
 
 def _no_number(name: str, text: str, where: str) -> _WrongError:

@@ -15,6 +15,9 @@ _HEXADECIMAL = re.compile(r"([+-]?)0[xX]([0-9a-fA-F]*)\.?([0-9a-fA-F]*)(?:[pP]([
 _SPECIAL = re.compile(r"([+-]?)(nan|inf|infinity)", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]*),[0-9]+(?:[eE][+-]?[0-9]{1,4})?")
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+# One point behind it or two of them; a zero before it, or no three digits behind it.
+_SURELY_THOUSANDS = re.compile(r"^[+-]?[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+\.|(?:,[0-9]{3}){2,}$)", re.MULTILINE)
+_SURELY_DECIMAL = re.compile(r"^[+-]?(?:0*,[0-9]+|[0-9.]*,(?:[0-9]{1,2}|[0-9]{4,}))(?:[eE][+-]?[0-9]+)?$", re.MULTILINE)
 EXPECTED = "a decimal or C99 hexadecimal number that float64 holds, nan or inf"
 NOTHING = frozenset(("", "null", "none", "n/a", "na", "-", "--", "None", "NULL", "Null", "N/A", "NA"))
 
@@ -72,10 +75,12 @@ def parse(texts: Sequence[str]) -> tuple[Values, str] | int:
         else:
             if np.isfinite(values).all() and max(map(len, texts), default=0) <= _MOST_CHARACTERS:
                 return values, joined
-    found = [number(each) for each in texts]
-    if None in found:
-        return found.index(None)
-    kept = [each for each in found if each is not None]
+    kept = []
+    for at, each in enumerate(texts):
+        found = number(each)
+        if found is None:
+            return at
+        kept.append(found)
     return np.fromiter(map(value, kept), dtype=np.float64, count=len(kept)), "\n".join(kept)
 
 
@@ -86,16 +91,10 @@ def like(text: str) -> bool:
 
 def comma(texts: Iterable[str]) -> Comma | None:
     """Return what the commas of a file stand for, by any number that shows it; None: no number does."""
-    for text in texts:
-        body = text.lstrip("+-")
-        if _THOUSANDS.fullmatch(text):
-            if ("." in text or body.count(",") > 1) and not body.startswith("0"):
-                return Comma.THOUSANDS
-            if body.startswith("0"):
-                return Comma.DECIMAL
-        elif _DECIMAL_COMMA.fullmatch(text):
-            return Comma.DECIMAL
-    return None
+    joined = "\n".join(texts)
+    if _SURELY_THOUSANDS.search(joined):
+        return Comma.THOUSANDS
+    return Comma.DECIMAL if _SURELY_DECIMAL.search(joined) else None
 
 
 def without_comma(text: str, stands_for: Comma) -> str:

@@ -8,7 +8,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -19,29 +19,37 @@ from repromatrix.results.logs.columns import Asked, Log, Raw, Sheet
 
 _HOLE, _MOMENT = "\0", "\ue001"
 _MOST_SHAPES = 20_000
+_MOST_NUMBERS = 3_000_000
+_BLOCK = 1 << 20
+_LOOKED_AT = 1 << 16
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])")  # what a terminal no longer shows
+# Each begins with what it finds most often: a pattern that begins with a look behind is several times slower.
 _MOMENTS = re.compile(
-    r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}(?:[T _][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?"
-    r"|(?<![\w:.])[0-9]{1,3}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?"
-    r"|(?<![\w:.])[0-9]+:[0-9]{2}<(?:[0-9]+(?::[0-9]{2})+|\?)"
+    r"[0-9](?<![\w:.].)(?:"
+    r"[0-9]{3}[-/][0-9]{2}[-/][0-9]{2}"
+    r"(?:[T _][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?"
+    r"|[0-9]{0,2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?"
+    r"|[0-9]*:[0-9]{2}<(?:[0-9]+(?::[0-9]{2})+|\?)"
+    r")"
 )
 _NUMBER = re.compile(
-    r"((?<![\w.@#])[+-]?"
-    r"(?:0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*(?:[pP][+-]?[0-9]+)?"
-    r"|(?:(?<![\[({,])[0-9]+(?:,[0-9]+)+|[0-9]+)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"
-    r"|\.[0-9]+(?:[eE][+-]?[0-9]+)?"
-    r"|[nN][aA][nN]|[iI][nN][fF](?:inity)?)"
-    r"(?=[A-Za-z%]{0,8}(?![\w])(?!\.\w)))"
+    r"([0-9nNiI.](?<![\w.@#].)(?:"
+    r"(?<=0)[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*(?:[pP][+-]?[0-9]+)?"
+    r"|(?<=[0-9])(?:(?<![\[({,].)[0-9]*(?:,[0-9]+)+|[0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"
+    r"|(?<=\.)[0-9]+(?:[eE][+-]?[0-9]+)?"
+    r"|(?<=[nN])[aA][nN]|(?<=[iI])[nN][fF](?:inity)?"
+    r")(?=[A-Za-z%]{0,8}(?![\w])(?!\.\w)))"
 )
 _UNIT = re.compile(r"(?:%|[A-Za-z]+)?(?:/[A-Za-z]+)?")
 _WRAPPED = re.compile(r"(?:torch\.)?(?:tensor|Tensor|array|Array|float|(?:np|numpy|jnp)\.\w+)\(\s*\[?\s*(?=\0)")
 _CUT = re.compile(r"[,;|\t{}\[\]<>\"\ue001]|(?<!\w)'|'(?!\w)|\s-\s|:\s|=|\s{2,}|^\s*-+\s")
 _TOTAL = re.compile(r"\s*/\s*|\s+(?:out )?of\s+")
 _WORD = re.compile(r"\s+([A-Za-z]+)")
+_SIGN = re.compile(r"(?<![\w.)\]])[+-]$")
 _FILE = re.compile(r"\.[A-Za-z]{1,4}$")
 _HELD = 7 * 10**15  # stands for a number while its shape is read as JSON
-_HELD_TEXT = re.compile(r"7[0-9]{15}")
+_HELD_TEXT = re.compile(r"-?7[0-9]{15}")
 _LIST = re.compile(r"(?:([^\n\[\]{}]*[^\s\[\]{}])[ \t]*\n?[ \t]*)?\[([^\[\]{}]*)\]")
 _FEW_WORDS = 4
 
@@ -52,6 +60,7 @@ class _Field:
 
     name: str
     hole: int
+    sign: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,50 +108,98 @@ def _several(log: Log) -> bool:
 
 
 def _lines(text: str, where: str, asked: Asked) -> Log:
-    bare = _MOMENTS.sub(_MOMENT, text) if _MOMENTS.search(text) else text
-    parts = _NUMBER.split(bare)
-    numbers = parts[1::2]
-    shapes = re.sub(" {2,}", " ", _HOLE.join(parts[0::2])).split("\n")
-    starts = [0, *accumulate(each.count(_HOLE) for each in shapes)]
-    lines: dict[str, list[int]] = {}
-    for at, shape in enumerate(shapes):
-        if shape:
-            lines.setdefault(shape, []).append(at)
-    if len(lines) > _MOST_SHAPES:
-        raise UsageError(
-            f"its lines have more than {_MOST_SHAPES:,} shapes",
-            where=where,
-            hint="keep the lines with the losses: grep loss",
-        )
-    first = next(iter(lines), "").lstrip()
-    bare_lines = bare.split("\n")
-    strict = first.startswith("{") and first.rstrip().endswith("}") and _json(first) is not None
-    raws: dict[str, Raw] = {}
-    unread, scattered = 0, False
-    headings: set[str] = set()
-    beside: set[str] = set()
-    for shape, places in lines.items():
-        if strict and shape.lstrip().startswith("{"):
-            _check_json(shape, bare_lines[places[0]], f"{where}:{places[0] + 1}")
-        found = _shape(shape)
-        unread += 0 if found.fields else len(places)
-        (headings if found.heading else beside).update(
-            each.name for each in found.fields if words.counter(each.name) is not None
-        )
-        for each in found.fields:
-            raw = raws.setdefault(each.name, Raw(name=each.name, rows=[]))
-            scattered |= bool(raw.rows)
-            raw.texts += [numbers[starts[line] + each.hole] for line in places]
-            raw.rows = [*(raw.rows or []), *places] if raw.rows else places
-    every = list(raws.values())
-    if scattered:
-        every = [_sorted(each) for each in every]
-    for raw in every:
-        raw.spread = raw.name in headings - beside
+    found = _Found(where)
+    start = line = 0
+    moments = bool(_MOMENTS.search(text[:_LOOKED_AT]) or _MOMENTS.search(text[-_LOOKED_AT:]))
+    while start < len(text):
+        end = text.find("\n", start + _BLOCK) + 1 or len(text)
+        block = text[start:end]
+        line = found.take(_MOMENTS.sub(_MOMENT, block) if moments else block, line)
+        start = end
+    every = found.columns()
     _commas(every, asked)
-    sheet = Sheet(raws=every, count=len(shapes), line=lambda row, _: row + 1, placed=False)
+    sheet = Sheet(raws=every, count=line + 1, line=lambda row, _: row + 1, placed=False)
+    unread = found.unread
     said = [f"{unread:,} line{'' if unread == 1 else 's'} without named numbers"] if unread else []
-    return columns.log("JSON lines" if strict and first.lstrip("{ ").startswith('"') else "printed lines", [sheet], where, asked, said)
+    return columns.log(found.form, [sheet], where, asked, said)
+
+
+class _Found:
+    """Gathers the named numbers of a text, block by block.
+
+    Attributes:
+        unread: how many lines have none.
+        form: what the lines are, in words.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._shapes: dict[str, _Shape] = {}
+        self._raws: dict[str, Raw] = {}
+        self._scattered: set[str] = set()
+        self._headings: set[str] = set()
+        self._beside: set[str] = set()
+        self._strict: bool | None = None  # whether the lines are objects, so that a broken one is a mistake
+        self._count = self.unread = 0
+        self.form = "printed lines"
+
+    def take(self, block: str, line: int) -> int:
+        """Take the lines of a block, which begins at a line of the file; return the line after it.
+
+        Raises:
+            UsageError: a broken line of JSON, too many shapes, too many numbers.
+        """
+        parts = _NUMBER.split(block)
+        numbers = parts[1::2]
+        bare = _HOLE.join(parts[0::2])
+        lines = (re.sub(" {2,}", " ", bare) if "  " in bare else bare).split("\n")
+        if not lines[-1]:
+            lines.pop()
+        starts = [0, *accumulate(each.count(_HOLE) for each in lines)]
+        places: dict[str, list[int]] = {}
+        for at, shape in enumerate(lines):
+            if shape:
+                places.setdefault(shape, []).append(at)
+        for shape, own in places.items():
+            self._take(shape, own, line, numbers, starts)
+        if self._count > _MOST_NUMBERS:
+            hint = "keep the step and the loss of each line"
+            raise UsageError(f"more than {_MOST_NUMBERS:,} named numbers", where=self._where, hint=hint)
+        return line + len(lines)
+
+    def _take(self, shape: str, places: list[int], line: int, numbers: list[str], starts: list[int]) -> None:
+        if self._strict is None and shape.strip():
+            first = shape.strip()
+            self._strict = first.startswith("{") and first.endswith("}") and _json(first) is not None
+            self.form = "JSON lines" if self._strict and first.lstrip("{ ").startswith('"') else self.form
+        if self._strict and shape.lstrip().startswith("{") and shape not in self._shapes:
+            holes = iter(numbers[starts[places[0]] : starts[places[0] + 1]])
+            _check_json(shape, re.sub(_HOLE, lambda _: next(holes), shape), f"{self._where}:{line + places[0] + 1}")
+        found = self._shapes.get(shape)
+        if found is None:
+            found = self._shapes[shape] = _shape(shape)
+            if len(self._shapes) > _MOST_SHAPES:
+                hint = "keep the lines with the losses: grep loss"
+                raise UsageError(f"its lines have more than {_MOST_SHAPES:,} shapes", where=self._where, hint=hint)
+            counted = {each.name for each in found.fields if words.counter(each.name) is not None}
+            (self._headings if found.heading else self._beside).update(counted)
+        self.unread += 0 if found.fields else len(places)
+        for each in found.fields:
+            raw = self._raws.setdefault(each.name, Raw(name=each.name, rows=[]))
+            rows = [at + line for at in places] if line else places
+            if raw.rows and raw.rows[-1] > rows[0]:
+                self._scattered.add(each.name)
+            texts = [numbers[starts[at] + each.hole] for at in places]
+            raw.texts += [each.sign + text for text in texts] if each.sign else texts
+            raw.rows = raw.rows + rows if raw.rows else list(rows)
+            self._count += len(texts)
+
+    def columns(self) -> list[Raw]:
+        """Return what was gathered, in the order of the lines."""
+        every = [_sorted(each) if each.name in self._scattered else each for each in self._raws.values()]
+        for raw in every:
+            raw.spread = raw.name in self._headings - self._beside
+        return every
 
 
 def _sorted(raw: Raw) -> Raw:
@@ -191,7 +248,9 @@ def _record(shape: str) -> list[_Field] | None:
         if not _HELD_TEXT.fullmatch(value) or _HELD_TEXT.search(name):
             continue
         bare = whose is None or words.split(name) is not None or words.counter(name) is not None
-        found.append(_Field(name=name if bare else f"{whose}/{name}", hole=skipped + int(value) - _HELD))
+        sign = value[:1].strip("7")
+        hole = skipped + int(value.lstrip("-")) - _HELD
+        found.append(_Field(name=name if bare else f"{whose}/{name}", hole=hole, sign=sign))
     return _short([*outer, *found])
 
 
@@ -205,7 +264,7 @@ def _short(fields: Sequence[_Field]) -> list[_Field]:
     ]
     counts = Counter(short)
     return [
-        _Field(name=name if counts[name] == 1 else each.name, hole=each.hole)
+        replace(each, name=name if counts[name] == 1 else each.name)
         for name, each in zip(short, fields, strict=True)
     ]
 
@@ -258,6 +317,8 @@ def _scan(shape: str) -> Iterator[_Field]:
     unit = ""
     for hole in range(len(pieces) - 1):
         before, after = pieces[hole].removeprefix(unit), pieces[hole + 1]
+        sign = _SIGN.search(before) if before or not hole else None
+        before = before[: sign.start()] if sign else before
         glued = _UNIT.match(after)
         unit = glued[0] if glued else ""
         if hole and _TOTAL.fullmatch(before):
@@ -279,9 +340,8 @@ def _scan(shape: str) -> Iterator[_Field]:
             name = f"{name} ({unit})"
         counts = words.counter(name) is not None
         whose = whose or (words.splits(name) if counts else None)
-        yield _Field(
-            name=name if counts or whose is None or words.split(name) is not None else f"{whose}/{name}", hole=hole
-        )
+        whole = name if counts or whose is None or words.split(name) is not None else f"{whose}/{name}"
+        yield _Field(name=whole, hole=hole, sign="-" if sign and sign[0] == "-" else "")
 
 
 def _heading(before: str) -> str:
