@@ -1,5 +1,6 @@
 """Words of a command line -> series: cells, records, results folders, published columns, logs of other programs."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from repromatrix.compare import metrics, series
 from repromatrix.compare.allowance import Allowances, Floor, Stated, Tolerance, of_run, tolerances
+from repromatrix.compare.arrays import Values
 from repromatrix.compare.metrics import Read, Wish
 from repromatrix.compare.series import Series
 from repromatrix.errors import NothingSelectedError, UsageError
@@ -55,6 +57,7 @@ class Sources:
         self._printed, self._stated = printed, stated
         self._manifests: dict[str, tuple[Store, Manifest]] = {}
         self._arrays: dict[str, Series] = {}
+        self._steps: dict[bytes, Values] = {}
         self._labels: Counter[str] = Counter()
         self.folders = 0
         self.notes: list[str] = []  # what was read as what
@@ -168,10 +171,14 @@ class Sources:
         return self._manifests[label][1]
 
     def _shared(self, found: Series) -> Series:
-        """Return a series with the array of an earlier one that has the same bits."""
+        """Return a series with the numbers and the steps of an earlier one that has the same."""
         if found.values is None:
             return found
-        return replace(found, values=self._arrays.setdefault(found.digest, found).values)
+        same = self._arrays.setdefault(found.digest, found)
+        logged = found.logged
+        if logged is not None:
+            logged = self._steps.setdefault(hashlib.sha256(logged.tobytes()).digest() + bytes(logged.shape[1]), logged)
+        return replace(found, values=same.values, joined=same.joined, logged=logged)
 
 
 def _named(argument: str) -> tuple[str | None, str]:

@@ -186,7 +186,7 @@ def _axes(sheet: Sheet, where: str, asked: Asked) -> dict[str, tuple[int, Values
         rank = words.counter(raw.name)
         if rank is None or raw.name in asked.columns or not raw.texts:
             continue
-        read = figures.parse([_commaless(each, figures.Comma.THOUSANDS) for each in raw.texts])
+        read = figures.parse(figures.without_commas(raw.texts, figures.Comma.THOUSANDS))
         if isinstance(read, int):
             if rank == 0 and figures.number(raw.texts[0]) is not None:
                 raise _no_step(raw, sheet, read, where)
@@ -221,10 +221,6 @@ def _no_step(raw: Raw, sheet: Sheet, place: int, where: str) -> UsageError:
         where=f"{where}:{line}",
         hint="mend that line, or type --by-place: the numbers are then counted from 1",
     )
-
-
-def _commaless(text: str, stands_for: figures.Comma | None) -> str:
-    return text if stands_for is None or "," not in text else figures.without_comma(text, stands_for)
 
 
 def _column(raw: Raw, sheet: Sheet, axes: dict[str, tuple[int, Values]], where: str, asked: Asked) -> Column | None:

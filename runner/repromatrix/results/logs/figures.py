@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 _MOST_CHARACTERS = 1200  # of one number; the exact decimal text of a float64 is shorter
-_PLAIN = frozenset("0123456789+-.eE\n")
+_NOT_PLAIN = re.compile(r"[^0-9+\-.eE\n]")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _HEXADECIMAL = re.compile(r"([+-]?)0[xX]([0-9a-fA-F]*)\.?([0-9a-fA-F]*)(?:[pP]([+-]?[0-9]{1,5}))?")
 _SPECIAL = re.compile(r"([+-]?)(nan|inf|infinity)", re.IGNORECASE)
@@ -67,7 +67,7 @@ def parse(texts: Sequence[str]) -> tuple[Values, str] | int:
     Every text is taken as `number` takes it; numbers without letters are read all at once.
     """
     joined = "\n".join(texts)
-    if _PLAIN.issuperset(joined) and len(joined) <= _MOST_CHARACTERS * max(len(texts), 1):
+    if not _NOT_PLAIN.search(joined) and len(joined) <= _MOST_CHARACTERS * max(len(texts), 1):
         try:
             values = np.fromiter(map(float, texts), dtype=np.float64, count=len(texts))
         except ValueError:
@@ -95,6 +95,11 @@ def comma(texts: Iterable[str]) -> Comma | None:
     if _SURELY_THOUSANDS.search(joined):
         return Comma.THOUSANDS
     return Comma.DECIMAL if _SURELY_DECIMAL.search(joined) else None
+
+
+def without_commas(texts: Sequence[str], stands_for: Comma) -> Sequence[str]:
+    """Return numbers with a decimal point and no thousands; those that are not so written stay as they are."""
+    return [without_comma(each, stands_for) for each in texts] if "," in "\n".join(texts) else texts
 
 
 def without_comma(text: str, stands_for: Comma) -> str:

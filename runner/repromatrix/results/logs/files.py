@@ -1,4 +1,4 @@
-"""A path -> the bytes of a regular file, unpacked, never more than a limit; bytes -> text."""
+"""A path -> the bytes of a regular file; unpacked, never more than a limit; bytes -> text."""
 
 import codecs
 import os
@@ -27,10 +27,10 @@ _MARKS = (
 
 
 def read(path: Path) -> bytes:
-    """Return the content of a regular file; what is gzipped is unpacked.
+    """Return the content of a regular file.
 
     Raises:
-        UsageError: it is not there, is no regular file, is too large or damaged, or may not be read.
+        UsageError: it is not there, is no regular file, is too large, or may not be read.
     """
     try:
         # A FIFO without a writer and a device that waits would keep an ordinary open from returning.
@@ -41,8 +41,12 @@ def read(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot be read: {reason}", where=str(path), hint="name a file that you may read") from error
-    with open(descriptor, "rb") as file:
-        _check(os.fstat(file.fileno()), str(path))
+    try:
+        _check(os.fstat(descriptor), str(path))
+    except UsageError:
+        os.close(descriptor)
+        raise
+    with os.fdopen(descriptor, "rb") as file:
         try:
             data = file.read(MOST_BYTES + 1)
         except OSError as error:
@@ -50,7 +54,7 @@ def read(path: Path) -> bytes:
             raise UsageError(f"cannot be read: {error.strerror}", where=str(path), hint=hint) from error
     if len(data) > MOST_BYTES:
         raise _too_large(str(path))
-    return _unpacked(data, str(path)) if data.startswith(_GZIP) else data
+    return data
 
 
 def _check(found: os.stat_result, where: str) -> None:
@@ -67,7 +71,14 @@ def _too_large(where: str) -> UsageError:
     )
 
 
-def _unpacked(data: bytes, where: str) -> bytes:
+def unpacked(data: bytes, where: str) -> bytes:
+    """Return what is gzipped unpacked, all else as it is.
+
+    Raises:
+        UsageError: it is damaged, or too large when unpacked.
+    """
+    if not data.startswith(_GZIP):
+        return data
     unpack = zlib.decompressobj(wbits=31)
     try:
         found = unpack.decompress(data, MOST_BYTES + 1)

@@ -17,6 +17,7 @@ _NAMES = ("key", "name", "metric", "tag")  # of a record that holds one number u
 _SPLITS = ("mode", "split", "phase", "stage", "subset")
 _FIRSTS, _EVERY = ("start_step", "first_step"), ("step_interval", "interval")
 _SHORT = 60
+_LONGEST_KEY = 200
 Way = tuple[Any, ...]
 
 
@@ -163,6 +164,11 @@ class _Walk:
                 name = _name(way, "loss")
                 self._add({"step": steps, name: list(node.values())}, len(steps), lambda row, _: (*way, steps[row]))
             return
+        runs = next((key for key in ("losses", "loss") if _holds_runs(node.get(key))), None)
+        if runs:
+            self.skipped += [key for key in node if key != runs]
+            self._object(node[runs], (*way, runs))
+            return
         self._by_key(node, way)
         lists = {key: each for key, each in node.items() if isinstance(each, list)}
         beside = [key for key, each in lists.items() if _series(each)]
@@ -182,14 +188,14 @@ class _Walk:
                 self._add({"step": steps, _name((*way, key), "loss"): each}, len(each), partial(_at, (*way, key)))
             elif isinstance(each, dict) or key in lists:
                 self.walk(each, (*way, key))
-            elif _BY_KEY.fullmatch(key) is None and key not in (*_FIRSTS, *_EVERY, "end_step"):
+            elif _BY_KEY.fullmatch(key[-_SHORT:]) is None and key not in (*_FIRSTS, *_EVERY, "end_step"):
                 self.skipped.append(key)
 
     def _by_key(self, node: Mapping[str, Any], way: Way) -> None:
         """Gather numbers whose keys end in their step."""
         found: dict[str, list[tuple[str, str, str]]] = {}
         for key, each in node.items():
-            parts = _BY_KEY.fullmatch(key) if isinstance(each, str) else None
+            parts = _BY_KEY.fullmatch(key) if isinstance(each, str) and len(key) < _LONGEST_KEY else None
             if parts and any(words.counter(word) is not None for word in words.tokens(parts[1])[-1:]):
                 found.setdefault(parts[1], []).append((parts[2], each, key))
         for stem, entries in found.items():
@@ -226,6 +232,11 @@ def _series(value: Any) -> bool:
         and not any(isinstance(each, list | dict) for each in value)
         and (any(figures.number(each) is not None for each in value[:100]))
     )
+
+
+def _holds_runs(value: Any) -> bool:
+    """Whether it holds a list of numbers for each run: what stands beside it is no loss."""
+    return isinstance(value, dict) and len(value) > 0 and all(_series(each) for each in value.values())
 
 
 def _step(key: str) -> int | None:

@@ -6,6 +6,7 @@ its lines.
 
 import ast
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,6 @@ _MOST_NUMBERS = 3_000_000
 _BLOCK = 1 << 20
 _LOOKED_AT = 1 << 16
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])")  # what a terminal no longer shows
 # Each begins with what it finds most often: a pattern that begins with a look behind is several times slower.
 _MOMENTS = re.compile(
     r"[0-9](?<![\w:.].)(?:"
@@ -42,7 +42,7 @@ _NUMBER = re.compile(
     r")(?=[A-Za-z%]{0,8}(?![\w])(?!\.\w)))"
 )
 _UNIT = re.compile(r"(?:%|[A-Za-z]+)?(?:/[A-Za-z]+)?")
-_WRAPPED = re.compile(r"(?:torch\.)?(?:tensor|Tensor|array|Array|float|(?:np|numpy|jnp)\.\w+)\(\s*\[?\s*(?=\0)")
+_WRAPPED = re.compile(r"(?:torch\.)?(?:tensor|Tensor|array|Array|float|(?:np|numpy|jnp)\.\w+)\([ ]?\[?[ ]?(?=\0)")
 _CUT = re.compile(r"[,;|\t{}\[\]<>\"\ue001]|(?<!\w)'|'(?!\w)|\s-\s|:\s|=|\s{2,}|^\s*-+\s")
 _TOTAL = re.compile(r"\s*/\s*|\s+(?:out )?of\s+")
 _WORD = re.compile(r"\s+([A-Za-z]+)")
@@ -50,7 +50,10 @@ _SIGN = re.compile(r"(?<![\w.)\]])[+-]$")
 _FILE = re.compile(r"\.[A-Za-z]{1,4}$")
 _HELD = 7 * 10**15  # stands for a number while its shape is read as JSON
 _HELD_TEXT = re.compile(r"-?7[0-9]{15}")
-_LIST = re.compile(r"(?:([^\n\[\]{}]*[^\s\[\]{}])[ \t]*\n?[ \t]*)?\[([^\[\]{}]*)\]")
+_LIST = re.compile(r"\[([^\[\]{}]*)\]")
+_LONGEST = 1 << 16  # of a line; one with more is looked at for lists alone
+_LONGEST_NAME = 200
+_BEFORE = {"at", "in", "for", "after", "before", "on", "of", "from"}  # a step that is spoken of
 _FEW_WORDS = 4
 
 
@@ -83,7 +86,7 @@ def read(text: str, where: str, asked: Asked) -> Log:
     """
     text = _ESCAPE.sub("", text) if "\x1b" in text else text
     text = re.sub("\b+", "\r", text) if "\b" in text else text
-    versions = [_OVERWRITTEN.sub("", text).replace("\r", ""), text.replace("\r", "\n")] if "\r" in text else [text]
+    versions = [_at_last(text), text.replace("\r", "\n")] if "\r" in text else [text]
     logs = []
     for each in versions:
         logs.append(_lines(each, where, asked))
@@ -101,6 +104,11 @@ def read(text: str, where: str, asked: Asked) -> Log:
         where=f"{where}:{first}" if line else where,
         hint="print lines such as: step 1 loss 0.5",
     )
+
+
+def _at_last(text: str) -> str:
+    """Return a text as a terminal shows it at last: of what was overwritten the last."""
+    return "\n".join(each.rstrip("\r").rpartition("\r")[2] for each in text.split("\n"))
 
 
 def _several(log: Log) -> bool:
@@ -149,6 +157,8 @@ class _Found:
         Raises:
             UsageError: a broken line of JSON, too many shapes, too many numbers.
         """
+        if len(block) > _BLOCK + _LONGEST:
+            block = "\n".join(each if len(each) <= _LONGEST else "" for each in block.split("\n"))
         parts = _NUMBER.split(block)
         numbers = parts[1::2]
         bare = _HOLE.join(parts[0::2])
@@ -209,11 +219,11 @@ def _sorted(raw: Raw) -> Raw:
 
 
 def _commas(raws: Sequence[Raw], asked: Asked) -> None:
-    having = [each for each in raws if any("," in text for text in each.texts)]
+    having = [each for each in raws if "," in "\n".join(each.texts)]
     stands_for = asked.comma or figures.comma(text for each in having for text in each.texts if "," in text)
     if stands_for is not None:
         for each in having:
-            each.texts = [figures.without_comma(text, stands_for) for text in each.texts]
+            each.texts = list(figures.without_commas(each.texts, stands_for))
 
 
 def _shape(shape: str) -> _Shape:
@@ -242,7 +252,7 @@ def _record(shape: str) -> list[_Field] | None:
     if record is None:
         return None
     outer = [each for each in _scan(before + " ") if words.counter(each.name) is not None] if skipped else []
-    whose = words.splits(before)
+    whose = words.splits(before[-_LONGEST_NAME:])
     found = []
     for name, value in json_text.flat(record):
         if not _HELD_TEXT.fullmatch(value) or _HELD_TEXT.search(name):
@@ -277,7 +287,9 @@ def _json(body: str) -> dict[str, Any] | None:
         found = json_text.loads(text)
     except (ValueError, RecursionError):
         try:
-            found = _as_texts(ast.literal_eval(text)) if len(text) < 100_000 else None  # noqa: PLR2004
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what the line would mean as Python
+                found = _as_texts(ast.literal_eval(text.strip())) if len(text) < _LONGEST else None
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
             return None
     return found if isinstance(found, dict) else None
@@ -313,7 +325,7 @@ def _scan(shape: str) -> Iterator[_Field]:
     """Yield the numbers of a shape that have a name in front of them, or a unit of counting behind."""
     shape = _WRAPPED.sub("", shape)
     pieces = shape.split(_HOLE)
-    whose = words.splits(_heading(pieces[0]))
+    whose = words.splits(_heading(pieces[0][-_LONGEST_NAME:]))
     unit = ""
     for hole in range(len(pieces) - 1):
         before, after = pieces[hole].removeprefix(unit), pieces[hole + 1]
@@ -352,6 +364,7 @@ def _heading(before: str) -> str:
 
 def _name(before: str) -> str | None:
     """Return the name that stands in front of a number, with a colon behind it where one stands there."""
+    before = before[-_LONGEST_NAME:]
     text = before.rstrip(" \t\"'[(<$")
     if not text or (text.endswith("-") and text == before):
         return None
@@ -364,6 +377,8 @@ def _name(before: str) -> str | None:
             None if not part or not explicit or _FILE.search(part) or not re.search("[^\\W\\d]", part) else f"{part}:"
         )
     every = part.split()
+    if len(every) > 1 and every[-2].lower() in _BEFORE and words.counter(every[-1]) is not None:
+        every = every[-1:]
     most = 6 if explicit else 3
     part = " ".join(every) if len(every) <= most else " ".join(every[-2:] if explicit else every[-1:])
     part = part.split(") ")[-1].lstrip("()")
@@ -378,10 +393,14 @@ def _lists(text: str, where: str, asked: Asked) -> Log | None:
     """Return lists of numbers, each a column under the name in front of it or on the line above."""
     sheets = []
     for found in _LIST.finditer(text):
-        cells = [each for each in re.split(r"[,\s]+", found[2].strip()) if each]
-        if len(cells) < 2 or not any(figures.number(each) for each in cells):  # noqa: PLR2004
+        if found[1].count(",") + found[1].count(" ") > _MOST_NUMBERS:
+            hint = "save the numbers as .npy"
+            raise UsageError(f"a list of more than {_MOST_NUMBERS:,} numbers as text", where=where, hint=hint)
+        cells = found[1].replace(",", " ").split()
+        if len(cells) < 2 or not any(figures.number(each) for each in cells[:100]):  # noqa: PLR2004
             continue
-        name = (_name((found[1] or "") + " ") or "loss").rstrip(":")
-        line = text.count("\n", 0, found.start(2)) + 1
+        above = text[max(0, found.start() - _LONGEST_NAME) : found.start()].rstrip().rpartition("\n")[2]
+        name = (_name(above + " ") or "loss").rstrip(":")
+        line = text.count("\n", 0, found.start()) + 1
         sheets.append(Sheet(raws=[Raw(name=name, texts=cells)], count=len(cells), line=partial(_here, line)))
     return columns.log("printed lists", sheets, where, asked) if sheets else None

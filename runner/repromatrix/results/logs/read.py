@@ -50,12 +50,16 @@ def parse(data: bytes, where: str, asked: Asked | None = None) -> Log:
         UsageError: it cannot be read, or holds nothing that can be compared; with the line and what to type.
     """
     asked = asked or Asked()
+    data = files.unpacked(data, where)
     reader = next((read for knows, read in _BINARY if knows(data)), None)
     if reader:
         found = reader(data, where, asked)
     else:
         _refuse(data, where)
-        found = _text(files.text(data, where), where, asked)
+        try:
+            found = _text(files.text(data, where), where, asked)
+        except RecursionError as error:
+            raise UsageError("nested too deeply", where=where, hint="give a list of losses") from error
     if not found.columns:
         raise UsageError(
             "holds no losses" + (f" (left out: {'; '.join(found.left_out)})" if found.left_out else ""),
@@ -85,7 +89,7 @@ def _text(text: str, where: str, asked: Asked) -> Log:
         text = _TUPLES.sub(r"\1", text)
     layout = table.layout(text)
     if layout:
-        _limit(text.count("\n") * layout.width, where)
+        _limit(text.count("\n") + sum(text.count(each) for each in layout.delimiter or " \t"), where)
         return table.read(text, layout, where, asked)
     return lines.read(text, where, asked)
 

@@ -199,16 +199,13 @@ def _quoted(line: str, delimiter: str | None, where: str) -> list[str]:
 
 def _commas(cells: list[list[str]], found: Layout, asked: Asked, where: str) -> list[list[str]]:
     """Return cells with decimal points and without thousands."""
-    having = [at for at, column in enumerate(cells) if any("," in each for each in column)]
+    having = [at for at, column in enumerate(cells) if "," in "\n".join(column)]
     if not having:
         return cells
     stands_for = asked.comma or figures.comma(each for at in having for each in cells[at] if "," in each)
     if stands_for is None:
         return cells  # a number with a comma is then refused, with its line
-    return [
-        [figures.without_comma(each, stands_for) for each in column] if at in having else column
-        for at, column in enumerate(cells)
-    ]
+    return [figures.without_commas(column, stands_for) for column in cells]
 
 
 def _filled(raw: Raw) -> Raw:
