@@ -209,9 +209,14 @@ def _told(values: Values, joined: str) -> str | None:
         back = values.astype(np.float32).astype(np.float64)
     if "x" in joined or not (back[finite] == values[finite]).all():
         return None
-    longest = max(joined.split("\n"), key=len)
-    every = joined.split("\n") if digits.significant(longest) <= _TELLING else [longest]
-    return "float32" if any(digits.significant(each) > _TELLING for each in every) else None
+    texts = sorted(joined.split("\n"), key=len, reverse=True)  # the first one tells, but for zeros at its end
+    return "float32" if any(len(each) > _TELLING and _long(each) for each in texts) else None
+
+
+def _long(text: str) -> bool:
+    """Whether a text has more digits than a float32 needs, zeros at its end aside, which Python does not print."""
+    mantissa = text.lower().partition("e")[0]
+    return digits.significant(mantissa.rstrip("0") if "." in mantissa else mantissa) > _TELLING
 
 
 @lru_cache(maxsize=_CACHED)
