@@ -43,7 +43,9 @@ def faults(want: dict[str, Any], said: Any, pairs: list[dict[str, Any]]) -> list
     """Return what is wrong, in words."""
     found = [f"exit {said.code}"] if said.code != want["exit"] else []
     if want["verdict"] == "refused":
-        missing = [each for each in want.get("says", ()) if not re.search(rf"(?<![\w.]){re.escape(each)}(?!\w)", said.err)]
+        missing = [
+            each for each in want.get("says", ()) if not re.search(rf"(?<![\w.]){re.escape(each)}(?!\w)", said.err)
+        ]
         sense = want.get("says_re", "")
         return [*found, *missing, *(["no such sentence"] if not re.search(sense, said.err, re.IGNORECASE) else [])]
     if not pairs:

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repromatrix.compare import series
-from repromatrix.compare import digits
+from repromatrix.compare import digits, series
 from repromatrix.compare.digits import last_place, significant
 from repromatrix.compare.series import fits, half_units, read, told_apart
 from repromatrix.floats import FORMS, nearest
@@ -101,7 +100,12 @@ def test_leading_zeros_are_not_significant(text, expected):
     assert significant(text) == expected
 
 
-@given(st.lists(st.one_of(st.floats().map(repr), st.decimals(places=3, allow_nan=False, allow_infinity=False).map(str)), min_size=1))
+@given(
+    st.lists(
+        st.one_of(st.floats().map(repr), st.decimals(places=3, allow_nan=False, allow_infinity=False).map(str)),
+        min_size=1,
+    )
+)
 def test_digits_of_many_texts_are_those_of_each(texts):
     texts = [each for each in texts if figures.number(each) == each] or ["0.10"]
     for some in (texts, [each for each in texts if not {*each} & {*"einE"}]):

@@ -70,7 +70,8 @@ STEPS = {
     "iter": "iter 10: loss 0.5\niter 20: loss 0.25\n",
     "iteration": "iteration       10/ 100 | lm loss: 0.5\niteration       20/ 100 | lm loss: 0.25\n",
     "update": "update,loss\n10,0.5\n20,0.25\n",
-    "num_updates": '| INFO | {"train_num_updates": "10", "loss": "0.5"}\n| INFO | {"train_num_updates": "20", "loss": "0.25"}\n',
+    "num_updates": '| INFO | {"train_num_updates": "10", "loss": "0.5"}\n'
+    '| INFO | {"train_num_updates": "20", "loss": "0.25"}\n',
     "global_step": '[{"global_step": 10, "loss": 0.5}, {"global_step": 20, "loss": 0.25}]',
     "train_step": "train_step;loss\n10;0.5\n20;0.25\n",
     "batch": "batch=10 loss=0.5\nbatch=20 loss=0.25\n",
@@ -82,7 +83,8 @@ STEPS = {
     "the ends of keys": '{"loss_step_10": 0.5, "loss_step_20": 0.25}',
     "a list beside": '{"step": [10, 20], "loss": [0.5, 0.25]}',
     "a start and an interval": '{"loss": {"start_step": 10, "step_interval": 10, "values": [0.5, 0.25]}}',
-    "a progress bar": " 1%|#   | 10/900 [00:01<00:10, 1.0it/s, loss=0.5]\n 2%|#   | 20/900 [00:02<00:10, 1.0it/s, loss=0.25]\n",
+    "a progress bar": " 1%|#   | 10/900 [00:01<00:10, 1.0it/s, loss=0.5]\n"
+    " 2%|#   | 20/900 [00:02<00:10, 1.0it/s, loss=0.25]\n",
     "the line above": "--- step 10 ---\nloss: 0.5\n--- step 20 ---\nloss: 0.25\n",
     "the last one that was said": "saved at step=10, host=0\n  loss=0.5\nsaved at step=20, host=0\n  loss=0.25\n",
     "a clock before it": "1785600000000 0.5 10\n1785600001500 0.25 20\n",
@@ -101,12 +103,12 @@ def test_what_counts_the_steps_is_recognised(text: str) -> None:
 
 
 LINES = {
-    "torchtitan": ("[rank0]: 2026-02-11 10:04:03,500 - INFO - step:  1  loss:   8.1661  tps: 1,108  mfu: 0.04%", "8.1661"),
+    "torchtitan": ("[rank0]: 2026-02-11 10:04:03,500 - step:  1  loss:   8.1661  tps: 1,108  mfu: 0.04%", "8.1661"),
     "a Python dict": ("{'loss': 8.1661, 'step': 1, 'done': False, 'nothing': None}", "8.1661"),
     "a tensor": ("step 1, loss: tensor(8.1661, device='cuda:0')", "8.1661"),
     "Keras": ("1/1 [=====] - 1s 12ms/step - loss: 8.1661 - accuracy: 0.9000", "8.1661"),
     "absl": ("I0302 08:00:39.123456 140 train.py:10] step: 1, loss: 8.1661", "8.1661"),
-    "an average beside": ("Epoch: [1][ 10/5005]\tTime  0.5 ( 0.6)\tLoss 8.1661e+00 (7.1e+00)\tAcc@1   0.00 (  0.10)", "8.1661e+00"),
+    "an average beside": ("Epoch: [1][ 10/5005]\tTime  0.5\tLoss 8.1661e+00 (7.1e+00)\tAcc@1 0.0 ( 0.1)", "8.1661e+00"),
     "negative": ("step 1 loss=-8.1661", "-8.1661"),
     "a minus that is a dash": ("step 1 - loss - 8.1661", "8.1661"),
     "not a number": ("step 1 loss nan", "nan"),
@@ -167,7 +169,7 @@ def test_an_epoch_and_its_batches_are_two_counts_of_one_place() -> None:
 def test_a_step_that_stands_twice_with_one_number_is_one_and_with_two_is_a_choice() -> None:
     assert texts(only("step,loss\n1,0.5\n2,0.25\n2,0.25\n3,1\n")) == ("0.5", "0.25", "1")
     text = "step,loss\n1,0.5\n2,0.25\n2,0.26\n3,1\n"
-    with pytest.raises(UsageError, match="step 2 stands twice, with 0.25 and 0.26"):
+    with pytest.raises(UsageError, match=r"step 2 stands twice, with 0\.25 and 0\.26"):
         parsed(text)
     assert texts(only(text, repeated=Repeated.FIRST)) == ("0.5", "0.25", "1")
     assert texts(only(text, repeated=Repeated.LAST)) == ("0.5", "0.26", "1")

@@ -40,9 +40,9 @@ def arguments(parser: ArgumentParser) -> None:
         "sides",
         nargs="+",
         metavar="A",
-        help="a cell or a pattern of cells, a record, a results folder, published:COLUMN, or a loss log (a table, JSON, "
-        "printed lines, .npy, .npz, safetensors, TensorBoard events, any of them gzipped); NAME= in front names it, "
-        "::COLUMN behind it chooses one of its columns",
+        help="a cell or a pattern of cells, a record, a results folder, published:COLUMN, or a loss log (a table, "
+        "JSON, printed lines, .npy, .npz, safetensors, TensorBoard events, any of them gzipped); NAME= in front names "
+        "it, ::COLUMN behind it chooses one of its columns",
     )
     shared.results(parser)
     parser.add_argument(
@@ -85,7 +85,8 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--repeated",
         choices=[each.value for each in Repeated],
-        help="which number counts where a log has a step twice with two numbers, as after a restart; default: refuse it",
+        help="which number counts where a log has a step twice with two numbers, as after a restart; default: none, an "
+        "error",
     )
     parser.add_argument(
         "--comma",

@@ -11,9 +11,11 @@ def of_series(a: Series, b: Series, *, same_cpu_class: bool | None) -> list[str]
     found = []
     if same_cpu_class is False:
         found.append("the CPU classes differ too, so this is not a difference of the versions alone")
-    for each in dict.fromkeys((a, b)):
-        if each.deterministic is False:
-            found.append(f"{each.name} is not deterministic: its first repeat is compared")
+    found += [
+        f"{each.name} is not deterministic: its first repeat is compared"
+        for each in dict.fromkeys((a, b))
+        if each.deterministic is False
+    ]
     return found
 
 

@@ -1,4 +1,4 @@
-"""The columns of logs -> series: which column is the loss, which are runs, what is compared with what, and how it counts.
+"""The columns of logs -> series: which is the loss, which are runs, what is compared with what, and how it counts.
 
 Numbers of one name are held against each other, training against training, validation against validation. The loss of
 a log is what its columns say most plainly; it is compared with the loss of another log, whatever either calls it.
@@ -178,18 +178,17 @@ def _of_run(
     run: str, own: Sequence[tuple[Column, str]], wishes: Sequence[Wish], rules: dict[str, Rule]
 ) -> list[_Named]:
     main = {whose: _main(own, whose) for whose in (words.TRAIN, words.VALIDATION, words.TEST)}
-    others = [each for each, inner in own if not words.loss(inner)]
-    if not any(main.values()) and len(others) == len(own):
-        if len(own) == 1 or not any(words.known(inner) for _, inner in own):  # each is a run, named after what ran it
-            return [
-                _Named(
-                    column=each,
-                    run=_joined(run, inner if len(own) > 1 else ""),
-                    group=LOSS,
-                    rule=_rule(each.name, wishes, Rule.JUDGED),
-                )
-                for each, inner in own
-            ]
+    any_loss = any(words.loss(inner) for _, inner in own)
+    if not any_loss and (len(own) == 1 or not any(words.known(inner) for _, inner in own)):  # named after what ran
+        return [
+            _Named(
+                column=each,
+                run=_joined(run, inner if len(own) > 1 else ""),
+                group=LOSS,
+                rule=_rule(each.name, wishes, Rule.JUDGED),
+            )
+            for each, inner in own
+        ]
     groups = {id(each): LOSS if whose == words.TRAIN else f"{whose} {LOSS}" for whose, each in main.items() if each}
     found = []
     for each, inner in own:

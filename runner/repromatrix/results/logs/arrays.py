@@ -1,6 +1,7 @@
 """NumPy's `.npy` and `.npz`: numbers with their dtype; never a pickle."""
 
 import io
+import warnings
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +27,7 @@ def is_npy(data: bytes) -> bool:
 
 def is_zip(data: bytes) -> bool:
     """Whether it is a zip archive, as `.npz` is."""
-    return data.startswith(b"PK\x03\x04") or data.startswith(b"PK\x05\x06")
+    return data.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
 def npy(data: bytes, where: str, asked: Asked) -> Log:
@@ -89,7 +90,9 @@ def array(data: bytes, where: str) -> npt.NDArray[Any]:
     try:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, by_columns, dtype = header(file, max_header_size=_MOST_HEADER)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            shape, by_columns, dtype = header(file, max_header_size=_MOST_HEADER)
         count = 1
         for size in shape:
             count *= size

@@ -239,7 +239,7 @@ def _column(raw: Raw, sheet: Sheet, axes: dict[str, tuple[int, Values]], where: 
         raise _no_number(raw.name, texts[read], f"{where}:{sheet.line(int(rows[read]), raw.name)}")
     values, joined = read
     column = Column(name=raw.name, values=values, texts=joined)
-    return _counted(column, rows, sheet, axes, where, asked)
+    return _counted(column, rows, sheet, axes, where=where, asked=asked)
 
 
 def _numeric(texts: Sequence[str], name: str, asked: Asked) -> bool:
@@ -260,7 +260,13 @@ def _no_number(name: str, text: str, where: str) -> _WrongError:
 
 
 def _counted(
-    column: Column, rows: Places, sheet: Sheet, axes: dict[str, tuple[int, Values]], where: str, asked: Asked
+    column: Column,
+    rows: Places,
+    sheet: Sheet,
+    axes: dict[str, tuple[int, Values]],
+    *,
+    where: str,
+    asked: Asked,
 ) -> Column:
     """Return a column with its steps, each once and in order; a step that stands twice with one number is one."""
     usable = sorted(
@@ -272,7 +278,8 @@ def _counted(
     if not usable:
         if len(rows) == sheet.count or not sheet.placed:
             return column
-        return replace(column, steps=(rows + 1.0)[:, None], axis=("row",))
+        places: Values = np.asarray(rows + 1, dtype=np.float64)
+        return replace(column, steps=places[:, None], axis=("row",))
     rank, name, steps = usable[0]
     if rank == words.EPOCH and (steps != np.rint(steps)).any():
         return replace(column, steps=steps[:, None], axis=(name,))  # part of an epoch: a place, not a step
@@ -381,4 +388,5 @@ def _out_of_order(name: str, step: float, last: float, where: str) -> _WrongErro
 
 def exact(name: str, values: npt.NDArray[Any], dtype: str | None, **words_: Any) -> Column:
     """Return numbers of a binary file, which are exact."""
-    return Column(name=name, values=values.astype(np.float64).ravel(), dtype=dtype, **words_)
+    with np.errstate(invalid="ignore"):  # of NaN that signal
+        return Column(name=name, values=values.astype(np.float64).ravel(), dtype=dtype, **words_)

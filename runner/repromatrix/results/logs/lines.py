@@ -84,7 +84,7 @@ def read(text: str, where: str, asked: Asked) -> Log:
     Raises:
         UsageError: there are none; a line of JSON is broken; a number or a step is none; with the line.
     """
-    text = _ESCAPE.sub("", text) if "\x1b" in text else text
+    text = _ESCAPE.sub(" ", text) if "\x1b" in text else text
     text = re.sub("\b+", "\r", text) if "\b" in text else text
     versions = [_at_last(text), text.replace("\r", "\n")] if "\r" in text else [text]
     logs = []
@@ -274,8 +274,7 @@ def _short(fields: Sequence[_Field]) -> list[_Field]:
     ]
     counts = Counter(short)
     return [
-        replace(each, name=name if counts[name] == 1 else each.name)
-        for name, each in zip(short, fields, strict=True)
+        replace(each, name=name if counts[name] == 1 else each.name) for name, each in zip(short, fields, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Tables of text: CSV and its kin, columns between white space, Markdown; with a header, a header in a comment, or none.
+"""Tables of text: CSV and its kin, white space, Markdown; with a header, a header in a comment, or none.
 
 Columns without a header are told by what stands in them: a clock rises by seconds since 1970, a step by whole numbers.
 """
@@ -82,7 +82,7 @@ def _cells(line: str, delimiter: str | None) -> list[str]:
     if '"' not in line:
         return [each.strip() for each in line.split(delimiter)]
     try:
-        return [each.strip() for each in next(csv.reader([line], delimiter=delimiter), [])]
+        return [each.strip() for each in next(csv.reader([line], delimiter=delimiter, strict=True), [])]
     except csv.Error:
         return []
 
@@ -105,7 +105,7 @@ def read(text: str, found: Layout, where: str, asked: Asked) -> Log:
             where=f"{where}:{found.start + 1}",
             hint="write a header line that names the columns, step and loss for example",
         )
-    cells = _commas(cells, found, asked, where)
+    cells = _commas(cells, asked)
     raws = [Raw(name=name, texts=column) for name, column in zip(header, cells, strict=True) if name]
     bounds = [each.name for each in raws if each.name.endswith(_BOUNDS) and each.name[:-5] in header]
     raws = [_filled(each) for each in raws if each.name not in bounds and each.name != CLOCK]
@@ -141,8 +141,6 @@ def _fast(text: str, found: Layout) -> tuple[list[list[str]], Sequence[int]] | N
         return None
     data = np.frombuffer(body.encode(), dtype=np.uint8)
     ends, cuts = data == ord("\n"), data == ord(delimiter)
-    if not found.width - 1:
-        cuts = np.zeros_like(ends)
     order = ends[ends | cuts]
     if (
         len(order) % found.width
@@ -150,9 +148,7 @@ def _fast(text: str, found: Layout) -> tuple[list[list[str]], Sequence[int]] | N
         or order.sum() * found.width != len(order)
     ):
         return None
-    flat = (
-        body.replace("\n", delimiter) if found.width > 1 else body.replace(delimiter, "").replace("\n", delimiter)
-    ).split(delimiter)
+    flat = body.replace("\n", delimiter).split(delimiter)
     flat.pop()
     if found.delimiter is None and "" in flat:
         return None
@@ -192,12 +188,12 @@ def _quoted(line: str, delimiter: str | None, where: str) -> list[str]:
         return [each.strip('"') for each in line.split()]
     line = _unbarred(line) if delimiter == "|" else line
     try:
-        return [each.strip() for each in next(csv.reader([line], delimiter=delimiter), [])]
+        return [each.strip() for each in next(csv.reader([line], delimiter=delimiter, strict=True), [])]
     except csv.Error as error:
         raise UsageError(f"not CSV ({error})", where=where, hint="mend that line") from error
 
 
-def _commas(cells: list[list[str]], found: Layout, asked: Asked, where: str) -> list[list[str]]:
+def _commas(cells: list[list[str]], asked: Asked) -> list[list[str]]:
     """Return cells with decimal points and without thousands."""
     having = [at for at, column in enumerate(cells) if "," in "\n".join(column)]
     if not having:
@@ -205,7 +201,7 @@ def _commas(cells: list[list[str]], found: Layout, asked: Asked, where: str) -> 
     stands_for = asked.comma or figures.comma(each for at in having for each in cells[at] if "," in each)
     if stands_for is None:
         return cells  # a number with a comma is then refused, with its line
-    return [figures.without_commas(column, stands_for) for column in cells]
+    return [list(figures.without_commas(column, stands_for)) for column in cells]
 
 
 def _filled(raw: Raw) -> Raw:
@@ -231,7 +227,7 @@ def guessed(cells: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
         ):
             found[at] = CLOCK
     left = [at for at in range(len(cells)) if not found[at]]
-    counts = [at for at in left if _counts(cells[at], values[at], strictly=len(left) > 2)]  # noqa: PLR2004
+    counts = [at for at in left if _counts(values[at], strictly=len(left) > 2)]  # noqa: PLR2004
     if len(left) > 1 and counts:
         found[counts[0]] = "step"
         left.remove(counts[0])
@@ -242,7 +238,7 @@ def guessed(cells: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
     return tuple(found)
 
 
-def _counts(texts: Sequence[str], values: figures.Values | None, *, strictly: bool) -> bool:
+def _counts(values: figures.Values | None, *, strictly: bool) -> bool:
     if values is None or not len(values) or not np.isfinite(values).all() or (values != np.rint(values)).any():
         return False
     rises = bool((np.diff(values) > 0).all())

@@ -1,4 +1,4 @@
-"""safetensors: eight bytes with the length of a JSON header, which says where each tensor lies; read without a library."""
+"""safetensors: the length of a JSON header, the header, which says where each tensor lies; read without a library."""
 
 import json
 from typing import Any
@@ -44,13 +44,11 @@ def read(data: bytes, where: str, asked: Asked) -> Log:
             dtype, size = entry["dtype"], 1
             for each in entry["shape"]:
                 size *= each
-            if not 0 <= first <= last <= len(body):
-                raise ValueError(f"{name} lies beyond the end")
             if dtype == _BFLOAT16:
-                bits = _numbers(body[first:last], "<u2", size, name).astype(np.uint32) << 16
+                bits = _numbers(body, (first, last), "<u2", size).astype(np.uint32) << 16
                 rounded.append(columns.exact(name, bits.view(np.float32), "bfloat16"))
             elif dtype in _NATIVE:
-                found[name] = _numbers(body[first:last], _NATIVE[dtype], size, name)
+                found[name] = _numbers(body, (first, last), _NATIVE[dtype], size)
             else:
                 left_out.append(f"{name} (dtype {str(dtype)[:20]})")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
@@ -61,7 +59,10 @@ def read(data: bytes, where: str, asked: Asked) -> Log:
     return Log(form=log.form, columns=(*log.columns, *rounded), left_out=(*log.left_out, *left_out))
 
 
-def _numbers(data: memoryview, dtype: str, size: int, name: str) -> npt.NDArray[Any]:
-    if size * np.dtype(dtype).itemsize != len(data):
-        raise ValueError(f"{name} has another size than its shape")
-    return np.frombuffer(data, dtype=dtype)
+def _numbers(body: memoryview, ends: tuple[int, int], dtype: str, size: int) -> npt.NDArray[Any]:
+    first, last = ends
+    if not 0 <= first <= last <= len(body):
+        raise ValueError("a tensor lies beyond the end")
+    if size * np.dtype(dtype).itemsize != last - first:
+        raise ValueError("a tensor has another size than its shape")
+    return np.frombuffer(body[first:last], dtype=dtype)

@@ -30,7 +30,8 @@ _MEASURED = {
     "pid", "hostname",
 }  # fmt: skip
 _PER_SECOND = re.compile(r"(?:per_?|/)(?:s|sec|secs|second|seconds|gpu|day|hour)$|(?:it|samples|tokens|steps|iters)/s$")
-_UNITS = {"s", "ms", "us", "ns", "sec", "secs", "min", "h", "b", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib", "gflops", "tflops", "it"}  # fmt: skip
+_UNITS = {"s", "ms", "us", "ns", "sec", "secs", "min", "h", "b", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib",
+          "gflops", "tflops", "it"}  # fmt: skip
 _LOSSES = {"loss", "losses", "nll", "cost"}
 _KNOWN = {
     "accuracy", "acc", "lr", "learning", "rate", "grad", "gradient", "norm", "ppl", "perplexity", "zeros", "scale",
