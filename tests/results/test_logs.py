@@ -281,6 +281,10 @@ REFUSED = {
     "very many numbers": (b"[" + b"1," * 4_000_000 + b"1]", "more than 3,000,000 numbers as text"),
     "a very long field": (b'step,loss\n1,0.5\n2,"' + b"x" * 140_000 + b'"\n', "not CSV (field larger than field limit"),
     "a table of runs": (b"Name,State,loss\nfox,done,0.5\nhill,done,0.25\n", "a table of runs: each row is a run"),
+    "a table of runs that says how long each ran": (
+        b"Name,State,loss,_step\nfox,done,0.5,100\nhill,done,0.25,100\n",
+        "a table of runs: each row is a run, named by Name",
+    ),
     "lines without numbers": (b"hello\nworld again\n", "no named numbers in its lines"),
 }  # fmt: skip
 

@@ -104,7 +104,13 @@ def unfounded(column: Column, data: bytes) -> list[str]:
         with np.errstate(over="ignore"):
             return unfounded_bits(column, data)
     text = files.text(data, "log")
-    written = text + text.replace(",", "") + text.replace(",", ".") + text.replace(".", "").replace(",", ".")
+    written = (
+        text
+        + text.replace("- ", "-")
+        + text.replace(",", "")
+        + text.replace(",", ".")
+        + text.replace(".", "").replace(",", ".")
+    )
     return [
         each
         for each, value in zip(column.texts.split("\n"), column.values.tolist(), strict=True)

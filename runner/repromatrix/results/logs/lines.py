@@ -322,7 +322,7 @@ def _check_json(shape: str, line: str, where: str) -> None:
 
 def _scan(shape: str) -> Iterator[_Field]:
     """Yield the numbers of a shape that have a name in front of them, or a unit of counting behind."""
-    shape = _WRAPPED.sub("", shape)
+    shape = _WRAPPED.sub(" ", shape)
     pieces = shape.split(_HOLE)
     whose = words.splits(_heading(pieces[0][-_LONGEST_NAME:]))
     unit = ""

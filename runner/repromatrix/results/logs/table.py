@@ -251,7 +251,8 @@ def _refuse_runs(raws: Sequence[Raw], where: str, start: int) -> None:
     Raises:
         UsageError: it is one.
     """
-    if any(words.counter(each.name) is not None for each in raws):
+    counting = [figures.parse(each.texts) for each in raws if words.counter(each.name) is not None]
+    if any(isinstance(each, int) or len(each[0]) < 2 or columns.rises(each[0]) for each in counting):  # noqa: PLR2004
         return
     for raw in raws:
         texts = raw.texts
