@@ -12,6 +12,30 @@ BUILTIN = "builtin"
 _MATRIX = Path("matrix.yaml")
 
 
+class Once(argparse.Action):
+    """Takes one value, and refuses a second one: neither of two is silently the one that counts."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: argparse.Namespace, values: object, option_string: str | None = None
+    ) -> None:
+        """Keep the value.
+
+        Raises:
+            SystemExit: there is one already.
+        """
+        given: frozenset[str] = getattr(namespace, "given_once", frozenset())
+        if self.dest in given:
+            parser.error(f"{option_string} is given twice")
+        namespace.given_once = given | {self.dest}
+        setattr(namespace, self.dest, values)
+
+
+def once(parser: ArgumentParser) -> None:
+    """Make every option of a parser that takes one value refuse a second one."""
+    parser.register("action", None, Once)
+    parser.register("action", "store", Once)
+
+
 def examples(parser: ArgumentParser, *commands: str) -> None:
     """Show, below a command's help, what one types."""
     lines = (f"  repromatrix {each}" for each in commands)
