@@ -314,7 +314,6 @@ LINES = {
     "matrix_exp": jax.scipy.linalg.expm,
     "matrix_power": lambda a: jnp.linalg.matrix_power(a, 3),
     "pinv": jnp.linalg.pinv,
-    "lstsq": lambda a, b: jnp.linalg.lstsq(a, b)[0],
     # attention and dropout
     "attention": attention,
     "attention_masked": attention_masked,

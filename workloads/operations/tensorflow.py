@@ -322,7 +322,6 @@ LINES = {
     "matrix_exp": tf.linalg.expm,
     "matrix_power": lambda a: a @ a @ a,
     "pinv": tf.linalg.pinv,
-    "lstsq": tf.linalg.lstsq,
     # attention and dropout
     "attention": attention,
     "attention_masked": attention_masked,

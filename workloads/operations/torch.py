@@ -5,7 +5,17 @@ import torch.nn.functional as nn
 from workload.walk import walk
 
 # How PyTorch says that it does not have an operation in a dtype.
-LACKS = ("not implemented for", "Unsupported dtype", "Low precision dtypes not supported", "does not support complex")
+LACKS = (
+    "not implemented for",
+    "Unsupported dtype",
+    "Low precision dtypes not supported",
+    "could not infer output dtype",
+    "Expected both inputs to be Half, Float or Double",
+    "handle types other than float and double",
+    "dimensions of float, double, cfloat or cdouble",
+    "support tensors of type",
+    "unsupported ScalarType",
+)
 
 
 def gradient(function, arguments, places, weights):
@@ -259,7 +269,6 @@ LINES = {
     "matrix_exp": torch.linalg.matrix_exp,
     "matrix_power": lambda a: torch.linalg.matrix_power(a, 3),
     "pinv": torch.linalg.pinv,
-    "lstsq": lambda a, b: torch.linalg.lstsq(a, b).solution,
     # attention and dropout
     "attention": attention,
     "attention_masked": attention_masked,

@@ -19,6 +19,7 @@ from repromatrix.operations.exact import FIRST, LAST, Argument, Exact, TooWideEr
 Function: TypeAlias = Callable[..., Any]
 _INFINITE, _NONE = math.inf, math.nan
 _SIX = 6  # of relu6
+_TERMS = 16  # what makes the bound of a sum, 8 terms u size, the 64 units in the last place of other functions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,9 @@ class Elementwise:
         slopes: for each argument the derivative.
         low: the least argument that has a value; below it NaN is right. `high` likewise.
         limits: of a function of one argument: argument -> result, where Arb has none.
-        exact: whether the functions take Fractions in place of arb.
+        exact: whether the functions take Fractions in place of arb. None in place of a result: there is no single one.
+        sizes: of the value and of each derivative, how large the terms are that its formula adds: where they cancel, an
+            error is measured by them. None: by the result.
     """
 
     value: Function
@@ -39,6 +42,7 @@ class Elementwise:
     high: float = _INFINITE
     limits: Mapping[float, float] = field(default_factory=dict)
     exact: bool = False
+    sizes: Sequence[Callable[..., float] | None] = ()
 
 
 def one() -> arb:
@@ -140,12 +144,21 @@ def _sign(x: Any) -> Any:
     return (x > 0) - (x < 0)
 
 
+def _first_larger(x: Fraction, y: Fraction) -> int | None:
+    return None if x == y else int(x > y)
+
+
 def _flat(*_: Any) -> int:
     return 0
 
 
 def _step(x: Any) -> int:
     return int(x > 0)
+
+
+def _near_one(x: float) -> float:
+    """Return how large 1 / sqrt(1 - x * x) is, and how much of an error of x * x it makes."""
+    return float((1 - x * x) ** -1.5)
 
 
 _EXP = {-_INFINITE: 0.0, _INFINITE: _INFINITE}
@@ -162,7 +175,12 @@ ELEMENTWISE: dict[str, Elementwise] = {
         slopes=[lambda x: (x * arb.const_log2()).exp() * arb.const_log2()],
         limits=_EXP,
     ),
-    "expm1": Elementwise(value=arb.expm1, slopes=[arb.exp], limits={-_INFINITE: -1.0, _INFINITE: _INFINITE}),
+    "expm1": Elementwise(
+        value=arb.expm1,
+        slopes=[arb.exp],
+        limits={-_INFINITE: -1.0, _INFINITE: _INFINITE},
+        sizes=[None, lambda x: 1 + math.exp(x)],
+    ),
     "log": Elementwise(value=arb.log, slopes=[lambda x: 1 / x], low=0.0, limits=_LOG),
     "log1p": Elementwise(
         value=arb.log1p, slopes=[lambda x: 1 / (1 + x)], low=-1.0, limits={-1.0: -_INFINITE, _INFINITE: _INFINITE}
@@ -190,17 +208,28 @@ ELEMENTWISE: dict[str, Elementwise] = {
     "sin": Elementwise(value=arb.sin, slopes=[arb.cos], limits={-_INFINITE: _NONE, _INFINITE: _NONE}),
     "cos": Elementwise(value=arb.cos, slopes=[lambda x: -x.sin()], limits={-_INFINITE: _NONE, _INFINITE: _NONE}),
     "tan": Elementwise(
-        value=arb.tan, slopes=[lambda x: 1 / x.cos() ** 2], limits={-_INFINITE: _NONE, _INFINITE: _NONE}
+        value=arb.tan,
+        slopes=[lambda x: 1 / x.cos() ** 2],
+        limits={-_INFINITE: _NONE, _INFINITE: _NONE},
+        sizes=[None, lambda x: 1 + math.tan(x) ** 2],
     ),
-    "asin": Elementwise(value=arb.asin, slopes=[lambda x: 1 / (1 - x * x).sqrt()], low=-1.0, high=1.0),
-    "acos": Elementwise(value=arb.acos, slopes=[lambda x: -1 / (1 - x * x).sqrt()], low=-1.0, high=1.0),
+    "asin": Elementwise(
+        value=arb.asin, slopes=[lambda x: 1 / (1 - x * x).sqrt()], low=-1.0, high=1.0, sizes=[None, _near_one]
+    ),
+    "acos": Elementwise(
+        value=arb.acos, slopes=[lambda x: -1 / (1 - x * x).sqrt()], low=-1.0, high=1.0, sizes=[None, _near_one]
+    ),
     "atan": Elementwise(value=arb.atan, slopes=[lambda x: 1 / (1 + x * x)]),
     "sinh": Elementwise(value=arb.sinh, slopes=[arb.cosh], limits=_ODD),
     "cosh": Elementwise(value=arb.cosh, slopes=[arb.sinh], limits=_EVEN),
-    "tanh": Elementwise(value=arb.tanh, slopes=[lambda x: x.sech() ** 2], limits=_UNIT),
+    "tanh": Elementwise(value=arb.tanh, slopes=[lambda x: x.sech() ** 2], limits=_UNIT, sizes=[None, lambda x: 1.0]),
     "asinh": Elementwise(value=arb.asinh, slopes=[lambda x: (1 + x * x).rsqrt()], limits=_ODD),
     "acosh": Elementwise(
-        value=arb.acosh, slopes=[lambda x: (x * x - 1).rsqrt()], low=1.0, limits={_INFINITE: _INFINITE}
+        value=arb.acosh,
+        slopes=[lambda x: (x * x - 1).rsqrt()],
+        low=1.0,
+        limits={_INFINITE: _INFINITE},
+        sizes=[None, lambda x: x * x / (x * x - 1) ** 1.5],
     ),
     "atanh": Elementwise(
         value=arb.atanh,
@@ -208,68 +237,97 @@ ELEMENTWISE: dict[str, Elementwise] = {
         low=-1.0,
         high=1.0,
         limits={-1.0: -_INFINITE, 1.0: _INFINITE},
+        sizes=[None, lambda x: 1 / (1 - x * x) ** 2],
     ),
     "sigmoid": Elementwise(
         value=_sigmoid,
         slopes=[lambda x: _sigmoid(x) * _sigmoid(-x)],
         limits={-_INFINITE: 0.0, _INFINITE: 1.0},
+        sizes=[None, lambda x: 1.0],
     ),
     "log_sigmoid": Elementwise(
-        value=lambda x: -_softplus(-x), slopes=[lambda x: _sigmoid(-x)], limits={-_INFINITE: -_INFINITE, _INFINITE: 0.0}
+        value=lambda x: -_softplus(-x),
+        slopes=[lambda x: _sigmoid(-x)],
+        limits={-_INFINITE: -_INFINITE, _INFINITE: 0.0},
+        sizes=[lambda x: max(0.0, -x) + 1, lambda x: 1.0],
     ),
-    "softplus": Elementwise(value=_softplus, slopes=[_sigmoid], limits=_RIGHT),
+    "softplus": Elementwise(value=_softplus, slopes=[_sigmoid], limits=_RIGHT, sizes=[None, lambda x: 1.0]),
     "softsign": Elementwise(
         value=lambda x: x / (1 + abs(x)), slopes=[lambda x: 1 / ((1 + abs(x)) * (1 + abs(x)))], limits={}
     ),
     "silu": Elementwise(
-        value=lambda x: x * _sigmoid(x), slopes=[lambda x: _sigmoid(x) * (1 + x * _sigmoid(-x))], limits={}
+        value=lambda x: x * _sigmoid(x),
+        slopes=[lambda x: _sigmoid(x) * (1 + x * _sigmoid(-x))],
+        limits={},
+        sizes=[abs, lambda x: 1 + abs(x)],
     ),
     "mish": Elementwise(
         value=lambda x: x * _softplus(x).tanh(),
         slopes=[lambda x: _softplus(x).tanh() + x * _softplus(x).sech() ** 2 * _sigmoid(x)],
+        sizes=[None, lambda x: 1 + abs(x)],
     ),
-    "gelu": Elementwise(value=lambda x: x * _normal(x), slopes=[lambda x: _normal(x) + x * _bell(x)]),
-    "gelu_tanh": Elementwise(value=_gelu_tanh, slopes=[_gelu_tanh_slope]),
+    "gelu": Elementwise(
+        value=lambda x: x * _normal(x), slopes=[lambda x: _normal(x) + x * _bell(x)], sizes=[abs, lambda x: 1 + abs(x)]
+    ),
+    "gelu_tanh": Elementwise(value=_gelu_tanh, slopes=[_gelu_tanh_slope], sizes=[abs, lambda x: 1 + abs(x)]),
     "relu": Elementwise(value=lambda x: x if x > 0 else arb(0), slopes=[_step], limits=_RIGHT),
     "relu6": Elementwise(
-        value=lambda x: min(max(x, Fraction(0)), Fraction(_SIX)), slopes=[lambda x: int(0 < x < _SIX)], exact=True
+        value=lambda x: min(max(x, Fraction(0)), Fraction(_SIX)),
+        slopes=[lambda x: None if x in (0, _SIX) else int(0 < x < _SIX)],
+        exact=True,
     ),
     "elu": Elementwise(
         value=lambda x: x if x > 0 else x.expm1(),
         slopes=[lambda x: one() if x > 0 else x.exp()],
         limits={-_INFINITE: -1.0, _INFINITE: _INFINITE},
+        sizes=[lambda x: 1.0, None],
     ),
-    "selu": Elementwise(value=_selu, slopes=[_selu_slope]),
+    "selu": Elementwise(value=_selu, slopes=[_selu_slope], sizes=[lambda x: 2.0, None]),
     "erf": Elementwise(value=arb.erf, slopes=[lambda x: 2 / _pi().sqrt() * (-x * x).exp()], limits=_UNIT),
     "erfc": Elementwise(
         value=arb.erfc,
         slopes=[lambda x: -2 / _pi().sqrt() * (-x * x).exp()],
         limits={-_INFINITE: 2.0, _INFINITE: 0.0},
+        sizes=[lambda x: 1.0, None],
     ),
     "erfinv": Elementwise(
         value=arb.erfinv, slopes=[_erfinv_slope], low=-1.0, high=1.0, limits={-1.0: -_INFINITE, 1.0: _INFINITE}
     ),
-    "lgamma": Elementwise(value=_lgamma, slopes=[arb.digamma], limits={_INFINITE: _INFINITE}),
-    "digamma": Elementwise(value=arb.digamma, slopes=[lambda x: arb(2).zeta(x)], limits={_INFINITE: _INFINITE}),
-    "normal_cdf": Elementwise(value=_normal, slopes=[_bell], limits={-_INFINITE: 0.0, _INFINITE: 1.0}),
+    "lgamma": Elementwise(
+        value=_lgamma,
+        slopes=[arb.digamma],
+        limits={_INFINITE: _INFINITE},
+        sizes=[lambda x: 1 + abs(math.lgamma(x)), lambda x: 1 + abs(math.log(x))],
+    ),
+    "digamma": Elementwise(
+        value=arb.digamma,
+        slopes=[lambda x: arb(2).zeta(x)],
+        limits={_INFINITE: _INFINITE},
+        sizes=[lambda x: 1 + abs(math.log(x)) + 1 / x, None],
+    ),
+    "normal_cdf": Elementwise(
+        value=_normal, slopes=[_bell], limits={-_INFINITE: 0.0, _INFINITE: 1.0}, sizes=[lambda x: 1.0, None]
+    ),
     "normal_quantile": Elementwise(
         value=lambda x: arb(2).sqrt() * (2 * x - 1).erfinv(),
         slopes=[lambda x: 1 / _bell(arb(2).sqrt() * (2 * x - 1).erfinv())],
         low=0.0,
         high=1.0,
         limits={0.0: -_INFINITE, 1.0: _INFINITE},
+        sizes=[lambda x: 1.0, None],
     ),
     "i0": Elementwise(value=_i0, slopes=[lambda x: x.bessel_i(1)], limits=_EVEN),
     "i0e": Elementwise(
         value=lambda x: _i0(x) * (-abs(x)).exp(),
         slopes=[lambda x: (x.bessel_i(1) - _sign(x) * _i0(x)) * (-abs(x)).exp()],
+        sizes=[None, lambda x: 1.0],
     ),
     "i1": Elementwise(value=lambda x: x.bessel_i(1), slopes=[lambda x: (_i0(x) + x.bessel_i(2)) / 2]),
     "i1e": Elementwise(
         value=lambda x: x.bessel_i(1) * (-abs(x)).exp(),
         slopes=[lambda x: ((_i0(x) + x.bessel_i(2)) / 2 - _sign(x) * x.bessel_i(1)) * (-abs(x)).exp()],
     ),
-    "sinc": Elementwise(value=_sinc, slopes=[_sinc_slope]),
+    "sinc": Elementwise(value=_sinc, slopes=[_sinc_slope], sizes=[lambda x: 1.0, lambda x: math.pi + 1 / abs(x)]),
     "absolute": Elementwise(value=abs, slopes=[_sign], exact=True, limits=_EVEN),
     "sign": Elementwise(value=_sign, slopes=[_flat], exact=True, limits=_UNIT),
     "floor": Elementwise(value=math.floor, slopes=[_flat], exact=True, limits=_ODD),
@@ -280,16 +338,32 @@ ELEMENTWISE: dict[str, Elementwise] = {
     "subtract": Elementwise(value=lambda x, y: x - y, slopes=[lambda x, y: one(), lambda x, y: -one()]),
     "multiply": Elementwise(value=lambda x, y: x * y, slopes=[lambda x, y: y, lambda x, y: x]),
     "divide": Elementwise(value=lambda x, y: x / y, slopes=[lambda x, y: 1 / y, lambda x, y: -x / (y * y)]),
-    "power": Elementwise(value=lambda x, y: x**y, slopes=[lambda x, y: y * x ** (y - 1), lambda x, y: x**y * x.log()]),
+    "power": Elementwise(
+        value=lambda x, y: x**y,
+        slopes=[lambda x, y: y * x ** (y - 1), lambda x, y: x**y * x.log()],
+        sizes=[
+            None,
+            lambda x, y: abs(y) * x ** (y - 1) * (1 + abs(y * math.log(x))),
+            lambda x, y: x**y * (1 + abs(math.log(x))),
+        ],
+    ),
     "atan2": Elementwise(value=arb.atan2, slopes=[lambda y, x: x / (x * x + y * y), lambda y, x: -y / (x * x + y * y)]),
     "hypot": Elementwise(
         value=lambda x, y: (x * x + y * y).sqrt(),
         slopes=[lambda x, y: x / (x * x + y * y).sqrt(), lambda x, y: y / (x * x + y * y).sqrt()],
     ),
-    "logaddexp": Elementwise(value=_logaddexp, slopes=[lambda x, y: _sigmoid(x - y), lambda x, y: _sigmoid(y - x)]),
-    "xlogy": Elementwise(value=lambda x, y: x * y.log(), slopes=[lambda x, y: y.log(), lambda x, y: x / y]),
-    "maximum": Elementwise(value=max, slopes=[lambda x, y: int(x > y), lambda x, y: int(y > x)], exact=True),
-    "minimum": Elementwise(value=min, slopes=[lambda x, y: int(x < y), lambda x, y: int(y < x)], exact=True),
+    "logaddexp": Elementwise(
+        value=_logaddexp,
+        slopes=[lambda x, y: _sigmoid(x - y), lambda x, y: _sigmoid(y - x)],
+        sizes=[lambda x, y: 1 + max(abs(x), abs(y)), lambda x, y: 1.0, lambda x, y: 1.0],
+    ),
+    "xlogy": Elementwise(
+        value=lambda x, y: x * y.log(),
+        slopes=[lambda x, y: y.log(), lambda x, y: x / y],
+        sizes=[lambda x, y: abs(x) * (1 + abs(math.log(y))), lambda x, y: 1 + abs(math.log(y)), None],
+    ),
+    "maximum": Elementwise(value=max, slopes=[_first_larger, lambda x, y: _first_larger(y, x)], exact=True),
+    "minimum": Elementwise(value=min, slopes=[lambda x, y: _first_larger(y, x), _first_larger], exact=True),
     "remainder": Elementwise(value=_remainder, slopes=[lambda x, y: 1, lambda x, y: -math.floor(x / y)], exact=True),
     "fmod": Elementwise(value=_fmod, slopes=[lambda x, y: 1, lambda x, y: -math.trunc(x / y)], exact=True),
     "floor_divide": Elementwise(value=lambda x, y: math.floor(x / y), slopes=[_flat, _flat], exact=True),
@@ -300,10 +374,18 @@ ELEMENTWISE: dict[str, Elementwise] = {
         value=lambda x, y: (x - y) * (x - y), slopes=[lambda x, y: 2 * (x - y), lambda x, y: 2 * (y - x)]
     ),
     "clip": Elementwise(
-        value=lambda x, low, high: min(max(x, low), high), slopes=[lambda x, low, high: int(low < x < high)], exact=True
+        value=lambda x, low, high: min(max(x, low), high),
+        slopes=[lambda x, low, high: None if x in (low, high) else int(low < x < high)],
+        exact=True,
     ),
-    "lerp": Elementwise(value=lambda x, y, w: x + w * (y - x), slopes=[lambda x, y, w: 1 - w]),
-    "multiply_add": Elementwise(value=lambda x, y, z: x * y + z, slopes=[lambda x, y, z: y]),
+    "lerp": Elementwise(
+        value=lambda x, y, w: x + w * (y - x),
+        slopes=[lambda x, y, w: 1 - w],
+        sizes=[lambda x, y, w: abs(x) + abs(y), None],
+    ),
+    "multiply_add": Elementwise(
+        value=lambda x, y, z: x * y + z, slopes=[lambda x, y, z: y], sizes=[lambda x, y, z: abs(x * y) + abs(z), None]
+    ),
 }
 
 
@@ -318,10 +400,23 @@ def elementwise(name: str, arguments: Sequence[Argument], by: int | None = None)
     entry = ELEMENTWISE[name]
     function = entry.value if by is None else entry.slopes[by]
     limits = entry.limits if by is None else {}
-    rows = np.broadcast_arrays(*(each.values for each in arguments))
-    found = [_element(entry, function, limits, row) for row in zip(*(row.tolist() for row in rows), strict=True)]
+    columns = np.broadcast_arrays(*(each.values for each in arguments))
+    rows = list(zip(*(column.tolist() for column in columns), strict=True))
+    found = [_element(entry, function, limits, row) for row in rows]
     high, low, known = (np.array(each) for each in zip(*found, strict=True))
-    return Exact(high=high, low=low, known=known, bounded=True)
+    place = 0 if by is None else by + 1
+    size = entry.sizes[place] if place < len(entry.sizes) else None
+    if size is None:
+        return Exact(high=high, low=low, known=known, bounded=True)
+    sizes = np.array([_size(size, row) for row in rows])
+    return Exact(high=high, low=low, known=known, sizes=np.maximum(sizes, np.abs(high)), terms=_TERMS)
+
+
+def _size(size: Callable[..., float], row: Sequence[float]) -> float:
+    try:
+        return size(*row) if all(map(math.isfinite, row)) else 0.0
+    except (ZeroDivisionError, OverflowError, ValueError):
+        return 0.0
 
 
 def _element(
@@ -345,7 +440,10 @@ def _element(
 
 
 def _fraction(function: Function, row: Sequence[float]) -> tuple[float, float]:
-    value = Fraction(function(*map(Fraction, row)))
+    given = function(*map(Fraction, row))
+    if given is None:
+        raise TooWideError("no single result")
+    value = Fraction(given)
     high = float(value)
     return high, float(value - Fraction(high))
 
