@@ -1,6 +1,8 @@
 """Exact results of linear algebra, and of what only moves elements."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -212,14 +214,26 @@ def _sort(arguments: Arguments, _: Options) -> Mapping[str, Exact]:
     return {"": of_numbers(sorted(arguments[0].values.tolist()))}
 
 
-def _argsort(arguments: Arguments, _: Options) -> Mapping[str, Exact]:
+def _argsort_stable(arguments: Arguments, _: Options) -> Mapping[str, Exact]:
     return {"": of_numbers(_order(arguments[0].values.tolist()))}
+
+
+def _argsort(arguments: Arguments, _: Options) -> Mapping[str, Exact]:
+    values = arguments[0].values.tolist()
+    return {"": _untied(_order(values), values)}
+
+
+def _untied(places: Sequence[int], values: Sequence[float]) -> Exact:
+    """Return places as an exact result, those of equal elements without one: their order is nobody's."""
+    counts = Counter(values)
+    known = np.array([counts[values[place]] == 1 for place in places])
+    return replace(of_numbers(places), known=known)
 
 
 def _topk(arguments: Arguments, options: Options) -> Mapping[str, Exact]:
     values = arguments[0].values.tolist()
     places = sorted(range(len(values)), key=lambda place: (-values[place], place))[: options["k"]]
-    return {"values": of_numbers(values[place] for place in places), "places": of_numbers(places)}
+    return {"values": of_numbers(values[place] for place in places), "places": _untied(places, values)}
 
 
 def _bincount(arguments: Arguments, _: Options) -> Mapping[str, Exact]:
@@ -246,6 +260,7 @@ LINEAR: dict[str, Truth] = {
     "one_hot": _one_hot,
     "sort": _sort,
     "argsort": _argsort,
+    "argsort_stable": _argsort_stable,
     "topk": _topk,
     "bincount": _bincount,
 }
