@@ -1,4 +1,4 @@
-"""Exact results against what other code says: NumPy's own float64, fractions, and differences of the values themselves."""
+"""Exact results against what other code says: NumPy in float64, fractions, differences of the values themselves."""
 
 import importlib
 import json
