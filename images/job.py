@@ -38,10 +38,11 @@ class Settings:
 
 @fields
 class Code:
-    """The modules of a workload: file name -> source text."""
+    """The modules of a workload: file name -> source text; and the rows of its table, as workload.yaml has them."""
 
     name: str
     files: Dict[str, str]
+    rows: Dict[str, Any]
 
 
 @fields
@@ -137,7 +138,8 @@ def parse_code(where: str, document: Any) -> Code:
     for name in files:
         if not (name.endswith(".py") and name[:-3].isidentifier()):
             raise MalformedJob(f"{where}.files has {name!r}, expected the name of a Python module's file")
-    return Code(take(where, document, "name", str), files)
+    rows = take(where, document, "rows", dict) if "rows" in document else {}
+    return Code(take(where, document, "name", str), files, rows)
 
 
 def parse_data(document: Any) -> Dict[str, bytes]:
