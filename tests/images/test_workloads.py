@@ -12,12 +12,12 @@ import pytest
 from repromatrix.execute.lines import Finished
 from repromatrix.floats import FORMS
 from repromatrix.matrix.workload import load_workload
-from repromatrix.operations.catalogue import TENSORS
 from repromatrix.plan import Cell
 from repromatrix.results.record import Outcome
 from repromatrix.results.value import Role, Trajectory
 from tests import asked
 from tests.asked import cell, steps_of, trained
+from tests.worked import TENSORS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted(path.parent for path in ROOT.glob("workloads/*/workload.yaml"))

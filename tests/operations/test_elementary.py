@@ -184,9 +184,9 @@ def test_far_out_every_sigmoid_by_e_to_the_x_is_0_or_1_and_of_nan_it_is_nan(dtyp
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("primitive", ["sigmoid", "sigmoid_gradient"])
-def test_forms_have_names_of_their_own_and_say_what_they_do(primitive, dtype):
-    found = elementary.forms(primitive, dtype)
+@pytest.mark.parametrize("operation", ["sigmoid", "sigmoid_gradient"])
+def test_forms_have_names_of_their_own_and_say_what_they_do(operation, dtype):
+    found = elementary.forms(operation, dtype)
     assert len({form.name for form in found}) == len(found) > 0
     assert all(form.says.endswith(".") and "z" in form.says for form in found)
 

@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias
 
+from repromatrix.graph import Graph
+
 DEFAULT_SETTINGS = "default"
 DRAW = 1  # version of the generator of inputs (draw.py): part of a cell's key
 
@@ -149,6 +151,7 @@ class Workload:
             factors: the defaults, and each other value alone.
         files: name -> source text of each module.
         frameworks: those after which modules are named.
+        graph: its step in the names of operations, None where the file has none.
     """
 
     name: str
@@ -166,6 +169,7 @@ class Workload:
     files: tuple[tuple[str, str], ...]
     frameworks: tuple[str, ...]
     published: PublishedTable | None
+    graph: Graph | None = None
 
     def options(self, framework: str, flavour: str | None = None) -> dict[str, tuple[str, ...]]:
         """Return factor -> its values in a framework, the default first; of all its flavours where none is named."""

@@ -10,11 +10,13 @@ import msgspec
 
 from repromatrix import resources
 from repromatrix.results import document as documents
-from repromatrix.results import record, trace
+from repromatrix.results import record, replay, replays, trace
 
 _TITLES = {
     "record": "What one cell gave: outcome, values in columns, fingerprint, provenance.",
     "trace": "Every value of a traced cell, step by step.",
+    "operations": "Whose operations were replayed, and which traces and replays tell of them.",
+    "replay": "What an operation of a cell gave on inputs of its own, or a whole step on a trace.",
 }
 
 
@@ -31,6 +33,8 @@ def made() -> dict[str, dict[str, Any]]:
     return {
         "record": schema("record", _TITLES["record"], record.Document, record.FORMAT) | _RAN,
         "trace": schema("trace", _TITLES["trace"], trace.Document, trace.FORMAT),
+        "operations": schema("operations", _TITLES["operations"], replays.Document, replays.FORMAT),
+        "replay": schema("replay", _TITLES["replay"], replay.Document, replay.FORMAT),
     }
 
 

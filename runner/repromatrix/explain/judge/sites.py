@@ -13,18 +13,16 @@ from typing import TypeAlias
 
 from repromatrix.explain.judge.sources import sources
 from repromatrix.explain.judge.starts import starts
-from repromatrix.operations.catalogue import TENSORS
+from repromatrix.operations.catalogue import Tensor
+from repromatrix.operations.wiring import Given, Start, begun, left, step_sample
 from repromatrix.results.trace import Trace
 
-Place: TypeAlias = tuple[str, int]  # a name of `PLACES` and a step, from 1
+Place: TypeAlias = tuple[str, int]  # a value of the step, or `PREDICTION`, and a step, from 1
 Flips: TypeAlias = tuple[tuple[str, str], ...]  # options of A (or `dtype`) with their other values, sorted
 Outputs: TypeAlias = Sequence[Mapping[str, Sequence[str]]]  # what `step` gave for each of `samples`
 
-PREDICTION = "prediction"
-PLACES = (*TENSORS, PREDICTION)  # as a step computes them; `prediction` is the forward pass after the last update
+PREDICTION = "prediction"  # the forward pass after the last update
 DEEPEST = 3  # options that are flipped at once
-_WEIGHTS = ("hidden_weights", "output_weights")
-_GIVEN = ("hidden_pre", "hidden", "output_pre", "output", "grad_output_weights", "grad_hidden_weights")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +30,20 @@ class Task:
     """What both sides were asked to do, and how A does it.
 
     Attributes:
-        hidden_weights: before the first step, decimal text, `W[out][in]`.
-        output_weights: likewise.
+        start: what A's steps are computed from.
         options: all of A's, with their values.
+        output: the value that is recorded once more after the last update; None: none is.
     """
 
-    input: Sequence[str]
-    hidden_weights: Sequence[Sequence[str]]
-    output_weights: Sequence[Sequence[str]]
+    start: Start
     dtype: str
     options: Mapping[str, str]
+    output: str | None
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values of a step, in order."""
+        return tuple(place.value for place in self.start.graph.places(self.options))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ class Operation:
     """An operation that differs on the same inputs.
 
     Attributes:
-        tensor: what it computes: a name of `PLACES`.
+        tensor: what it computes: a value of the step, or `PREDICTION`.
         steps: all steps at which it does so, from 1.
     """
 
@@ -78,7 +80,7 @@ class Attribution:
         detected: whether any bit of it differs.
         factors: options with the value that the trace was made with; `steps` if it has another number of them.
         equals: other flips of as many options that explain exactly as much.
-        starts: the weights (`hidden_weights`, `output_weights`) that begin with other values.
+        starts: the parameters that begin with other values.
         operations: what the options leave unexplained, in the order in which a step computes it.
         untold: tensors of which nothing can be said, as A's own step cannot be computed apart there.
     """
@@ -101,10 +103,10 @@ def detected(a: Trace, b: Trace) -> bool:
     return (a.cell.dtype, a.columns) != (b.cell.dtype, b.columns)
 
 
-def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[dict[str, list[str]]]:
+def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[Given]:
     """Return the samples of `step` for a trace.
 
-    There is one for each of its steps, one for the forward pass after them, and the first step again from weights
+    There is one for each of its steps, one for the forward pass after them, and the first step again from parameters
     with which somebody may have begun instead: the matrices transposed, and A's own after the first step.
 
     Args:
@@ -114,27 +116,20 @@ def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[dict[str, list
         flips: A's layout says from which weights the first step begins.
 
     Raises:
-        KeyError: the trace lacks the weights after a step.
+        KeyError: the trace lacks the parameters after a step.
     """
-    tensors = dict(b.tensors)
+    start, count = task.start, len(b.trajectory.losses)
     untransposed = dict(flips).get("layout", task.options.get("layout")) == "in_out_untransposed"
-    first = _matrices(task, transposed=untransposed)
-    before = {name: [first[name], *map(list, tensors[name])] for name in _WEIGHTS}
-    count = len(b.trajectory.losses)
-    found = []
-    for step in range(count):
-        sample = {name: weights[step] for name, weights in before.items()}
-        sample |= {name: list(tensors[name][step]) for name in _GIVEN if name in tensors}
-        found.append(sample | {"new_output_weights": list(tensors["output_weights"][step])})
-    others = [_matrices(task, transposed=not untransposed)]
-    later = {name: list(steps[0]) for name, steps in a.tensors if name in _WEIGHTS}
-    if "dtype" not in dict(flips) and len(later) == len(_WEIGHTS):
-        others.append(later)
-    after = {name: weights[count] for name, weights in before.items()}
+    found = [step_sample(b, step, start) for step in range(1, count + 1)]
+    found[0] |= _parameters(start, transposed=untransposed)
+    others = [_parameters(start, transposed=not untransposed)]
+    if "dtype" not in dict(flips) and set(start.graph.parameters) <= set(dict(a.tensors)):
+        others.append(left(a, 1, start))
+    after = begun(start) | left(b, count, start)
     return [*found, after, *(found[0] | each for each in others)]
 
 
-def places(b: Trace, outputs: Outputs) -> frozenset[Place]:
+def places(b: Trace, outputs: Outputs, output: str | None) -> frozenset[Place]:
     """Return the places at which a trace has other bits than were computed from its own tensors.
 
     Raises:
@@ -143,22 +138,25 @@ def places(b: Trace, outputs: Outputs) -> frozenset[Place]:
     count = len(b.trajectory.losses)
     found = {(each.tensor, each.step) for each in sources(b, outputs[:count])}
     shown = b.trajectory.predictions
-    after = [tuple(step) for name, steps in b.tensors if name == "output" for step in steps]
-    after = [*(after or shown[:count]), tuple(outputs[count]["output"])]
+    if output is None:
+        return frozenset(found)
+    after = [tuple(step) for name, steps in b.tensors if name == output for step in steps]
+    after = [*(after or shown[:count]), tuple(outputs[count][output])]
     return frozenset(found | {(PREDICTION, at) for at, row in enumerate(shown, start=1) if row != after[at - 1]})
 
 
-def tried(b: Trace, outputs: Outputs | None, *, same: bool) -> Tried:
+def tried(b: Trace, outputs: Outputs | None, task: Task, *, same: bool) -> Tried:
     """Judge an attempt.
 
     Args:
         b: the trace.
         outputs: what `step` gave for each of `samples`, None if it cannot be computed apart.
+        task: A's.
         same: whether the cell, run as a whole, has every bit of the trace.
     """
     if same:
         return Tried(outputs=outputs, left=frozenset())
-    return Tried(outputs=outputs, left=None if outputs is None else places(b, outputs))
+    return Tried(outputs=outputs, left=None if outputs is None else places(b, outputs, task.output))
 
 
 def to_try(asked: Mapping[Flips, Tried], values: Mapping[str, Sequence[str]], task: Task) -> tuple[Flips, ...]:
@@ -195,25 +193,28 @@ def attribute(a: Trace, b: Trace, asked: Mapping[Flips, Tried], task: Task, own:
     if not detected(a, b):
         return Attribution(detected=False)
     flips = _chain(asked)[-1]
-    outputs, left = asked[flips].outputs, asked[flips].left
+    outputs, unexplained = asked[flips].outputs, asked[flips].left
     options = {**task.options, "dtype": task.dtype, **dict(flips)}
-    fused = frozenset(TENSORS) if own is None else frozenset(tensor for tensor, _ in places(a, own))
-    remaining = left or frozenset()
-    into = tuple(float(each) for each in task.input)
-    begun = starts(b, remaining, outputs, into, options) if outputs else {}
-    remaining -= frozenset().union(*begun.values())
+    known = frozenset(task.values)
+    fused = known if own is None else frozenset(tensor for tensor, _ in places(a, own, task.output))
+    remaining = unexplained or frozenset()
+    begins = starts(b, remaining, outputs, task.start, options) if outputs else {}
+    remaining -= frozenset().union(*begins.values())
     counts = [len(each.trajectory.losses) for each in (a, b)]
     steps: Flips = (("steps", str(counts[1])),) if counts[0] != counts[1] else ()
     return Attribution(
         detected=True,
         factors=tuple(sorted((*flips, *steps))),
-        equals=tuple(
-            each for each in asked if flips and len(each) == len(flips) and each != flips and asked[each].left == left
-        ),
-        starts=tuple(begun),
-        operations=_operations(remaining, fused),
-        untold=tuple(name for name in TENSORS if name in fused),
+        equals=tuple(other for other in asked if _equal(other, flips) and asked[other].left == unexplained),
+        starts=tuple(begins),
+        operations=_operations(remaining, fused, (*task.values, PREDICTION)),
+        untold=tuple(name for name in task.values if name in fused and name in b.columns),
     )
+
+
+def _equal(other: Flips, flips: Flips) -> bool:
+    """Whether other flips are as many."""
+    return bool(flips) and len(other) == len(flips) and other != flips
 
 
 def sentences(found: Attribution) -> tuple[str, ...]:
@@ -247,19 +248,19 @@ def _chain(asked: Mapping[Flips, Tried]) -> list[Flips]:
         chain.append(min(fewer)[1])
 
 
-def _matrices(task: Task, *, transposed: bool) -> dict[str, list[str]]:
-    """Return A's first weights laid flat; one that is not square keeps its rows, it fits in no other way."""
-    found = {}
-    for name, rows in zip(_WEIGHTS, (task.hidden_weights, task.output_weights), strict=True):
-        turned = transposed and len(rows) == len(rows[0])
-        chosen = list(zip(*rows, strict=True)) if turned else rows
-        found[name] = [float(text).hex() for row in chosen for text in row]
+def _parameters(start: Start, *, transposed: bool) -> dict[str, Tensor | float]:
+    """Return A's first parameters; one that is not square keeps its rows, it fits in no other way."""
+    found: dict[str, Tensor | float] = {}
+    for name in start.graph.parameters:
+        rows = start.inputs[name]
+        square = [row for row in rows if isinstance(row, list) and len(row) == len(rows)]
+        found[name] = [list(column) for column in zip(*square, strict=True)] if transposed and square else rows
     return found
 
 
-def _operations(remaining: Iterable[Place], fused: Iterable[str]) -> tuple[Operation, ...]:
+def _operations(remaining: Iterable[Place], fused: Iterable[str], order: Sequence[str]) -> tuple[Operation, ...]:
     steps: dict[str, list[int]] = {}
-    for tensor, step in sorted(remaining, key=lambda place: (PLACES.index(place[0]), place[1])):
+    for tensor, step in sorted(remaining, key=lambda place: (order.index(place[0]), place[1])):
         if tensor not in fused:
             steps.setdefault(tensor, []).append(step)
     return tuple(Operation(tensor=tensor, steps=tuple(each)) for tensor, each in steps.items())
