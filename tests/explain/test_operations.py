@@ -141,7 +141,7 @@ def test_a_cell_without_a_trace_leaves_the_pair_with_a_reason(bench) -> None:
     index = Replayer(bench.execution()).pairs([Pair(a=A, b=B, left=cells[A], right=cells[B])])
     (found,) = judged(index, bench.store.replays_of)
     assert found.reason.startswith(f"{B} has no trace: ")
-    assert tell(found) == f"operations on the same inputs: not replayed: {found.reason}"
+    assert tell(found) == f"operations on the same inputs: not replayed, as {found.reason}"
     assert bench.engine.operations == []
 
 

@@ -118,12 +118,12 @@ class _Reader:
 
     def problems(self) -> Iterator[Problem]:
         yield from self._metrics()
-        for name, entry in self.data["inputs"].items():
-            yield from _input_problems(name, entry)
+        inputs = [each for name, entry in self.data["inputs"].items() for each in _input_problems(name, entry)]
+        yield from inputs
         yield from self._places()
         yield from self._defaults()
         yield from self._variants()
-        if graphs.KEY in self.data:
+        if graphs.KEY in self.data and not inputs:  # its shapes come from theirs
             yield from self._graph()
         if "published" in self.data:
             yield from self._published_problems(self.data["published"])
