@@ -148,7 +148,7 @@ def test_two_dtypes_of_one_environment_have_no_inputs_in_common(bench) -> None:
     assert found.reason == "float64 against float32: no input of one is an input of the other"
 
 
-def test_anatomies_are_kept_as_studies_with_reasons_where_nothing_was_replayed(bench) -> None:
+def test_replayed_pairs_are_kept_with_reasons_where_nothing_was_replayed(bench) -> None:
     install(bench, {NUMPY: Environment(changes={"sigmoid": nudged})})
     replays = replay(bench.execution(), [interventions(bench, OLD, NUMPY), interventions(bench, NUMPY, SINGLE)])
     found = replays.findings
@@ -187,7 +187,7 @@ def test_explain_tells_the_operations_of_a_pair_below_its_ledger(command) -> Non
     assert operations.startswith("sigmoid differs on the same inputs (at hidden, output)\n")
 
 
-def test_explain_as_json_holds_the_anatomy_and_is_what_the_schema_says(command) -> None:
+def test_explain_as_json_holds_the_operations_and_is_what_the_schema_says(command) -> None:
     schema = json.loads(resources.schema("explanation").read_text())
     found = json.loads(explained(command, "--json").out)
     jsonschema.validate(found, schema, cls=jsonschema.Draft202012Validator)

@@ -18,7 +18,7 @@ B = "tiny/numpy-2.0-cpu/parallel"
 
 
 def pair(bench, **environments: Environment) -> PairFinding:
-    """Return the anatomy of A and B in the environments `a` and `b`."""
+    """Return what the operations show of A and B in the environments `a` and `b`."""
     install(bench, {A: environments.get("a", Environment()), B: environments.get("b", Environment())})
     cells = {each.id: each for each in bench.cells("numpy-1.0-cpu", "numpy-2.0-cpu")}
     index = Replayer(bench.execution()).pairs([Pair(a=A, b=B, left=cells[A], right=cells[B])])
@@ -145,7 +145,7 @@ def test_a_cell_without_a_trace_leaves_the_pair_with_a_reason(bench) -> None:
     assert bench.engine.operations == []
 
 
-def test_a_study_whose_files_are_gone_says_so(bench) -> None:
+def test_a_pair_whose_files_are_gone_says_so(bench) -> None:
     install(bench, {})
     cells = {each.id: each for each in bench.cells("numpy-1.0-cpu", "numpy-2.0-cpu")}
     (found,) = Replayer(bench.execution()).pairs([Pair(a=A, b=B, left=cells[A], right=cells[B])])

@@ -90,7 +90,7 @@ class TestEveryModule:
 
     def test_imports_its_own_framework_and_its_own_folder_alone(self, path: Path) -> None:
         framework = path.stem.partition("_")[0]
-        allowed = {"workload", "numpy", "math", "re", "contextlib", "functools", framework, *_backends(framework)}
+        allowed = {"workload", "numpy", "math", "re", "contextlib", "functools", framework, *_harness(framework)}
         assert set(_imported(ast.parse(path.read_text()))) <= allowed
 
     def test_keeps_nothing_in_module_variables(self, path: Path) -> None:
@@ -116,9 +116,10 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             yield (node.module or "").partition(".")[0]
 
 
-def _backends(framework: str) -> set[str]:
-    """What a module may import beside its framework: Keras has backends, and TensorFlow carries a Keras."""
-    return {"keras": {"probe", "tensorflow", "jax", "torch"}, "tensorflow": {"keras", "tf_keras"}}.get(framework, set())
+def _harness(framework: str) -> set[str]:
+    """What of the harness and of other frameworks a module may import: Keras has backends, TensorFlow carries a Keras."""
+    more = {"keras": {"probe", "tensorflow", "jax", "torch"}, "tensorflow": {"keras", "tf_keras"}}
+    return {"replay", *({"derivatives"} if framework in ("torch", "jax") else more.get(framework, set()))}
 
 
 # The worked example in NumPy, which is at hand.

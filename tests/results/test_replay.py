@@ -149,6 +149,17 @@ def test_other_formats_are_refused() -> None:
         index.decode(json.dumps({"format": 3}).encode(), "x")
 
 
+def test_what_an_older_release_kept_elsewhere_is_refused_until_it_is_deleted(tmp_path) -> None:
+    store, former = Store(tmp_path), tmp_path / "studies.json"
+    former.write_text('{"format": 1, "pairs": [], "catalogue": []}')
+    with pytest.raises(NewerFormatError, match="of format 1, this release reads format 2") as caught:
+        store.read_replay_index()
+    assert caught.value.where == str(former)
+    assert caught.value.hint == "delete that file and ask again: repromatrix explain or repromatrix operations"
+    former.unlink()
+    assert store.read_replay_index() == ReplayIndex()
+
+
 def test_the_store_finds_a_replay_by_its_cell_and_key_and_no_other(tmp_path) -> None:
     store = Store(tmp_path)
     assert store.read_replay(CELL.id, "d4" * 32) is None

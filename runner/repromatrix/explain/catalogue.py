@@ -23,6 +23,7 @@ _TAKEN = {"compile": "eager", "update": "parallel"}
 def listed(execution: Execution, cells: Sequence[Cell]) -> tuple[Entry, ...]:
     """Replay every operation of cells on fresh inputs, keep that, and return what it shows."""
     store = execution.store
+    store.read_replay_index()  # what cannot be read ends it before anything runs
     listings = Replayer(execution).catalogue(cells)
     store.write_replay_index(store.read_replay_index().with_listed(listings))
     return tuple(_catalogue(store, listings))

@@ -38,6 +38,8 @@ def replay(execution: Execution, pairs: Sequence[Interventions]) -> Replays:
         NoEngineError: the engine is gone.
         ResultsError: a file cannot be written or read, or a newer release wrote it.
     """
+    store = execution.store
+    store.read_replay_index()  # what cannot be read ends it before anything runs
     chosen = [to_replay(pair) for pair in pairs]
     able = [pair for pair in chosen if isinstance(pair, Pair)]
     replayer = Replayer(execution)
@@ -48,7 +50,6 @@ def replay(execution: Execution, pairs: Sequence[Interventions]) -> Replays:
         else ReplayedPair(a=pair.a.id, b=pair.b.id, left=None, right=None, reason=cells.reason)
         for pair, cells in zip(pairs, chosen, strict=True)
     ]
-    store = execution.store
     store.write_replay_index(store.read_replay_index().with_pairs(replayed))
     traced = {(pair.a, pair.b): both for pair in able if (both := replayer.traced(pair))}
     firsts = dict(zip(traced, first_differences(execution, list(traced.values())), strict=True))

@@ -5,8 +5,9 @@ Only names: what they say is read from the traces and replays themselves, so tha
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
-from repromatrix.errors import ResultsError
+from repromatrix.errors import NewerFormatError, ResultsError
 from repromatrix.results import document as documents
 from repromatrix.results.record import Record, fields_of, refuse_other_format
 from repromatrix.results.replay import Replay
@@ -14,6 +15,8 @@ from repromatrix.results.trace import Trace
 
 FORMAT = 2
 FILE = "operations.json"
+FORMER = "studies.json"  # where format 1 stood
+_AGAIN = "delete that file and ask again: repromatrix explain or repromatrix operations"
 Keys = tuple[tuple[str, str], ...]  # operation -> key of its replay
 
 
@@ -147,6 +150,16 @@ def decode(data: bytes, where: str) -> ReplayIndex:
         raise ResultsError(
             f"not a readable list of replayed operations ({error})",
             where=where,
-            hint="delete that file and ask again: repromatrix explain or repromatrix operations",
+            hint=_AGAIN,
         ) from error
     return ReplayIndex(**fields_of(found, ReplayIndex))
+
+
+def refuse_former(where: str) -> NoReturn:
+    """Refuse the file in which an older release kept this.
+
+    Raises:
+        NewerFormatError: always.
+    """
+    what = f"a list of replayed operations of format 1, this release reads format {FORMAT}"
+    raise NewerFormatError(what, where=where, hint=_AGAIN)

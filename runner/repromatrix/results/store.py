@@ -6,7 +6,7 @@
     results/replays/<cell id>/<key>.json  immutable; what an operation gave on inputs of its own
     results/values/<ab>/<SHA-256>         the bits of a large value of a trace, where they were asked for
     results/experiments.json              what was tried to explain pairs of cells
-    results/operations.json                  whose operations were replayed, and which replays tell of them
+    results/operations.json               whose operations were replayed, and which replays tell of them
     results/logs/<environment>/*.log      standard error of the containers
 
 The only module that knows this layout. Writes are atomic; a newer release's files are refused.
@@ -214,18 +214,22 @@ class Store:
 
     def write_replay_index(self, index: ReplayIndex) -> None:
         """Write whose operations were replayed."""
-        files.write(self._place("operations.json"), replays_index.encode(index), "the replayed operations")
+        files.write(self._place(replays_index.FILE), replays_index.encode(index), "the replayed operations")
         self.seal()
 
     def read_replay_index(self) -> ReplayIndex:
         """Return whose operations were replayed; nobody's where none were.
 
         Raises:
-            ResultsError: the file is there and cannot be read.
+            ResultsError: the file is there and cannot be read, or an older release wrote one.
         """
-        path = self._place("operations.json")
+        path, former = self._place(replays_index.FILE), self._place(replays_index.FORMER)
         data = files.read(path, "the replayed operations")
-        return ReplayIndex() if data is None else replays_index.decode(data, str(path))
+        if data is not None:
+            return replays_index.decode(data, str(path))
+        if former.exists():
+            replays_index.refuse_former(str(former))
+        return ReplayIndex()
 
     def replays_of(self, cell: ReplayedCell) -> CellReplays | None:
         """Return what the files say that a replayed cell names; None if one of them is not there.
