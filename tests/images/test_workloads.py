@@ -117,7 +117,7 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 
 def _harness(framework: str) -> set[str]:
-    """What of the harness and of other frameworks a module may import: Keras has backends, TensorFlow carries a Keras."""
+    """What else a module may import, of the harness too: Keras has backends, and TensorFlow carries a Keras."""
     more = {"keras": {"probe", "tensorflow", "jax", "torch"}, "tensorflow": {"keras", "tf_keras"}}
     return {"replay", *({"derivatives"} if framework in ("torch", "jax") else more.get(framework, set()))}
 
