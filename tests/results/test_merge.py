@@ -158,7 +158,7 @@ def test_a_record_that_is_gone_is_told_and_the_pair_is_kept(a_run, target) -> No
     merged = merge([one.folder], target)
     assert target.read_experiments().pairs == (a_pair("asked"),)
     assert merged.remarks == (
-        f"experiments and operations in {one.folder} stand on 1 records that are gone, of {FLIP.id}",
+        f"experiments and replayed operations in {one.folder} stand on 1 records that are gone, of {FLIP.id}",
     )
 
 
@@ -290,5 +290,5 @@ def test_a_replay_that_is_gone_is_told(a_run, target) -> None:
     one = _replayed(a_run("one", A, B), ReplayIndex(listed=(LISTING,)))
     one.replay_path(A.id, BIAS_KEY).unlink()
     assert merge([one.folder], target).remarks == (
-        f"experiments and operations in {one.folder} stand on 1 replays that are gone, of {A.id}",
+        f"experiments and replayed operations in {one.folder} stand on 1 replays that are gone, of {A.id}",
     )
