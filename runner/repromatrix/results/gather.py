@@ -143,7 +143,8 @@ def _absent(wanted: Iterable[tuple[Store, tuple[Piece, ...]]], pieces: Pieces) -
         if gone:
             cells = list(dict.fromkeys(each.cell for each in gone))
             first = cells[0] + (f" and {len(cells) - 1} more cells" if len(cells) > 1 else "")
-            yield f"experiments and replayed operations in {store.folder} stand on {len(gone)} {kind}s that are gone, of {first}"
+            stand_on = f"stand on {len(gone)} {kind}s that are gone, of {first}"
+            yield f"experiments and replayed operations in {store.folder} {stand_on}"
 
 
 def _of_pair(pair: Pair, store: Store, keys: Mapping[str, str | None]) -> _Offer[Pair]:
