@@ -2,14 +2,18 @@
 
 import json
 import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 import jsonschema
 import pytest
 
 from repromatrix import resources
 from repromatrix.explain.factors import Interventions
+from repromatrix.explain.judge.operations import PairFinding
 from repromatrix.explain.operations import replay, to_replay
-from repromatrix.explain.operations_text import document, plain
+from repromatrix.explain.operations_text import conclusion, document, plain
 from repromatrix.explain.replays import Pair
 from repromatrix.explain.space import NotTestable
 from repromatrix.operations.catalogue import CATALOGUE
@@ -228,3 +232,32 @@ def test_a_distance_that_is_not_finite_is_text_in_json() -> None:
         worst=math.inf,
     )
     assert json.loads(json.dumps(plain(found), allow_nan=False))["worst"] == "inf"
+
+
+def of_no_graph(bench) -> Sequence[PairFinding]:
+    """Replay the two versions of NumPy of a workload that does not say its graph."""
+    plain = tuple(replace(each, graph=None) for each in bench.matrix.workloads)
+    bench.matrix = replace(bench.matrix, workloads=plain)
+    replays = replay(bench.execution(), [interventions(bench, OLD, NUMPY)])
+    assert replays.settled
+    assert bench.engine.operations == []
+    return replays.findings
+
+
+def test_without_a_graph_the_first_value_that_differs_is_told_with_its_bits(bench) -> None:
+    install(bench, {NUMPY: Environment(changes={"sigmoid": nudged})})
+    (found,) = of_no_graph(bench)
+    assert found.reason == "the workload tiny has no graph of its step"
+    assert (found.first.point.step, found.first.point.tensor, found.first.point.ulps) == (1, "hidden", 8192)
+    number = r"0\.\d+ \(0x[0-9a-f]{16}\)"
+    told = rf"the two differ first at step 1 in hidden\[0\]: {number} against {number}, 8192 ULP of float64 apart"
+    assert re.fullmatch(f"not replayed, as {found.reason}; {told}", conclusion(found))
+    defined = json.loads(resources.schema("explanation").read_text())["$defs"]
+    written = json.loads(json.dumps(document(found), allow_nan=False))
+    jsonschema.validate(written, {"$ref": "#/$defs/operations", "$defs": defined}, cls=jsonschema.Draft202012Validator)
+
+
+def test_without_a_graph_and_a_difference_that_is_told(bench) -> None:
+    install(bench, {})
+    (found,) = of_no_graph(bench)
+    assert conclusion(found).endswith("has no graph of its step; every traced value is the same")

@@ -1,7 +1,7 @@
-"""Two cells that cannot be replayed -> the first value in which their traces differ, element by element."""
+"""Two traced cells -> the first value in which they differ; its bits are run for where no trace has them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from repromatrix.compare.trace import Divergence, divergence
 from repromatrix.execute.fetch import Fetching, Wanted
@@ -21,26 +21,40 @@ class Traced:
 
 
 def first_differences(execution: Execution, pairs: Sequence[Traced]) -> tuple[Divergence, ...]:
-    """Return where the traces of each pair differ first; bits that no trace has are fetched from the cells.
+    """Return where the traces of each pair differ first; why bits could not be had is among its caveats.
 
     Raises:
         NoEngineError: the engine is gone.
-        EnvironmentFailedError: an environment cannot be had.
     """
     return tuple(_first(execution, pair) for pair in pairs)
 
 
 def _first(execution: Execution, pair: Traced) -> Divergence:
-    bits = execution.store.read_value
-    found = divergence(pair.of_a, pair.of_b, bits)
-    if found.point is None or found.point.a is not None:
+    found = divergence(pair.of_a, pair.of_b, execution.store.read_value)
+    if not is_unseen(found):
         return found
+    found, reasons = with_bits(execution, pair, found)
+    return replace(found, caveats=(*found.caveats, *(f"{name}: {reason}" for name, reason in reasons.items())))
+
+
+def is_unseen(found: Divergence) -> bool:
+    """Whether two values part of which only the digests are known."""
+    return found.point is not None and found.point.a is None
+
+
+def with_bits(execution: Execution, pair: Traced, found: Divergence) -> tuple[Divergence, Mapping[str, str]]:
+    """Run both cells once more for the bits of the value in which they part, and look again.
+
+    Returns:
+        where they part, and by cell why its bits could not be had.
+
+    Raises:
+        NoEngineError: the engine is gone.
+    """
+    assert found.point is not None  # noqa: S101 - `is_unseen` has looked
     step, name = found.point.step, found.point.tensor
-    Fetching(execution).run(
-        [
-            Wanted(cell=cell, trace=trace, step=step, name=name)
-            for cell, trace in ((pair.a, pair.of_a), (pair.b, pair.of_b))
-        ]
-    )
+    sides = ((pair.a, pair.of_a), (pair.b, pair.of_b))
+    wanted = [Wanted(cell=cell, trace=trace, step=step, name=name) for cell, trace in sides]
+    reasons = Fetching(execution).run(wanted)
     execution.store.seal()
-    return divergence(pair.of_a, pair.of_b, bits)
+    return divergence(pair.of_a, pair.of_b, execution.store.read_value), reasons

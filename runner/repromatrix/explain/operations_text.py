@@ -27,7 +27,8 @@ def tell(found: PairFinding) -> str:
     """Return what was found in lines of text."""
     head = "operations on the same inputs"
     if found.reason is not None or found.left is None or found.right is None:
-        return f"{head}: {conclusion(found)}"
+        caveats = () if found.first is None else found.first.caveats
+        return "\n".join([f"{head}: {conclusion(found)}", *(f"  {caveat}" for caveat in caveats)])
     sides = (found.left, found.right)
     lines = [f"{head} ({found.dtype}): {conclusion(found)}"]
     for name, asked, side in (("A", found.a, found.left), ("B", found.b, found.right)):

@@ -45,14 +45,14 @@ class Pair:
 
 
 class Replayer:
-    """ReplayIndex pairs of cells, and single ones, in the environments of an execution."""
+    """Replays pairs of cells, and single ones, in the environments of an execution."""
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
         self._replaying = Replaying(execution)
         self._records: dict[str, Record] = {}
         self._traces: dict[str, Trace] = {}
-        self._untold: dict[str, Trace] = {}  # of cells that are traced, and have no graph
+        self._traced_only: dict[str, Trace] = {}  # of cells that are traced and cannot be replayed
         self._silent: dict[str, str] = {}
         self._replays: dict[str, Replay] = {}
         # Many pairs share a cell, and what it recorded is the same for each of them.
@@ -103,7 +103,7 @@ class Replayer:
 
     def traced(self, pair: Pair) -> Traced | None:
         """Return the traces of two cells that cannot be replayed; None: they can, or have none."""
-        of_a, of_b = (self._untold.get(cell.id) for cell in (pair.left, pair.right))
+        of_a, of_b = (self._traced_only.get(cell.id) for cell in (pair.left, pair.right))
         return Traced(a=pair.left, b=pair.right, of_a=of_a, of_b=of_b) if of_a and of_b else None
 
     def replays_of(self, end: ReplayedCell) -> CellReplays:
@@ -149,7 +149,7 @@ class Replayer:
             elif not trace.tells_of(record):
                 self._silent[name] = f"tracing changes {name}, so its trace explains nothing"
             elif missing := _lacking(cells[name], trace):
-                self._silent[name], self._untold[name] = missing, trace
+                self._silent[name], self._traced_only[name] = missing, trace
             else:
                 self._traces[name] = trace
 
