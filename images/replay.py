@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import re
 import struct
-from math import isnan
+from math import copysign, frexp, inf, isinf, isnan, ldexp
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 from job import Input, Place, Unavailable
-from values import CODES, numbers, texts
+from values import texts
 
 if TYPE_CHECKING:
     from task import Task
 
 AFTER = "'"  # behind the name of a parameter: what the step leaves of it
 NUMBER = re.compile(r"[+-]?(0x[01](\.[0-9a-f]*)?p[+-]?\d+|inf)|nan", re.IGNORECASE)
+# The bits of a significand, the exponent of the smallest number, and that of the first that is too large.
+FORMS = {"float32": (24, -149, 128), "float16": (11, -24, 16), "bfloat16": (8, -133, 128)}
 Shape = Tuple[int, ...]
 
 
@@ -142,18 +144,23 @@ def number(where: str, text: Any) -> float:
 
 
 def packed(values: Sequence[float], dtype: str) -> bytes:
-    """Numbers as little-endian bits of a dtype that holds each of them."""
-    code = "f" if dtype == "bfloat16" else CODES[dtype]
-    try:
-        data = struct.pack(f"<{len(values)}{code}", *values)
-    except OverflowError:
-        raise ValueError(f"a sample holds numbers that are no {dtype}") from None
+    """Numbers as little-endian bits of a dtype; what it does not hold is rounded, as a cell's own inputs are."""
+    if dtype == "float64":
+        return struct.pack(f"<{len(values)}d", *values)
+    fitting = [rounded(value, *FORMS[dtype]) for value in values]
+    data = struct.pack(f"<{len(values)}{'e' if dtype == 'float16' else 'f'}", *fitting)
     if dtype == "bfloat16":  # the upper half of a float32
         data = b"".join(data[place + 2 : place + 4] for place in range(0, len(data), 4))
-    back = numbers(dtype, data)
-    if any(one != other and not isnan(one) for one, other in zip(values, back)):
-        raise ValueError(f"a sample holds numbers that are no {dtype}")
     return data
+
+
+def rounded(value: float, precision: int, least: int, top: int) -> float:
+    """The nearest number of so many bits that is a multiple of 2**least; from 2**top on, infinity. Ties to even."""
+    if not value or isnan(value) or isinf(value):
+        return value
+    unit = max(frexp(value)[1] - precision, least)
+    size = ldexp(round(ldexp(abs(value), -unit)), unit)
+    return copysign(inf if size >= 2.0**top else size, value)
 
 
 def turned(values: Any, shape: Shape) -> Any:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from repromatrix.graph import Place
 from repromatrix.matrix.model import DRAW
 from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.plan import Cell, Operation
@@ -57,16 +58,20 @@ def job(asked: Sequence[Asked], *, trace: bool = False, fetch: Fetch | None = No
 
 
 def _operation(asked: Operation) -> dict[str, Any]:
-    places = [
+    return {"operation": asked.name, "places": entries(asked.places), "samples": list(asked.samples)}
+
+
+def entries(places: Iterable[Place]) -> list[dict[str, Any]]:
+    """Return places as a job has them."""
+    return [
         {
             "value": place.value,
             "operation": place.operation,
             "takes": [[name, CATALOGUE[place.operation].takes[argument]] for argument, name in place.given.items()],
             "gives": CATALOGUE[place.operation].gives,
         }
-        for place in asked.places
+        for place in places
     ]
-    return {"operation": asked.name, "places": places, "samples": list(asked.samples)}
 
 
 def cell_of(asked: Asked) -> Cell:

@@ -35,7 +35,12 @@ START = Start(
     numbers=NUMBERS,
     shapes=shapes(tuple(worked.PLACES.values()), {**SIZES, **dict.fromkeys(NUMBERS)}),
 )
-TASK = Task(start=START, dtype="float32", options={"update": "parallel", "layout": "out_in"}, output="output")
+TASK = Task(
+    starts={"float32": START, "float64": START},
+    dtype="float32",
+    options={"update": "parallel", "layout": "out_in"},
+    output="output",
+)
 VALUES = {"update": ("parallel", "sequential"), "layout": ("out_in", "in_out"), "dtype": ("float32", "float64")}
 SEQUENTIAL = (("update", "sequential"),)
 
@@ -194,7 +199,7 @@ def after_one_step():
 @pytest.mark.parametrize(("layout", "expected"), [("out_in", 0.25), ("in_out", 0.25), ("in_out_untransposed", 0.5)])
 def test_the_first_step_begins_with_the_weights_as_the_layout_uses_them(layout: str, expected: float) -> None:
     inputs = {**START.inputs, "output_weights": [[0.5, 0.5], [0.5, 0.5]]}
-    square = replace(TASK, start=replace(START, inputs=inputs))
+    square = replace(TASK, starts={"float32": replace(START, inputs=inputs)})
     given = samples(black_box(), black_box(), square, (("layout", layout),))
     assert given[0]["hidden_weights"][0][1] == expected
     assert set(given[3]) == {*START.inputs, *NUMBERS}

@@ -60,7 +60,7 @@ class ForeignTrace:
         dtypes = sorted({each.dtype for each in hybrids.variants if each.framework == cell.environment.framework})
         self._values = {**{name: each for name, each in options.items() if len(each) > 1}, "dtype": tuple(dtypes)}
         self._task = Task(
-            start=self._start,
+            starts={dtype: start_of(cell, dtype) for dtype in {cell.variant.dtype, *dtypes}},
             output=next(iter(cell.workload.outputs), None),
             dtype=cell.variant.dtype,
             options={name: str(self._state[Part("option", name)]) for name in options},

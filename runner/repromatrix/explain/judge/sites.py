@@ -30,15 +30,20 @@ class Task:
     """What both sides were asked to do, and how A does it.
 
     Attributes:
-        start: what A's steps are computed from.
+        starts: by dtype, what A's steps are computed from in it.
         options: all of A's, with their values.
         output: the value that is recorded once more after the last update; None: none is.
     """
 
-    start: Start
+    starts: Mapping[str, Start]
     dtype: str
     options: Mapping[str, str]
     output: str | None
+
+    @property
+    def start(self) -> Start:
+        """What A's steps are computed from."""
+        return self.starts[self.dtype]
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -118,7 +123,7 @@ def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[Given]:
     Raises:
         KeyError: the trace lacks the parameters after a step.
     """
-    start, count = task.start, len(b.trajectory.losses)
+    start, count = task.starts[dict(flips).get("dtype", task.dtype)], len(b.trajectory.losses)
     untransposed = dict(flips).get("layout", task.options.get("layout")) == "in_out_untransposed"
     found = [step_sample(b, step, start) for step in range(1, count + 1)]
     found[0] |= _parameters(start, transposed=untransposed)
@@ -198,7 +203,7 @@ def attribute(a: Trace, b: Trace, asked: Mapping[Flips, Tried], task: Task, own:
     known = frozenset(task.values)
     fused = known if own is None else frozenset(tensor for tensor, _ in places(a, own, task.output))
     remaining = unexplained or frozenset()
-    begins = starts(b, remaining, outputs, task.start, options) if outputs else {}
+    begins = starts(b, remaining, outputs, task.starts[options["dtype"]], options) if outputs else {}
     remaining -= frozenset().union(*begins.values())
     counts = [len(each.trajectory.losses) for each in (a, b)]
     steps: Flips = (("steps", str(counts[1])),) if counts[0] != counts[1] else ()
