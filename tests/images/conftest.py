@@ -18,7 +18,7 @@ def environment(small_matrix) -> Environment:
     return small_matrix().environment("numpy-2.0-cpu")
 
 
-HARNESS = ("job", "values", "modules", "task")
+HARNESS = ("job", "values", "modules", "replay", "task")
 
 
 @pytest.fixture
