@@ -158,7 +158,10 @@ def rounded(value: float, precision: int, least: int, top: int) -> float:
     """The nearest number of so many bits that is a multiple of 2**least; from 2**top on, infinity. Ties to even."""
     if not value or isnan(value) or isinf(value):
         return value
-    unit = max(frexp(value)[1] - precision, least)
+    exponent = frexp(value)[1]
+    if exponent > top:
+        return copysign(inf, value)
+    unit = max(exponent - precision, least)
     size = ldexp(round(ldexp(abs(value), -unit)), unit)
     return copysign(inf if size >= 2.0**top else size, value)
 
