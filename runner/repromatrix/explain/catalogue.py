@@ -7,7 +7,7 @@ from repromatrix.errors import UsageError
 from repromatrix.execute import host
 from repromatrix.execute.run import Execution
 from repromatrix.explain.replays import Replayer
-from repromatrix.explain.space import Hybrids, Vocabulary, chosen
+from repromatrix.explain.space import Space, Vocabulary, chosen
 from repromatrix.matrix import Environment, Matrix, Workload
 from repromatrix.operations.kept import Judgements
 from repromatrix.operations.listing import Entry, entries
@@ -52,11 +52,11 @@ def cells_to_list(matrix: Matrix, environments: Sequence[Environment]) -> Iterat
             where=matrix.path.name,
             hint="say in its workload.yaml which operations a step is made of: docs/workloads.md",
         )
-    workload, hybrids = with_graph[0], Hybrids(matrix, with_graph[0])
+    workload, space = with_graph[0], Space(matrix, with_graph[0])
     for environment in environments:
         for like in _like(matrix, workload, environment):
-            for options in _variants(hybrids.vocabulary, environment.framework):
-                cell = hybrids.cell(hybrids.state(like) | chosen(options), like)
+            for options in _variants(space.vocabulary, environment.framework):
+                cell = space.cell(space.state(like) | chosen(options), like)
                 if isinstance(cell, Cell):
                     yield cell
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.run import Execution
-from repromatrix.explain.factors import Interventions, NotTestable
+from repromatrix.explain.factors import Flips, NotTestable
 from repromatrix.explain.first import first_differences
 from repromatrix.explain.judge.replays import PairFinding, pair_finding
 from repromatrix.explain.replays import Pair, Replayer
@@ -31,7 +31,7 @@ class Replays:
     settled: bool
 
 
-def replay(execution: Execution, pairs: Sequence[Interventions]) -> Replays:
+def replay(execution: Execution, pairs: Sequence[Flips]) -> Replays:
     """Return what the operations of each pair show, in order; what was replayed is kept in the results folder.
 
     Raises:
@@ -50,7 +50,9 @@ def replay(execution: Execution, pairs: Sequence[Interventions]) -> Replays:
         else ReplayedPair(a=pair.a.id, b=pair.b.id, left=None, right=None, reason=cells.reason)
         for pair, cells in zip(pairs, chosen, strict=True)
     ]
-    store.write_replay_index(store.read_replay_index().with_pairs(replayed))
+    earlier = store.read_replay_index()
+    if (merged := earlier.with_pairs(replayed)) != earlier:  # writing seals the folder: longer than all else here
+        store.write_replay_index(merged)
     traced = {(pair.a, pair.b): both for pair in able if (both := replayer.traced(pair))}
     firsts = dict(zip(traced, first_differences(execution, list(traced.values())), strict=True))
     return Replays(
@@ -98,7 +100,7 @@ def judged(
     return tuple(found)
 
 
-def to_replay(pair: Interventions) -> Pair | NotTestable:
+def to_replay(pair: Flips) -> Pair | NotTestable:
     """Return the two cells whose operations tell of a pair: of one dtype, and of the same options where that can be.
 
     Where the environments or settings differ, one cell takes the options and the dtype of the other, as far as its

@@ -133,8 +133,8 @@ def upgrade(execution: Execution, matrix: Matrix, sides: Sides, cells: Sequence[
 
 def runs(matrix: Matrix, cells: Sequence[Cell]) -> int:
     """Return how many runs `upgrade` needs at most."""
-    members = sum(len(each.members) for each in ensembles(cells, matrix.noise_members))
-    return (len(cells) + members) * matrix.repeats
+    members = [member for each in ensembles(cells, matrix.noise_members) for member in each.members]
+    return sum(cell.runs(matrix.repeats) for cell in (*cells, *members))
 
 
 def _change(pair: tuple[Record, Record], difference: Difference) -> Change:

@@ -1,4 +1,4 @@
-"""The JSON Schemas of records and traces, made from the types that read and write them.
+"""The JSON Schemas of records, traces and experiments, made from the types that read and write them.
 
 To write them anew: `python -m repromatrix.results.schemas`.
 """
@@ -10,10 +10,11 @@ import msgspec
 
 from repromatrix import resources
 from repromatrix.results import document as documents
-from repromatrix.results import record, replay, replays, trace
+from repromatrix.results import experiments, record, replay, replays, trace
 
 _TITLES = {
     "record": "What one cell gave: outcome, values in columns, fingerprint, provenance.",
+    "experiments": "What was run to explain pairs of cells, and why the rest could not be.",
     "trace": "Every value of a traced cell, step by step.",
     "operations": "Whose operations were replayed, and which traces and replays tell of them.",
     "replay": "What an operation of a cell gave on inputs of its own, or a whole step on a trace.",
@@ -32,6 +33,7 @@ def made() -> dict[str, dict[str, Any]]:
     """Return name -> JSON Schema of the formats whose types say all of it."""
     return {
         "record": schema("record", _TITLES["record"], record.Document, record.FORMAT) | _RAN,
+        "experiments": schema("experiments", _TITLES["experiments"], experiments.Document, experiments.FORMAT),
         "trace": schema("trace", _TITLES["trace"], trace.Document, trace.FORMAT),
         "operations": schema("operations", _TITLES["operations"], replays.Document, replays.FORMAT),
         "replay": schema("replay", _TITLES["replay"], replay.Document, replay.FORMAT),
