@@ -78,11 +78,25 @@ class Cell:
 
 
 @fields
+class Place:
+    """A value of a step, and the operation that computes it.
+
+    `takes`: what it is computed from, in order, each with the letters of its sizes; `gives`: those of the value.
+    """
+
+    value: str
+    operation: str
+    takes: Tuple[Tuple[str, str], ...]
+    gives: str
+
+
+@fields
 class Operation:
-    """An operation of a cell's workload on inputs of its own; only the workload's code knows what it is."""
+    """An operation of a cell's workload on inputs of its own, or a whole step: what is computed from what."""
 
     cell: Cell
     name: str
+    places: Tuple[Place, ...]
     samples: List[Any]
 
 
@@ -219,7 +233,17 @@ def parse_cell(where: str, document: Any, codes: Dict[str, Code], data: Dict[str
 
 def parse_operation(where: str, document: Any, codes: Dict[str, Code], data: Dict[str, bytes]) -> Operation:
     cell = parse_cell(where, document, codes, data)
-    return Operation(cell, take(where, document, "operation", str), take(where, document, "samples", list))
+    places = tuple(parse_place(f"{where}.places", entry) for entry in take(where, document, "places", list))
+    name, samples = take(where, document, "operation", str), take(where, document, "samples", list)
+    return Operation(cell, name, places, samples)
+
+
+def parse_place(where: str, document: Any) -> Place:
+    takes = take(where, document, "takes", list)
+    if not all(isinstance(each, list) and [type(part) for part in each] == [str, str] for each in takes):
+        raise MalformedJob(f"{where}.takes holds {json.dumps(takes)[:80]}, expected names with their sizes")
+    value, operation, gives = (take(where, document, key, str) for key in ("value", "operation", "gives"))
+    return Place(value, operation, tuple((name, letters) for name, letters in takes), gives)
 
 
 def parse_job(text: str) -> Job:

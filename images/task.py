@@ -75,6 +75,14 @@ class Task:
         """An input as a tensor of the framework, exact, in the cell's dtype (or its own), on the cell's device."""
         return self._adapter.tensor(self._known(self.cell.inputs, name, "inputs"), self.device)
 
+    def made(self, given: Input) -> Any:
+        """A tensor of the framework from bits."""
+        return self._adapter.tensor(given, self.device)
+
+    def value(self, tensor: Any) -> Value:
+        """The exact bits of a tensor."""
+        return self._adapter.value(tensor)
+
     def batches(self, *names: str) -> Iterator[Any]:
         """Yield, for each step, the next rows of the inputs: a tuple of tensors, or one tensor for one name.
 

@@ -97,6 +97,22 @@ inputs:
   target: {decimal: ["0.01"]}
   hidden_weights: {decimal: [["0.15", "0.20"], ["0.25", "0.30"], ["0.35", "0.40"]], parameter: true}
   output_weights: {decimal: [["0.40", "0.45", "0.50"]], parameter: true}
+graph:
+  hidden_product: product(hidden_weights, input)
+  hidden_pre: bias(hidden_product, hidden_bias)
+  hidden: sigmoid(hidden_pre)
+  output_product: product(output_weights, hidden)
+  output_pre: bias(output_product, output_bias)
+  output: sigmoid(output_pre)
+  loss: loss(output, target)
+  output_error: error(output, target)
+  output_delta: sigmoid_gradient(output_pre, output, output_error)
+  grad_output_weights: outer(output_delta, hidden)
+  output_weights: update(output_weights, grad_output_weights, learning_rate)
+  hidden_error: {update=sequential: "back(output_weights', output_delta)", "*": "back(output_weights, output_delta)"}
+  hidden_delta: sigmoid_gradient(hidden_pre, hidden, hidden_error)
+  grad_hidden_weights: outer(hidden_delta, input)
+  hidden_weights: update(hidden_weights, grad_hidden_weights, learning_rate)
 factors:
   gradient: {numpy: [manual], "*": [auto, manual]}
   update: [parallel, sequential]

@@ -11,12 +11,12 @@ from typing import Any
 from repromatrix.engines.base import BuildSpec, Built, Exit, RunLimits
 from repromatrix.errors import EnvironmentFailedError, ResultsError
 from repromatrix.execute.run import Execution
+from repromatrix.graph import Place, shapes
 from repromatrix.matrix import Matrix
-from repromatrix.operations.catalogue import TENSORS
 from repromatrix.plan import Cell, plan
 from repromatrix.results.record import Outcome, Record
-from repromatrix.results.replay import PLACES
 from repromatrix.results.store import Store
+from tests.worked import TENSORS
 
 CLEAN = Exit(code=0)
 BARE = b"BARE"  # before a first line that is no fingerprint, and has none before it
@@ -102,31 +102,13 @@ def everything_ok(cells: Sequence[Asked], loss: float = 0.5) -> Answer:
 def replayed(operation: Asked, changes: Mapping[tuple[str, int], str] | None = None, /, **more: Any) -> bytes:
     """Return the lines of an operation, from its start on, in the shape that its inputs ask for: quarters.
 
-    `changes`: (place or primitive, sample) -> its first value.
+    `changes`: (place or operation, sample) -> its first value.
     """
-    name, shapes = operation["operation"], operation["inputs"]
-    (hidden, width), (output, _) = (shapes[each]["shape"] for each in ("hidden_weights", "output_weights"))
-    outputs: list[Any] = []
-    for sample in operation["samples"]:
-        if name == "step":
-            sizes = {place: hidden if "hidden" in place else output for place in PLACES} | {"loss": 1}
-            sizes |= {"grad_output_weights": output * hidden, "grad_hidden_weights": hidden * width}
-            sizes |= {"output_weights": output * hidden, "hidden_weights": hidden * width}
-            quarters = {place: [(0.25).hex()] * size for place, size in sizes.items()} | {"loss": [(0.5).hex()]}
-            outputs.append(quarters)
-        else:
-            rows = {"product": "W", "bias": "p", "sigmoid": "z", "error": "o", "sigmoid_gradient": "e"}
-            sizes = {"loss": 1} | {each: len(sample[key]) for each, key in rows.items() if key in sample}
-            if name == "outer":
-                sizes[name] = len(sample["d"]) * len(sample["v"])
-            if name in ("back", "update"):
-                sizes |= {"back": len(sample["W"][0]), "update": len(sample["W"]) * len(sample["W"][0])}
-            outputs.append([(0.25).hex()] * sizes[name])
-    for (changed, place), value in (changes or {}).items():
-        if name == "step" and changed in PLACES:
-            outputs[place][changed][0] = value
-        elif name == changed:
-            outputs[place][0] = value
+    name = operation["operation"]
+    outputs = [_quarters(operation["places"], sample) for sample in operation["samples"]]
+    for (changed, number), value in (changes or {}).items():
+        if changed in outputs[number]:
+            outputs[number][changed][0] = value
     content = {
         "line": "operation",
         "id": operation["id"],
@@ -134,10 +116,26 @@ def replayed(operation: Asked, changes: Mapping[tuple[str, int], str] | None = N
         "outcome": "ok",
         "reason": None,
         "dtype": operation["dtype"],
-        "options": {"update": "parallel"} | operation["options"],
         "outputs": outputs,
     }
     return b"\n".join([start(operation), line(**(content | more))])
+
+
+def _quarters(places: Sequence[Asked], sample: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return a quarter for every element of every place; the loss of a step is a half."""
+    known = {name: _shape(entry) for name, entry in sample.items()}
+    told = [
+        Place(value=each["value"], operation=each["operation"], arguments=tuple(name for name, _ in each["takes"]))
+        for each in places
+    ]
+    found = {name: [(0.25).hex()] * prod(shape) for name, shape in shapes(told, known).items()}
+    return found | ({"loss": [(0.5).hex()]} if len(places) > 1 else {})
+
+
+def _shape(entry: Any) -> tuple[int, ...] | None:
+    if isinstance(entry, str):
+        return None
+    return (len(entry), len(entry[0])) if isinstance(entry[0], list) else (len(entry),)
 
 
 def everything_replayed(operations: Sequence[Asked]) -> Answer:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from repromatrix.operations.catalogue import PRIMITIVES, TENSORS
+from repromatrix.graph import Place
+from repromatrix.operations.catalogue import CATALOGUE
 from tests import fakes as say
+from tests.worked import PLACES, SEQUENTIAL, TENSORS
 
 Vector = list[float]
 
@@ -42,39 +44,20 @@ PLAIN: Mapping[str, Callable[..., Any]] = {
 
 @dataclass
 class Environment:
-    """`changes`: primitives computed in another way; `fused`: tensors that the traced step has twice as large."""
+    """`changes`: operations computed in another way; `fused`: tensors that the traced step has twice as large."""
 
     changes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     fused: tuple[str, ...] = ()
     unavailable: tuple[str, ...] = ()
 
-    def step(self, cell: Mapping[str, Any], w1: Any, w2: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-        work, do = network(cell), {**PLAIN, **self.changes}
-        x, t = work["input"], work["target"]
-        b1, b2 = [work["hidden_bias"]] * len(w1), [work["output_bias"]] * len(w2)
-        p1 = do["product"](w1, x)
-        z1 = do["bias"](p1, b1)
-        h = do["sigmoid"](given.get("hidden_pre", z1))
-        seen_z1, seen_h = given.get("hidden_pre", z1), given.get("hidden", h)
-        p2 = do["product"](w2, seen_h)
-        z2 = do["bias"](p2, b2)
-        seen_z2 = given.get("output_pre", z2)
-        o = do["sigmoid"](seen_z2)
-        seen_o = given.get("output", o)
-        loss, e2 = do["loss"](seen_o, t), do["error"](seen_o, t)
-        d2 = do["sigmoid_gradient"](seen_z2, seen_o, e2)
-        g2 = do["outer"](d2, seen_h)
-        new2 = do["update"](w2, given.get("grad_output_weights", g2))
-        sequential = cell["options"].get("update") == "sequential"
-        e1 = do["back"](given.get("new_output_weights", new2) if sequential else w2, d2)
-        d1 = do["sigmoid_gradient"](seen_z1, seen_h, e1)
-        g1 = do["outer"](d1, x)
-        new1 = do["update"](w1, given.get("grad_hidden_weights", g1))
-        names = ("hidden_product", "hidden_pre", "hidden", "output_product", "output_pre", "output", "loss")
-        names += ("output_error", "output_delta", "grad_output_weights", "hidden_error", "hidden_delta")
-        names += ("grad_hidden_weights", "output_weights", "hidden_weights")
-        values = (p1, z1, h, p2, z2, o, loss, e2, d2, g2, e1, d1, g1, new2, new1)
-        return dict(zip(names, values, strict=True))
+    def step(self, places: Sequence[Mapping[str, Any]], sample: Mapping[str, Any]) -> dict[str, Any]:
+        do, found = {**PLAIN, **self.changes}, {}
+        for place in places:
+            given = [sample[name] if name in sample else found[name.rstrip("'")] for name, _ in place["takes"]]
+            size = next((len(each) for each in given if isinstance(each, list)), 1)
+            given = [each if isinstance(each, list) else [each] * size for each in given]
+            found[place["value"]] = do[place["operation"]](*given)
+        return found
 
     def train(self, cell: Mapping[str, Any]) -> bytes:
         return say.ok(dict(cell), told=self.told(cell))
@@ -84,8 +67,9 @@ class Environment:
         work = network(cell)
         w1, w2 = work["hidden_weights"], work["output_weights"]
         told: dict[str, list[Any]] = {}
+        places = in_words(PLACES if cell["options"].get("update") != "sequential" else SEQUENTIAL)
         for _ in range(cell["steps"]):
-            found = self.step(cell, w1, w2, {})
+            found = self.step(places, work | {"hidden_weights": w1, "output_weights": w2})
             for name in self.fused:
                 found[name] = [2 * each for each in found[name]]
             w1, w2 = found["hidden_weights"], found["output_weights"]
@@ -106,12 +90,8 @@ class Environment:
             return b"\n".join([say.start(dict(asked)), say.line(**last, outcome="unavailable", reason="not alone")])
         outputs: list[Any] = []
         for sample in asked["samples"]:
-            inputs = {key: numbers(entry) for key, entry in sample.items()}
-            if name == "step":
-                w1, w2 = inputs.pop("hidden_weights"), inputs.pop("output_weights")
-                outputs.append({place: texts(value) for place, value in self.step(asked, w1, w2, inputs).items()})
-            else:
-                outputs.append(texts({**PLAIN, **self.changes}[name](*(inputs[each] for each in PRIMITIVES[name]))))
+            found = self.step(asked["places"], {key: numbers(entry) for key, entry in sample.items()})
+            outputs.append({place: texts(value) for place, value in found.items()})
         return say.replayed(dict(asked), outputs=outputs)
 
 
@@ -153,4 +133,17 @@ def texts(value: Any) -> list[str]:
 
 
 def numbers(entry: Any) -> Any:
-    return [numbers(each) if isinstance(each, list) else float.fromhex(each) for each in entry]
+    return [numbers(each) for each in entry] if isinstance(entry, list) else float.fromhex(entry)
+
+
+def in_words(places: Mapping[str, Place]) -> list[dict[str, Any]]:
+    """Places as a job has them."""
+    return [
+        {
+            "value": place.value,
+            "operation": place.operation,
+            "takes": [[name, place.letters[own]] for own, name in place.given.items()],
+            "gives": CATALOGUE[place.operation].gives,
+        }
+        for place in places.values()
+    ]

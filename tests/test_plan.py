@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from repromatrix.errors import ExitCode, MatrixError, NothingSelectedError, UsageError
 from repromatrix.floats import ordinal
+from repromatrix.graph import alone
 from repromatrix.job import job, options_of, question
 from repromatrix.matrix import Matrix, load
 from repromatrix.plan import Cell, Operation, Plan, find, plan, universe
@@ -353,7 +354,8 @@ def test_a_traced_job_asks_for_everything_and_names_the_bits_that_are_wanted(sma
 
 def test_an_operation_travels_beside_the_cells_with_what_its_cell_has(small_matrix) -> None:
     cell = find(small_matrix(), PARALLEL_2)
-    asked = Operation(cell=cell, name="sigmoid", inputs="ab" * 32, samples=({"z": ["0x1.0000000000000p+0"]},))
+    samples = ({"z": ["0x1.0000000000000p+0"]},)
+    asked = Operation(cell=cell, name="sigmoid", inputs="ab" * 32, places=alone("sigmoid"), samples=samples)
     document = json.loads(job([asked], trace=True))
     (operation,) = document["operations"]
     (plain,) = json.loads(job([cell]))["cells"]
@@ -361,6 +363,7 @@ def test_an_operation_travels_beside_the_cells_with_what_its_cell_has(small_matr
     assert operation == plain | {
         "id": f"{PARALLEL_2}:sigmoid:{'ab' * 8}",
         "operation": "sigmoid",
+        "places": [{"value": "sigmoid", "operation": "sigmoid", "takes": [["z", "o"]], "gives": "o"}],
         "samples": [{"z": ["0x1.0000000000000p+0"]}],
     }
 

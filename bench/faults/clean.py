@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from repromatrix import draw, resources
+from repromatrix import draw, job, resources
 from repromatrix.explain.judge.sites import Flips
-from repromatrix.job import FORMAT
+from repromatrix.explain.start import Training, begin
+from repromatrix.graph import STEP, Graph
 from repromatrix.matrix.model import Input, Workload
+from repromatrix.operations.wiring import Start
 from repromatrix.results.record import Description
 from repromatrix.results.trace import Trace
 from repromatrix.results.value import Role, Trajectory, check, columns
@@ -48,6 +50,22 @@ class Environment:
         defaults = {name: values[0] for name, values in self.workload.options(self.entrypoint).items()}
         return defaults | job["options"]
 
+    def inputs(self, job: Mapping[str, Any]) -> list[Input]:
+        """Return the inputs of a job, of whatever size."""
+        return [_given(each.name, job["workload"][each.name]) for each in self.workload.inputs]
+
+    def start(self, job: Mapping[str, Any], dtype: str) -> Start:
+        """Return what a job's steps are computed from in a dtype."""
+        numbers = [(name, job["workload"][name]) for name, _ in self.workload.numbers]
+        return begin(self.graph, Training(inputs=self.inputs(job), numbers=numbers, options=self.options(job)), dtype)
+
+    @property
+    def graph(self) -> Graph:
+        """The step of the workload."""
+        if self.workload.graph is None:
+            raise RuntimeError(f"the workload {self.workload.name} has no graph of its step")
+        return self.workload.graph
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -62,7 +80,7 @@ class Asked:
     name: str
     job: Mapping[str, Any]
     flips: Flips = ()
-    samples: Sequence[Mapping[str, Sequence[str]]] | None = None
+    samples: Sequence[Mapping[str, Any]] | None = None
     suffix: tuple[str, ...] = ()
 
     @property
@@ -107,7 +125,7 @@ def _document(environment: Environment, asked: Sequence[Asked]) -> dict[str, Any
         given = each.job["workload"]
         options, dtype = {**environment.options(each.job), **dict(each.flips)}, each.job["dtype"]
         dtype = options.pop("dtype", dtype)
-        inputs = {each.name: _given(each.name, given[each.name]) for each in work.inputs}
+        inputs = {each.name: each for each in environment.inputs(each.job)}
         names = {name: f"{each.name}/{name}/{dtype}" for name in inputs}
         data |= {names[name]: base64.b64encode(draw.bits(inputs[name], dtype)).decode() for name in inputs}
         entry = {
@@ -127,9 +145,10 @@ def _document(environment: Environment, asked: Sequence[Asked]) -> dict[str, Any
             "trace": each.samples is None,
             "fetch": [],
         }
-        entries.append(entry if each.samples is None else {**entry, "operation": "step", "samples": each.samples})
+        step = {"operation": STEP, "places": job.entries(environment.graph.places(options)), "samples": each.samples}
+        entries.append(entry if each.samples is None else {**entry, **step})
     return {
-        "format": FORMAT,
+        "format": job.FORMAT,
         "settings": {"name": "default", "threads": 1, "isa": None, "env": {}},
         "workloads": {code: {"name": work.name, "files": work.modules(environment.entrypoint)}},
         "data": data,

@@ -19,6 +19,7 @@ from repromatrix.explain.judge.sites import (
     to_try,
     tried,
 )
+from repromatrix.operations import text
 from repromatrix.results.trace import Trace
 
 OWN = "own"
@@ -66,11 +67,9 @@ def clean_lines(environment: Environment, jobs: Mapping[str, Mapping[str, Any]])
 
 def _case(environment: Environment, run: Mapping[str, Any]) -> _Case:
     job = run["job"]
-    work = job["workload"]
     task = Task(
-        input=work["input"],
-        hidden_weights=work["hidden_weights"],
-        output_weights=work["output_weights"],
+        starts={dtype: environment.start(job, dtype) for dtype in {job["dtype"], *environment.values["dtype"]}},
+        output=environment.workload.outputs[0],
         dtype=job["dtype"],
         options=environment.options(job),
     )
@@ -102,7 +101,7 @@ def _own_and(environment: Environment, cases: Mapping[str, _Case], wanted: Seque
     for (name, flips), asked in steps.items():
         b = cases[name].b
         same = asked.id in ran and not detected(trace_of(ran[asked.id]), b)
-        cases[name].asked[flips] = tried(b, outputs.get(asked.id), same=same)
+        cases[name].asked[flips] = tried(b, outputs.get(asked.id), cases[name].task, same=same)
 
 
 def _outputs(told: Mapping[str, Sequence[Line]]) -> dict[str, Any]:
@@ -113,5 +112,5 @@ def _outputs(told: Mapping[str, Sequence[Line]]) -> dict[str, Any]:
 def _step(name: str, case: _Case, flips: Flips, *, own: bool = False) -> Asked:
     """Ask for `step` on the other's trace, or on A's own."""
     a = _clean(case)
-    given = samples(a, a if own else case.b, case.task, flips)
+    given = [text.write(each) for each in samples(a, a if own else case.b, case.task, flips)]
     return Asked(name=name, job=case.job, flips=flips, samples=given, suffix=(OWN,) if own else ())

@@ -9,7 +9,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from repromatrix.graph import Place
 from repromatrix.matrix.model import DRAW
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.plan import Cell, Operation
 
 FORMAT = 2
@@ -40,7 +42,7 @@ def job(asked: Sequence[Asked], *, trace: bool = False, fetch: Fetch | None = No
     made = _Job(trace=trace, fetch=fetch or {})
     cells = [made.entry(each) for each in asked if isinstance(each, Cell)]
     operations = [
-        made.entry(each.cell) | {"id": each.id, "operation": each.name, "samples": list(each.samples), "trace": False}
+        made.entry(each.cell) | {"id": each.id, "trace": False} | _operation(each)
         for each in asked
         if isinstance(each, Operation)
     ]
@@ -53,6 +55,23 @@ def job(asked: Sequence[Asked], *, trace: bool = False, fetch: Fetch | None = No
         "operations": operations,
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _operation(asked: Operation) -> dict[str, Any]:
+    return {"operation": asked.name, "places": entries(asked.places), "samples": list(asked.samples)}
+
+
+def entries(places: Iterable[Place]) -> list[dict[str, Any]]:
+    """Return places as a job has them."""
+    return [
+        {
+            "value": place.value,
+            "operation": place.operation,
+            "takes": [[name, CATALOGUE[place.operation].takes[argument]] for argument, name in place.given.items()],
+            "gives": CATALOGUE[place.operation].gives,
+        }
+        for place in places
+    ]
 
 
 def cell_of(asked: Asked) -> Cell:

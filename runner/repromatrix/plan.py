@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from repromatrix.errors import MatrixError, NothingSelectedError, UsageError
+from repromatrix.graph import Place
 from repromatrix.matrix import Environment, Exclude, Include, Matrix, Profile, Settings, Variant, Workload
 from repromatrix.matrix.check import suggest
 from repromatrix.matrix.model import DEFAULT_SETTINGS
@@ -51,16 +52,18 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One operation of a cell on inputs of its own: `step` on the tensors of a trace, or a primitive.
+    """One operation of a cell on inputs of its own: `step` on the tensors of a trace, or an operation.
 
     Attributes:
         inputs: SHA-256 over the samples.
+        places: what is computed from what.
         samples: what the workload's code is given, as JSON has it.
     """
 
     cell: Cell
     name: str
     inputs: str
+    places: tuple[Place, ...]
     samples: Sequence[Mapping[str, Any]]
 
     @property

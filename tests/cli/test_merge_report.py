@@ -37,7 +37,9 @@ def test_merge_carries_experiments_and_says_what_is_gone_that_they_stand_on(comm
     )
     Store(command.folder / "one").write_experiments(Experiments(pairs=(pair,)))
     said = command("merge", "one", "--json")
-    remark = f"experiments and studies in one stand on 2 records that are gone, of {PARALLEL} and 1 more cells"
+    remark = (
+        f"experiments and replayed operations in one stand on 2 records that are gone, of {PARALLEL} and 1 more cells"
+    )
     assert said.code == 0
     assert f"remark     {remark}\n" in said.err
     assert json.loads(said.out)["remarks"] == [remark]

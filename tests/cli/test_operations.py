@@ -1,18 +1,22 @@
-"""`operations`: every primitive on fresh inputs, kept and told as a table; and what is replayed for a pair."""
+"""`operations`: every operation on fresh inputs, kept and told as a table; and what is replayed for a pair."""
 
 import json
 import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 import jsonschema
 import pytest
 
 from repromatrix import resources
 from repromatrix.explain.factors import Flips
-from repromatrix.explain.operations import anatomies, to_replay
-from repromatrix.explain.operations_text import document, plain
+from repromatrix.explain.judge.operations import PairFinding
+from repromatrix.explain.operations import replay, to_replay
+from repromatrix.explain.operations_text import conclusion, document, plain
 from repromatrix.explain.replays import Pair
 from repromatrix.explain.space import NotTestable
-from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.judgement import Arithmetic
 from repromatrix.operations.kept import Judgements
 from repromatrix.plan import universe
@@ -51,11 +55,11 @@ def double(command):
     return command
 
 
-def test_every_primitive_of_an_environment_is_judged_on_fresh_inputs(double) -> None:
+def test_every_operation_of_an_environment_is_judged_on_fresh_inputs(double) -> None:
     said, found = entries(double, "numpy-2.0-cpu")
     assert said.code == 0
-    assert [each["primitive"] for each in found] == list(PRIMITIVES)
-    hows = {each["primitive"]: each["how"] for each in found}
+    assert [each["operation"] for each in found] == list(CATALOGUE)
+    hows = {each["operation"]: each["how"] for each in found}
     assert all(how["values"] >= 2048 and how["worst"] is not None for how in hows.values())
     assert hows["bias"]["forms"] == ["sum"]
     assert (hows["bias"]["correct"], hows["bias"]["worst"] <= 0.5) == (2048, True)
@@ -87,8 +91,8 @@ def test_it_is_kept_and_not_run_again(double) -> None:
     assert len(double.engine.operations) == 1
     assert entries(double, "numpy-2.0-cpu")[1] == first
     assert len(double.engine.operations) == 1
-    (listing,) = Store(double.folder / "results").read_studies().catalogue
-    assert (listing.environment, len(listing.fresh)) == ("numpy-2.0-cpu", len(PRIMITIVES))
+    (listing,) = Store(double.folder / "results").read_replay_index().listed
+    assert (listing.environment, len(listing.fresh)) == ("numpy-2.0-cpu", len(CATALOGUE))
 
 
 def test_no_environment_named_means_those_of_the_profile(double) -> None:
@@ -103,7 +107,7 @@ def test_every_gradient_and_activation_of_a_framework_is_listed_in_every_dtype(c
     options = [each["options"] for each in asked]
     found = {(each["gradient"], each["activation"], each["compile"]) for each in options}
     assert found == {(g, a, "eager") for g in ("auto", "manual") for a in ("native", "exp")}
-    assert len(asked) == len(found) * len(PRIMITIVES)
+    assert len(asked) == len(found) * len(CATALOGUE)
     assert {each["device"] for each in asked} == {"cpu"}
 
 
@@ -148,19 +152,19 @@ def test_two_dtypes_of_one_environment_have_no_inputs_in_common(bench) -> None:
     assert found.reason == "float64 against float32: no input of one is an input of the other"
 
 
-def test_anatomies_are_kept_as_studies_with_reasons_where_nothing_was_replayed(bench) -> None:
+def test_replayed_pairs_are_kept_with_reasons_where_nothing_was_replayed(bench) -> None:
     install(bench, {NUMPY: Environment(changes={"sigmoid": nudged})})
-    replays = anatomies(bench.execution(), [flips_of(bench, OLD, NUMPY), flips_of(bench, NUMPY, SINGLE)])
-    found = replays.anatomies
+    replays = replay(bench.execution(), [flips_of(bench, OLD, NUMPY), flips_of(bench, NUMPY, SINGLE)])
+    found = replays.findings
     assert replays.settled  # what cannot be replayed is not asked again
     assert [(each.a, each.b, each.reason is None) for each in found] == [(OLD, NUMPY, True), (NUMPY, SINGLE, False)]
     assert document(found[0])["sentence"] == "sigmoid differs on the same inputs (at hidden, output)"
-    assert [(each.a, each.b) for each in bench.store.read_studies().pairs] == [(OLD, NUMPY), (NUMPY, SINGLE)]
+    assert [(each.a, each.b) for each in bench.store.read_replay_index().pairs] == [(OLD, NUMPY), (NUMPY, SINGLE)]
     json.dumps([document(each) for each in found], allow_nan=False)
 
 
 def test_a_judgement_is_kept_for_the_next_process_and_made_again_where_it_is_damaged(tmp_path) -> None:
-    one = Arithmetic(primitive="bias", dtype="float64", values=2, forms=("sum",), tried=1, nearest=None, agreeing=2)
+    one = Arithmetic(operation="bias", dtype="float64", values=2, forms=("sum",), tried=1, nearest=None, agreeing=2)
     Judgements(tmp_path)["k"] = one
     kept = Judgements(tmp_path)
     assert (kept["k"], list(kept), len(kept)) == (one, ["k"], 1)
@@ -187,7 +191,7 @@ def test_explain_tells_the_operations_of_a_pair_below_its_experiments(command) -
     assert operations.startswith("sigmoid differs on the same inputs (at hidden, output)\n")
 
 
-def test_explain_as_json_holds_the_anatomy_and_is_what_the_schema_says(command) -> None:
+def test_explain_as_json_holds_the_operations_and_is_what_the_schema_says(command) -> None:
     schema = json.loads(resources.schema("explanation").read_text())
     found = json.loads(explained(command, "--json").out)
     jsonschema.validate(found, schema, cls=jsonschema.Draft202012Validator)
@@ -217,7 +221,7 @@ def test_an_unchanged_pair_is_explained_from_what_is_kept(command) -> None:
 
 def test_a_distance_that_is_not_finite_is_text_in_json() -> None:
     found = Arithmetic(
-        primitive="bias",
+        operation="bias",
         dtype="float16",
         values=1,
         forms=(),
@@ -228,3 +232,32 @@ def test_a_distance_that_is_not_finite_is_text_in_json() -> None:
         worst=math.inf,
     )
     assert json.loads(json.dumps(plain(found), allow_nan=False))["worst"] == "inf"
+
+
+def of_no_graph(bench) -> Sequence[PairFinding]:
+    """Replay the two versions of NumPy of a workload that does not say its graph."""
+    plain = tuple(replace(each, graph=None) for each in bench.matrix.workloads)
+    bench.matrix = replace(bench.matrix, workloads=plain)
+    replays = replay(bench.execution(), [flips_of(bench, OLD, NUMPY)])
+    assert replays.settled
+    assert bench.engine.operations == []
+    return replays.findings
+
+
+def test_without_a_graph_the_first_value_that_differs_is_told_with_its_bits(bench) -> None:
+    install(bench, {NUMPY: Environment(changes={"sigmoid": nudged})})
+    (found,) = of_no_graph(bench)
+    assert found.reason == "the workload tiny has no graph of its step"
+    assert (found.first.point.step, found.first.point.tensor, found.first.point.ulps) == (1, "hidden", 8192)
+    number = r"0\.\d+ \(0x[0-9a-f]{16}\)"
+    told = rf"the two differ first at step 1 in hidden\[0\]: {number} against {number}, 8192 ULP of float64 apart"
+    assert re.fullmatch(f"not replayed, as {found.reason}; {told}", conclusion(found))
+    defined = json.loads(resources.schema("explanation").read_text())["$defs"]
+    written = json.loads(json.dumps(document(found), allow_nan=False))
+    jsonschema.validate(written, {"$ref": "#/$defs/operations", "$defs": defined}, cls=jsonschema.Draft202012Validator)
+
+
+def test_without_a_graph_and_a_difference_that_is_told(bench) -> None:
+    install(bench, {})
+    (found,) = of_no_graph(bench)
+    assert conclusion(found).endswith("has no graph of its step; every traced value is the same")

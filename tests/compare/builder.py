@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from repromatrix.floats import at, ordinal
-from repromatrix.operations.catalogue import TENSORS
 from repromatrix.results.manifest import Column, Entry, Manifest, Published
 from repromatrix.results.record import Description, Outcome, Provenance, Record
 from repromatrix.results.trace import Trace
 from tests import values
+from tests.worked import TENSORS
 
 TABLE = Path(__file__).parents[2] / "workloads" / "mazur" / "published.json"
 TOLERANCES = (

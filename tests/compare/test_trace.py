@@ -15,12 +15,12 @@ from repromatrix.compare import arrays, exact
 from repromatrix.compare.classes import classes
 from repromatrix.compare.rules import factors_of
 from repromatrix.compare.trace import Divergence, divergence, divergences
-from repromatrix.operations.catalogue import TENSORS
 from repromatrix.results.record import Description, Record
 from repromatrix.results.trace import Trace
 from repromatrix.results.value import Column, Role, Trajectory
 from tests import values
 from tests.compare import builder
+from tests.worked import TENSORS
 
 SIZES = {"hidden_pre": 2, "hidden": 2, "output_pre": 3, "output": 3, "loss": 1}
 SIZES |= {"grad_output_weights": 6, "grad_hidden_weights": 4, "output_weights": 6, "hidden_weights": 4}

@@ -8,7 +8,7 @@ from repromatrix.engines.base import Exit
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.job import job
-from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.fresh import samples
 from repromatrix.results.record import Outcome
 from repromatrix.results.replay import Origin, digest, sample
@@ -32,7 +32,11 @@ Z = fresh(sample({"z": [0.5]}))
 def ask(bench, *operations, cells=(A, B), jobs: int = 1):
     """Ask each of the cells for each of the operations."""
     known = {cell.id: cell for cell in bench.cells("numpy-2.0-cpu")}
-    requests = [Request(cell=known[c], operation=name, inputs=each) for c in cells for name, each in operations]
+    requests = [
+        Request(cell=known[c], graph=known[c].workload.graph, operation=name, inputs=each)
+        for c in cells
+        for name, each in operations
+    ]
     return Replaying(bench.execution(jobs)).run(requests)
 
 
@@ -95,7 +99,7 @@ def test_the_job_carries_exact_numbers_and_the_cell_as_it_is(bench) -> None:
     assert {name: each["data"] for name, each in asked["inputs"].items()} == {
         name: each["data"] for name, each in document["cells"][0]["inputs"].items()
     }
-    assert asked.keys() - document["cells"][0].keys() == {"operation", "samples"}
+    assert asked.keys() - document["cells"][0].keys() == {"operation", "places", "samples"}
 
 
 def test_what_an_environment_cannot_do_is_an_answer_with_its_reason(bench) -> None:
@@ -123,7 +127,7 @@ def test_a_crash_costs_only_what_had_not_finished_and_is_asked_again_next_time(b
     assert [each.outcome for each in ask(bench, ("bias", FRESH), ("sigmoid", Z), cells=(A,))] == [Outcome.OK] * 2
 
 
-@pytest.mark.parametrize("name", PRIMITIVES)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_an_answer_has_as_many_values_as_its_inputs_ask_for(bench, name) -> None:
     given = [sample(each) for each in samples(name, "float64")[:2]]
     (found,) = ask(bench, (name, fresh(*given)), cells=(A,))
@@ -131,10 +135,10 @@ def test_an_answer_has_as_many_values_as_its_inputs_ask_for(bench, name) -> None
 
 
 RUBBISH = {
-    "an output too few": ({"outputs": [[QUARTER] * 3]}, "not a list of 2 outputs"),
-    "a value too many": ({"outputs": [[QUARTER] * 4] * 2}, "bias has 4 values where 3 are due"),
-    "decimals": ({"outputs": [["0.25"] * 3] * 2}, "not a float64: '0.25'"),
-    "numbers": ({"outputs": [[0.25] * 3] * 2}, "not a line of the contract"),
+    "an output too few": ({"outputs": [{"bias": [QUARTER] * 3}]}, "not a list of 2 outputs"),
+    "a value too many": ({"outputs": [{"bias": [QUARTER] * 4}] * 2}, "bias has 4 values where 3 are due"),
+    "decimals": ({"outputs": [{"bias": ["0.25"] * 3}] * 2}, "not a float64: '0.25'"),
+    "numbers": ({"outputs": [{"bias": [0.25] * 3}] * 2}, "not a line of the contract"),
     "no list": ({"outputs": None}, "not a list of 2 outputs"),
     "no outputs": ({"outputs": []}, "not a list of 2 outputs"),
     "another operation": ({"operation": "sigmoid"}, "answers as 'sigmoid'"),
@@ -168,13 +172,14 @@ def test_an_operation_that_does_not_begin_is_rubbish(bench) -> None:
 
 
 def test_a_step_that_does_not_tell_all_places_is_rubbish(bench) -> None:
-    step = Inputs.steps([sample({"hidden_weights": [0.5] * 6, "output_weights": [0.5] * 3})], (A, "f" * 64))
+    given = {"hidden_weights": [[0.5] * 2] * 3, "output_weights": [[0.5] * 3], "input": [0.5] * 2, "target": [0.5]}
+    step = Inputs.steps([sample(given | {"hidden_bias": 0.5, "output_bias": 0.25})], (A, "f" * 64))
     (found,) = ask(bench, ("step", step), cells=(A,))
     assert (found.outcome, found.trace, found.samples) == (Outcome.OK, (A, "f" * 64), ())
     assert found.steps[0]["hidden_delta"] == (QUARTER,) * 3
     bench.engine.operate = lambda asked: ([say.replayed(each, outputs=[{"loss": [HALF]}]) for each in asked], say.CLEAN)
     (found,) = ask(bench, ("step", step), cells=(B,))
-    assert "all of its places" in found.reason
+    assert "not all of hidden_product, hidden_pre" in found.reason
 
 
 def test_an_environment_that_cannot_be_made_costs_its_replays_and_no_others(bench, monkeypatch) -> None:
@@ -185,7 +190,7 @@ def test_an_environment_that_cannot_be_made_costs_its_replays_and_no_others(benc
 
     monkeypatch.setattr(execution, "prepare", broken)
     (cell,) = [each for each in bench.cells() if each.id == A]
-    (found,) = Replaying(execution).run([Request(cell=cell, operation="bias", inputs=FRESH)])
+    (found,) = Replaying(execution).run([Request(cell=cell, graph=cell.workload.graph, operation="bias", inputs=FRESH)])
     assert (found.outcome, found.reason) == (
         Outcome.FAILED,
         "its environment could not be made: the disk is full",

@@ -11,10 +11,10 @@ from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.manifest import manifest
 from repromatrix.execute.trace import Tracing
 from repromatrix.job import job
-from repromatrix.operations.catalogue import TENSORS
 from repromatrix.plan import plan
 from repromatrix.results.record import Outcome
 from tests import fakes as say
+from tests.worked import TENSORS
 
 A = "tiny/numpy-2.0-cpu/parallel"
 B = "tiny/numpy-2.0-cpu/parallel-float32"

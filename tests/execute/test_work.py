@@ -143,7 +143,7 @@ def everything(bench, made: Execution) -> None:
     assert all(each.key for each in traced.values())
     (cell,) = (each for each in cells if each.id == A)
     inputs = Inputs.fresh(lambda: (PAIR,), digest([PAIR]), 0)
-    (replay,) = Replaying(made).run([Request(cell=cell, operation="bias", inputs=inputs)])
+    (replay,) = Replaying(made).run([Request(cell=cell, graph=cell.workload.graph, operation="bias", inputs=inputs)])
     assert replay.ok
     trace = bench.store.read_trace(A, traced[A].key)
     reasons = Fetching(made).run([Wanted(cell=cell, trace=trace, step=1, name="hidden")])

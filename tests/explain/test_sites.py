@@ -15,16 +15,31 @@ from repromatrix.explain.judge.sites import (
     to_try,
     tried,
 )
-from tests import values
+from repromatrix.graph import shapes
+from repromatrix.operations import text
+from repromatrix.operations.wiring import Start
+from tests import values, worked
 from tests.compare.test_trace import trace
 
 OTHER = 0.75
+SIZES = {"input": (2,), "target": (3,), "hidden_weights": (2, 2), "output_weights": (3, 2)}
+NUMBERS = {"hidden_bias": 0.35, "output_bias": 0.6}
+START = Start(
+    graph=worked.GRAPH,
+    inputs={
+        "input": [1.0, 1.0],
+        "target": [0.5, 0.5, 0.5],
+        "hidden_weights": [[0.5, 0.25], [0.5, 0.5]],
+        "output_weights": [[0.5, 0.5]] * 3,
+    },
+    numbers=NUMBERS,
+    shapes=shapes(tuple(worked.PLACES.values()), {**SIZES, **dict.fromkeys(NUMBERS)}),
+)
 TASK = Task(
-    input=("1.0", "1.0"),
-    hidden_weights=(("0.5", "0.25"), ("0.5", "0.5")),
-    output_weights=(("0.5", "0.5"), ("0.5", "0.5"), ("0.5", "0.5")),
+    starts={"float32": START, "float64": START},
     dtype="float32",
     options={"update": "parallel", "layout": "out_in"},
+    output="output",
 )
 VALUES = {"update": ("parallel", "sequential"), "layout": ("out_in", "in_out"), "dtype": ("float32", "float64")}
 SEQUENTIAL = (("update", "sequential"),)
@@ -68,7 +83,7 @@ def answers(found, per_flips):
     while wanted := to_try(asked, VALUES, TASK):
         for flips in wanted:
             changes = per_flips.get(flips, per_flips[()])
-            asked[flips] = tried(found, None if changes is None else replayed(found, changes), same=False)
+            asked[flips] = tried(found, None if changes is None else replayed(found, changes), TASK, same=False)
     return asked
 
 
@@ -180,7 +195,7 @@ def test_what_nothing_explains_is_said_unexplained() -> None:
 
 def test_a_cell_that_cannot_be_computed_apart_is_explained_by_the_whole_cell_alone() -> None:
     found = black_box({(1, "hidden", 0): 1.0})
-    asked = {(): tried(found, None, same=False), SEQUENTIAL: tried(found, None, same=True)}
+    asked = {(): tried(found, None, TASK, same=False), SEQUENTIAL: tried(found, None, TASK, same=True)}
     told = explanation_of(black_box(), found, asked, TASK, None)
     assert (told.factors, told.operations) == (SEQUENTIAL, ())
 
@@ -189,24 +204,35 @@ def test_the_last_prediction_is_compared_with_a_forward_pass_after_the_last_upda
     found = black_box()
     outputs = replayed(found)
     outputs[-1]["output"][0] = OTHER.hex()
-    assert places(found, outputs) == {("prediction", 4): 1}
+    assert places(found, outputs, "output") == {("prediction", 4): 1}
+
+
+def asked_once(found, outputs):
+    """What came of A as it is."""
+    return {(): tried(found, outputs, TASK, same=False)}
+
+
+def after_one_step():
+    """The hidden weights of the trace after its first step."""
+    return text.rows(dict(black_box().tensors)["hidden_weights"][0], black_box().shape("hidden_weights"))
 
 
 @pytest.mark.parametrize(("layout", "expected"), [("out_in", 0.25), ("in_out", 0.25), ("in_out_untransposed", 0.5)])
 def test_the_first_step_begins_with_the_weights_as_the_layout_uses_them(layout: str, expected: float) -> None:
-    square = replace(TASK, output_weights=(("0.5", "0.5"), ("0.5", "0.5")))
+    inputs = {**START.inputs, "output_weights": [[0.5, 0.5], [0.5, 0.5]]}
+    square = replace(TASK, starts={"float32": replace(START, inputs=inputs)})
     given = samples(black_box(), black_box(), square, (("layout", layout),))
-    assert given[0]["hidden_weights"][1] == expected.hex()
-    assert set(given[3]) == {"hidden_weights", "output_weights"}
-    assert given[1]["hidden_weights"] == list(dict(black_box().tensors)["hidden_weights"][0])
+    assert given[0]["hidden_weights"][0][1] == expected
+    assert set(given[3]) == {*START.inputs, *NUMBERS}
+    assert given[1]["hidden_weights"] == after_one_step()
 
 
 def test_the_first_step_is_asked_again_from_transposed_matrices_and_from_those_after_a_step_of_a() -> None:
     given = samples(black_box(), black_box({(1, "hidden", 0): OTHER}), TASK, ())
     asked, transposed, later = given[0], *given[4:]
-    assert [given[0]["hidden_weights"][1], transposed["hidden_weights"][1]] == [(0.25).hex(), (0.5).hex()]
+    assert [given[0]["hidden_weights"][0][1], transposed["hidden_weights"][0][1]] == [0.25, 0.5]
     assert transposed["output_weights"] == asked["output_weights"]  # not square
-    assert later["hidden_weights"] == list(dict(black_box().tensors)["hidden_weights"][0])
+    assert later["hidden_weights"] == after_one_step()
     for other in (transposed, later):
         assert {name for name in asked if asked[name] != other[name]} <= {"hidden_weights", "output_weights"}
 
@@ -227,7 +253,9 @@ def test_weights_that_begin_as_another_beginning_does_are_told_beside_a_wrong_up
     found = black_box({(1, "hidden", 0): 1.0})
     value = float.fromhex(dict(found.tensors)["hidden_weights"][0][0])
     outputs = other_beginning(found, {(1, "hidden_weights", 0): value + 2**-10})
-    told = explanation_of(black_box(), found, {(): tried(found, outputs, same=False)}, TASK, replayed(black_box()))
+    told = explanation_of(
+        black_box(), found, {(): tried(found, outputs, TASK, same=False)}, TASK, replayed(black_box())
+    )
     assert told.starts == ("hidden_weights",)
     assert told.operations == (Operation(tensor="hidden_weights", steps=(1, 2)),)
 
@@ -235,7 +263,9 @@ def test_weights_that_begin_as_another_beginning_does_are_told_beside_a_wrong_up
 def test_a_beginning_that_leads_to_weights_further_from_theirs_is_not_told() -> None:
     found = black_box({(1, "hidden", 0): 1.0})
     outputs = other_beginning(found, {(1, "hidden_weights", 0): 4.0})
-    told = explanation_of(black_box(), found, {(): tried(found, outputs, same=False)}, TASK, replayed(black_box()))
+    told = explanation_of(
+        black_box(), found, {(): tried(found, outputs, TASK, same=False)}, TASK, replayed(black_box())
+    )
     assert told.starts == ()
 
 
@@ -244,6 +274,8 @@ def test_a_beginning_explains_no_more_of_the_first_step_than_has_its_bits() -> N
     changes = {(1, "output_pre", 0): OTHER, (1, "output_weights", 0): OTHER, (1, "grad_hidden_weights", 0): OTHER}
     for same, left in (({}, ()), ({(1, "grad_hidden_weights", 0): 0.125}, (("grad_hidden_weights", (1,)),))):
         outputs = [*replayed(found, changes), replayed(found, same)[0]]
-        told = explanation_of(black_box(), found, {(): tried(found, outputs, same=False)}, TASK, replayed(black_box()))
+        told = explanation_of(
+            black_box(), found, {(): tried(found, outputs, TASK, same=False)}, TASK, replayed(black_box())
+        )
         assert told.starts == ("output_weights",)
         assert tuple((each.tensor, each.steps) for each in told.operations) == left

@@ -3,8 +3,8 @@
 import pytest
 
 from repromatrix.explain.judge.sources import Source, firsts, sources
-from repromatrix.operations.catalogue import TENSORS
 from tests.compare.test_trace import trace
+from tests.worked import TENSORS
 
 HALF, OTHER = (0.5).hex(), (0.75).hex()
 
@@ -36,7 +36,7 @@ def test_each_element_that_differs_is_a_source_in_the_order_of_the_computation()
 
 def test_the_first_of_each_tensor_comes_in_the_order_of_the_tensors() -> None:
     changes = {(2, "hidden", 1): OTHER, (3, "hidden", 0): OTHER, (1, "loss", 0): OTHER}
-    found = firsts(sources(trace(), replayed(trace(), changes)))
+    found = firsts(sources(trace(), replayed(trace(), changes)), TENSORS)
     assert {name: (each.step, each.element) for name, each in found.items()} == {"hidden": (2, (1,)), "loss": (1, ())}
     assert list(found) == sorted(found, key=TENSORS.index)
 

@@ -1,23 +1,22 @@
 """An operation of the worked example gives what its training step gives: alone, and `step` on a trace's tensors."""
 
-import importlib.util
-import math
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import pytest
 
+from repromatrix import floats, graph
+from repromatrix.explain.start import start_of
 from repromatrix.matrix.model import Input
-from repromatrix.operations import catalogue
+from repromatrix.operations import text, wiring
 from repromatrix.plan import Cell, Operation
-from repromatrix.results.replay import PLACES
-from tests import asked
+from tests import asked, worked
 from tests.asked import cell, operated, steps_of, trained
 
-ROOT = Path(__file__).resolve().parents[2]
 WORKLOAD = asked.workload("mazur", steps=3)
 MATRICES = ("hidden_weights", "output_weights")
+BEFORE = (*MATRICES, "input", "target", "hidden_bias", "output_bias")
+GIVEN = ("hidden_pre", "hidden", "output_pre", "output", "grad_output_weights", "grad_hidden_weights")
 OTHERS = {
     "input": ("0.05", "0.10", "-0.7"),
     "hidden_weights": (
@@ -43,7 +42,7 @@ def with_inputs(**decimals) -> tuple[Input, ...]:
 
 
 UNEQUAL = replace(WORKLOAD, name="unequal", inputs=with_inputs(**OTHERS))
-# In numbers that every dtype holds: the inputs of each primitive and its one right output.
+# In numbers that every dtype holds: the inputs of each operation and its one right output.
 SMALL = {
     "product": ({"W": [[1, 2], [3, 4]], "v": [1, -2]}, [-3, -5]),
     "bias": ({"p": [1, 2], "b": [0.5, -0.25]}, [1.5, 1.75]),
@@ -61,7 +60,6 @@ TALL = {
     "back": ({"W": [[1, 2], [3, 4], [5, 6]], "d": [1, -1, 2]}, [8, 10]),
     "update": ({"W": [[1, 2], [3, 4], [5, 6]], "g": [[2, 0], [-2, 4], [0, 0]]}, [0, 2, 4, 2, 5, 6]),
 }
-TENSORS = catalogue.TENSORS
 
 
 def written(value):
@@ -69,11 +67,11 @@ def written(value):
 
 
 def operation(of_cell: Cell, name: str, *samples) -> Operation:
-    return Operation(cell=of_cell, name=name, inputs="00" * 32, samples=samples)
+    return Operation(cell=of_cell, name=name, inputs="00" * 32, places=graph.alone(name), samples=samples)
 
 
 def table(entries, of_cell):
-    """Ask for each primitive of a table, twice the same sample."""
+    """Ask for each operation of a table, twice the same sample."""
     return [
         operation(of_cell, name, *[{key: written(value) for key, value in inputs.items()}] * 2)
         for name, (inputs, _) in entries.items()
@@ -82,29 +80,42 @@ def table(entries, of_cell):
 
 def check_table(entries, lines):
     assert [line["operation"] for line in lines] == list(entries)
-    for line, (_, expected) in zip(lines, entries.values(), strict=True):
+    for line, (name, (_, expected)) in zip(lines, entries.items(), strict=True):
         assert line["outcome"] == "ok", line["reason"]
-        assert line["outputs"] == [written([float(each) for each in expected])] * 2, line
+        assert line["outputs"] == [{name: written([float(each) for each in expected])}] * 2, line
 
 
-def initial(of_cell: Cell):
-    """The weights before the first step, as `W[out][in]`."""
-    decimals = {each.name: each.decimal for each in of_cell.workload.inputs}
-    both = [[list(map(float, row)) for row in decimals[name]] for name in MATRICES]
+def begun(of_cell: Cell):
+    """What a cell's first step is given."""
+    start = start_of(of_cell)
+    given = wiring.begun(start)
     if dict(asked.jobs.options_of(of_cell))["layout"] == "in_out_untransposed":
-        both = [[list(column) for column in zip(*rows, strict=True)] for rows in both]
-    return [written(rows) for rows in both]
+        given |= {name: [list(column) for column in zip(*given[name], strict=True)] for name in MATRICES}
+    return given
 
 
 def replayed(of_cell: Cell, told) -> Operation:
     """Ask for `step` with every tensor that a cell's own trace has."""
     samples = []
     for index in range(of_cell.steps):
-        before = [list(told[name][index - 1]) for name in MATRICES] if index else initial(of_cell)
-        given = {name: list(told[name][index]) for name in catalogue.GIVEN if name in told}
-        given["new_output_weights"] = list(told["output_weights"][index])
-        samples.append({"hidden_weights": before[0], "output_weights": before[1], **given})
-    return operation(of_cell, "step", *samples)
+        given = text.write(begun(of_cell))
+        for name in MATRICES:
+            if index:
+                given[name] = rows(told, name, index - 1)
+        given |= {name: rows(told, name, index) for name in GIVEN if name in told}
+        given["output_weights'"] = rows(told, "output_weights", index)
+        samples.append(given)
+    places = of_cell.workload.graph.places(dict(asked.jobs.options_of(of_cell)))
+    return Operation(cell=of_cell, name="step", inputs="00" * 32, places=places, samples=samples)
+
+
+def rows(told, name, index):
+    """A value of a trace, weights in rows."""
+    flat = list(told[name][index])
+    if "weights" not in name:
+        return flat
+    width = len(told["hidden"][0]) if "output" in name else len(flat) // len(told["hidden"][0])
+    return [flat[start : start + width] for start in range(0, len(flat), width)]
 
 
 def check_step(line, told, of_cell):
@@ -112,19 +123,6 @@ def check_step(line, told, of_cell):
     assert line["outcome"] == "ok", line["reason"]
     for name, steps in told.items():
         assert [tuple(output[name]) for output in line["outputs"]] == list(steps[: of_cell.steps]), (line["id"], name)
-
-
-def places():
-    """The places of a step as the workload's code names them."""
-    path = ROOT / "workloads" / "mazur" / "operations.py"
-    spec = importlib.util.spec_from_file_location("operations_alone", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.PLACES
-
-
-def test_workload_results_and_the_catalogue_name_the_same_places_in_the_same_order():
-    assert tuple(places()) == PLACES == tuple(catalogue.PLACES)
 
 
 @pytest.fixture(scope="module")
@@ -149,13 +147,13 @@ def numpy_cells():
 def test_a_step_on_the_own_trace_gives_that_trace_back(numpy_cells):
     lines = operated([replayed(each, told) for each, told in numpy_cells])
     for line, (of_cell, told) in zip(lines, numpy_cells, strict=True):
-        assert set(told) == set(TENSORS)
+        assert set(told) == set(worked.TENSORS)
         check_step(line, told, of_cell)
 
 
 def test_a_step_gives_every_place_in_the_order_of_the_computation(numpy_cells):
     (line,) = operated([replayed(*numpy_cells[0])])
-    assert [tuple(output) for output in line["outputs"]] == [places()] * 3
+    assert [list(output) for output in line["outputs"]] == [list(worked.PLACES)] * 3
     assert {name: len(value) for name, value in line["outputs"][0].items() if name in ("loss", "hidden_error")} == {
         "loss": 1,
         "hidden_error": 2,
@@ -165,11 +163,19 @@ def test_a_step_gives_every_place_in_the_order_of_the_computation(numpy_cells):
 def test_a_step_uses_its_own_values_where_the_sample_has_none(numpy_cells):
     operations = [replayed(each, told) for each, told in numpy_cells]
     bare = [
-        replace(each, samples=[{name: sample[name] for name in MATRICES} for sample in each.samples])
+        replace(each, samples=[{name: sample[name] for name in sample if name in BEFORE} for sample in each.samples])
         for each in operations
     ]
     for line, (of_cell, told) in zip(operated(bare), numpy_cells, strict=True):
         check_step(line, told, of_cell)
+
+
+def larger(entry):
+    return (
+        [larger(each) for each in entry]
+        if isinstance(entry, list)
+        else floats.nearest(str(float.fromhex(entry) * 1.25), "float32").hex()
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,7 +198,7 @@ def test_a_step_uses_its_own_values_where_the_sample_has_none(numpy_cells):
         ),
         ("grad_output_weights", {"output_weights"}),
         ("grad_hidden_weights", {"hidden_weights"}),
-        ("new_output_weights", set()),
+        ("output_weights'", set()),
     ],
 )
 def test_a_foreign_tensor_changes_only_what_is_computed_from_it(name, changed):
@@ -200,9 +206,9 @@ def test_a_foreign_tensor_changes_only_what_is_computed_from_it(name, changed):
     (found,) = trained([of_cell], trace=True).values()
     own = replayed(of_cell, steps_of(found))
     first, *rest = own.samples
-    moved = {**first, name: [(float.fromhex(each) * 1.25).hex() for each in first[name]]}
+    moved = {**first, name: larger(first[name])}
     plain, foreign = operated([own, replace(own, inputs="11" * 32, samples=[moved, *rest])])
-    differing = {place for place in places() if foreign["outputs"][0][place] != plain["outputs"][0][place]}
+    differing = {place for place in worked.PLACES if foreign["outputs"][0][place] != plain["outputs"][0][place]}
     assert foreign["outputs"][1:] == plain["outputs"][1:]
     assert differing == changed
 
@@ -212,14 +218,14 @@ def test_a_sequential_step_takes_the_updated_weights_back():
     (found,) = trained([of_cell], trace=True).values()
     own = replayed(of_cell, steps_of(found))
     first, *rest = own.samples
-    (line,) = operated([replace(own, samples=[{**first, "new_output_weights": written([[1, 0], [0, 1]])}, *rest])])
+    (line,) = operated([replace(own, samples=[{**first, "output_weights'": written([[1, 0], [0, 1]])}, *rest])])
     assert line["outputs"][0]["hidden_error"] == line["outputs"][0]["output_delta"]
 
 
 @pytest.mark.parametrize("form", ["half_sum", "mean"])
 @pytest.mark.parametrize("layout", ["out_in", "in_out", "in_out_untransposed"])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
-def test_a_primitive_gives_one_output_a_sample_with_weights_as_rows_per_unit(dtype, layout, form):
+def test_an_operation_gives_one_output_a_sample_with_weights_as_rows_per_unit(dtype, layout, form):
     small, tall = (cell(WORKLOAD, name=name, dtype=dtype, layout=layout, loss_form=form) for name in ("a", "b"))
     lines = operated([*table(SMALL, small), *table(TALL, tall)])
     check_table(SMALL, lines[: len(SMALL)])
@@ -229,21 +235,19 @@ def test_a_primitive_gives_one_output_a_sample_with_weights_as_rows_per_unit(dty
 def test_what_no_number_is_goes_through():
     sample = {"p": ["inf", "nan"], "b": ["-inf", "0x1.0p+0"]}
     (line,) = operated([operation(cell(WORKLOAD), "bias", sample)])
-    assert all(math.isnan(float.fromhex(value)) for value in line["outputs"][0])
-    assert line["outputs"] == [["nan", "nan"]]
+    assert line["outputs"] == [{"bias": ["nan", "nan"]}]
 
 
-def test_an_operation_is_told_with_what_it_takes_and_the_factors_of_its_cell():
-    of_cell = cell(WORKLOAD, layout="in_out")
-    line = operated(table(SMALL, of_cell))[0]
-    assert set(line) == {"line", "id", "operation", "outcome", "reason", "dtype", "options", "outputs", "takes"}
-    assert (line["operation"], line["takes"], line["dtype"]) == ("product", ["W", "v"], "float64")
-    assert line["options"] == dict(asked.jobs.options_of(of_cell))
+def test_an_operation_is_told_with_its_outputs_alone():
+    line = operated(table(SMALL, cell(WORKLOAD, layout="in_out")))[0]
+    assert set(line) == {"line", "id", "operation", "outcome", "reason", "dtype", "outputs"}
+    assert (line["operation"], line["dtype"]) == ("product", "float64")
 
 
 def test_by_hand_the_derivative_takes_the_output_of_the_activation():
-    line = operated(table(SMALL, cell(WORKLOAD)))[5]
-    assert (line["operation"], line["takes"]) == ("sigmoid_gradient", ["a", "e"])
+    sample = {"z": ["0x1.0p+3"], "a": ["0x1.0p-1"], "e": ["0x1.0p+0"]}
+    (line,) = operated([operation(cell(WORKLOAD), "sigmoid_gradient", sample)])
+    assert line["outputs"] == [{"sigmoid_gradient": [(0.25).hex()]}]
 
 
 @pytest.mark.parametrize(
@@ -261,38 +265,34 @@ def test_what_a_cell_cannot_be_its_operations_cannot_either(of_cell, reason):
     assert "outputs" not in line
 
 
-BEFORE = {"hidden_weights": written([[1, 2], [3, 4]]), "output_weights": written([[1, 2], [3, 4]])}
 MALFORMED = [
-    ("cube", [{}], "no operation 'cube' here, only product, bias"),
     ("bias", [], "no samples"),
     ("bias", [[]], "samples[0] is no object of lists"),
-    ("bias", [{}], "samples[0] has no list 'p'"),
-    ("bias", [{"p": ["0x1p+0"]}], "samples[0] has no list 'b'"),
+    ("bias", [{}], "samples[0] has no 'p'"),
+    ("bias", [{"p": ["0x1p+0"]}], "samples[0] has no 'b'"),
     ("bias", [{"p": ["0x1p+0"], "b": []}], "samples[0].b is empty"),
     ("bias", [{"p": ["0x1p+0"], "b": ["0.5"]}], "samples[0].b is not hexadecimal text: '0.5'"),
     ("bias", [{"p": ["0x1p+0"], "b": [0.5]}], "samples[0].b is not hexadecimal text"),
     ("bias", [{"p": ["0x1p+0"], "b": ["0x1p+0", "0x1p+0"]}], "samples[0].b: 2 entries where 1 are due"),
-    ("bias", [{"p": [["0x1p+0"]], "b": ["0x1p+0"]}], "samples[0].p has rows, expected a list of numbers"),
-    ("bias", [{"p": ["0x1p+0"], "b": ["0x1p+0"], "c": []}], "samples[0] has the unknown 'c', expected p, b"),
-    ("loss", [{"o": ["0x1p+0"], "t": ["0x1p+0"]}], "samples[0].o: 1 entries where 2 are due"),
-    ("update", [{"W": ["0x1p+0"], "g": ["0x1p+0"]}], "samples[0].W is a list of numbers, expected rows"),
-    ("step", [{**BEFORE, "hidden_weights": []}], "samples[0].hidden_weights has 0 numbers"),
-    ("step", [{**BEFORE, "hidden": ["nan"]}], "samples[0].hidden: 1 entries where 2 are due"),
-    ("step", [{**BEFORE, "loss": ["nan"]}], "samples[0] has the unknown 'loss'"),
+    ("bias", [{"p": [["0x1p+0"]], "b": ["0x1p+0"]}], "samples[0].p has 2 dimensions where 1 are due"),
+    ("bias", [{"p": ["0x1.00000000000001p+0"] * 2, "b": ["0x1p+0", "x"]}], "samples[0].b is not hexadecimal"),
+    ("update", [{"W": ["0x1p+0"], "g": ["0x1p+0"]}], "samples[0].W has 1 dimensions where 2 are due"),
+    ("update", [{"W": [["0x1p+0"], []], "g": [["0x1p+0"]]}], "samples[0].W has rows of several lengths"),
 ]
 
 
 def test_a_malformed_sample_is_refused_with_its_place_and_the_next_operation_is_answered():
     wrong = [
-        Operation(cell=cell(WORKLOAD), name=name, inputs=f"{number:064x}"[::-1], samples=samples)
+        Operation(
+            cell=cell(WORKLOAD), name=name, inputs=f"{number:064x}"[::-1], places=graph.alone(name), samples=samples
+        )
         for number, (name, samples, _) in enumerate(MALFORMED)
     ]
     *lines, last = operated([*wrong, table(SMALL, cell(WORKLOAD, name="y"))[0]])
     assert last["outcome"] == "ok"
     for line, (_, _, place) in zip(lines, MALFORMED, strict=True):
         assert line["outcome"] == "failed"
-        assert line["reason"].startswith("mazur/operations.py:")
-        assert f": ValueError: {place}" in line["reason"]
+        assert line["reason"].startswith(f"ValueError: {place}")
         assert "outputs" not in line
 
 
@@ -314,18 +314,17 @@ def mode(of_cell: Cell) -> str:
 
 
 @pytest.mark.slow
-def test_a_framework_gives_its_traces_back_op_by_op_and_each_primitive_is_right_however_it_is_compiled(laid_out):
-    """A compiled step may be fused, and need not be what its parts are; its primitives are right in small numbers."""
+def test_a_framework_gives_its_traces_back_op_by_op_and_each_operation_is_right_however_it_is_compiled(laid_out):
+    """A compiled step may be fused, and need not be what its parts are; its operations are right in small numbers."""
     cells, where = laid_out
     eager = [each for each in cells if mode(each) == "eager"]
     one_of_each = {(mode(each), each.variant.dtype): each for each in reversed(cells)}
     chosen = [each for (how, dtype), each in one_of_each.items() if how == "eager" or dtype == "float32"]
     told = {name: steps_of(found) for name, found in trained(eager, trace=True, **where).items()} if eager else {}
-    primitives = [each for of_cell in chosen for each in table(SMALL, of_cell)]
-    lines = operated([*(replayed(each, told[each.id]) for each in eager), *primitives], **where)  # in one process
+    operations = [each for of_cell in chosen for each in table(SMALL, of_cell)]
+    lines = operated([*(replayed(each, told[each.id]) for each in eager), *operations], **where)  # in one process
     for line, of_cell in zip(lines[: len(eager)], eager, strict=True):
-        assert line["options"]["compile"] == "eager"
         check_step(line, told[of_cell.id], of_cell)
-    assert len(lines) == len(eager) + len(primitives)
+    assert len(lines) == len(eager) + len(operations)
     for start in range(len(eager), len(lines), len(SMALL)):
         check_table(SMALL, lines[start : start + len(SMALL)])

@@ -12,12 +12,12 @@ import pytest
 from repromatrix.execute.lines import Finished
 from repromatrix.floats import FORMS
 from repromatrix.matrix.workload import load_workload
-from repromatrix.operations.catalogue import TENSORS
 from repromatrix.plan import Cell
 from repromatrix.results.record import Outcome
 from repromatrix.results.value import Role, Trajectory
 from tests import asked
 from tests.asked import cell, steps_of, trained
+from tests.worked import TENSORS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted(path.parent for path in ROOT.glob("workloads/*/workload.yaml"))
@@ -99,7 +99,7 @@ class TestEveryModule:
 
     def test_imports_its_own_framework_and_its_own_folder_alone(self, path: Path) -> None:
         framework = path.stem.partition("_")[0]
-        allowed = {"workload", "numpy", "math", "re", "contextlib", "functools", framework, *_backends(framework)}
+        allowed = {"workload", "numpy", "math", "re", "contextlib", "functools", framework, *_harness(framework)}
         assert set(_imported(ast.parse(path.read_text()))) <= allowed
 
     def test_keeps_nothing_in_module_variables(self, path: Path) -> None:
@@ -125,9 +125,10 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             yield (node.module or "").partition(".")[0]
 
 
-def _backends(framework: str) -> set[str]:
-    """What a module may import beside its framework: Keras has backends, and TensorFlow carries a Keras."""
-    return {"keras": {"probe", "tensorflow", "jax", "torch"}, "tensorflow": {"keras", "tf_keras"}}.get(framework, set())
+def _harness(framework: str) -> set[str]:
+    """What else a module may import, of the harness too: Keras has backends, and TensorFlow carries a Keras."""
+    more = {"keras": {"probe", "tensorflow", "jax", "torch"}, "tensorflow": {"keras", "tf_keras"}}
+    return {"replay", *({"derivatives"} if framework in ("torch", "jax") else more.get(framework, set()))}
 
 
 # The worked example in NumPy, which is at hand.

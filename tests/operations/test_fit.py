@@ -5,7 +5,7 @@ import pytest
 
 from repromatrix import floats
 from repromatrix.operations import fresh, gradients, linear
-from repromatrix.operations.catalogue import OWN_SIGMOID, PRIMITIVES
+from repromatrix.operations.catalogue import CATALOGUE, OWN_SIGMOID
 from repromatrix.operations.fit import fit
 from repromatrix.operations.form import Constants
 from repromatrix.operations.forms import forms
@@ -16,50 +16,52 @@ CONSTANTS = Constants(learning_rate=0.1)
 LEARNED = "fma-chain-ascending"
 
 
-def form(primitive, dtype, name):
-    return next(each for each in forms(primitive, dtype) if each.name == name)
+def form(operation, dtype, name):
+    return next(each for each in forms(operation, dtype) if each.name == name)
 
 
-def outputs(primitive, dtype, name, samples, constants=CONSTANTS):
+def outputs(operation, dtype, name, samples, constants=CONSTANTS):
     """What an environment that computes by that form would give."""
-    found = form(primitive, dtype, name).evaluate(stacked(samples), dtype, constants)
+    found = form(operation, dtype, name).evaluate(stacked(samples), dtype, constants)
     return found.reshape(len(samples), -1).tolist()
 
 
-def calls(primitive, dtype):
+def calls(operation, dtype):
     """Fresh samples, in an environment whose sigmoid is always one unit above the correct one."""
 
     def own(sample):
         return {OWN_SIGMOID: [floats.at(floats.ordinal(each, dtype) + 1, dtype) for each in sample["a"]]}
 
-    return [{**each, **(own(each) if "a" in each else {})} for each in fresh.samples(primitive, dtype)]
+    return [{**each, **(own(each) if "a" in each else {})} for each in fresh.samples(operation, dtype)]
 
 
-def own_forms(primitive, dtype):
-    return (*linear.forms(primitive, dtype), *gradients.forms(primitive, dtype))
+def own_forms(operation, dtype):
+    return tuple(
+        form for room in (linear.FORMS, gradients.FORMS) if operation in room for form in room[operation](dtype)
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("primitive", [each for each in PRIMITIVES if each != "sigmoid"])
-def test_what_was_computed_by_a_form_is_fitted_by_it(primitive, dtype):
-    samples = calls(primitive, dtype)
-    tried = [each for each in own_forms(primitive, dtype) if each.least_terms <= fresh.UNITS and not each.mean_only]
+@pytest.mark.parametrize("operation", [each for each in CATALOGUE if each != "sigmoid"])
+def test_what_was_computed_by_a_form_is_fitted_by_it(operation, dtype):
+    samples = calls(operation, dtype)
+    tried = [each for each in own_forms(operation, dtype) if each.least_terms <= fresh.UNITS and not each.mean_only]
     for each in tried:
-        found = fit(primitive, dtype, samples, outputs(primitive, dtype, each.name, samples), CONSTANTS)
+        found = fit(operation, dtype, samples, outputs(operation, dtype, each.name, samples), CONSTANTS)
         assert each.name in found.fitting
         assert found.nearest is None
         assert found.agreeing == found.count >= 2048
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("primitive", [each for each in PRIMITIVES if each != "sigmoid"])
-def test_fresh_samples_tell_apart_all_that_is_computed_in_the_dtype_itself(primitive, dtype):
+@pytest.mark.parametrize("operation", [each for each in CATALOGUE if each != "sigmoid"])
+def test_fresh_samples_tell_apart_all_that_is_computed_in_the_dtype_itself(operation, dtype):
     # Two forms in a wider dtype may differ too rarely after they are rounded.
-    samples = calls(primitive, dtype)
-    ours = [each for each in own_forms(primitive, dtype) if each.least_terms <= fresh.UNITS and not each.mean_only]
+    samples = calls(operation, dtype)
+    ours = [each for each in own_forms(operation, dtype) if each.least_terms <= fresh.UNITS and not each.mean_only]
     names = [each.name for each in ours if "-in-float" not in each.name]
     for name in names:
-        found = fit(primitive, dtype, samples, outputs(primitive, dtype, name, samples), CONSTANTS)
+        found = fit(operation, dtype, samples, outputs(operation, dtype, name, samples), CONSTANTS)
         assert [each for each in found.fitting if each in names] == [name]
 
 
@@ -157,6 +159,6 @@ def test_outputs_that_do_not_belong_to_the_samples_are_refused(samples, values):
         fit("bias", "float64", samples, values, CONSTANTS)
 
 
-def test_an_unknown_primitive_is_refused():
+def test_an_unknown_operation_is_refused():
     with pytest.raises(KeyError):
         fit("convolution", "float64", [{"p": [1.0]}], [[1.0]], CONSTANTS)

@@ -7,12 +7,12 @@ import pytest
 
 from repromatrix import floats
 from repromatrix.operations import fresh, truth
-from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.form import Constants
 from repromatrix.operations.text import write
 
 DTYPES = sorted(floats.FORMS)
-# How many values each primitive gives for a call, and the rows and columns of its matrices.
+# How many values each operation gives for a call, and the rows and columns of its matrices.
 VALUES = {"product": 3, "loss": 1, "outer": 6, "back": 3, "update": 6}
 MATRICES = {("product", "W"): (3, 2), ("back", "W"): (2, 3), ("update", "W"): (3, 2), ("update", "g"): (3, 2)}
 
@@ -27,31 +27,31 @@ def numbers(tensor):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_there_are_enough_calls_of_one_shape(primitive, dtype):
-    found = fresh.samples(primitive, dtype)
+@pytest.mark.parametrize("operation", CATALOGUE)
+def test_there_are_enough_calls_of_one_shape(operation, dtype):
+    found = fresh.samples(operation, dtype)
     assert len(found) >= 1024
-    assert len(found) * VALUES.get(primitive, 2) >= 2048
-    assert all(tuple(each) == PRIMITIVES[primitive] for each in found)
-    sizes = {name: MATRICES.get((primitive, name), (2,)) for name in PRIMITIVES[primitive]}
+    assert len(found) * VALUES.get(operation, 2) >= 2048
+    assert all(tuple(each) == tuple(CATALOGUE[operation].takes) for each in found)
+    sizes = {name: MATRICES.get((operation, name), (2,)) for name in CATALOGUE[operation].takes}
     assert all(shape(tensor) == sizes[name] for each in found for name, tensor in each.items() if name != "d")
 
 
-@pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_the_shapes_are_those_of_a_layer_that_is_not_square(primitive):
-    sample = fresh.samples(primitive, "float32")[0]
-    true = truth.correct(primitive, sample, "float32", Constants())
-    assert len(true) == VALUES.get(primitive, 2)
-    assert primitive != "outer" or (len(sample["d"]), len(sample["v"])) == (3, 2)
-    assert primitive != "back" or len(sample["d"]) == 2
+@pytest.mark.parametrize("operation", CATALOGUE)
+def test_the_shapes_are_those_of_a_layer_that_is_not_square(operation):
+    sample = fresh.samples(operation, "float32")[0]
+    true = truth.correct(operation, sample, "float32", Constants())
+    assert len(true) == VALUES.get(operation, 2)
+    assert operation != "outer" or (len(sample["d"]), len(sample["v"])) == (3, 2)
+    assert operation != "back" or len(sample["d"]) == 2
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_every_number_is_a_normal_value_of_the_dtype(primitive, dtype):
+@pytest.mark.parametrize("operation", CATALOGUE)
+def test_every_number_is_a_normal_value_of_the_dtype(operation, dtype):
     form = floats.FORMS[dtype]
     smallest = floats.at(1 << (form.precision - 1), dtype)
-    for sample in fresh.samples(primitive, dtype):
+    for sample in fresh.samples(operation, dtype):
         for name, tensor in sample.items():
             for value in numbers(tensor):
                 assert floats.at(floats.ordinal(value, dtype), dtype) == value
@@ -79,7 +79,7 @@ def test_another_seed_gives_other_numbers():
     assert fresh.samples("bias", "float32", 1) != fresh.samples("bias", "float32", 0)
 
 
-def test_an_unknown_primitive_is_refused():
+def test_an_unknown_operation_is_refused():
     with pytest.raises(KeyError):
         fresh.samples("convolution", "float32")
 
@@ -98,7 +98,7 @@ DIGESTS = {
 }
 
 
-@pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_the_numbers_never_change(primitive):
-    text = json.dumps([[write(each) for each in fresh.samples(primitive, dtype)] for dtype in DTYPES])
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == DIGESTS[primitive]
+@pytest.mark.parametrize("operation", CATALOGUE)
+def test_the_numbers_never_change(operation):
+    text = json.dumps([[write(each) for each in fresh.samples(operation, dtype)] for dtype in DTYPES])
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == DIGESTS[operation]

@@ -40,8 +40,8 @@ def exact(tensor):
 
 @st.composite
 def calls(draw):
-    """A rational primitive, a dtype, and inputs of any size that the dtype has."""
-    primitive, dtype = draw(st.sampled_from(sorted(RATIONAL))), draw(DTYPES)
+    """A rational operation, a dtype, and inputs of any size that the dtype has."""
+    operation, dtype = draw(st.sampled_from(sorted(RATIONAL))), draw(DTYPES)
     infinity = floats.FORMS[dtype].infinity
     one = floats.ordinal(1.0, dtype)
     place = st.one_of(st.integers(1 - infinity, infinity - 1), st.integers(one - 99, one + 99), st.integers(-9, 9))
@@ -50,16 +50,16 @@ def calls(draw):
     def tensor(shape):
         return [tensor(shape[1:]) if shape[1:] else draw(value) for _ in range(shape[0])]
 
-    shapes, result = RATIONAL[primitive]
-    return primitive, dtype, {name: tensor(shape) for name, shape in shapes.items()}, result
+    shapes, result = RATIONAL[operation]
+    return operation, dtype, {name: tensor(shape) for name, shape in shapes.items()}, result
 
 
 @settings(max_examples=300, deadline=None)
 @given(calls(), st.booleans())
 def test_a_rational_operation_is_rounded_as_the_exact_fraction_is(call, mean):
-    primitive, dtype, sample, result = call
+    operation, dtype, sample, result = call
     expected = [rounded(each, dtype) for each in result({name: exact(each) for name, each in sample.items()}, mean)]
-    assert list(truth.correct(primitive, sample, dtype, MEAN if mean else HALF)) == expected
+    assert list(truth.correct(operation, sample, dtype, MEAN if mean else HALF)) == expected
 
 
 @settings(max_examples=300, deadline=None)
@@ -80,30 +80,30 @@ def test_a_sigmoid_far_out_and_in_the_middle_is_known(z, expected):
 @settings(max_examples=200, deadline=None)
 @given(calls())
 def test_a_correct_result_lies_within_half_a_unit_and_its_neighbour_beyond(call):
-    primitive, dtype, sample, result = call
-    correct = truth.correct(primitive, sample, dtype, HALF)
+    operation, dtype, sample, result = call
+    correct = truth.correct(operation, sample, dtype, HALF)
     largest = floats.at(floats.FORMS[dtype].infinity - 2, dtype)
     if any(abs(each) >= largest for each in correct):
         return
     up = [floats.at(floats.ordinal(each, dtype) + 1, dtype) for each in correct]
-    assert all(off <= 0.5 for off in truth.ulps(primitive, sample, correct, dtype, HALF))
+    assert all(off <= 0.5 for off in truth.ulps(operation, sample, correct, dtype, HALF))
     true = result({name: exact(each) for name, each in sample.items()}, False)
-    for off, above, value in zip(truth.ulps(primitive, sample, up, dtype, HALF), up, true, strict=True):
+    for off, above, value in zip(truth.ulps(operation, sample, up, dtype, HALF), up, true, strict=True):
         unit = Fraction(floats.ulp(rounded(value, dtype), dtype))
         assert off == pytest.approx(float(abs(Fraction(above) - value) / unit), rel=1e-14)
 
 
 @pytest.mark.parametrize("dtype", sorted(floats.FORMS))
-@pytest.mark.parametrize("primitive", sorted({*RATIONAL, "sigmoid"}))
-def test_the_truths_of_many_calls_are_those_of_each(primitive, dtype):
-    samples = fresh.samples(primitive, dtype)[:20]
-    correct = [truth.correct(primitive, each, dtype, MEAN) for each in samples]
+@pytest.mark.parametrize("operation", sorted({*RATIONAL, "sigmoid"}))
+def test_the_truths_of_many_calls_are_those_of_each(operation, dtype):
+    samples = fresh.samples(operation, dtype)[:20]
+    correct = [truth.correct(operation, each, dtype, MEAN) for each in samples]
     for step in (0, 1, -3):
         values = [[floats.at(floats.ordinal(each, dtype) + step, dtype) for each in row] for row in correct]
-        found = truth.truths(primitive, samples, dtype, MEAN).distances(values)
-        expected = [truth.ulps(primitive, each, row, dtype, MEAN) for each, row in zip(samples, values, strict=True)]
+        found = truth.truths(operation, samples, dtype, MEAN).distances(values)
+        expected = [truth.ulps(operation, each, row, dtype, MEAN) for each, row in zip(samples, values, strict=True)]
         assert found == pytest.approx(np.array(expected), rel=1e-13)
-    assert truth.truths(primitive, samples, dtype, MEAN).correct.tolist() == [list(each) for each in correct]
+    assert truth.truths(operation, samples, dtype, MEAN).correct.tolist() == [list(each) for each in correct]
 
 
 def test_a_truth_past_the_largest_value_is_far_from_it_and_infinity_is_infinitely_far():

@@ -4,49 +4,61 @@ import dataclasses
 
 import pytest
 
-from repromatrix.operations import text, wiring
-from repromatrix.operations.catalogue import GIVEN, NEW_OUTPUT_WEIGHTS, OWN_SIGMOID, PLACES, PRIMITIVES, TENSORS
-from repromatrix.operations.form import Constants
+from repromatrix.graph import shapes
+from repromatrix.operations import soft, text, wiring
+from repromatrix.operations.catalogue import CATALOGUE, OWN_SIGMOID, Constants
 from repromatrix.operations.forms import forms
 from repromatrix.results.record import Description
 from repromatrix.results.trace import Trace
 from repromatrix.results.value import Trajectory
-from tests import values
+from tests import values, worked
+from tests.worked import PLACES, TENSORS
 
 DTYPE = "float32"
 
 
 # Three inputs, two hidden units, one output: no two shapes are the same.
-WORK = wiring.Network(
-    input=("0.05", "0.10", "-0.7"),
-    target=("0.99",),
-    hidden_weights=(("0.15", "0.20", "0.3"), ("0.25", "0.30", "-0.1")),
-    output_weights=(("0.40", "0.45"),),
-    hidden_bias="0.35",
-    output_bias="0.60",
-    learning_rate="0.3",
+INPUTS = {
+    "input": [0.05, 0.10, -0.7],
+    "target": [0.99],
+    "hidden_weights": [[0.15, 0.20, 0.3], [0.25, 0.30, -0.1]],
+    "output_weights": [[0.40, 0.45]],
+}
+NUMBERS = {"hidden_bias": 0.35, "output_bias": 0.60}
+PARALLEL, SEQUENTIAL = worked.PLACES, worked.SEQUENTIAL
+SHAPES = {"input": (3,), "target": (1,), "hidden_weights": (2, 3), "output_weights": (1, 2)}
+SHAPES = shapes(tuple(PARALLEL.values()), {**SHAPES, **dict.fromkeys(NUMBERS)})
+
+
+def rounded(entry):
+    return [rounded(each) for each in entry] if isinstance(entry, list) else float(soft.round_to(entry, DTYPE))
+
+
+START = wiring.Start(
+    graph=worked.GRAPH,
+    inputs={name: rounded(entry) for name, entry in INPUTS.items()},
+    numbers={name: rounded(number) for name, number in NUMBERS.items()},
+    shapes=SHAPES,
 )
-SHAPES = {"hidden_weights": (2, 3), "output_weights": (1, 2), "loss": (), "output_pre": (1,), "output": (1,)}
-SHAPES |= {"grad_hidden_weights": (2, 3), "grad_output_weights": (1, 2), "hidden_pre": (2,), "hidden": (2,)}
-SETUP = wiring.Setup(workload=WORK, options={"update": "parallel"}, dtype=DTYPE)
-SEQUENTIAL = wiring.Setup(workload=WORK, options={"update": "sequential"}, dtype=DTYPE)
+GIVEN = ("hidden_pre", "hidden", "output_pre", "output", "grad_output_weights", "grad_hidden_weights")
+NEW_OUTPUT_WEIGHTS = "output_weights'"
 
 
-def run(primitive, inputs):
+def run(operation, inputs):
     """An operation as some environment computes it, laid flat."""
-    found = forms(primitive, DTYPE)[0].evaluate(text.stacked([inputs]), DTYPE, Constants(learning_rate=0.3))
+    found = forms(operation, DTYPE)[0].evaluate(text.stacked([inputs]), DTYPE, Constants(learning_rate=0.3))
     return [float(each) for each in found.reshape(-1)]
 
 
 def step(sample, setup):
     """What `step` gives for a sample; written out by hand, so that it shares no wiring with the code."""
-    x, t = (wiring._values(each, DTYPE) for each in (WORK.input, WORK.target))
-    b1, b2 = (wiring._values([each] * count, DTYPE) for each, count in ((WORK.hidden_bias, 2), (WORK.output_bias, 1)))
+    x, t = sample["input"], sample["target"]
+    b1, b2 = [sample["hidden_bias"]] * 2, [sample["output_bias"]]
     w1, w2 = sample["hidden_weights"], sample["output_weights"]
     out = {}
 
-    def put(place, primitive, **inputs):
-        out[place] = run(primitive, inputs)
+    def put(place, operation, **inputs):
+        out[place] = run(operation, inputs)
         return sample.get(place, out[place]) if place in GIVEN else out[place]
 
     def rows(flat, width):
@@ -69,10 +81,11 @@ def step(sample, setup):
 
 def trained(setup, steps=3):
     """A trace of a few steps."""
-    weights = [[wiring._values(row, DTYPE) for row in each] for each in (WORK.hidden_weights, WORK.output_weights)]
+    given = wiring.begun(START)
+    weights = [given["hidden_weights"], given["output_weights"]]
     found = []
     for _ in range(steps):
-        out = step({"hidden_weights": weights[0], "output_weights": weights[1]}, setup)
+        out = step(given | {"hidden_weights": weights[0], "output_weights": weights[1]}, setup)
         found.append(out)
         weights = [text.rows(out["hidden_weights"], (2, 3)), text.rows(out["output_weights"], (1, 2))]
     cell = Description(
@@ -80,8 +93,8 @@ def trained(setup, steps=3):
         dtype=DTYPE, options=(), device="cpu", settings="default", steps=steps, task="d4" * 32, code="e5" * 32,
     )  # fmt: skip
     last = values.trajectory([out["loss"][0] for out in found], hidden=weights[0], output=weights[1], dtype=DTYPE)
-    told = {name: [out[name] for out in found] for name in TENSORS}
-    return Trace(cell=cell, key="k", trajectory=values.traced(last, told, SHAPES), untraced=())
+    told, sizes = {name: [out[name] for out in found] for name in TENSORS}, {name: SHAPES[name] for name in TENSORS}
+    return Trace(cell=cell, key="k", trajectory=values.traced(last, told, sizes), untraced=())
 
 
 def without(trace, *names):
@@ -89,28 +102,27 @@ def without(trace, *names):
     return dataclasses.replace(trace, trajectory=Trajectory(columns=columns))
 
 
-@pytest.mark.parametrize("setup", [SETUP, SEQUENTIAL], ids=["parallel", "sequential"])
+@pytest.mark.parametrize("setup", [PARALLEL, SEQUENTIAL], ids=["parallel", "sequential"])
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_step_of_a_trace_gives_that_step_again(setup, number):
     trace = trained(setup)
-    out = step(wiring.step_sample(trace, number, WORK), setup)
+    out = step(wiring.step_sample(trace, number, START), setup)
     assert {name: tuple(out[name]) for name in TENSORS} == {name: each[number - 1] for name, each in trace.tensors}
 
 
-@pytest.mark.parametrize("setup", [SETUP, SEQUENTIAL], ids=["parallel", "sequential"])
+@pytest.mark.parametrize("setup", [PARALLEL, SEQUENTIAL], ids=["parallel", "sequential"])
 @pytest.mark.parametrize("left_out", [(), ("hidden_pre", "output_pre"), ("output", "grad_output_weights")])
 @pytest.mark.parametrize("place", PLACES)
 def test_what_a_place_took_gives_what_it_gave(place, left_out, setup):
     # A foreign trace: its tensors are not those that this environment would have computed.
-    other = wiring.Setup(workload=WORK, options={}, dtype=DTYPE)
-    sample = wiring.step_sample(without(trained(other), *left_out), 2, WORK)
+    sample = wiring.step_sample(without(trained(PARALLEL), *left_out), 2, START)
     sample = {name: _moved(tensor) if name in GIVEN else tensor for name, tensor in sample.items()}
     out = step(sample, setup)
-    inputs = wiring.inputs_at(place, sample, out, setup)
+    inputs = wiring.inputs_at(setup[place], sample, out, SHAPES)
     assert inputs is not None
-    primitive = PLACES[place].primitive
-    assert set(inputs) - {OWN_SIGMOID} == set(PRIMITIVES[primitive])
-    assert [each.hex() for each in run(primitive, inputs)] == out[place]
+    operation = PLACES[place].operation
+    assert set(inputs) - {OWN_SIGMOID} == set(CATALOGUE[operation].takes)
+    assert [each.hex() for each in run(operation, inputs)] == out[place]
 
 
 def _moved(tensor):
@@ -118,54 +130,40 @@ def _moved(tensor):
 
 
 def test_the_hidden_gradient_sees_the_new_weights_only_in_a_sequential_update():
-    sample = wiring.step_sample(trained(SETUP), 2, WORK)
-    out = step(sample, SETUP)
-    assert wiring.inputs_at("hidden_error", sample, out, SETUP)["W"] == sample["output_weights"]
-    assert wiring.inputs_at("hidden_error", sample, out, SEQUENTIAL)["W"] == sample[NEW_OUTPUT_WEIGHTS]
+    sample = wiring.step_sample(trained(PARALLEL), 2, START)
+    out = step(sample, PARALLEL)
+    assert wiring.inputs_at(PARALLEL["hidden_error"], sample, out, SHAPES)["W"] == sample["output_weights"]
+    assert wiring.inputs_at(SEQUENTIAL["hidden_error"], sample, out, SHAPES)["W"] == sample[NEW_OUTPUT_WEIGHTS]
     assert sample["output_weights"] != sample[NEW_OUTPUT_WEIGHTS]
     del sample[NEW_OUTPUT_WEIGHTS]
     own = text.rows(out["output_weights"], (1, 2))
-    assert wiring.inputs_at("hidden_error", sample, out, SEQUENTIAL)["W"] == own
+    assert wiring.inputs_at(SEQUENTIAL["hidden_error"], sample, out, SHAPES)["W"] == own
 
 
 def test_an_environments_own_sigmoid_comes_with_the_inputs_of_its_gradient():
-    sample = wiring.step_sample(trained(SETUP), 2, WORK)
+    sample = wiring.step_sample(trained(PARALLEL), 2, START)
     sample["hidden"] = _moved(sample["hidden"])
-    out = step(sample, SETUP)
-    inputs = wiring.inputs_at("hidden_delta", sample, out, SETUP)
+    out = step(sample, PARALLEL)
+    inputs = wiring.inputs_at(PARALLEL["hidden_delta"], sample, out, SHAPES)
     assert inputs["a"] == sample["hidden"]
     assert inputs[OWN_SIGMOID] == text.flat(out["hidden"]) != inputs["a"]
 
 
 def test_inputs_that_nobody_knows_are_none():
-    sample = wiring.step_sample(without(trained(SETUP), "hidden_pre"), 2, WORK)
-    out = step(sample, SETUP)
+    sample = wiring.step_sample(without(trained(PARALLEL), "hidden_pre"), 2, START)
+    out = step(sample, PARALLEL)
     del out["hidden_pre"], out["output_product"]
-    assert wiring.inputs_at("hidden", sample, out, SETUP) is None
-    assert wiring.inputs_at("output_pre", sample, out, SETUP) is None
-    assert wiring.inputs_at("output", sample, out, SETUP) is not None
+    assert wiring.inputs_at(PARALLEL["hidden"], sample, out, SHAPES) is None
+    assert wiring.inputs_at(PARALLEL["output_pre"], sample, out, SHAPES) is None
+    assert wiring.inputs_at(PARALLEL["output"], sample, out, SHAPES) is not None
 
 
 @pytest.mark.parametrize("number", [0, 4, -1])
 def test_a_step_that_the_trace_has_not_is_refused(number):
     with pytest.raises(IndexError, match=f"no step {number}"):
-        wiring.step_sample(trained(SETUP), number, WORK)
+        wiring.step_sample(trained(PARALLEL), number, START)
 
 
 def test_the_first_step_starts_from_the_workload_as_entrypoints_read_it():
-    sample = wiring.step_sample(trained(SETUP), 1, WORK)
+    sample = wiring.step_sample(trained(PARALLEL), 1, START)
     assert sample["output_weights"] == [[0.4000000059604645, 0.44999998807907104]]
-
-
-def test_a_workload_that_is_no_such_network_has_none():
-    inputs = {name: getattr(WORK, name) for name in ("input", "target", "hidden_weights", "output_weights")}
-    numbers = {name: getattr(WORK, name) for name in ("hidden_bias", "output_bias", "learning_rate")}
-    assert wiring.Network.of(inputs, numbers) == WORK
-    assert wiring.Network.of(inputs | {"more": ("1",)}, numbers | {"momentum": "0.9"}) == WORK
-    assert wiring.Network.of(inputs | {"target": None}, numbers) is None  # drawn, not written out
-    assert wiring.Network.of(inputs, {"learning_rate": "0.3"}) is None
-
-
-def test_every_place_computes_a_primitive_with_its_own_inputs():
-    for place in PLACES.values():
-        assert tuple(place.inputs) == PRIMITIVES[place.primitive]

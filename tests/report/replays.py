@@ -6,17 +6,18 @@ import json
 import struct
 from dataclasses import replace
 
+from repromatrix.graph import alone, shapes
 from repromatrix.operations import fresh
-from repromatrix.operations.catalogue import OWN_SIGMOID, PLACES, PRIMITIVES
-from repromatrix.operations.wiring import Network, Setup, inputs_at, step_sample
+from repromatrix.operations.catalogue import CATALOGUE, OWN_SIGMOID
+from repromatrix.operations.wiring import Start, inputs_at, step_sample
 from repromatrix.report.replayed import Replayed
 from repromatrix.results.record import Outcome
 from repromatrix.results.replay import Origin, Replay, digest, sample
-from repromatrix.results.studies import End, Listing, Studies, Study, Testimony
+from repromatrix.results.replays import CellReplays, ListedCell, ReplayedCell, ReplayedPair, ReplayIndex
 from repromatrix.results.trace import Trace
 from repromatrix.results.value import Trajectory, columns
-from tests import values
-from tests.simulated import Environment, nudged
+from tests import values, worked
+from tests.simulated import Environment, in_words, nudged
 
 STEPS = 3
 INPUTS = {
@@ -26,6 +27,23 @@ INPUTS = {
     "output_weights": (("0.40", "0.45"), ("0.50", "0.55")),
 }
 NUMBERS = {"hidden_bias": "0.35", "output_bias": "0.60", "learning_rate": "0.5"}
+
+
+def _floats(entry):
+    if isinstance(entry, str):
+        return float.fromhex(entry) if "0x" in entry else float(entry)
+    return [_floats(each) for each in entry]
+
+
+START = Start(
+    graph=worked.GRAPH,
+    inputs={name: _floats(entry) for name, entry in INPUTS.items()},
+    numbers={name: float(text) for name, text in NUMBERS.items()},
+    shapes=shapes(
+        tuple(worked.PLACES.values()),
+        {"input": (2,), "target": (2,), "hidden_weights": (2, 2), "output_weights": (2, 2), **dict.fromkeys(NUMBERS)},
+    ),
+)
 
 
 def key(*words):
@@ -63,21 +81,24 @@ def replay(cell, environment, operation, given, **words):
     """What a simulated cell gives for an operation on its inputs, floats in lists."""
     operate = asked(cell.id, cell.options, trace=False) | {"operation": operation}
     operate["samples"] = [{name: _hex(each) for name, each in one.items()} for one in given]
+    places = worked.GRAPH.places(dict(cell.options)) if operation == "step" else alone(operation)
+    operate["places"] = in_words({place.value: place for place in places})
     line = json.loads(environment.operate(operate).split(b"\n")[-1])
     ok = line["outcome"] == "ok"
     outputs = line.get("outputs") or []
     if not ok:
         kept = ()
     elif operation == "step":
-        kept = tuple((place, tuple(tuple(each[place]) for each in outputs)) for place in PLACES)
+        kept = tuple((place, tuple(tuple(each[place]) for each in outputs)) for place in outputs[0])
     else:
-        kept = ((operation, tuple(map(tuple, outputs))),)
+        kept = ((operation, tuple(tuple(each[operation]) for each in outputs)),)
     whole = {"trace": None, "origins": (), "samples": (), "seed": None} | words
     return Replay(
         cell=cell,
         key=key(cell.id, operation, words, operate["samples"]),
         operation=operation,
         inputs=digest([sample(each) for each in given]),
+        places=places if operation == "step" else (),
         learning_rate=NUMBERS["learning_rate"],
         outcome=Outcome.OK if ok else Outcome.UNAVAILABLE,
         reason=line.get("reason"),
@@ -91,14 +112,13 @@ def _hex(tensor):
     return [_hex(each) for each in tensor] if isinstance(tensor, list) else tensor.hex()
 
 
-def study(builder, a, b, sides, known=tuple(PRIMITIVES)):
-    """The study of two cells that stand for a and b, and what its ends name; `sides`: (id, environment, options).
+def pair(builder, a, b, sides, known=tuple(CATALOGUE)):
+    """The pair of two cells that stand for a and b, and what its ends name; `sides`: (id, environment, options).
 
-    `known`: primitives that are replayed on fresh inputs too.
+    `known`: operations that are replayed on fresh inputs too.
     """
     made = [(*trained(builder, name, environment, **options), environment) for name, environment, options in sides]
-    place = Network.of(INPUTS, NUMBERS)
-    given = [[step_sample(trace, step, place) for step in range(1, STEPS + 1)] for _, trace, _ in made]
+    given = [[step_sample(trace, step, START) for step in range(1, STEPS + 1)] for _, trace, _ in made]
     steps = {
         (cell, of): replay(
             made[cell][0].cell, made[cell][2], "step", given[of], trace=(made[of][1].cell.id, made[of][1].key)
@@ -106,17 +126,16 @@ def study(builder, a, b, sides, known=tuple(PRIMITIVES)):
         for cell in (0, 1)
         for of in (0, 1)
     }
-    recorded = {name: {} for name in PRIMITIVES}
+    recorded = {name: {} for name in CATALOGUE}
     for number, (record, _, _) in enumerate(made):
-        setup = Setup(workload=place, options=dict(record.cell.options), dtype="float64")
         for step, outputs in enumerate(steps[number, number].steps, start=1):
-            for at in PLACES:
-                taken = inputs_at(at, given[number][step - 1], outputs, setup)
+            for place in worked.GRAPH.places(dict(record.cell.options)):
+                taken = inputs_at(place, given[number][step - 1], outputs, START.shapes)
                 if taken is not None:
                     inputs = sample({name: each for name, each in taken.items() if name != OWN_SIGMOID})
-                    found = (inputs, Origin(cell=record.cell.id, place=at, step=step))
-                    recorded[PLACES[at].primitive].setdefault((at, inputs), found)
-    ends, testimonies = [], []
+                    found = (inputs, Origin(cell=record.cell.id, place=place.value, step=step))
+                    recorded[place.operation].setdefault((place.value, inputs), found)
+    ends, cells_replays = [], []
     for number, (record, trace, environment) in enumerate(made):
         of_steps = {
             name: replay(
@@ -133,7 +152,7 @@ def study(builder, a, b, sides, known=tuple(PRIMITIVES)):
         fresh_ones = freshly(record.cell, environment, known)
         own, other = steps[number, number], steps[number, 1 - number]
         ends.append(
-            End(
+            ReplayedCell(
                 cell=record.cell.id,
                 record=record.key,
                 trace=trace.key,
@@ -143,37 +162,33 @@ def study(builder, a, b, sides, known=tuple(PRIMITIVES)):
                 fresh=tuple((name, each.key) for name, each in fresh_ones.items()),
             )
         )
-        testimonies.append(
-            Testimony(record=record, trace=trace, own=own, other=other, recorded=of_steps, fresh=fresh_ones)
+        cells_replays.append(
+            CellReplays(record=record, trace=trace, own=own, other=other, recorded=of_steps, fresh=fresh_ones)
         )
-    found = Study(a=a, b=b, left=ends[0], right=ends[1], reason=None)
-    return found, dict(zip(ends, testimonies, strict=True))
+    found = ReplayedPair(a=a, b=b, left=ends[0], right=ends[1], reason=None)
+    return found, dict(zip(ends, cells_replays, strict=True))
 
 
-def _floats(entry):
-    return float.fromhex(entry) if isinstance(entry, str) else [_floats(each) for each in entry]
-
-
-def freshly(cell, environment, known=tuple(PRIMITIVES)):
-    """The replays of primitives on the fresh inputs of seed 0."""
+def freshly(cell, environment, known=tuple(CATALOGUE)):
+    """The replays of operations on the fresh inputs of seed 0."""
     return {name: replay(cell, environment, name, list(fresh.samples(name, "float64", 0)), seed=0) for name in known}
 
 
-def replayed(builder, a, b, c, known=tuple(PRIMITIVES)):
+def replayed(builder, a, b, c, known=tuple(CATALOGUE)):
     """Operations of which a report has something of every kind to say; a, b, c: ids of cells of the run.
 
-    `known`: primitives that are replayed on fresh inputs too; these take seconds to judge, so without them the
+    `known`: operations that are replayed on fresh inputs too; these take seconds to judge, so without them the
     catalogue has an operation that cannot be done alone.
     """
     plain, other = Environment(), Environment(changes={"sigmoid": nudged})
     lame = Environment(fused=("hidden_pre",), unavailable=("back",))
     pairs = [
-        study(builder, a, b, (("mazur/x-1/v", plain, {}), ("mazur/x-2/v", other, {})), known),
-        study(builder, a, c, (("mazur/x-1/v", plain, {}), ("mazur/x-3/v", plain, {"update": "sequential"})), known),
-        study(builder, b, c, (("mazur/x-1/v", plain, {}), ("mazur/x-4/v", lame, {})), known),
+        pair(builder, a, b, (("mazur/x-1/v", plain, {}), ("mazur/x-2/v", other, {})), known),
+        pair(builder, a, c, (("mazur/x-1/v", plain, {}), ("mazur/x-3/v", plain, {"update": "sequential"})), known),
+        pair(builder, b, c, (("mazur/x-1/v", plain, {}), ("mazur/x-4/v", lame, {})), known),
     ]
     again = replace(pairs[0][0], a=c, b=b)
-    refused = Study(a=c, b=a, left=None, right=None, reason="float64 against float32")
+    refused = ReplayedPair(a=c, b=a, left=None, right=None, reason="float64 against float32")
     outdated = replace(pairs[0][0], a="mazur/gone/v", b="mazur/gone/w")
     cells = [builder.record(id=f"mazur/{env}/{v}", environment=env, options=(("gradient", v),)).cell
              for env, v in (("x-1", "auto"), ("x-1", "manual"), ("x-2", "auto"))]  # fmt: skip
@@ -183,11 +198,11 @@ def replayed(builder, a, b, c, known=tuple(PRIMITIVES)):
         else {"back": replay(cell, lame, "back", [{"W": [[1.0]], "d": [1.0]}], seed=0)}
         for cell in cells
     }
-    gone = Listing(cell="mazur/x-5/v", environment="x-5", fresh=())
+    gone = ListedCell(cell="mazur/x-5/v", environment="x-5", fresh=())
     return Replayed(
-        studies=Studies(
+        index=ReplayIndex(
             pairs=(*(each for each, _ in pairs), again, refused, outdated),
-            catalogue=(*(Listing(cell=each.id, environment=each.environment, fresh=()) for each in cells), gone),
+            listed=(*(ListedCell(cell=each.id, environment=each.environment, fresh=()) for each in cells), gone),
         ),
         ends={end: each for _, ends in pairs for end, each in ends.items()},
         listed=listed,

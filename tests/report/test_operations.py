@@ -9,7 +9,7 @@ import pytest
 from repromatrix import resources
 from repromatrix.errors import ResultsError
 from repromatrix.operations import fresh, truth
-from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.form import Constants
 from repromatrix.report import wording
 from repromatrix.report.evidence import Evidence
@@ -108,7 +108,7 @@ def test_cells_that_compute_an_operation_alike_share_a_row_and_others_are_told_a
     assert rows[1].forms.startswith("none of ")
     assert rows[0].correct == "1,400 of 2,048"
     assert [each.operation for each in view.sections["operations"].forms if each.where == "x-1, x-2"] == [
-        each for each in PRIMITIVES if each != "sigmoid"
+        each for each in CATALOGUE if each != "sigmoid"
     ]
 
 
@@ -129,7 +129,7 @@ def test_without_replays_the_page_says_what_to_type(builder):
 
 def test_one_bit_of_a_replay_changes_what_is_said(run):
     _, manifest, replayed = run
-    end = replayed.studies.pairs[0].left
+    end = replayed.index.pairs[0].left
     seen = replayed.ends[end]
     values = [list(each) for each in seen.recorded["bias"].values]
     values[0][0] = (float.fromhex(values[0][0]) + 2.0**-50).hex()
@@ -141,7 +141,7 @@ def test_one_bit_of_a_replay_changes_what_is_said(run):
 
 def test_replays_of_unequal_inputs_are_refused_with_what_to_type(run):
     _, manifest, replayed = run
-    end = replayed.studies.pairs[0].left
+    end = replayed.index.pairs[0].left
     seen = replayed.ends[end]
     odd = replace(seen, recorded=dict(seen.recorded) | {"bias": replace(seen.recorded["bias"], inputs="0" * 64)})
     with pytest.raises(ResultsError, match="unequal inputs") as caught:
@@ -150,20 +150,20 @@ def test_replays_of_unequal_inputs_are_refused_with_what_to_type(run):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_the_truth_by_fractions_and_decimals_is_the_truth_by_ball_arithmetic(builder, primitive, dtype):
+@pytest.mark.parametrize("operation", CATALOGUE)
+def test_the_truth_by_fractions_and_decimals_is_the_truth_by_ball_arithmetic(builder, operation, dtype):
     cell = builder.record().cell
     for loss_form in ("half_sum", "mean"):
         constants = Constants(learning_rate=0.5, loss_form=loss_form)
         made = replays.replay(cell, replays.Environment(), "bias", [], seed=0)
         made = replace(made, options=(("loss_form", loss_form),))
-        for given in fresh.samples(primitive, dtype)[::64]:
-            right = truth.correct(primitive, given, dtype, constants)
-            true = truths(primitive, given, made)
+        for given in fresh.samples(operation, dtype)[::64]:
+            right = truth.correct(operation, given, dtype, constants)
+            true = truths(operation, given, made)
             assert tuple(rounded(each, dtype) for each in true) == right
             moved = [value * (1 + 2.0**-20) for value in right]
             ours = [distance_in_ulps(off(value, each, dtype)) for value, each in zip(moved, true, strict=True)]
-            theirs = truth.ulps(primitive, given, moved, dtype, constants)
+            theirs = truth.ulps(operation, given, moved, dtype, constants)
             assert ours == list(map(distance_in_ulps, theirs))
 
 

@@ -1,4 +1,4 @@
-"""Experiments and studies of several folders become one, with the records, traces and replays that they stand on."""
+"""Experiments and index of several folders become one, with the records, traces and replays that they stand on."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,8 +12,8 @@ from repromatrix.results.manifest import Entry, Manifest
 from repromatrix.results.merge import merge
 from repromatrix.results.record import Outcome, Record
 from repromatrix.results.replay import Replay
+from repromatrix.results.replays import ListedCell, ReplayedCell, ReplayedPair, ReplayIndex
 from repromatrix.results.store import Store
-from repromatrix.results.studies import End, Listing, Studies, Study
 from repromatrix.results.trace import Trace
 from repromatrix.results.value import Column, Role, Trajectory
 from tests import values
@@ -160,7 +160,7 @@ def test_a_record_that_is_gone_is_told_and_the_pair_is_kept(a_run, target) -> No
     merged = merge([one.folder], target)
     assert target.read_experiments().pairs == (a_pair("asked"),)
     assert merged.remarks == (
-        f"experiments and studies in {one.folder} stand on 1 records that are gone, of {CHANGED.id}",
+        f"experiments and replayed operations in {one.folder} stand on 1 records that are gone, of {CHANGED.id}",
     )
 
 
@@ -189,11 +189,11 @@ def test_damaged_experiments_stop_a_merge_before_anything_is_written(a_run, targ
     assert not target.folder.exists()
 
 
-# Studies.
+# ReplayIndex.
 
 TRACE_KEY, OWN_KEY, BIAS_KEY = "1" * 64, "2" * 64, "3" * 64
 ENDS = tuple(
-    End(
+    ReplayedCell(
         cell=run.id,
         record=run.key,
         trace=TRACE_KEY,
@@ -204,46 +204,46 @@ ENDS = tuple(
     )
     for run in (A, B)
 )
-STUDY = Study(a=A.id, b=B.id, left=ENDS[0], right=ENDS[1], reason=None)
-SILENT = replace(STUDY, left=None, right=None, reason="no trace")
-LISTING = Listing(cell=A.id, environment="numpy-2.0-cpu", fresh=(("bias", BIAS_KEY),))
+REPLAYED = ReplayedPair(a=A.id, b=B.id, left=ENDS[0], right=ENDS[1], reason=None)
+SILENT = replace(REPLAYED, left=None, right=None, reason="no trace")
+LISTING = ListedCell(cell=A.id, environment="numpy-2.0-cpu", fresh=(("bias", BIAS_KEY),))
 
 
 def _of(replay: Replay, cell: str, key: str) -> Replay:
     return replace(replay, cell=described(cell), key=key)
 
 
-def _studied(store: Store, studies: Studies, bias: Replay = FRESH, key: str = BIAS_KEY) -> Store:
-    """Add studies with all that their two cells stand on."""
+def _replayed(store: Store, index: ReplayIndex, bias: Replay = FRESH, key: str = BIAS_KEY) -> Store:
+    """Add index with all that their two cells stand on."""
     for run in (A, B):
         untraced = (("hidden", "compiled"),)
         store.write_trace(Trace(cell=described(run.id), key=TRACE_KEY, trajectory=TRAJECTORY, untraced=untraced))
         store.write_replay(_of(a_replay(), run.id, OWN_KEY))
         store.write_replay(_of(bias, run.id, key))
-    store.write_studies(studies)
+    store.write_replay_index(index)
     return store
 
 
-def test_studies_come_with_the_traces_and_replays_that_they_name(a_run, target) -> None:
-    studies = Studies(pairs=(STUDY,), catalogue=(LISTING,))
-    one = _studied(a_run("one", A, B), studies)
+def test_replayed_pairs_come_with_the_traces_and_replays_that_they_name(a_run, target) -> None:
+    index = ReplayIndex(pairs=(REPLAYED,), listed=(LISTING,))
+    one = _replayed(a_run("one", A, B), index)
     two = a_run("two", Run(id="tiny/d-1-cpu/x", key="d" * 64))
     merged = merge([two.folder, one.folder], target)
-    assert target.read_studies() == studies
-    assert [target.testimony(end) for end in ENDS] == [one.testimony(end) for end in ENDS]
-    assert None not in [target.testimony(end) for end in ENDS]
+    assert target.read_replay_index() == index
+    assert [target.replays_of(end) for end in ENDS] == [one.replays_of(end) for end in ENDS]
+    assert None not in [target.replays_of(end) for end in ENDS]
     assert target.replays(LISTING.cell, LISTING.fresh) == {"bias": _of(FRESH, A.id, BIAS_KEY)}
     assert merged.remarks == ()
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_of_one_pair_the_study_that_was_replayed_is_taken_and_that_is_told(a_run, target, first) -> None:
-    known = _studied(a_run("known", A, B), Studies(pairs=(STUDY,)))
+def test_of_one_pair_the_one_that_was_replayed_is_taken_and_that_is_told(a_run, target, first) -> None:
+    known = _replayed(a_run("known", A, B), ReplayIndex(pairs=(REPLAYED,)))
     silent = a_run("silent", A, B)
-    silent.write_studies(Studies(pairs=(SILENT,)))
+    silent.write_replay_index(ReplayIndex(pairs=(SILENT,)))
     folders = [silent.folder, known.folder]
     merged = merge(folders if first else folders[::-1], target)
-    assert target.read_studies().pairs == (STUDY,)
+    assert target.read_replay_index().pairs == (REPLAYED,)
     (remark,) = merged.remarks
     assert remark.startswith(f"operations of {A.id} and {B.id} in {silent.folder}: taken from {known.folder}")
 
@@ -253,9 +253,9 @@ OTHER_BIAS = replace(FRESH, outputs=(("bias", (((1.0).hex(), "nan"), ((1.0).hex(
 
 @pytest.mark.parametrize("key", [BIAS_KEY, "4" * 64], ids=["the same key", "another key"])
 def test_other_numbers_of_an_operation_are_a_conflict_and_nothing_is_written(a_run, target, key) -> None:
-    one = _studied(a_run("one", A, B), Studies(catalogue=(LISTING,)))
+    one = _replayed(a_run("one", A, B), ReplayIndex(listed=(LISTING,)))
     listing = replace(LISTING, fresh=(("bias", key),))
-    two = _studied(a_run("two", A, B), Studies(catalogue=(listing,)), OTHER_BIAS, key)
+    two = _replayed(a_run("two", A, B), ReplayIndex(listed=(listing,)), OTHER_BIAS, key)
     with pytest.raises(ResultsError, match=f"two different results of a replay of {A.id}"):
         merge([one.folder, two.folder], target)
     assert not target.folder.exists()
@@ -263,7 +263,7 @@ def test_other_numbers_of_an_operation_are_a_conflict_and_nothing_is_written(a_r
 
 @pytest.mark.parametrize("digits", ["a" * 64, "b" * 64], ids=["the same", "other"])
 def test_other_numbers_of_a_trace_are_a_conflict_also_where_only_digests_are_told(a_run, target, digits) -> None:
-    stores = [_studied(a_run(name, A, B), Studies(pairs=(STUDY,))) for name in ("one", "two")]
+    stores = [_replayed(a_run(name, A, B), ReplayIndex(pairs=(REPLAYED,))) for name in ("one", "two")]
     for store, digest in zip(stores, ("a" * 64, digits), strict=True):
         large = Column(name="patches", role=Role.TRACE, dtype="float64", shape=(17,), digests=(digest,) * 2)
         trajectory = Trajectory(columns=(large, *TRAJECTORY.columns))
@@ -279,18 +279,18 @@ def test_other_numbers_of_a_trace_are_a_conflict_also_where_only_digests_are_tol
 
 
 def test_other_inputs_of_an_operation_are_no_conflict_and_what_is_not_taken_is_told(a_run, target) -> None:
-    one = _studied(a_run("one", A, B), Studies(catalogue=(LISTING,)))
+    one = _replayed(a_run("one", A, B), ReplayIndex(listed=(LISTING,)))
     listing = replace(LISTING, fresh=(("bias", "4" * 64),))
-    two = _studied(a_run("two", A, B), Studies(catalogue=(listing,)), replace(OTHER_BIAS, inputs="0" * 64), "4" * 64)
+    two = _replayed(a_run("two", A, B), ReplayIndex(listed=(listing,)), replace(OTHER_BIAS, inputs="0" * 64), "4" * 64)
     merged = merge([one.folder, two.folder], target)
-    assert target.read_studies().catalogue == (LISTING,)
+    assert target.read_replay_index().listed == (LISTING,)
     (remark,) = merged.remarks
     assert remark.startswith(f"operations of {A.id} in {two.folder}: taken from {one.folder}")
 
 
 def test_a_replay_that_is_gone_is_told(a_run, target) -> None:
-    one = _studied(a_run("one", A, B), Studies(catalogue=(LISTING,)))
+    one = _replayed(a_run("one", A, B), ReplayIndex(listed=(LISTING,)))
     one.replay_path(A.id, BIAS_KEY).unlink()
     assert merge([one.folder], target).remarks == (
-        f"experiments and studies in {one.folder} stand on 1 replays that are gone, of {A.id}",
+        f"experiments and replayed operations in {one.folder} stand on 1 replays that are gone, of {A.id}",
     )

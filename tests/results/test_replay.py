@@ -1,4 +1,4 @@
-"""Replays and studies survive being written and read; what is damaged or too new is refused by name."""
+"""Replays and their index survive being written and read; what is damaged or too new is refused by name."""
 
 import json
 import struct
@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from repromatrix import resources
 from repromatrix.errors import NewerFormatError, ResultsError
-from repromatrix.operations import catalogue
+from repromatrix.results import document as documents
 from repromatrix.results import replay as replays
-from repromatrix.results import studies
+from repromatrix.results import replays as index
 from repromatrix.results.packed import pack, unpack
 from repromatrix.results.record import Outcome
-from repromatrix.results.replay import PLACES, Origin, Replay, decode, digest, encode, sample
+from repromatrix.results.replay import Origin, Replay, decode, digest, encode, sample
+from repromatrix.results.replays import ListedCell, ReplayedCell, ReplayedPair, ReplayIndex
 from repromatrix.results.store import Store
-from repromatrix.results.studies import End, Listing, Studies, Study
+from tests import worked
 from tests.results.conftest import CELL
 
 HALF = (0.5).hex()
@@ -33,6 +34,7 @@ def a_replay(**changes) -> Replay:
         key="d4" * 32,
         operation="bias",
         inputs=digest([PAIR]),
+        places=(),
         learning_rate="0.5",
         trace=None,
         origins=(Origin(cell=CELL.id, place="hidden_pre", step=1),),
@@ -52,7 +54,8 @@ STEP = a_replay(
     origins=(),
     samples=(),
     trace=(CELL.id, "e5" * 32),
-    outputs=tuple((place, ((HALF,), ("inf",))) for place in PLACES),
+    places=tuple(worked.PLACES.values()),
+    outputs=tuple((place, ((HALF,), ("inf",))) for place in worked.PLACES),
 )
 FAILED = a_replay(outcome=Outcome.FAILED, reason="a crash", outputs=())
 EVERY = {"recorded": a_replay(), "fresh": FRESH, "step": STEP, "failed": FAILED}
@@ -93,31 +96,37 @@ def test_equal_inputs_have_equal_digests_whatever_wrote_the_numbers() -> None:
     assert digest([PAIR, PAIR]) != digest([PAIR])
 
 
-def test_the_places_are_those_of_the_catalogue_and_in_its_order() -> None:
-    assert tuple(catalogue.PLACES) == PLACES
-
-
 def changed(each: Replay, **entries) -> bytes:
-    return json.dumps(json.loads(encode(each)) | entries).encode()
+    """A replay's file with other entries, written as repromatrix writes it."""
+    return documents.write(json.loads(encode(each)) | entries)
+
+
+ORIGIN = {"cell": "x", "place": "hidden_pre", "step": 1}
+OUTPUTS = json.loads(encode(STEP))["outputs"]
 
 
 DAMAGE = {
     "inputs that are not those of the digest": changed(a_replay(), inputs="0" * 64),
     "no inputs of any kind": changed(a_replay(), samples=[], origins=[]),
     "inputs of two kinds": changed(a_replay(), seed=0),
-    "an origin too many": changed(a_replay(), origins=[["x", "hidden_pre", 1]] * 2),
-    "ok without outputs": changed(a_replay(), outputs={}),
+    "an origin too many": changed(a_replay(), origins=[ORIGIN, ORIGIN]),
+    "ok without outputs": changed(a_replay(), outputs=[]),
     "failed without a reason": changed(FAILED, reason=None),
-    "outputs of another operation": changed(a_replay(), outputs={"update": [[HALF]]}),
-    "an output too many": changed(a_replay(), outputs={"bias": [[HALF], [HALF]]}),
-    "decimals": changed(a_replay(), outputs={"bias": [["0.5"]]}),
-    "packed values in rows of nothing": changed(FRESH, outputs={"bias": {"width": 0, "bits": ""}}),
-    "packed values that end early": changed(FRESH, outputs={"bias": {"width": 1, "bits": "AAAA"}}),
+    "outputs of another operation": changed(a_replay(), outputs=[["update", [[HALF]]]]),
+    "an output too many": changed(a_replay(), outputs=[["bias", [[HALF], [HALF]]]]),
+    "decimals": changed(a_replay(), outputs=[["bias", [["0.5"]]]]),
+    "inputs in decimals": changed(a_replay(), samples=[[["b", ["1.0"]]]], inputs=digest([(("b", ("1.0",)),)])),
+    "packed values in rows of nothing": changed(FRESH, outputs=[["bias", {"bits": "", "width": 0}]]),
+    "packed values that end early": changed(FRESH, outputs=[["bias", {"bits": "AAAA", "width": 1}]]),
     "a step of recorded inputs": changed(a_replay(), operation="step"),
-    "places of unequal length": changed(STEP, outputs={"loss": [[HALF]], "output": [[HALF], [HALF]]}),
+    "a step without places": changed(STEP, places=[]),
+    "places of an operation": changed(a_replay(), places=json.loads(encode(STEP))["places"]),
+    "places that are not told": changed(STEP, outputs=[["loss", [[HALF]]]]),
+    "places of unequal length": changed(STEP, outputs=[["hidden_product", [[HALF]]], *OUTPUTS[1:]]),
     "an operation on a cell that is none": changed(a_replay(), cell={"id": CELL.id}),
     "a dtype that nobody knows": changed(a_replay(), cell=json.loads(encode(a_replay()))["cell"] | {"dtype": "float7"}),
-    "deep nesting": b'{"format": 2, "cell": ' + b"[" * 100_000,
+    "an unknown field": changed(a_replay(), more=1),
+    "deep nesting": b'{"format": 3, "cell": ' + b"[" * 100_000,
     "half a file": encode(a_replay())[:90],
     "a list": b"[]",
 }
@@ -132,12 +141,23 @@ def test_damage_is_told_with_the_path(data: bytes) -> None:
 
 
 def test_other_formats_are_refused() -> None:
-    for number, way_out in ((1, "run the cells again into another folder"), (3, "update repromatrix")):
+    for number, way_out in ((2, "run the cells again into another folder"), (4, "update repromatrix")):
         with pytest.raises(NewerFormatError, match=f"a replay of format {number}, this release") as caught:
             decode(changed(a_replay(), format=number), "x")
         assert caught.value.hint.startswith(way_out)
-    with pytest.raises(ResultsError, match="studies of format 2, this release reads format 1"):
-        studies.decode(json.dumps({"format": 2}).encode(), "x")
+    with pytest.raises(ResultsError, match="a list of replayed operations of format 3, this release reads format 2"):
+        index.decode(json.dumps({"format": 3}).encode(), "x")
+
+
+def test_what_an_older_release_kept_elsewhere_is_refused_until_it_is_deleted(tmp_path) -> None:
+    store, former = Store(tmp_path), tmp_path / "studies.json"
+    former.write_text('{"format": 1, "pairs": [], "catalogue": []}')
+    with pytest.raises(NewerFormatError, match="of format 1, this release reads format 2") as caught:
+        store.read_replay_index()
+    assert caught.value.where == str(former)
+    assert caught.value.hint == "delete that file and ask again: repromatrix explain or repromatrix operations"
+    former.unlink()
+    assert store.read_replay_index() == ReplayIndex()
 
 
 def test_the_store_finds_a_replay_by_its_cell_and_key_and_no_other(tmp_path) -> None:
@@ -151,41 +171,45 @@ def test_the_store_finds_a_replay_by_its_cell_and_key_and_no_other(tmp_path) -> 
         store.read_replay("tiny/other/cell", "d4" * 32)
 
 
-END = End(cell=CELL.id, record="1", trace="2", own="3", other="4", recorded=(("bias", "5"),), fresh=(("loss", "6"),))
-STUDY = Study(a="a", b="b", left=END, right=replace(END, cell="other"), reason=None)
-SILENT = Study(a="c", b="d", left=None, right=None, reason="two dtypes")
-STUDIES = Studies(pairs=(STUDY, SILENT), catalogue=(Listing(cell="c", environment="e", fresh=(("bias", "7"),)),))
+END = ReplayedCell(
+    cell=CELL.id, record="1", trace="2", own="3", other="4", recorded=(("bias", "5"),), fresh=(("loss", "6"),)
+)
+PAIR_OF_CELLS = ReplayedPair(a="a", b="b", left=END, right=replace(END, cell="other"), reason=None)
+SILENT = ReplayedPair(a="c", b="d", left=None, right=None, reason="two dtypes")
+INDEX = ReplayIndex(
+    pairs=(PAIR_OF_CELLS, SILENT), listed=(ListedCell(cell="c", environment="e", fresh=(("bias", "7"),)),)
+)
 
 
-def test_studies_are_read_back_and_are_what_the_schema_says(tmp_path) -> None:
+def test_an_index_is_read_back_and_is_what_the_schema_says(tmp_path) -> None:
     store = Store(tmp_path)
-    assert store.read_studies() == Studies()
-    store.write_studies(STUDIES)
-    assert store.read_studies() == STUDIES
-    jsonschema.validate(json.loads(studies.encode(STUDIES)), json.loads(resources.schema("studies").read_text()))
+    assert store.read_replay_index() == ReplayIndex()
+    store.write_replay_index(INDEX)
+    assert store.read_replay_index() == INDEX
+    jsonschema.validate(json.loads(index.encode(INDEX)), json.loads(resources.schema("operations").read_text()))
 
 
 def test_a_pair_and_a_cell_stand_once_the_newest_last_word() -> None:
     newer = replace(SILENT, reason="no trace")
-    listed = Listing(cell="c", environment="e", fresh=())
-    found = STUDIES.with_pairs([newer]).with_catalogue([listed])
-    assert found == Studies(pairs=(STUDY, newer), catalogue=(listed,))
+    listed = ListedCell(cell="c", environment="e", fresh=())
+    found = INDEX.with_pairs([newer]).with_listed([listed])
+    assert found == ReplayIndex(pairs=(PAIR_OF_CELLS, newer), listed=(listed,))
 
 
 @pytest.mark.parametrize(
     "entry",
     [
-        {"pairs": [{"a": "a", "b": "b", "left": None, "right": None, "reason": None}], "catalogue": []},
-        {"pairs": [], "catalogue": [{"cell": 1, "environment": "e", "fresh": {}}]},
+        {"pairs": [{"a": "a", "b": "b", "left": None, "right": None, "reason": None}], "listed": []},
+        {"pairs": [], "listed": [{"cell": 1, "environment": "e", "fresh": []}]},
         {"pairs": []},
     ],
 )
-def test_damaged_studies_are_told_with_the_path(entry) -> None:
-    with pytest.raises(ResultsError, match="not a readable list of studies") as caught:
-        studies.decode(json.dumps({"format": 1} | entry).encode(), "results/studies.json")
-    assert caught.value.where == "results/studies.json"
+def test_a_damaged_index_is_told_with_its_path(entry) -> None:
+    with pytest.raises(ResultsError, match="not a readable list of replayed operations") as caught:
+        index.decode(documents.write({"format": 2} | entry), "results/replays.json")
+    assert caught.value.where == "results/replays.json"
 
 
-def test_a_testimony_is_whole_or_not_there(tmp_path) -> None:
-    assert Store(tmp_path).testimony(END) is None
+def test_what_a_replayed_cell_names_is_whole_or_not_there(tmp_path) -> None:
+    assert Store(tmp_path).replays_of(END) is None
     assert replays.STEP == "step"

@@ -18,8 +18,8 @@ from repromatrix.results.experiments import Experiments
 from repromatrix.results.manifest import Column, Entry, Manifest, Published
 from repromatrix.results.merge import merge
 from repromatrix.results.record import Outcome, Record, encode
+from repromatrix.results.replays import ReplayIndex
 from repromatrix.results.store import Store
-from repromatrix.results.studies import Studies
 from repromatrix.results.trace import Trace
 from repromatrix.results.value import Trajectory
 from tests import values
@@ -204,7 +204,7 @@ def _read_all(folder: Path) -> None:
     store.traces(manifest)
     store.read_replay(CELL.id, a_replay().key)
     store.read_experiments()
-    store.read_studies()
+    store.read_replay_index()
 
 
 def test_the_manifest_names_every_file_with_its_digest(tmp_path: Path, a_record) -> None:
@@ -243,7 +243,7 @@ def test_a_record_that_somebody_wrote_over_is_noticed_although_it_is_whole(tmp_p
 
 LATER = {
     "experiments": lambda store: store.write_experiments(Experiments()),
-    "studies": lambda store: store.write_studies(Studies()),
+    "index": lambda store: store.write_replay_index(ReplayIndex()),
     "a new file": lambda store: store.write_replay(a_replay(key="77" * 32)) or store.seal(),
     "another run": lambda store: store.write_manifest(MANIFEST),
 }
@@ -370,20 +370,20 @@ SPECIAL = {
 }
 
 
-@pytest.mark.parametrize("name", ["records", "traces", "replays", "experiments.json", "studies.json"])
+@pytest.mark.parametrize("name", ["records", "traces", "replays", "experiments.json", "replays.json"])
 @pytest.mark.parametrize("special", SPECIAL.values(), ids=SPECIAL)
 def test_what_is_no_regular_file_is_refused_with_its_path(tmp_path: Path, a_record, special, name: str) -> None:
     folder = tmp_path / "theirs"
     store = _whole_folder(folder, a_record)
     store.write_experiments(Experiments())
-    store.write_studies(Studies())
+    store.write_replay_index(ReplayIndex())
     (path,) = (each for each in folder.rglob("*") if name in each.parts and each.is_file())
     special(path)
     with pytest.raises(ResultsError) as caught:
         _read_all(folder)
     assert caught.value.where == str(path)
     target = Store(tmp_path / "merged")
-    if name != "replays":  # no study names it, so nobody asks for it
+    if name != "replays":  # no pair names it, so nobody asks for it
         with pytest.raises(ResultsError):
             merge([folder], target)
         assert not target.folder.exists()

@@ -4,7 +4,9 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from workload import operations
+from derivatives import Derivatives
+from replay import Operations
+from workload import layouts
 
 GRADIENTS = ("grad_output_weights", "grad_hidden_weights")
 
@@ -20,15 +22,20 @@ def train(task):
     task.finish({"output": step(weights)[1]["output"]})
 
 
-def replay(task, name, samples):
-    return operations.run(task, name, samples, NetOperations(Net(task), task))
+def operations(task):
+    net = Net(task)
+    own = ManualOperations(net, task) if task.option("gradient") == "manual" else AutoOperations(net, task)
+    own.turned, alone = layouts.turned(task), task.compile
+    own.product, own.bias, own.sigmoid = alone(net.product), alone(bias), alone(net.sigmoid)
+    own.loss, own.update = alone(net.loss), alone(net.update)
+    return own
 
 
 class Net:
     """The constants of the network and what a step is made of, in the cell's dtype and layout."""
 
     def __init__(self, task):
-        operations.check_square(task)
+        layouts.check_square(task)
         if task.option("gradient") == "auto" and task.option("update") == "sequential":
             raise task.Unavailable("update=sequential needs gradient=manual")
         self.layout, self.loss_form = task.option("layout"), task.option("loss_form")
@@ -130,38 +137,20 @@ def manual_step(net, weights):
     return (net.update(W1, g1), new_W2), named(forward, loss, g2, g1)
 
 
-class NetOperations(operations.Operations):
-    """What a step is made of, one by one: gradients by hand or by `jax.vjp`, each jitted alone where the step is."""
+class AutoOperations(Derivatives):
+    """What a step is made of, one by one: gradients by JAX."""
+
+    def __init__(self, net, task):
+        super().__init__(task, net.product, net.sigmoid, net.loss)
+
+
+class ManualOperations(Operations):
+    """Gradients by hand, each jitted alone where the step is."""
 
     def __init__(self, net, task):
         super().__init__(task)
-        self.net, self.x, self.t, self.b1, self.b2 = net, net.x, net.t, net.b1, net.b2
-        auto, alone = task.option("gradient") == "auto", task.compile
-        self.product, self.bias = alone(net.product), alone(bias)
-        self.sigmoid, self.loss, self.update = alone(net.sigmoid), alone(net.loss), alone(net.update)
-        self.error = alone(jax.grad(net.loss) if auto else net.error)
-        self.outer = alone(self.outer_by_vjp if auto else net.outer)
-        self.back = alone(self.back_by_vjp if auto else net.back)
-        self.through_sigmoid = alone(self.sigmoid_by_vjp if auto else sigmoid_gradient)
-        self.derivative_takes = "z" if auto else "a"
-
-    def vector(self, values):
-        return jnp.array(values, self.net.dtype)
-
-    def matrix(self, rows):
-        return jnp.array(rows, self.net.dtype)
+        self.error, self.outer, self.back = (task.compile(each) for each in (net.error, net.outer, net.back))
+        self.through_sigmoid = task.compile(sigmoid_gradient)
 
     def sigmoid_gradient(self, z, a, e):
-        return self.through_sigmoid(a if self.derivative_takes == "a" else z, e)
-
-    def sigmoid_by_vjp(self, z, e):
-        return jax.vjp(self.net.sigmoid, z)[1](e)[0]
-
-    def outer_by_vjp(self, d, v):
-        # The gradient of a product by its weights takes no value of theirs.
-        W = jnp.zeros((len(v), len(d)) if self.turned else (len(d), len(v)), d.dtype)
-        return jax.vjp(lambda W: self.net.product(W, v), W)[1](d)[0]
-
-    def back_by_vjp(self, W, d):
-        v = jnp.zeros(W.shape[0] if self.turned else W.shape[1], d.dtype)
-        return jax.vjp(lambda v: self.net.product(W, v), v)[1](d)[0]
+        return self.through_sigmoid(a, e)

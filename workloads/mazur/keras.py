@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 from probe import Probe
-from workload import keras_operations, operations
+from workload import keras_operations, layouts
 
 FUSED = "a graph computes product, bias and sigmoid in one kernel, unless what lies between is asked for"
 
@@ -28,14 +28,13 @@ def train(task):
     task.finish({"output": last[0]})
 
 
-def replay(task, name, samples):
-    model = build(task, Probe(task))
-    return operations.run(task, name, samples, keras_operations.KerasOperations(task, model))
+def operations(task):
+    return keras_operations.KerasOperations(task, build(task, Probe(task)))
 
 
 def build(task, probe):
     """The compiled model with the given kernels and fixed biases."""
-    operations.check_square(task)
+    layouts.check_square(task)
     activation = {"native": "sigmoid", "exp": sigmoid}[task.option("activation")]
     W1, W2 = (stored(task, name) for name in ("hidden_weights", "output_weights"))
     hidden = keras.layers.Dense(W1.shape[1], activation=probe.activation(activation, "hidden_pre", "hidden"))

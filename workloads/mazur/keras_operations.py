@@ -1,7 +1,7 @@
 """What Keras' training step is made of, one by one, on any of its backends."""
 
 import keras
-from workload import operations
+from replay import Operations
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -11,8 +11,10 @@ else:
     import torch
 
 
-class KerasOperations(operations.Operations):
+class KerasOperations(Operations):
     """Dense layers without bias or activation, the activation, the compiled loss and the optimizer's own update."""
+
+    turned = rows = True
 
     def __init__(self, task, model):
         super().__init__(task)
@@ -22,8 +24,6 @@ class KerasOperations(operations.Operations):
                 f"no operations of compile={task.option('compile')}: its step cannot be traced, so there is nothing to "
                 "replay"
             )
-        self.x, self.t = (keras.ops.expand_dims(task.tensor(name), 0) for name in ("input", "target"))
-        self.b1, self.b2 = (layer.bias.value for layer in model.layers)
         self.dense, self.steppers = {}, {}  # by the shape of the weights
         differentiate, activation = self.backend.differentiate, model.layers[-1].activation
         objective = model.loss
@@ -32,16 +32,10 @@ class KerasOperations(operations.Operations):
         self.error = task.compile(lambda o, t: differentiate(lambda o: model.compute_loss(y=t, y_pred=o), o))
         self.outer, self.back = task.compile(self.outer_by_backend), task.compile(self.back_by_backend)
         native = task.option("activation") == "native" and self.backend.takes_output
-        self.derivative_takes = "a" if native else "z"
+        self.takes_output = native
         self.through_sigmoid = task.compile(
             self.backend.sigmoid_backward if native else lambda z, e: differentiate(activation, z, e)
         )
-
-    def vector(self, values):
-        return keras.ops.convert_to_tensor([values], self.task.dtype)
-
-    def matrix(self, rows):
-        return keras.ops.convert_to_tensor(rows, self.task.dtype)
 
     def layer(self, W, v):
         """The product as Dense computes it: a layer of nothing but a kernel, with this one in its place."""
@@ -57,7 +51,7 @@ class KerasOperations(operations.Operations):
         return self.added(p, keras.ops.reshape(b, [-1]))  # a step's biases are no row
 
     def sigmoid_gradient(self, z, a, e):
-        return self.through_sigmoid(a if self.derivative_takes == "a" else z, e)
+        return self.through_sigmoid(a if self.takes_output else z, e)
 
     def outer_by_backend(self, d, v):
         # The gradient of a product by its weights takes no value of theirs.

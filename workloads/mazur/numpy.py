@@ -1,7 +1,8 @@
 """The worked example in NumPy: gradients written out by hand."""
 
 import numpy as np
-from workload import operations
+from replay import Operations
+from workload import layouts
 
 
 def train(task):
@@ -12,15 +13,15 @@ def train(task):
         train_rolled(net, task)
 
 
-def replay(task, name, samples):
-    return operations.run(task, name, samples, NetOperations(Net(task), task))
+def operations(task):
+    return NetOperations(Net(task), task)
 
 
 class Net:
     """The constants of the network and what a step is made of, in the cell's dtype and layout."""
 
     def __init__(self, task):
-        operations.check_square(task)
+        layouts.check_square(task)
         self.layout, self.loss_form = task.option("layout"), task.option("loss_form")
         # Typed constants: before NumPy 2 a Python float would widen a float32 scalar to float64.
         self.dtype = dtype = np.dtype(task.dtype).type
@@ -133,20 +134,14 @@ def train_unrolled(net, task):
     task.finish({"output": net.forward(last_W1, last_W2)[-1]})
 
 
-class NetOperations(operations.Operations):
+class NetOperations(Operations):
     """What both loops are made of, one by one."""
 
     def __init__(self, net, task):
         super().__init__(task)
-        self.net, self.x, self.t, self.b1, self.b2 = net, net.x, net.t, net.b1, net.b2
-        self.product, self.back, self.outer = net.product, net.back, net.outer
-        self.bias, self.sigmoid, self.loss, self.error, self.update = bias, sigmoid, net.loss, net.error, net.update
-
-    def vector(self, values):
-        return np.array(values, self.net.dtype)
-
-    def matrix(self, rows):
-        return np.array(rows, self.net.dtype)
+        self.turned = layouts.turned(task)
+        self.product, self.back, self.outer, self.bias = net.product, net.back, net.outer, bias
+        self.sigmoid, self.loss, self.error, self.update = sigmoid, net.loss, net.error, net.update
 
     def sigmoid_gradient(self, z, a, e):
         return sigmoid_gradient(a, e)

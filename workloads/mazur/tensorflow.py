@@ -2,7 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
-from workload import operations
+from workload import layouts
 
 ONE_KERNEL = "a graph computes product, bias and sigmoid in one kernel, unless what lies between is asked for"
 
@@ -36,10 +36,10 @@ def train(task):
         task.finish({"output": values["output"][0]})
 
 
-def replay(task, name, samples):
-    from workload.tensorflow_operations import operations_of
+def operations(task):
+    from workload.tensorflow_operations import CoreOperations, KerasOperations
 
-    return operations.run(task, name, samples, operations_of(net_of(task), task))
+    return (CoreOperations if task.option("api") == "core" else KerasOperations)(net_of(task), task)
 
 
 def net_of(task):
@@ -59,7 +59,7 @@ class Net:
     """Kernels, constants and what a step is made of; a row of one sample, as TensorFlow writes it."""
 
     def __init__(self, task):
-        operations.check_square(task)
+        layouts.check_square(task)
         self.layout, self.loss_form = task.option("layout"), task.option("loss_form")
         self.gradient, self.sequential = task.option("gradient"), task.option("update") == "sequential"
         self.sigmoid = tf.sigmoid if task.option("activation") == "native" else sigmoid

@@ -1,42 +1,34 @@
 """What a step is made of, one by one: gradients by `tf.GradientTape`, each compiled alone where the step is."""
 
 import tensorflow as tf
-from workload import operations
+from replay import Operations
+from workload import layouts
 from workload.tensorflow import bias, sgd, sigmoid_gradient
 
 
-def operations_of(net, task):
-    return (CoreOperations if task.option("api") == "core" else KerasOperations)(net, task)
-
-
-class TapeOperations(operations.Operations):
+class TapeOperations(Operations):
     """What both ways to write the network have in common."""
+
+    rows = True
 
     def __init__(self, net, task):
         super().__init__(task)
-        self.net, self.x, self.t, self.alone = net, net.x, net.t, task.compile
-        self.b1, self.b2 = (tf.expand_dims(values, 0) for values in (net.b1, net.b2))
+        self.takes_output = net.gradient == "manual"
+        self.net, self.turned, self.alone = net, layouts.turned(task), task.compile
         self.sigmoid, self.loss = self.alone(net.sigmoid), self.alone(net.loss)
         self.error = self.alone(lambda o, t: pulled_back(lambda o: net.loss(o, t), o))
         self.sgd_steps = {}
         if task.option("activation") == "native":
-            # What the gradient that TensorFlow registers for its sigmoid is.
+            self.takes_output = True  # as the gradient that TensorFlow registers for its sigmoid does
             self.through_sigmoid = self.alone(lambda a, e: tf.raw_ops.SigmoidGrad(y=a, dy=e))
         elif net.gradient == "auto":
-            self.derivative_takes = "z"
             self.through_sigmoid = self.alone(lambda z, e: pulled_back(net.sigmoid, z, e))
-
-    def vector(self, values):
-        return tf.constant([values], self.task.dtype)
-
-    def matrix(self, rows):
-        return tf.constant(rows, self.task.dtype)
 
     def bias(self, p, b):
         return self.added(p, tf.reshape(b, [-1]))  # a step's biases are no row
 
     def sigmoid_gradient(self, z, a, e):
-        return self.through_sigmoid(a if self.derivative_takes == "a" else z, e)
+        return self.through_sigmoid(a if self.takes_output else z, e)
 
     def update_by_sgd(self, W, g):
         """The weights after a step of Keras' optimizer, which takes a variable."""

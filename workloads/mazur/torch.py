@@ -1,7 +1,7 @@
 """The worked example in PyTorch: autograd, or gradients written out by hand."""
 
 import torch
-from workload import operations
+from workload import layouts
 
 
 def train(task):
@@ -12,17 +12,17 @@ def train(task):
         train_manual(net, task)
 
 
-def replay(task, name, samples):
-    from workload.torch_operations import operations_of
+def operations(task):
+    from workload.torch_operations import AutoOperations, ManualOperations
 
-    return operations.run(task, name, samples, operations_of(Net(task), task))
+    return (AutoOperations if task.option("gradient") == "auto" else ManualOperations)(Net(task), task)
 
 
 class Net:
     """The constants of the network and what a step is made of, in the cell's dtype and layout."""
 
     def __init__(self, task):
-        operations.check_square(task)
+        layouts.check_square(task)
         check_options(task)
         self.layout, self.loss_form = task.option("layout"), task.option("loss_form")
         self.activation = task.option("activation")

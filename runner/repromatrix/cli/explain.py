@@ -17,9 +17,9 @@ from repromatrix.compare.allowance import Allowances, of_run
 from repromatrix.compare.difference import Verdict
 from repromatrix.errors import ExitCode, UsageError
 from repromatrix.execute.run import Execution
-from repromatrix.explain import operations_text as anatomy
+from repromatrix.explain import operations_text
 from repromatrix.explain.judge.explanation import Explanation, explanations
-from repromatrix.explain.judge.operations import Anatomy
+from repromatrix.explain.judge.operations import PairFinding
 from repromatrix.explain.judge.sites import sentences
 from repromatrix.explain.pairs import Pairs
 from repromatrix.explain.rounds import Rounds
@@ -94,10 +94,10 @@ def run(options: Namespace) -> int:
     if options.b is not None:
         found, parts = _pair(options, story)
         if options.json:
-            told = None if parts is None else anatomy.document(parts)
+            told = None if parts is None else operations_text.document(parts)
             print(json.dumps({**found.document(), "operations": told}, indent=1))
         else:
-            print("\n\n".join((tell(found), *(() if parts is None else (anatomy.tell(parts),)))))
+            print("\n\n".join((tell(found), *(() if parts is None else (operations_text.tell(parts),)))))
         return int(ExitCode.OK if found.explained else ExitCode.DIFFERENCE)
     if options.a not in _PARTS:
         raise UsageError(
@@ -190,18 +190,18 @@ def _replay(
     wanted = [each for each in pairs if (each.a.id, each.b.id) in apart]
     if not wanted:
         return (), True
-    from repromatrix.explain.operations import anatomies
+    from repromatrix.explain.operations import replay
 
     started = monotonic()
     story.say(f"{'replaying':<10} the operations of {len(wanted)} pairs")
-    told = anatomies(execution, wanted)
-    known = sum(each.reason is None for each in told.anatomies)
+    told = replay(execution, wanted)
+    known = sum(each.reason is None for each in told.findings)
     line = f"{'replayed':<10} the operations of {known} of {len(wanted)} pairs"
     story.say(f"{line}, {monotonic() - started:.0f} s")
     return (line,), told.settled
 
 
-def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None]:
+def _pair(options: Namespace, story: Story) -> tuple[Explanation, PairFinding | None]:
     matrix, store = load(options.matrix), Store(options.results)
     store.read_experiments()  # what cannot be read ends it before anything runs
     question = Pairs(matrix, store, Documents).named(options.a, options.b)
@@ -217,10 +217,10 @@ def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None
     found = explanations(tried, rounds.records, judges)[0]
     if options.no_operations or found.before.verdict is Verdict.IDENTICAL:
         return found, None
-    from repromatrix.explain.operations import anatomies
+    from repromatrix.explain.operations import replay
 
-    told = anatomies(execution, [question.flips]).anatomies[0]
-    names = tuple(dict.fromkeys(place.primitive for place in told.sources)) if told.separable else ()
+    told = replay(execution, [question.flips]).findings[0]
+    names = tuple(dict.fromkeys(place.operation for place in told.sources)) if told.separable else ()
     return replace(found, operations=names), told
 
 

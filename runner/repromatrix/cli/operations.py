@@ -116,7 +116,7 @@ def forms_of_a_step(options: Namespace) -> int:
     from repromatrix.explain.catalogue import cells_to_list, listed
     from repromatrix.explain.operations_text import plain
     from repromatrix.matrix import load
-    from repromatrix.operations.catalogue import PRIMITIVES
+    from repromatrix.operations.catalogue import CATALOGUE
     from repromatrix.plan import environments_named, environments_of
 
     matrix, story = load(options.matrix), Story.of(options)
@@ -124,7 +124,7 @@ def forms_of_a_step(options: Namespace) -> int:
     environments = named or environments_of(matrix, options.profile, ())
     cells = tuple(cells_to_list(matrix, environments))
     execution = execution_of(matrix, cells, options, story)
-    with story.progress(len(cells) * len(PRIMITIVES)):
+    with story.progress(len(cells) * len(CATALOGUE)):
         entries = listed(execution, cells)
     print(json.dumps([plain(entry) for entry in entries], indent=1) if options.json else tell(entries))
     return int(ExitCode.OK if all(entry.how.reason is None for entry in entries) else ExitCode.CELL_FAILED)
@@ -147,7 +147,7 @@ def tell(found: "Sequence[Entry]") -> str:
         correct = "" if how.correct is None else f"{how.correct}/{how.values}"
         worst = "" if how.worst is None else f"{how.worst:.4g}"
         told = "all" if whole else ", ".join(variants)
-        rows.append((environment, dtype, how.primitive, told, correct, worst, forms(how)))
+        rows.append((environment, dtype, how.operation, told, correct, worst, forms(how)))
     return "\n".join(aligned(rows))
 
 

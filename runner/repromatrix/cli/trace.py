@@ -47,7 +47,7 @@ def run(options: Namespace) -> int:
 
 
 def _pair(options: Namespace, partings: "Partings") -> "Divergence":
-    from repromatrix.explain.partings import is_unseen
+    from repromatrix.explain.first import is_unseen
     from repromatrix.matrix import load
     from repromatrix.plan import find
 

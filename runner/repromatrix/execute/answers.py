@@ -1,30 +1,16 @@
 """What an entrypoint gives for an operation -> its outputs, each checked against the shapes that its inputs ask for."""
 
-from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
-from repromatrix.plan import Cell, Operation
-from repromatrix.results.replay import PLACES, STEP
+from repromatrix.graph import Shape, shapes
+from repromatrix.plan import Operation
 from repromatrix.results.trace import Steps
 from repromatrix.results.value import exact
 
-Sample = Mapping[str, Any]
-# A primitive -> how many values it gives for a sample.
-_WIDTHS: Mapping[str, Callable[[Sample], int]] = {
-    "product": lambda each: len(each["W"]),
-    "bias": lambda each: len(each["p"]),
-    "sigmoid": lambda each: len(each["z"]),
-    "loss": lambda _: 1,
-    "error": lambda each: len(each["o"]),
-    "sigmoid_gradient": lambda each: len(each["e"]),
-    "outer": lambda each: len(each["d"]) * len(each["v"]),
-    "back": lambda each: len(each["W"][0]),
-    "update": lambda each: len(each["W"]) * len(each["W"][0]),
-}
-
 
 def outputs_of(entries: Any, asked: Operation) -> tuple[tuple[str, Steps], ...]:
-    """Return the outputs that JSON data holds: name -> its values for each sample.
+    """Return the outputs that JSON data holds: name -> its values for each sample, in the order of the places.
 
     Raises:
         ValueError: values that are not exact, or another number of them than are due.
@@ -32,17 +18,15 @@ def outputs_of(entries: Any, asked: Operation) -> tuple[tuple[str, Steps], ...]:
     """
     if not isinstance(entries, list) or len(entries) != len(asked.samples):
         raise ValueError(f"not a list of {len(asked.samples)} outputs")
-    dtype = asked.cell.variant.dtype
-    if asked.name == STEP:
-        sizes = _places(asked.cell)
-        if any(sorted(entry) != sorted(sizes) for entry in entries):
-            raise ValueError("a step does not tell all of its places")
-        return tuple(
-            (place, tuple(_values(entry[place], size, place, dtype) for entry in entries))
-            for place, size in sizes.items()
-        )
-    width, pairs = _WIDTHS[asked.name], zip(entries, asked.samples, strict=True)
-    return ((asked.name, tuple(_values(entry, width(sample), asked.name, dtype) for entry, sample in pairs)),)
+    names, dtype = [place.value for place in asked.places], asked.cell.variant.dtype
+    if any(sorted(entry) != sorted(names) for entry in entries):
+        raise ValueError(f"not all of {', '.join(names)} are told")
+    rows: dict[str, list[tuple[str, ...]]] = {name: [] for name in names}
+    for entry, sample in zip(entries, asked.samples, strict=True):
+        due = shapes(asked.places, {name: _shape(tensor) for name, tensor in sample.items()})
+        for name in names:
+            rows[name].append(_values(entry[name], prod(due[name]), name, dtype))
+    return tuple((name, tuple(values)) for name, values in rows.items())
 
 
 def _values(entry: Any, count: int, name: str, dtype: str) -> tuple[str, ...]:
@@ -52,16 +36,8 @@ def _values(entry: Any, count: int, name: str, dtype: str) -> tuple[str, ...]:
     return found
 
 
-def _places(cell: Cell) -> dict[str, int]:
-    """Return the places of a step in the order in which it computes them, and how many values each has."""
-    shapes = {each.name: each.shape for each in cell.workload.inputs}
-    output, hidden = shapes["output_weights"]
-    width = shapes["hidden_weights"][1]
-    weights = {"hidden": hidden * width, "output": output * hidden}
-    layers = {"hidden": hidden, "output": output}
-
-    def size(place: str) -> int:
-        layer = "hidden" if "hidden" in place else "output"
-        return 1 if place == "loss" else (weights if place.endswith("weights") else layers)[layer]
-
-    return {place: size(place) for place in PLACES}
+def _shape(tensor: Any) -> Shape | None:
+    """Return the shape of a sample's entry; None: a number."""
+    if isinstance(tensor, str):
+        return None
+    return (len(tensor),) if isinstance(tensor[0], str) else (len(tensor), len(tensor[0]))

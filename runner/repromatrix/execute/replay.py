@@ -14,7 +14,9 @@ from repromatrix.execute.lines import Finished
 from repromatrix.execute.records import describe
 from repromatrix.execute.run import Batch, Execution, batches_of
 from repromatrix.execute.work import Work
+from repromatrix.graph import STEP, Graph, Place, alone
 from repromatrix.images.uses import using
+from repromatrix.job import options_of
 from repromatrix.plan import Cell, Operation
 from repromatrix.results.record import Outcome
 from repromatrix.results.replay import Origin, Replay, Sample, digest
@@ -59,11 +61,22 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """An operation of a cell, and what it is to be computed on."""
+    """An operation of a cell, and what it is to be computed on; `graph` is the step of the cell's workload."""
 
     cell: Cell
+    graph: Graph
     operation: str
     inputs: Inputs
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """What is computed from what."""
+        return self.graph.places(dict(options_of(self.cell))) if self.operation == STEP else alone(self.operation)
+
+    @property
+    def learning_rate(self) -> str:
+        """The number of the workload by which its step scales an update, as decimal text."""
+        return dict(self.cell.workload.numbers)[self.graph.learning_rate]
 
     @property
     def id(self) -> str:
@@ -76,7 +89,9 @@ class Request:
         return self._operation([dict(each) for each in self.inputs.make()])
 
     def _operation(self, samples: Sequence[Mapping[str, Any]]) -> Operation:
-        return Operation(cell=self.cell, name=self.operation, inputs=self.inputs.digest, samples=samples)
+        return Operation(
+            cell=self.cell, name=self.operation, inputs=self.inputs.digest, places=self.places, samples=samples
+        )
 
 
 class Replaying:
@@ -106,6 +121,7 @@ class Replaying:
 
     def _key(self, request: Request) -> str:
         question = [self._execution.key(request.cell, trace=True), request.operation, request.inputs.digest]
+        question += [repr(place) for place in request.places] if request.operation == STEP else []
         return sha256("\0".join(question).encode()).hexdigest()
 
     def _answered(self, request: Request) -> bool:
@@ -156,7 +172,8 @@ class Replaying:
             key=key or self._key(request),
             operation=request.operation,
             inputs=inputs.digest,
-            learning_rate=dict(request.cell.workload.numbers)["learning_rate"],
+            places=request.places if request.operation == STEP else (),
+            learning_rate=request.learning_rate,
             trace=inputs.trace,
             origins=inputs.origins,
             samples=inputs.make() if inputs.origins else (),

@@ -6,17 +6,16 @@ from itertools import product
 from repromatrix.errors import UsageError
 from repromatrix.execute import host
 from repromatrix.execute.run import Execution
-from repromatrix.explain.network import network
-from repromatrix.explain.replays import Studying
+from repromatrix.explain.replays import Replayer
 from repromatrix.explain.space import Space, Vocabulary, chosen
 from repromatrix.matrix import Environment, Matrix, Workload
 from repromatrix.operations.kept import Judgements
 from repromatrix.operations.listing import Entry, entries
 from repromatrix.plan import Cell, cells_of
+from repromatrix.results.replays import ListedCell
 from repromatrix.results.store import Store
-from repromatrix.results.studies import Listing
 
-# The options that change what a primitive is; of all others the default, and what stands here, is taken.
+# The options that change what an operation is; of all others the default, and what stands here, is taken.
 VARIED = ("gradient", "activation")
 _TAKEN = {"compile": "eager", "update": "parallel"}
 
@@ -24,13 +23,14 @@ _TAKEN = {"compile": "eager", "update": "parallel"}
 def listed(execution: Execution, cells: Sequence[Cell]) -> tuple[Entry, ...]:
     """Replay every operation of cells on fresh inputs, keep that, and return what it shows."""
     store = execution.store
-    listings = Studying(execution).catalogue(cells)
-    store.write_studies(store.read_studies().with_catalogue(listings))
+    store.read_replay_index()  # what cannot be read ends it before anything runs
+    listings = Replayer(execution).catalogue(cells)
+    store.write_replay_index(store.read_replay_index().with_listed(listings))
     return tuple(_catalogue(store, listings))
 
 
-def _catalogue(store: Store, listings: Iterable[Listing]) -> Iterator[Entry]:
-    """Yield what the replays of a results folder show of each primitive of each cell.
+def _catalogue(store: Store, listings: Iterable[ListedCell]) -> Iterator[Entry]:
+    """Yield what the replays of a results folder show of each operation of each cell.
 
     Raises:
         ResultsError: one of them cannot be read.
@@ -45,10 +45,14 @@ def cells_to_list(matrix: Matrix, environments: Sequence[Environment]) -> Iterat
 
     Of a GPU only where there is one.
     """
-    taken_apart = [each for each in matrix.workloads if network(each) is not None]
-    if not taken_apart:
-        raise UsageError("no workload of this matrix has operations that are known", where=matrix.path.name)
-    workload, space = taken_apart[0], Space(matrix, taken_apart[0])
+    with_graph = [each for each in matrix.workloads if each.graph is not None]
+    if not with_graph:
+        raise UsageError(
+            "no workload of this matrix has a graph of its step",
+            where=matrix.path.name,
+            hint="say in its workload.yaml which operations a step is made of: docs/workloads.md",
+        )
+    workload, space = with_graph[0], Space(matrix, with_graph[0])
     for environment in environments:
         for like in _like(matrix, workload, environment):
             for options in _variants(space.vocabulary, environment.framework):

@@ -5,6 +5,7 @@ The file (schemas/trace.json) is a black box; everything else is asked of the ce
 
 import json
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 
 from repromatrix.errors import NewerFormatError, ResultsError, UsageError
@@ -23,16 +24,18 @@ from repromatrix.explain.judge.sites import (
     to_try,
     tried,
 )
-from repromatrix.explain.network import network_of
 from repromatrix.explain.space import DTYPE, NotTestable, Part, Space
+from repromatrix.explain.start import start_of
 from repromatrix.floats import FORMS
+from repromatrix.graph import STEP
+from repromatrix.operations import text
+from repromatrix.operations.wiring import Start
 from repromatrix.plan import Cell
 from repromatrix.results import document as documents
 from repromatrix.results import trace as traces
-from repromatrix.results.replay import Replay
+from repromatrix.results.replay import Replay, sample
 from repromatrix.results.trace import Trace
 
-STEP = "step"
 _FORM = "what such a file holds: repromatrix schema trace"
 _UNUSED = ("framework", "version", "flavour", "python", "environment", "variant", "settings", "device", "code")
 
@@ -51,15 +54,14 @@ class ForeignTrace:
         self._space = space
         self._state = self._space.state(cell)
         self._replaying = Replaying(execution)
-        self._b = _read(path, cell)
+        self._start = start_of(cell)
+        self._b = _read(path, cell, self._start)
         options = space.vocabulary[cell.environment.framework]
         dtypes = sorted({each.dtype for each in space.variants if each.framework == cell.environment.framework})
         self._values = {**{name: each for name, each in options.items() if len(each) > 1}, "dtype": tuple(dtypes)}
-        work = network_of(cell)
         self._task = Task(
-            input=work.input,
-            hidden_weights=work.hidden_weights,
-            output_weights=work.output_weights,
+            starts={dtype: start_of(cell, dtype) for dtype in {cell.variant.dtype, *dtypes}},
+            output=next(iter(cell.workload.outputs), None),
             dtype=cell.variant.dtype,
             options={name: str(self._state[Part("option", name)]) for name in options},
         )
@@ -80,7 +82,7 @@ class ForeignTrace:
             cells = {flips: self._flipped(flips) for flips in wanted}
             there = {flips: cell for flips, cell in cells.items() if not isinstance(cell, NotTestable)}
             told = self._steps(there, a, self._b)
-            asked |= {flips: tried(self._b, told.get(flips), same=False) for flips in wanted}
+            asked |= {flips: tried(self._b, told.get(flips), self._task, same=False) for flips in wanted}
         return explanation_of(a, self._b, asked, self._task, own)
 
     def _flipped(self, flips: Flips) -> Cell | NotTestable:
@@ -103,16 +105,11 @@ class ForeignTrace:
 
     def _steps(self, cells: Mapping[Flips, Cell], a: Trace, of: Trace) -> dict[Flips, Outputs | None]:
         """Return what `step` of each cell gives for a trace; None where it cannot be computed apart."""
-        given = {
-            flips: [
-                tuple((name, tuple(values)) for name, values in each.items())
-                for each in samples(a, of, self._task, flips)
-            ]
-            for flips in cells
-        }
+        given = {flips: [sample(text.write(each)) for each in samples(a, of, self._task, flips)] for flips in cells}
         key = (of.cell.id, of.key)
         requests = [
-            Request(cell=cell, operation=STEP, inputs=Inputs.steps(given[flips], key)) for flips, cell in cells.items()
+            Request(cell=cell, graph=self._start.graph, operation=STEP, inputs=Inputs.steps(given[flips], key))
+            for flips, cell in cells.items()
         ]
         return {flips: _outputs(each) for flips, each in zip(cells, self._replaying.run(requests), strict=True)}
 
@@ -140,7 +137,7 @@ def _outputs(replay: Replay) -> Outputs | None:
     return [{name: values[at] for name, values in replay.outputs} for at in range(count)]
 
 
-def _read(path: Path, cell: Cell) -> Trace:
+def _read(path: Path, cell: Cell, start: Start) -> Trace:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -151,12 +148,12 @@ def _read(path: Path, cell: Cell) -> Trace:
         raise
     except ResultsError as error:
         raise UsageError(error.what, where=str(path), hint=_FORM) from error
-    work = network_of(cell)
-    due = [(len(rows), len(rows[0])) for rows in (work.hidden_weights, work.output_weights)]
-    wrong = _wrong(found, len(work.target)) if found.cell.workload == cell.workload.name else None
+    names = start.graph.parameters
+    due = [start.shapes[name] for name in names]
+    wrong = _wrong(found, cell, start) if found.cell.workload == cell.workload.name else None
     if wrong:
         raise UsageError(wrong, where=str(path), hint=_FORM)
-    there = [found.shape(name) for name in ("hidden_weights", "output_weights")]
+    there = [found.shape(name) for name in names]
     if found.cell.workload != cell.workload.name or due != there:
         raise UsageError(
             f"a trace of {found.cell.workload} with weights of {there}, {cell.id} is {cell.workload.name} with {due}",
@@ -180,7 +177,7 @@ def _described(data: bytes, cell: Cell) -> bytes:
         return data  # decoding it says what is wrong
 
 
-def _wrong(found: Trace, outputs: int) -> str | None:
+def _wrong(found: Trace, cell: Cell, start: Start) -> str | None:
     """Return why the steps of a readable trace cannot be replayed."""
     count = len(found.trajectory.losses)
     if count == 0:
@@ -188,7 +185,8 @@ def _wrong(found: Trace, outputs: int) -> str | None:
     if found.cell.dtype not in FORMS:
         return f"dtype {found.cell.dtype[:40]!r}, expected one of {', '.join(FORMS)}"
     shown = found.trajectory.predictions
+    outputs = next((prod(start.shapes[name]) for name in cell.workload.outputs if name in start.shapes), 0)
     if shown and [len(row) for row in shown] != [outputs] * (count + 1):
         return f"{len(shown)} predictions; {count} steps have {count + 1} of {outputs} values: in each, and after them"
-    lacking = [name for name in ("hidden_weights", "output_weights") if name not in dict(found.tensors)]
+    lacking = [name for name in start.graph.parameters if name not in dict(found.tensors)]
     return f"the trace has no {lacking[0]}, from which each step begins" if lacking else None

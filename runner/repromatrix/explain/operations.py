@@ -1,19 +1,22 @@
-"""Pairs of cells -> their anatomies: what is to be replayed is chosen, run where it has no answer, and judged."""
+"""Pairs of cells -> what their operations show: what to replay is chosen, run where it has no answer, and judged."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.run import Execution
 from repromatrix.explain.factors import Flips, NotTestable
-from repromatrix.explain.judge.replays import Anatomy, anatomy
-from repromatrix.explain.replays import Pair, Studying
+from repromatrix.explain.first import first_differences
+from repromatrix.explain.judge.replays import PairFinding, pair_finding
+from repromatrix.explain.replays import Pair, Replayer
 from repromatrix.operations.kept import Judgements
 from repromatrix.plan import Cell
 from repromatrix.results.record import Outcome
-from repromatrix.results.studies import End, Study, Testimony
+from repromatrix.results.replays import CellReplays, ReplayedCell, ReplayedPair
 
 _ANSWERS = frozenset({Outcome.OK, Outcome.UNAVAILABLE})
+_Read = Callable[[ReplayedCell], CellReplays]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,44 +27,49 @@ class Replays:
         settled: whether all of it is an answer, so that asking again runs nothing.
     """
 
-    anatomies: tuple[Anatomy, ...]
+    findings: tuple[PairFinding, ...]
     settled: bool
 
 
-def anatomies(execution: Execution, pairs: Sequence[Flips]) -> Replays:
-    """Return the anatomy of each pair, in order; what was replayed is kept in the results folder.
+def replay(execution: Execution, pairs: Sequence[Flips]) -> Replays:
+    """Return what the operations of each pair show, in order; what was replayed is kept in the results folder.
 
     Raises:
         NoEngineError: the engine is gone.
         ResultsError: a file cannot be written or read, or a newer release wrote it.
     """
-    chosen = [to_replay(each) for each in pairs]
-    able = [each for each in chosen if isinstance(each, Pair)]
-    studying = Studying(execution)
-    studied = {(each.a, each.b): each for each in studying.pairs(able)}
-    studies = [
-        studied[each.a.id, each.b.id]
-        if isinstance(found, Pair)
-        else Study(a=each.a.id, b=each.b.id, left=None, right=None, reason=found.reason)
-        for each, found in zip(pairs, chosen, strict=True)
-    ]
     store = execution.store
-    earlier = store.read_studies()
-    if (merged := earlier.with_pairs(studies)) != earlier:  # writing seals the folder: longer than all else here
-        store.write_studies(merged)
-    tried = [(each, studied[each.a, each.b]) for each in able]
+    store.read_replay_index()  # what cannot be read ends it before anything runs
+    chosen = [to_replay(pair) for pair in pairs]
+    able = [pair for pair in chosen if isinstance(pair, Pair)]
+    replayer = Replayer(execution)
+    told = {(pair.a, pair.b): pair for pair in replayer.pairs(able)}
+    replayed = [
+        told[pair.a.id, pair.b.id]
+        if isinstance(cells, Pair)
+        else ReplayedPair(a=pair.a.id, b=pair.b.id, left=None, right=None, reason=cells.reason)
+        for pair, cells in zip(pairs, chosen, strict=True)
+    ]
+    earlier = store.read_replay_index()
+    if (merged := earlier.with_pairs(replayed)) != earlier:  # writing seals the folder: longer than all else here
+        store.write_replay_index(merged)
+    traced = {(pair.a, pair.b): both for pair in able if (both := replayer.traced(pair))}
+    firsts = dict(zip(traced, first_differences(execution, list(traced.values())), strict=True))
     return Replays(
-        anatomies=judged(studies, studying.testimony),
-        settled=all(_is_settled(execution, pair, study, studying.testimony) for pair, study in tried),
+        findings=tuple(
+            dataclasses.replace(found, first=firsts.get((found.a, found.b)))
+            for found in judged(replayed, replayer.replays_of)
+        ),
+        settled=all(_is_settled(execution, pair, told[pair.a, pair.b], replayer.replays_of) for pair in able),
     )
 
 
-def _is_settled(execution: Execution, pair: Pair, study: Study, testimony: Callable[[End], Testimony]) -> bool:
+def _is_settled(execution: Execution, asked: Pair, pair: ReplayedPair, read: _Read) -> bool:
     """Whether to replay the pair again would run nothing."""
-    if study.left is None or study.right is None:
-        return all(_has_answer(execution, cell) for cell in (pair.left, pair.right))
-    ends = [testimony(end) for end in (study.left, study.right)]
-    replays = [[end.own, end.other, *end.recorded.values(), *end.fresh.values()] for end in ends]
+    if not pair.cells:
+        return all(_has_answer(execution, cell) for cell in (asked.left, asked.right))
+    cells = [read(cell) for cell in pair.cells]
+    replays = [[cell.own, cell.other, *cell.recorded.values(), *cell.fresh.values()] for cell in cells]
     return all(each.outcome in _ANSWERS for some in replays for each in some)
 
 
@@ -75,18 +83,20 @@ def _has_answer(execution: Execution, cell: Cell) -> bool:
     return record is not None and (record.outcome is Outcome.UNAVAILABLE or (record.outcome is Outcome.OK and traced))
 
 
-def judged(studies: Sequence[Study], testimony: Callable[[End], Testimony | None]) -> tuple[Anatomy, ...]:
-    """Return what studies show.
+def judged(
+    pairs: Sequence[ReplayedPair], read: Callable[[ReplayedCell], CellReplays | None]
+) -> tuple[PairFinding, ...]:
+    """Return what replayed pairs show.
 
     Args:
-        studies: of pairs.
-        testimony: what the files say that an end names, as `Store.testimony` does.
+        pairs: which.
+        read: what the files hold that a cell names, as `Store.replays_of` does.
     """
     memo = Judgements()
     found = []
-    for each in studies:
-        a, b = (None if end is None else testimony(end) for end in (each.left, each.right))
-        found.append(anatomy(each, a, b, memo))
+    for pair in pairs:
+        a, b = (None if cell is None else read(cell) for cell in (pair.left, pair.right))
+        found.append(pair_finding(pair, a, b, memo))
     return tuple(found)
 
 
@@ -98,6 +108,8 @@ def to_replay(pair: Flips) -> Pair | NotTestable:
     they are.
     """
     a, b = pair.a, pair.b
+    if a.workload.graph is None:  # then their traces are compared as they are
+        return Pair(a=a.id, b=b.id, left=a, right=b)
     options = [each.name for each in pair.factors if each.kind in ("variant", "option")]
     if len(options) < len(pair.factors):
         able = [each for each in options if not isinstance(pair.flipped("a", [each]), NotTestable)]

@@ -1,12 +1,19 @@
-"""The anatomy of a pair as a person reads it: what differs on equal inputs, and what only passes a difference on."""
+"""What the operations of a pair show, in lines that a person reads."""
 
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from repromatrix.compare.trace import Value
-from repromatrix.explain.judge.operations import Anatomy, Example, Output, PlaceFinding, PrimitiveFinding, SideFinding
+from repromatrix.compare.trace import Point, Value
+from repromatrix.explain.judge.operations import (
+    Example,
+    OperationFinding,
+    Output,
+    PairFinding,
+    PlaceFinding,
+    SideFinding,
+)
 from repromatrix.explain.judge.sources import Source
 from repromatrix.operations.judgement import Arithmetic
 
@@ -16,11 +23,12 @@ if TYPE_CHECKING:
 _MANY = 4  # forms that are named in full
 
 
-def tell(found: Anatomy) -> str:
-    """Return an anatomy in lines of text."""
+def tell(found: PairFinding) -> str:
+    """Return what was found in lines of text."""
     head = "operations on the same inputs"
     if found.reason is not None or found.left is None or found.right is None:
-        return f"{head}: not replayed: {found.reason}"
+        caveats = () if found.first is None else found.first.caveats
+        return "\n".join([f"{head}: {conclusion(found)}", *(f"  {caveat}" for caveat in caveats)])
     sides = (found.left, found.right)
     lines = [f"{head} ({found.dtype}): {conclusion(found)}"]
     for name, asked, side in (("A", found.a, found.left), ("B", found.b, found.right)):
@@ -32,15 +40,15 @@ def tell(found: Anatomy) -> str:
         lines.append(f"  these two still differ in {told}")
     if any(each.source or each.passes or each.reason for each in found.places):
         lines += ["", *_table(found.places)]
-    for primitive in found.primitives:
-        example = next((e.example for e in found.places if e.source and e.primitive == primitive.primitive), None)
-        if example is not None or primitive.fresh_differing:
-            lines += ["", *_primitive(primitive, example, sides)]
+    for operation in found.operations:
+        example = next((e.example for e in found.places if e.source and e.operation == operation.operation), None)
+        if example is not None or operation.fresh_differing:
+            lines += ["", *_operation(operation, example, sides)]
     return "\n".join(lines)
 
 
-def document(found: Anatomy) -> dict[str, Any]:
-    """Return an anatomy as JSON data, with its sentence."""
+def document(found: PairFinding) -> dict[str, Any]:
+    """Return what was found as JSON data, with its sentence."""
     return {"sentence": conclusion(found), "separable": found.separable, **plain(found)}
 
 
@@ -57,11 +65,11 @@ def _plain(entry: Any) -> Any:
     return str(entry) if isinstance(entry, float) and not math.isfinite(entry) else entry
 
 
-def conclusion(found: Anatomy) -> str:
+def conclusion(found: PairFinding) -> str:
     """Return in one sentence what the operations show."""
     if found.reason is not None:
-        return f"not replayed: {found.reason}"
-    names = tuple(dict.fromkeys(each.primitive for each in found.sources))
+        return _not_replayed(found)
+    names = tuple(dict.fromkeys(each.operation for each in found.sources))
     unknown = [each.place for each in found.places if each.reason]
     parts = []
     if names:
@@ -74,10 +82,30 @@ def conclusion(found: Anatomy) -> str:
             f"the steps combine them in another order: {', '.join(found.wiring)} differs though its inputs are the same"
         )
     if unknown:
-        parts.append(f"not known of {', '.join(unknown)}")
+        parts.append(f"nothing is known of {', '.join(unknown)}")
     if not found.separable:
         parts.append("not both steps can be taken apart, so this need not be what makes the cells differ")
     return "; ".join(parts)
+
+
+def _not_replayed(found: PairFinding) -> str:
+    """Return why two cells were not replayed, and what is known of them instead."""
+    told = f"not replayed, as {found.reason}"
+    if found.first is None or found.first.reason is not None:
+        return told
+    if found.first.point is None:
+        return f"{told}; every traced value is the same"
+    return f"{told}; the two {_differ(found.first.point)}"
+
+
+def _differ(point: Point) -> str:
+    index = "".join(f"[{each}]" for each in point.index)
+    where = f"differ first at step {point.step} in {point.tensor}{index}"
+    if point.a is None or point.b is None:
+        return f"{where}, of which only digests are known"
+    a, b = (f"{each.decimal} ({each.bits})" for each in (point.a, point.b))
+    size = "not finite" if point.ulps is None else f"{point.ulps} ULP of {point.ulp_dtype} apart"
+    return f"{where}: {a} against {b}, {size}"
 
 
 def _side(name: str, side: SideFinding) -> Iterator[str]:
@@ -85,7 +113,7 @@ def _side(name: str, side: SideFinding) -> Iterator[str]:
         yield f"{name}'s step cannot be replayed: {side.reason}"
     elif side.fused:
         lost = ", ".join(_at(each) for each in side.fused)
-        yield f"{name}'s step is fused: operation by operation, its own trace is not given back in {lost}"
+        yield f"{name}'s step is fused: computed operation by operation, its own trace is not given back in {lost}"
     if side.untraced:
         yield f"{name} does not tell {', '.join(tensor for tensor, _ in side.untraced)}: {side.untraced[0][1]}"
 
@@ -95,17 +123,17 @@ def _at(source: Source) -> str:
 
 
 def _table(places: Sequence[PlaceFinding]) -> Iterator[str]:
-    rows = [("place", "operation", "calls", "differ", "")]
+    rows = [("value", "operation", "calls", "differ", "")]
     for each in places:
-        word = each.reason or ("source" if each.source else "passes on" if each.passes else "the same")
+        word = each.reason or ("differs" if each.source else "passes on" if each.passes else "the same")
         counts = ("", "") if each.reason else (str(each.compared), str(each.differing))
-        rows.append((each.place, each.primitive, *counts, word))
+        rows.append((each.place, each.operation, *counts, word))
     return (f"  {line}" for line in aligned(rows))
 
 
-def _primitive(found: PrimitiveFinding, example: Example | None, sides: Sequence[SideFinding]) -> Iterator[str]:
-    fresh = found.reason or f"{found.fresh_differing} of {found.fresh} values differ"
-    yield f"{found.primitive}: on fresh inputs {fresh}"
+def _operation(found: OperationFinding, example: Example | None, sides: Sequence[SideFinding]) -> Iterator[str]:
+    fresh = found.reason or f"{found.fresh_differing} of {found.fresh} results differ"
+    yield f"{found.operation}: on fresh inputs {fresh}"
     if example is not None:
         yield from _example(example)
     for name, _, how in zip(("A", "B"), sides, (found.a, found.b), strict=True):

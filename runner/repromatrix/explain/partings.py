@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from repromatrix.compare.classes import classes
 from repromatrix.compare.trace import Divergence, divergence, divergences
 from repromatrix.errors import NothingSelectedError, UsageError
-from repromatrix.execute.fetch import Fetching, Wanted
 from repromatrix.execute.run import Execution
+from repromatrix.explain.first import Traced, with_bits
 from repromatrix.matrix import Matrix
 from repromatrix.matrix.check import suggest
 from repromatrix.plan import find
@@ -55,14 +55,8 @@ class Partings:
         Returns:
             where they part, and by cell why its bits could not be had.
         """
-        assert found.point is not None  # noqa: S101 - `is_unseen` has looked
-        wanted = [
-            Wanted(cell=find(matrix, name), trace=self._traces[name], step=found.point.step, name=found.point.tensor)
-            for name in (found.a, found.b)
-        ]
-        reasons = Fetching(execution).run(wanted)
-        self._store.seal()
-        return divergence(self._traces[found.a], self._traces[found.b], self._store.read_value), reasons
+        (a, of_a), (b, of_b) = ((find(matrix, name), self._traces[name]) for name in (found.a, found.b))
+        return with_bits(execution, Traced(a=a, b=b, of_a=of_a, of_b=of_b), found)
 
     def _require_trace(self, name: str) -> None:
         if name in self._traces:
@@ -77,8 +71,3 @@ class Partings:
         record = self._store.read(name, key or "")
         if record is None or not self._traces[name].tells_of(record):
             raise UsageError(f"tracing changes {name}, so its trace explains nothing", where=self._where, hint=hint)
-
-
-def is_unseen(found: Divergence) -> bool:
-    """Whether two values part of which only the digests are known."""
-    return found.point is not None and found.point.a is None

@@ -1,4 +1,4 @@
-"""Pairs of cells -> studies: their records, traces and the replays that tell which operations differ on equal inputs.
+"""Pairs of cells -> their records, traces, and the replays that tell which operations differ on the same inputs.
 
 All pairs go together, round by round, so that an environment starts a process a round and not one a pair: records,
 traces, then steps and fresh inputs, then what was recorded at the places of both cells, given to both.
@@ -11,14 +11,16 @@ from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
 from repromatrix.explain import fresh
-from repromatrix.explain.network import network, network_of
+from repromatrix.explain.first import Traced
+from repromatrix.explain.start import graph_of, start_of
+from repromatrix.graph import STEP, Place
 from repromatrix.operations import text
-from repromatrix.operations.catalogue import PLACES, PRIMITIVES
-from repromatrix.operations.wiring import Setup, inputs_at, step_sample
+from repromatrix.operations.catalogue import CATALOGUE
+from repromatrix.operations.wiring import Start, inputs_at, step_sample
 from repromatrix.plan import Cell
 from repromatrix.results.record import Record
-from repromatrix.results.replay import STEP, Origin, Replay, Sample, sample
-from repromatrix.results.studies import End, Listing, Study, Testimony
+from repromatrix.results.replay import Origin, Replay, Sample, sample
+from repromatrix.results.replays import CellReplays, ListedCell, ReplayedCell, ReplayedPair
 from repromatrix.results.trace import Trace
 
 # Of longer runs the first steps: what an operation does on equal inputs does not hang on when they were met.
@@ -42,22 +44,24 @@ class Pair:
     right: Cell
 
 
-class Studying:
-    """Studies pairs of cells, and single ones, in the environments of an execution."""
+class Replayer:
+    """Replays pairs of cells, and single ones, in the environments of an execution."""
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
         self._replaying = Replaying(execution)
         self._records: dict[str, Record] = {}
         self._traces: dict[str, Trace] = {}
+        self._traced_only: dict[str, Trace] = {}  # of cells that are traced and cannot be replayed
         self._silent: dict[str, str] = {}
         self._replays: dict[str, Replay] = {}
         # Many pairs share a cell, and what it recorded is the same for each of them.
         self._samples: dict[str, Inputs] = {}
-        self._places: dict[tuple[str, str], tuple[tuple[str, Sample, Origin], ...]] = {}
+        self._starts: dict[str, Start] = {}
+        self._places: dict[tuple[str, str], tuple[tuple[Place, Sample, Origin], ...]] = {}
 
-    def pairs(self, pairs: Sequence[Pair]) -> tuple[Study, ...]:
-        """Study pairs; one whose cells cannot be traced or replayed has a reason instead of an answer.
+    def pairs(self, pairs: Sequence[Pair]) -> tuple[ReplayedPair, ...]:
+        """Replay pairs; one whose cells cannot be traced or replayed has a reason instead of an answer.
 
         Raises:
             NoEngineError: the engine is gone.
@@ -79,11 +83,11 @@ class Studying:
         for pair in pairs:
             reason = self._reason(pair)
             if reason is not None:
-                found.append(Study(a=pair.a, b=pair.b, left=None, right=None, reason=reason))
+                found.append(ReplayedPair(a=pair.a, b=pair.b, left=None, right=None, reason=reason))
                 continue
             requests = recorded.get((pair.left.id, pair.right.id), ())
             left, right = (
-                End(
+                ReplayedCell(
                     cell=cell.id,
                     record=self._records[cell.id].key,
                     trace=self._traces[cell.id].key,
@@ -96,17 +100,22 @@ class Studying:
                 )
                 for cell, own, other in self._ends(pair, steps)
             )
-            found.append(Study(a=pair.a, b=pair.b, left=left, right=right, reason=None))
+            found.append(ReplayedPair(a=pair.a, b=pair.b, left=left, right=right, reason=None))
         return tuple(found)
 
-    def testimony(self, end: End) -> Testimony:
-        """Return what was found for one end of a study that was made here, as the results folder has it too.
+    def traced(self, pair: Pair) -> Traced | None:
+        """Return the traces of two cells that cannot be replayed; None: they can, or have none."""
+        of_a, of_b = (self._traced_only.get(cell.id) for cell in (pair.left, pair.right))
+        return Traced(a=pair.left, b=pair.right, of_a=of_a, of_b=of_b) if of_a and of_b else None
+
+    def replays_of(self, end: ReplayedCell) -> CellReplays:
+        """Return what was found for one end of a replayed pair that was made here, as the results folder has it too.
 
         Raises:
             KeyError: it was made elsewhere.
         """
         found = self._replays
-        return Testimony(
+        return CellReplays(
             record=self._records[end.cell],
             trace=self._traces[end.cell],
             own=found[end.own],
@@ -115,8 +124,8 @@ class Studying:
             fresh={name: found[key] for name, key in end.fresh},
         )
 
-    def catalogue(self, cells: Iterable[Cell]) -> tuple[Listing, ...]:
-        """Replay every primitive of cells on fresh inputs.
+    def catalogue(self, cells: Iterable[Cell]) -> tuple[ListedCell, ...]:
+        """Replay every operation of cells on fresh inputs.
 
         Raises:
             NoEngineError: the engine is gone.
@@ -124,7 +133,7 @@ class Studying:
         """
         cells = tuple(cells)
         found = self._fresh(cells)
-        return tuple(Listing(cell=c.id, environment=c.environment.name, fresh=found[c.id]) for c in cells)
+        return tuple(ListedCell(cell=c.id, environment=c.environment.name, fresh=found[c.id]) for c in cells)
 
     def _trace(self, cells: Mapping[str, Cell]) -> None:
         """Give cells a record and a trace, or a reason why they have none that tells of it."""
@@ -141,10 +150,8 @@ class Studying:
                 self._silent[name] = f"{name} has no trace: {reason}"
             elif not trace.tells_of(record):
                 self._silent[name] = f"tracing changes {name}, so its trace explains nothing"
-            elif network(cells[name].workload) is None:
-                self._silent[name] = f"{cells[name].workload.name} has no operations that could be computed alone"
-            elif not {"hidden_weights", "output_weights"} <= set(trace.columns):
-                self._silent[name] = f"the weights of {name} cannot be traced"
+            elif missing := _lacking(cells[name], trace):
+                self._silent[name], self._traced_only[name] = missing, trace
             else:
                 self._traces[name] = trace
 
@@ -163,15 +170,22 @@ class Studying:
         left, right = pair.left, pair.right
         orders = ((left, left), (left, right), (right, right), (right, left))
         return tuple(
-            Request(cell=cell, operation=STEP, inputs=self._steps_of(self._traces[of.id], of)) for cell, of in orders
+            Request(cell=cell, graph=graph_of(cell), operation=STEP, inputs=self._steps_of(self._traces[of.id], of))
+            for cell, of in orders
         )
 
     def _steps_of(self, trace: Trace, cell: Cell) -> Inputs:
         if trace.key not in self._samples:
             steps = range(1, len(trace.trajectory.losses) + 1)
-            samples = [sample(text.write(step_sample(trace, step, network_of(cell)))) for step in steps]
+            start = self._start(cell)
+            samples = [sample(text.write(step_sample(trace, step, start))) for step in steps]
             self._samples[trace.key] = Inputs.steps(samples, (trace.cell.id, trace.key))
         return self._samples[trace.key]
+
+    def _start(self, cell: Cell) -> Start:
+        if cell.id not in self._starts:
+            self._starts[cell.id] = start_of(cell)
+        return self._starts[cell.id]
 
     def _ends(self, pair: Pair, steps: Mapping[str, Replay]) -> list[tuple[Cell, Replay, Replay]]:
         left_own, left_other, right_own, right_other = (steps[request.id] for request in self._steps(pair))
@@ -179,9 +193,12 @@ class Studying:
 
     def _fresh_requests(self, cells: Iterable[Cell]) -> list[Request]:
         return [
-            Request(cell=cell, operation=primitive, inputs=fresh.inputs(primitive, cell.variant.dtype))
+            Request(
+                cell=cell, graph=graph_of(cell), operation=operation, inputs=fresh.inputs(operation, cell.variant.dtype)
+            )
             for cell in cells
-            for primitive in PRIMITIVES
+            for operation in CATALOGUE
+            if operation in graph_of(cell).operations
         ]
 
     def _fresh(self, cells: Iterable[Cell]) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -193,25 +210,36 @@ class Studying:
         return {name: tuple(sorted(keys)) for name, keys in found.items()}
 
     def _recorded(self, pair: Pair, steps: Mapping[str, Replay]) -> Iterable[Request]:
-        """Yield each primitive on what it took at its places in the steps of both cells, for both of them."""
+        """Yield each operation on what it took at its places in the steps of both cells, for both of them."""
         found: dict[str, dict[tuple[str, Sample], Origin]] = {}
         for cell, own, _ in self._ends(pair, steps):
             known = (cell.id, own.key)
             if known not in self._places:
                 self._places[known] = tuple(self._taken(cell, own))
             for place, each, origin in self._places[known]:
-                found.setdefault(PLACES[place].primitive, {}).setdefault((place, each), origin)
-        for primitive in sorted(found):
-            inputs = Inputs.recorded([each for _, each in found[primitive]], list(found[primitive].values()))
+                found.setdefault(place.operation, {}).setdefault((place.value, each), origin)
+        for operation in sorted(found):
+            inputs = Inputs.recorded([each for _, each in found[operation]], list(found[operation].values()))
             for cell in (pair.left, pair.right):
-                yield Request(cell=cell, operation=primitive, inputs=inputs)
+                yield Request(cell=cell, graph=graph_of(cell), operation=operation, inputs=inputs)
 
-    def _taken(self, cell: Cell, own: Replay) -> Iterable[tuple[str, Sample, Origin]]:
-        setup = Setup(workload=network_of(cell), options=dict(own.options), dtype=cell.variant.dtype)
-        trace = self._traces[cell.id]
+    def _taken(self, cell: Cell, own: Replay) -> Iterable[tuple[Place, Sample, Origin]]:
+        start, trace = self._start(cell), self._traces[cell.id]
         for step, outputs in enumerate(own.steps[:RECORDED], start=1):
-            given = step_sample(trace, step, network_of(cell))
-            for place in PLACES:
-                inputs = inputs_at(place, given, outputs, setup)
+            given = step_sample(trace, step, start)
+            for place in own.places:
+                inputs = inputs_at(place, given, outputs, start.shapes)
                 if inputs is not None:
-                    yield place, sample(text.write(inputs)), Origin(cell=cell.id, place=place, step=step)
+                    yield place, sample(text.write(inputs)), Origin(cell=cell.id, place=place.value, step=step)
+
+
+def _lacking(cell: Cell, trace: Trace) -> str | None:
+    """Return why a cell's step cannot be taken apart, or None."""
+    if cell.workload.graph is None:
+        return f"the workload {cell.workload.name} has no graph of its step"
+    for name in cell.workload.graph.parameters:
+        if name not in trace.columns:
+            return f"{name} of {cell.id} is not traced, so its step cannot be replayed"
+        if not trace.columns[name].inline:
+            return f"{name} of {cell.id} is too large to be kept in full, so its step cannot be replayed"
+    return None

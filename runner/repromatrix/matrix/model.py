@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from repromatrix.graph import Graph
+
 DEFAULT_SETTINGS = "default"
 DRAW = 1  # version of the generator of inputs (draw.py): part of a cell's key
 
@@ -158,6 +160,7 @@ class Workload:
             factors: the defaults, and each other value alone.
         files: name -> source text of each module.
         frameworks: those after which modules are named.
+        graph: its step in the names of operations, None where the file has none.
     """
 
     name: str
@@ -176,6 +179,7 @@ class Workload:
     frameworks: tuple[str, ...]
     published: PublishedTable | None
     rows: str = ""
+    graph: Graph | None = None
 
     def options(self, framework: str, flavour: str | None = None) -> dict[str, tuple[str, ...]]:
         """Return factor -> its values in a framework, the default first; of all its flavours where none is named."""

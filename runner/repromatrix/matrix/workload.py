@@ -9,7 +9,7 @@ from typing import Any
 
 from repromatrix import resources
 from repromatrix.errors import MatrixError
-from repromatrix.matrix import modules
+from repromatrix.matrix import graphs, modules
 from repromatrix.matrix import published as tables
 from repromatrix.matrix.check import failures, suggest
 from repromatrix.matrix.document import Document, NodePath, parse
@@ -112,6 +112,7 @@ class _Reader:
             frameworks=self.frameworks,
             published=self._published(data["published"]) if "published" in data else None,
             rows=json.dumps(data["rows"], sort_keys=True, separators=(",", ":")) if "rows" in data else "",
+            graph=graphs.read(data[graphs.KEY], self._parameters()) if graphs.KEY in data else None,
         )
 
     def names(self) -> dict[str, list[str]]:
@@ -120,16 +121,21 @@ class _Reader:
         found = {part: list(entries) if isinstance(entries, dict) else [] for part, entries in parts.items()}
         return found | {"batch": ["batch"] if "batch" in self.data else []}
 
+    def _parameters(self) -> tuple[str, ...]:
+        return tuple(name for name, entry in self.data["inputs"].items() if entry.get("parameter"))
+
     def _dtypes(self) -> Any:
         return self.data.get("dtypes", ["float32", "float64"])
 
     def problems(self) -> Iterator[Problem]:
         yield from self._metrics()
-        for name, entry in self.data["inputs"].items():
-            yield from _input_problems(name, entry)
+        inputs = [each for name, entry in self.data["inputs"].items() for each in _input_problems(name, entry)]
+        yield from inputs
         yield from self._places()
         yield from self._defaults()
         yield from self._variants()
+        if graphs.KEY in self.data and not inputs:  # its shapes come from theirs
+            yield from self._graph()
         if "published" in self.data:
             yield from self._published_problems(self.data["published"])
 
@@ -148,6 +154,14 @@ class _Reader:
             for place in entry if isinstance(entry, Mapping) else ():
                 if place != "*" and place.partition("-")[0] not in self.frameworks:
                     yield (*path, place), f"no framework {place!r} in images/", suggest(place, self.frameworks)
+
+    def _graph(self) -> Iterator[Problem]:
+        shapes = {name: _input(name, entry).shape for name, entry in self.data["inputs"].items()}
+        factors = {
+            name: {value for _, values in _choices(entry) for value in values}
+            for name, entry in self.data.get("factors", {}).items()
+        }
+        yield from graphs.problems(self.data, shapes, factors)
 
     def _defaults(self) -> Iterator[Problem]:
         """Yield the values of factors whose cells would be called as others are."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from repromatrix.operations import elementary_tanh, soft
-from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.catalogue import Constants
 from repromatrix.operations.elementary_arithmetic import single
 from repromatrix.operations.elementary_exp import CORRECT, Exponential, exponentials
-from repromatrix.operations.form import Constants, Form, Inputs
+from repromatrix.operations.form import Form, Inputs
 from repromatrix.operations.gradients import through_exp, through_sigmoid
 from repromatrix.operations.linear import units
 from repromatrix.operations.soft import Array, Unit
@@ -17,16 +17,6 @@ from repromatrix.operations.soft import Array, Unit
 _SHORT = ("float16", "bfloat16")
 # From here on Eigen's quotient is 1 in float32 (`Functors`, `scalar_logistic_op<float>`, from 2023 on).
 _CLAMP = single("16.6355324")
-
-
-def forms(primitive: str, dtype: str) -> tuple[Form, ...]:
-    """Return the forms of `sigmoid`, and those of `sigmoid_gradient` that take z, in a dtype; none of other primitives.
-
-    Raises:
-        KeyError: no primitive of that name.
-    """
-    PRIMITIVES[primitive]
-    return tuple(_MAKERS[primitive](dtype)) if primitive in _MAKERS else ()
 
 
 # z, e^x, the dtype that is computed in -> the sigmoid in it
@@ -163,4 +153,5 @@ def _half_fused(dtype: str) -> Iterator[Form]:
     )
 
 
-_MAKERS: dict[str, Callable[[str], Iterator[Form]]] = {"sigmoid": _sigmoid, "sigmoid_gradient": _gradient}
+# Operation -> what makes its forms in a dtype.
+FORMS: dict[str, Callable[[str], Iterator[Form]]] = {"sigmoid": _sigmoid, "sigmoid_gradient": _gradient}

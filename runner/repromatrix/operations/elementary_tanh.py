@@ -7,8 +7,9 @@ import flint
 import numpy as np
 
 from repromatrix.operations import soft
+from repromatrix.operations.catalogue import Constants
 from repromatrix.operations.elementary_arithmetic import Arithmetic, single, singles
-from repromatrix.operations.form import Constants, Form, Inputs
+from repromatrix.operations.form import Form, Inputs
 from repromatrix.operations.soft import Array
 
 _BITS = 200

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from repromatrix.operations import soft
-from repromatrix.operations.catalogue import OWN_SIGMOID, Sample, Tensor
-from repromatrix.operations.form import Constants, Form, Inputs
+from repromatrix.operations.catalogue import CATALOGUE, OWN_SIGMOID, Constants, Sample, Tensor
+from repromatrix.operations.form import Form, Inputs
 from repromatrix.operations.forms import forms
 from repromatrix.operations.text import stacked
 
 # Nearly every form that does not fit differs in the first few calls; only the best of those are compared in all.
 _FIRST, _BEST = 64, 8
-# What is summed over: an input, and its axis behind that of the samples.
-_TERMS = {"product": ("W", 2), "back": ("W", 1), "loss": ("o", 1), "error": ("o", 1)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +53,22 @@ class _Group:
             {OWN_SIGMOID} if own is not None and soft.same(own, self.inputs["a"]).all() else set()
         )
 
-    def terms(self, primitive: str) -> int:
-        name, axis = _TERMS.get(primitive, ("", 0))
-        return self.inputs[name].shape[axis] if name else 1
+    def terms(self, operation: str) -> int:
+        """Return how many terms the operation sums or averages over."""
+        row = CATALOGUE[operation]
+        axes = ((name, sizes.index(row.over)) for name, sizes in row.takes.items() if row.over and row.over in sizes)
+        return next((self.inputs[name].shape[1 + axis] for name, axis in axes), 1)  # the first axis is the samples'
 
 
 def fit(
-    primitive: str, dtype: str, samples: Sequence[Sample], outputs: Sequence[Sequence[float]], constants: Constants
+    operation: str, dtype: str, samples: Sequence[Sample], outputs: Sequence[Sequence[float]], constants: Constants
 ) -> Fit:
-    """Return which forms give the outputs of a primitive on samples, bit by bit; every NaN is the same.
+    """Return which forms give the outputs of an operation on samples, bit by bit; every NaN is the same.
 
-    A form that needs more than the primitive's inputs (`catalogue.OWN_SIGMOID`) is tried if every sample has it.
+    A form that needs more than the operation's inputs (`catalogue.OWN_SIGMOID`) is tried if every sample has it.
 
     Args:
-        primitive: of `catalogue.PRIMITIVES`.
+        operation: of `catalogue.CATALOGUE`.
         dtype: of the inputs and the outputs.
         samples: recorded ones and fresh ones may stand together, also where their shapes differ.
         outputs: for each sample its values, laid flat row by row.
@@ -76,14 +76,14 @@ def fit(
 
     Raises:
         ValueError: no samples, or outputs that do not belong to them.
-        KeyError: no such primitive.
+        KeyError: no such operation.
     """
     groups = _groups(samples, outputs)
-    terms = max(group.terms(primitive) for group in groups)
+    terms = max(group.terms(operation) for group in groups)
     known = set.intersection(*(group.telling() for group in groups))
     tried = {
         form.name: form
-        for form in forms(primitive, dtype)
+        for form in forms(operation, dtype)
         if form.least_terms <= terms
         and (form.needs is None or form.needs in known)
         and (constants.loss_form == "mean" or not form.mean_only)

@@ -3,22 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from repromatrix.operations.catalogue import Constants
 from repromatrix.operations.soft import Array
 
 Inputs = Mapping[str, Array]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constants:
-    """What an operation takes from the workload and the variant rather than from a sample.
-
-    Attributes:
-        learning_rate: as the workload's decimal text is read in float64.
-        loss_form: `half_sum` or `mean`.
-    """
-
-    learning_rate: float = 0.5
-    loss_form: str = "half_sum"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +18,7 @@ class Form:
         says: a sentence for a stranger: what is computed in which order, and where it is rounded.
         evaluate: (inputs, dtype, constants) -> the outputs. An input is a float64 array that holds values of the dtype,
             its first axis the samples; so is the output, one row (or, for `loss`, one number) a sample.
-        needs: an input beside those of the primitive (`catalogue.OWN_SIGMOID`), or None.
+        needs: an input beside those of the operation (`catalogue.OWN_SIGMOID`), or None.
         least_terms: of a sum, from which on it is another form than those named before it.
         mean_only: whether it is another form only where the loss is a mean.
     """

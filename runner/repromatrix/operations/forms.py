@@ -1,15 +1,11 @@
-"""Every form there is, by operation and dtype."""
+"""Every form there is, by operation and dtype: a plug-in, which an operation may do without."""
 
 from repromatrix.operations import elementary, gradients, linear
 from repromatrix.operations.form import Form
 
-_ROOMS = (linear, gradients, elementary)
+_ROOMS = (linear.FORMS, gradients.FORMS, elementary.FORMS)
 
 
-def forms(primitive: str, dtype: str) -> tuple[Form, ...]:
-    """Return the forms of a primitive that make sense in a dtype, the most usual first; names are unique.
-
-    Raises:
-        KeyError: no primitive of that name.
-    """
-    return tuple(each for room in _ROOMS for each in room.forms(primitive, dtype))
+def forms(operation: str, dtype: str) -> tuple[Form, ...]:
+    """Return the forms of an operation that make sense in a dtype, the most usual first; names are unique."""
+    return tuple(form for room in _ROOMS if operation in room for form in room[operation](dtype))

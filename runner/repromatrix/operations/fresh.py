@@ -11,20 +11,18 @@ is subnormal: what a kernel does with those is not asked here.
 
 import math
 import random
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 
 from repromatrix import floats
 from repromatrix.operations import soft, truth
-from repromatrix.operations.catalogue import Sample
+from repromatrix.operations.catalogue import CATALOGUE, Sample
 
 CALLS = 1024
-UNITS = 2  # of what is no matrix, and terms of every sum
-# Rows and columns, unequal, so that a matrix that is taken for its transpose cannot pass. Sums keep two terms, as in
-# the worked example: of three, no known form gives the bits of NumPy's and PyTorch's products in float64.
-SHAPES = {"product": (3, UNITS), "outer": (3, UNITS), "back": (UNITS, 3), "update": (3, UNITS)}
+# Of what is no matrix, and terms of every sum: of three, no known form gives the bits of NumPy's and PyTorch's products
+# in float64.
+UNITS = 2
 SHORT = ("float16", "bfloat16")
 # Exponents. Small numbers are rarer in training, as in an even spread.
 _EVEN = (-1,) * 8 + (-2,) * 4 + (-3,) * 2 + (-4, -5)
@@ -36,29 +34,20 @@ _NEAR_BITS = 5
 
 
 @cache
-def samples(primitive: str, dtype: str, seed: int = 0) -> tuple[Sample, ...]:
-    """Return calls of a primitive that together give at least 2048 values: 1024 calls, or 2048 of `loss`.
+def samples(operation: str, dtype: str, seed: int = 0) -> tuple[Sample, ...]:
+    """Return calls of an operation that together give at least 2048 values: 1024 calls, or 2048 of one that gives one.
 
-    Vectors have two numbers, matrices the rows and columns of `SHAPES`. The `z` of `sigmoid_gradient` are those of
+    Vectors have two numbers, matrices are three by two or two by three. The `z` of `sigmoid_gradient` are those of
     `sigmoid` of the same seed, call by call, and its `a` are the correctly rounded sigmoids of them.
 
     Raises:
-        KeyError: no such primitive.
+        KeyError: no such operation.
     """
-    draw = _Draw(f"{seed}/{primitive}/{dtype}", dtype)
-    if primitive == "sigmoid_gradient":
-        return tuple(
-            _gradient(each, draw, dtype, hard=dtype in SHORT and index % 2 == 1)
-            for index, each in enumerate(samples("sigmoid", dtype, seed))
-        )
-    count = CALLS * UNITS if primitive == "loss" else CALLS
-    found = tuple(_sample(primitive, draw, index) for index in range(count))
-    if primitive != "sigmoid" or dtype not in SHORT:
-        return found
-    hard = _hard(dtype)
-    return tuple({"z": hard[index // 2]} if index % 2 else each for index, each in enumerate(found))
+    row, draw = CATALOGUE[operation], _Draw(operation, dtype, seed)
+    return tuple(row.drawn(draw.call(index)) for index in range(CALLS * UNITS // row.values))
 
 
+@cache
 def _hard(dtype: str) -> list[list[float]]:
     """Return those numbers, for every other call, whose sigmoid lies closest to the middle of two values."""
     form, count = floats.FORMS[dtype], CALLS // 2 * UNITS
@@ -72,14 +61,6 @@ def _hard(dtype: str) -> list[list[float]]:
     near = every[np.argsort(np.abs(0.5 - np.abs(about - rounded) / unit), kind="stable")[: 2 * count]].tolist()
     chosen = sorted(near, key=lambda z: (truth.off_middle(z, dtype), z))[:count]
     return [chosen[start : start + UNITS] for start in range(0, count, UNITS)]
-
-
-def _gradient(sample: Sample, draw: "_Draw", dtype: str, *, hard: bool) -> Sample:
-    z = [each for each in sample["z"] if isinstance(each, float)]
-    a, e = [truth.sigmoid(each, dtype) for each in z], draw.vector(_SMALL)
-    if hard:
-        e = [_closest(error, each * (1 - each), dtype) for error, each in zip(e, a, strict=True)]
-    return {"z": z, "a": a, "e": e}
 
 
 def _closest(e: float, factor: float, dtype: str) -> float:
@@ -102,56 +83,64 @@ def _closest(e: float, factor: float, dtype: str) -> float:
 class _Draw:
     """Draws numbers of a dtype: an exponent of those given, every significand as likely as any other."""
 
-    def __init__(self, seed: str, dtype: str) -> None:
-        self.random = random.Random(seed)  # noqa: S311  (no secret is made; seeded by text it never changes)
-        self.dtype = dtype
+    def __init__(self, operation: str, dtype: str, seed: int) -> None:
+        # No secret is made; seeded by text it never changes.
+        self.random = random.Random(f"{seed}/{operation}/{dtype}")  # noqa: S311
+        self.dtype, self.seed, self.index = dtype, seed, 0
         self.below = floats.FORMS[dtype].precision - 1
 
-    def positive(self, exponents: tuple[int, ...]) -> float:
+    def call(self, index: int) -> "_Draw":
+        """Go on to a call; every other one has a wider range."""
+        self.index = index
+        return self
+
+    @property
+    def wide(self) -> bool:
+        return self.index % 2 == 1
+
+    def vector(self, count: int = UNITS, *, small: bool = False) -> list[float]:
+        return self._signed(_WIDE if self.wide else _SMALL if small else _EVEN, count)
+
+    def positive(self, count: int = UNITS) -> list[float]:
+        return [self._size(_WIDE if self.wide else _EVEN) for _ in range(count)]
+
+    def into(self, count: int = UNITS) -> list[float]:
+        return self.vector(count) if self.wide else self.positive(count)
+
+    def matrix(self, shape: tuple[int, int], *, small: bool = False) -> list[list[float]]:
+        rows, columns = shape
+        return [self.vector(columns, small=small) for _ in range(rows)]
+
+    def sums(self) -> list[float]:
+        drawn = self._signed(_WIDE_Z if self.wide else _EVEN, UNITS)
+        return _hard(self.dtype)[self.index // 2] if self._hard else drawn
+
+    def outputs_and_targets(self) -> Sample:
+        o, t = self.positive(), self.positive()
+        if self.index % _EQUAL == 1:
+            return {"o": o, "t": [*o[:-1], *t[-1:]]}
+        return {"o": o, "t": [self._near(each) for each in o] if self.index % _NEAR == 0 else t}
+
+    def activated(self) -> Sample:
+        z = [each for each in samples("sigmoid", self.dtype, self.seed)[self.index]["z"] if isinstance(each, float)]
+        a, e = [truth.sigmoid(each, self.dtype) for each in z], self._signed(_SMALL, UNITS)
+        if self._hard:
+            e = [_closest(error, each * (1 - each), self.dtype) for error, each in zip(e, a, strict=True)]
+        return {"z": z, "a": a, "e": e}
+
+    @property
+    def _hard(self) -> bool:
+        """Whether to take numbers whose result lies close to the middle of two values."""
+        return self.wide and self.dtype in SHORT
+
+    def _size(self, exponents: tuple[int, ...]) -> float:
         exponent = exponents[self.random.getrandbits(16) % len(exponents)]
         return math.ldexp((1 << self.below) | self.random.getrandbits(self.below), exponent - self.below)
 
-    def signed(self, exponents: tuple[int, ...]) -> float:
-        size = self.positive(exponents)
-        return -size if self.random.getrandbits(1) else size
+    def _signed(self, exponents: tuple[int, ...], count: int) -> list[float]:
+        sizes = ((self._size(exponents), self.random.getrandbits(1)) for _ in range(count))
+        return [-size if negative else size for size, negative in sizes]
 
-    def near(self, value: float) -> float:
+    def _near(self, value: float) -> float:
         """Return one of the next 32 larger values."""
         return floats.at(floats.ordinal(value, self.dtype) + 1 + self.random.getrandbits(_NEAR_BITS), self.dtype)
-
-    def outputs(self, exponents: tuple[int, ...], count: int = UNITS) -> list[float]:
-        return [self.positive(exponents) for _ in range(count)]
-
-    def vector(self, exponents: tuple[int, ...], count: int = UNITS) -> list[float]:
-        return [self.signed(exponents) for _ in range(count)]
-
-    def matrix(self, exponents: tuple[int, ...], rows: int, columns: int) -> list[list[float]]:
-        return [self.vector(exponents, columns) for _ in range(rows)]
-
-
-def _sample(primitive: str, draw: _Draw, index: int) -> Sample:
-    wide = index % 2 == 1
-    usual, small = (_WIDE, _WIDE) if wide else (_EVEN, _SMALL)
-    if primitive in {"loss", "error"}:
-        return _outputs(draw, usual, index)
-    rows, columns = SHAPES.get(primitive, (UNITS, UNITS))
-
-    def into() -> list[float]:
-        return draw.vector(usual, columns) if wide else draw.outputs(usual, columns)
-
-    makers: dict[str, Callable[[], Sample]] = {
-        "product": lambda: {"W": draw.matrix(usual, rows, columns), "v": into()},
-        "bias": lambda: {"p": draw.vector(usual), "b": draw.vector(usual)},
-        "sigmoid": lambda: {"z": draw.vector(_WIDE_Z if wide else _EVEN)},
-        "outer": lambda: {"d": draw.vector(small, rows), "v": draw.outputs(usual, columns)},
-        "back": lambda: {"W": draw.matrix(usual, rows, columns), "d": draw.vector(small, rows)},
-        "update": lambda: {"W": draw.matrix(usual, rows, columns), "g": draw.matrix(small, rows, columns)},
-    }
-    return makers[primitive]()
-
-
-def _outputs(draw: _Draw, usual: tuple[int, ...], index: int) -> Sample:
-    o, t = draw.outputs(usual), draw.outputs(usual)
-    if index % _EQUAL == 1:
-        return {"o": o, "t": [*o[:-1], *t[-1:]]}
-    return {"o": o, "t": [draw.near(each) for each in o] if index % _NEAR == 0 else t}

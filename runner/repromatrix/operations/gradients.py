@@ -6,24 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from repromatrix.operations import soft
-from repromatrix.operations.catalogue import OWN_SIGMOID, PRIMITIVES
-from repromatrix.operations.form import Constants, Form, Inputs
+from repromatrix.operations.catalogue import OWN_SIGMOID, Constants
+from repromatrix.operations.form import Form, Inputs
 from repromatrix.operations.linear import SHORT, Way, units, ways
 from repromatrix.operations.soft import Array, Unit
 
 Exponential = Callable[[Array, str], Array]  # x, dtype -> e^x as some library computes it
 _Derivative = Callable[[Array, Array, Unit], Array]  # e and a -> e a (1 - a)
 _Chain = Callable[[Array, Array, Array, Unit], Array]  # e, u = e^-z and v = 1 + u -> e u / v^2
-
-
-def forms(primitive: str, dtype: str) -> tuple[Form, ...]:
-    """Return the forms of `loss`, `error` and `sigmoid_gradient` that make sense in a dtype, none of another primitive.
-
-    Raises:
-        KeyError: no primitive of that name.
-    """
-    PRIMITIVES[primitive]
-    return tuple(_MAKERS[primitive](dtype)) if primitive in _MAKERS else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +243,8 @@ def through_exp(name: str, says: str, exponential: Exponential, dtype: str) -> I
             yield Form(name=f"{formula}{end}-of-{name}", says=full, evaluate=evaluate)
 
 
-_MAKERS: dict[str, Callable[[str], Iterator[Form]]] = {
+# Operation -> what makes its forms in a dtype.
+FORMS: dict[str, Callable[[str], Iterator[Form]]] = {
     "loss": _loss,
     "error": _error,
     "sigmoid_gradient": _sigmoid_gradient,

@@ -10,8 +10,7 @@ from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from repromatrix.operations.catalogue import OWN_SIGMOID, Tensor
-from repromatrix.operations.form import Constants
+from repromatrix.operations.catalogue import OWN_SIGMOID, Constants, Tensor
 from repromatrix.operations.text import flat, write
 from repromatrix.results.replay import Replay, Sample, digest, sample
 from repromatrix.results.trace import Steps
@@ -26,7 +25,7 @@ Memo = MutableMapping[str, "Arithmetic"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arithmetic:
-    """How a primitive was computed, as far as its values tell.
+    """How an operation was computed, as far as its values tell.
 
     Attributes:
         values: how many outputs were looked at, over all inputs, recorded and fresh.
@@ -39,7 +38,7 @@ class Arithmetic:
         reason: why there is no answer, else None.
     """
 
-    primitive: str
+    operation: str
     dtype: str
     values: int
     forms: tuple[str, ...]
@@ -52,17 +51,17 @@ class Arithmetic:
 
 
 def arithmetic(
-    primitive: str,
+    operation: str,
     replays: Sequence[Replay],
     sigmoids: Sequence[Replay] = (),
     *,
     measure: bool = False,
     memo: Memo | None = None,
 ) -> Arithmetic:
-    """Judge what a cell's primitive gave.
+    """Judge what a cell's operation gave.
 
     Args:
-        primitive: which one.
+        operation: which one.
         replays: of one cell, on recorded inputs, fresh ones, or both.
         sigmoids: those of its `sigmoid` on the same; for `sigmoid_gradient`, which may take that in place of what it
             is given.
@@ -75,16 +74,16 @@ def arithmetic(
     dtype = replays[0].cell.dtype
     failed = next((each for each in replays if not each.ok), None)
     if failed is not None:
-        return _unanswered(primitive, dtype, f"{failed.outcome.value}: {failed.reason}")
-    asked = [each for each in sigmoids if each.ok] if primitive == "sigmoid_gradient" else []
-    memo, key = {} if memo is None else memo, _key(primitive, replays, asked, measure=measure)
+        return _unanswered(operation, dtype, f"{failed.outcome.value}: {failed.reason}")
+    asked = [each for each in sigmoids if each.ok] if operation == "sigmoid_gradient" else []
+    memo, key = {} if memo is None else memo, _key(operation, replays, asked, measure=measure)
     found = memo.get(key)
     if found is None:
-        found = memo[key] = _judged(primitive, replays, asked, measure=measure)
+        found = memo[key] = _judged(operation, replays, asked, measure=measure)
     return found
 
 
-def _judged(primitive: str, replays: Sequence[Replay], sigmoids: Sequence[Replay], *, measure: bool) -> Arithmetic:
+def _judged(operation: str, replays: Sequence[Replay], sigmoids: Sequence[Replay], *, measure: bool) -> Arithmetic:
     from repromatrix.operations.fit import fit  # noqa: PLC0415 - all forms, and the arithmetic behind them, cost time
     from repromatrix.operations.forms import forms  # noqa: PLC0415
 
@@ -92,14 +91,14 @@ def _judged(primitive: str, replays: Sequence[Replay], sigmoids: Sequence[Replay
     calls = [_with(inputs, own) for replay in replays for inputs in inputs_of(replay)]
     outputs = [flat(values) for replay in replays for values in replay.values]
     constants = constants_of(replays[0])
-    found = fit(primitive, dtype, calls, outputs, constants)
+    found = fit(operation, dtype, calls, outputs, constants)
     correct, worst = _measured(replays, constants) if measure else (None, None)
     return Arithmetic(
-        primitive=primitive,
+        operation=operation,
         dtype=dtype,
         values=found.count,
         forms=found.fitting,
-        tried=len(forms(primitive, dtype)),
+        tried=len(forms(operation, dtype)),
         nearest=found.nearest,
         agreeing=found.agreeing,
         correct=correct,
@@ -107,21 +106,21 @@ def _judged(primitive: str, replays: Sequence[Replay], sigmoids: Sequence[Replay
     )
 
 
-def _key(primitive: str, replays: Sequence[Replay], sigmoids: Sequence[Replay], *, measure: bool) -> str:
+def _key(operation: str, replays: Sequence[Replay], sigmoids: Sequence[Replay], *, measure: bool) -> str:
     constants = constants_of(replays[0])
     evidence = [[[each.inputs, each.cell.dtype, each.values] for each in some] for some in (replays, sigmoids)]
-    question = [primitive, constants.learning_rate, constants.loss_form, measure, evidence]
+    question = [operation, constants.learning_rate, constants.loss_form, measure, evidence]
     return sha256(json.dumps(question).encode()).hexdigest()
 
 
 def constants_of(replay: Replay) -> Constants:
-    """Return what the primitives of a cell take from its workload and its variant."""
+    """Return what the operations of a cell take from its workload and its variant."""
     form = dict(replay.options).get("loss_form", "half_sum")
     return Constants(learning_rate=float(replay.learning_rate), loss_form=form)
 
 
 def inputs_of(replay: Replay) -> tuple[Inputs, ...]:
-    """Return the inputs of a replayed primitive: those that were recorded, or the fresh ones of its seed.
+    """Return the inputs of a replayed operation: those that were recorded, or the fresh ones of its seed.
 
     Raises:
         ValueError: fresh inputs that this release makes otherwise.
@@ -140,10 +139,10 @@ def floats_of(inputs: Sample) -> Inputs:
 
 
 @cache
-def _fresh(primitive: str, dtype: str, seed: int) -> tuple[tuple[Inputs, ...], str]:
+def _fresh(operation: str, dtype: str, seed: int) -> tuple[tuple[Inputs, ...], str]:
     from repromatrix.operations import fresh  # noqa: PLC0415 - the arithmetic behind it costs time
 
-    made = fresh.samples(primitive, dtype, seed)
+    made = fresh.samples(operation, dtype, seed)
     return made, digest([sample(write(each)) for each in made])
 
 
@@ -188,14 +187,14 @@ def _held_against(replay: Replay, constants: Constants) -> Iterator[tuple["Truth
 
 
 @cache
-def _truths(primitive: str, dtype: str, seed: int, constants: Constants) -> "Truths":
+def _truths(operation: str, dtype: str, seed: int, constants: Constants) -> "Truths":
     """Return what is true of fresh inputs: it is the same for every environment."""
     from repromatrix.operations import truth  # noqa: PLC0415
 
-    return truth.truths(primitive, _fresh(primitive, dtype, seed)[0], dtype, constants)
+    return truth.truths(operation, _fresh(operation, dtype, seed)[0], dtype, constants)
 
 
-def _unanswered(primitive: str, dtype: str, reason: str) -> Arithmetic:
+def _unanswered(operation: str, dtype: str, reason: str) -> Arithmetic:
     return Arithmetic(
-        primitive=primitive, dtype=dtype, values=0, forms=(), tried=0, nearest=None, agreeing=0, reason=reason
+        operation=operation, dtype=dtype, values=0, forms=(), tried=0, nearest=None, agreeing=0, reason=reason
     )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from repromatrix.operations import soft
-from repromatrix.operations.catalogue import PRIMITIVES
-from repromatrix.operations.form import Constants, Form, Inputs
+from repromatrix.operations.catalogue import Constants
+from repromatrix.operations.form import Form, Inputs
 from repromatrix.operations.soft import Array, Unit
 
 SHORT = ("float16", "bfloat16")
@@ -24,16 +24,6 @@ def units(dtype: str) -> Iterator[tuple[str, str, Unit]]:
     wider = "float32" if dtype in SHORT else "float64"
     if dtype != wider:
         yield f"-in-{wider}", f", all of it in {wider}, and rounded to {dtype} at the end", Unit(wider)
-
-
-def forms(primitive: str, dtype: str) -> tuple[Form, ...]:
-    """Return the forms of a primitive that make sense in a dtype, none if it is no sum or product.
-
-    Raises:
-        KeyError: no primitive of that name.
-    """
-    PRIMITIVES[primitive]
-    return tuple(_MAKERS[primitive](dtype)) if primitive in _MAKERS else ()
 
 
 def _rounded_products(a: Array, b: Array, unit: Unit) -> Array:
@@ -172,7 +162,8 @@ def _update(dtype: str) -> Iterator[Form]:
             yield Form(name=f"fused-multiply-subtract{end}", says=says, evaluate=fused)
 
 
-_MAKERS: dict[str, Callable[[str], Iterator[Form]]] = {
+# Operation -> what makes its forms in a dtype.
+FORMS: dict[str, Callable[[str], Iterator[Form]]] = {
     "product": _product,
     "back": _back,
     "bias": _bias,

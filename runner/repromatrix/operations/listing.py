@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.judgement import Arithmetic, Memo, arithmetic
 from repromatrix.results.record import Description
 from repromatrix.results.replay import Replay
@@ -11,7 +11,7 @@ from repromatrix.results.replay import Replay
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One primitive of one cell.
+    """One operation of one cell.
 
     Attributes:
         options: every option of the entrypoint with the value that it used; those of the cell where it did not answer.
@@ -19,19 +19,19 @@ class Entry:
 
     cell: Description
     options: tuple[tuple[str, str], ...]
-    primitive: str
+    operation: str
     how: Arithmetic
 
 
 def entries(fresh: Mapping[str, Replay], memo: Memo | None = None) -> Iterator[Entry]:
-    """Yield what a cell's replays on fresh inputs show of its primitives, measured against the truth.
+    """Yield what a cell's replays on fresh inputs show of its operations, measured against the truth.
 
     Raises:
         ValueError: fresh inputs that this release makes otherwise.
     """
     sigmoids = [each for each in (fresh.get("sigmoid"),) if each is not None]
-    for name in PRIMITIVES:
+    for name in CATALOGUE:
         if name in fresh:
             replay = fresh[name]
             how = arithmetic(name, [replay], sigmoids, measure=True, memo=memo)
-            yield Entry(cell=replay.cell, options=replay.options or replay.cell.options, primitive=name, how=how)
+            yield Entry(cell=replay.cell, options=replay.options or replay.cell.options, operation=name, how=how)

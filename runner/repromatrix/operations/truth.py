@@ -13,29 +13,27 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from repromatrix import floats
-from repromatrix.operations.catalogue import Sample, Tensor
-from repromatrix.operations.form import Constants
+from repromatrix.operations.catalogue import CATALOGUE, Constants, Sample, Tensor
 from repromatrix.operations.soft import Array
 
 # Bits to work with, doubled until an enclosure decides: the longest sum of exact products of float64 needs less than
 # the last, and what is not rational comes no nearer to the middle of two values.
 _FIRST, _LAST = 128, 1 << 15
 _ACCURATE = 53  # bits of a distance
-Balls = list[flint.arb]
 _DecidedT = TypeVar("_DecidedT")
 
 
-def correct(primitive: str, sample: Sample, dtype: str, constants: Constants) -> tuple[float, ...]:
-    """Return the correctly rounded outputs of a primitive, laid flat row by row; ties to even.
+def correct(operation: str, sample: Sample, dtype: str, constants: Constants) -> tuple[float, ...]:
+    """Return the correctly rounded outputs of an operation, laid flat row by row; ties to even.
 
     Raises:
         ValueError: an input that is infinite or NaN has no true result.
     """
-    return _decide(primitive, sample, constants, lambda _, ball: _rounded(ball, dtype))
+    return _decide(operation, sample, constants, lambda _, ball: _rounded(ball, dtype))
 
 
 def ulps(
-    primitive: str, sample: Sample, values: Sequence[float], dtype: str, constants: Constants
+    operation: str, sample: Sample, values: Sequence[float], dtype: str, constants: Constants
 ) -> tuple[float, ...]:
     """Return how far each value is from the true one, in units in the last place of the dtype at the rounded truth.
 
@@ -44,7 +42,7 @@ def ulps(
     Raises:
         ValueError: an input that is infinite or NaN has no true result.
     """
-    units = [_unit(each, dtype) for each in correct(primitive, sample, dtype, constants)]
+    units = [_unit(each, dtype) for each in correct(operation, sample, dtype, constants)]
 
     def distance(index: int, ball: flint.arb) -> float | None:
         if not math.isfinite(values[index]):
@@ -52,7 +50,7 @@ def ulps(
         off = abs(flint.arb(values[index]) - ball) / flint.arb(units[index])
         return float(off) if off.rel_accuracy_bits() >= _ACCURATE or off == 0 else None
 
-    return _decide(primitive, sample, constants, distance)
+    return _decide(operation, sample, constants, distance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ class Truths:
         return right, float(np.max(np.where(np.isnan(off), np.inf, off), initial=0.0))
 
 
-def truths(primitive: str, samples: Sequence[Sample], dtype: str, constants: Constants) -> Truths:
+def truths(operation: str, samples: Sequence[Sample], dtype: str, constants: Constants) -> Truths:
     """Return the true results of calls of one shape.
 
     Raises:
@@ -100,7 +98,7 @@ def truths(primitive: str, samples: Sequence[Sample], dtype: str, constants: Con
         sure = off.rel_accuracy_bits() >= _ACCURATE or off == 0
         return (value, float(off), _unit(value, dtype)) if sure else None
 
-    found = np.array([_decide(primitive, each, constants, decided) for each in samples], np.float64)
+    found = np.array([_decide(operation, each, constants, decided) for each in samples], np.float64)
     return Truths(*np.moveaxis(found, -1, 0))
 
 
@@ -115,18 +113,18 @@ def off_middle(z: float, dtype: str) -> float:
 
 
 def _decide(
-    primitive: str, sample: Sample, constants: Constants, of: Callable[[int, flint.arb], _DecidedT | None]
+    operation: str, sample: Sample, constants: Constants, of: Callable[[int, flint.arb], _DecidedT | None]
 ) -> tuple[_DecidedT, ...]:
     """Return `of` each output's enclosure, which gets ever narrower until `of` is the same for all that it encloses."""
     bits = _FIRST
     while bits <= _LAST:
         with flint.ctx.workprec(bits):
-            balls = _OPERATIONS[primitive](_exact(sample), constants)
+            balls = CATALOGUE[operation].exact(_exact(sample), constants)
             found = [of(index, ball) for index, ball in enumerate(balls)]
         if None not in found:
             return tuple(each for each in found if each is not None)
         bits *= 2
-    raise ArithmeticError(f"{primitive}: {_LAST} bits do not decide how the result is rounded")
+    raise ArithmeticError(f"{operation}: {_LAST} bits do not decide how the result is rounded")
 
 
 def _exact(sample: Sample) -> dict[str, Any]:
@@ -179,61 +177,3 @@ def _nearest(significand: int, exponent: int, dtype: str) -> float:
         rounded += rest > half or (rest == half and rounded & 1)
     place = min(rounded + ((unit - form.least) << (form.precision - 1)), form.infinity)
     return floats.at(place if significand >= 0 else -place, dtype)
-
-
-def _product(inputs: Any, _: Constants) -> Balls:
-    return [_sum(w * v for w, v in zip(row, inputs["v"], strict=True)) for row in inputs["W"]]
-
-
-def _sum(terms: Any) -> Any:
-    return sum(terms, flint.arb(0))
-
-
-def _bias(inputs: Any, _: Constants) -> Balls:
-    return [p + b for p, b in zip(inputs["p"], inputs["b"], strict=True)]
-
-
-def _sigmoid(inputs: Any, _: Constants) -> Balls:
-    return [1 / (1 + (-z).exp()) for z in inputs["z"]]
-
-
-def _loss(inputs: Any, constants: Constants) -> Balls:
-    total = _sum((t - o) * (t - o) for o, t in zip(inputs["o"], inputs["t"], strict=True))
-    return [total / (len(inputs["o"]) if constants.loss_form == "mean" else 2)]
-
-
-def _error(inputs: Any, constants: Constants) -> Balls:
-    over = len(inputs["o"]) if constants.loss_form == "mean" else 2
-    return [2 * (o - t) / over for o, t in zip(inputs["o"], inputs["t"], strict=True)]
-
-
-def _sigmoid_gradient(inputs: Any, _: Constants) -> Balls:
-    return [e * a * (1 - a) for a, e in zip(inputs["a"], inputs["e"], strict=True)]
-
-
-def _outer(inputs: Any, _: Constants) -> Balls:
-    return [d * v for d in inputs["d"] for v in inputs["v"]]
-
-
-def _back(inputs: Any, _: Constants) -> Balls:
-    columns = zip(*inputs["W"], strict=True)
-    return [_sum(w * d for w, d in zip(column, inputs["d"], strict=True)) for column in columns]
-
-
-def _update(inputs: Any, constants: Constants) -> Balls:
-    rate = flint.arb(constants.learning_rate)
-    rows = zip(inputs["W"], inputs["g"], strict=True)
-    return [w - rate * g for row in rows for w, g in zip(*row, strict=True)]
-
-
-_OPERATIONS: dict[str, Callable[[Any, Constants], Balls]] = {
-    "product": _product,
-    "bias": _bias,
-    "sigmoid": _sigmoid,
-    "loss": _loss,
-    "error": _error,
-    "sigmoid_gradient": _sigmoid_gradient,
-    "outer": _outer,
-    "back": _back,
-    "update": _update,
-}

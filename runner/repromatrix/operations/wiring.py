@@ -1,129 +1,107 @@
-"""From traces to operations: the sample of a whole step, and what each primitive of the step took."""
+"""From traces to operations: the sample of a whole step, and what the operation at each place of the step took."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from repromatrix.operations import soft, text
-from repromatrix.operations.catalogue import GIVEN, NEW_OUTPUT_WEIGHTS, OWN_SIGMOID, PLACES, Sample, Tensor
+from repromatrix.graph import AFTER, Graph, Place, Shape, sizes_at
+from repromatrix.operations import text
+from repromatrix.operations.catalogue import OWN_SIGMOID, Tensor
 from repromatrix.results.trace import Trace
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """The network whose step is taken apart: decimal text, weights as rows per unit.
-
-    Attributes:
-        hidden_bias: the same for every unit; `output_bias` likewise.
-        learning_rate: of plain gradient descent.
-    """
-
-    input: tuple[str, ...]
-    target: tuple[str, ...]
-    hidden_weights: tuple[tuple[str, ...], ...]
-    output_weights: tuple[tuple[str, ...], ...]
-    hidden_bias: str
-    output_bias: str
-    learning_rate: str
-
-    @classmethod
-    def of(cls, inputs: Mapping[str, Any], numbers: Mapping[str, str]) -> "Network | None":
-        """Return the network that a workload is, from its inputs and numbers; None: it is another job."""
-        given = {**inputs, **numbers}
-        names = [each.name for each in fields(cls)]
-        if any(given.get(name) is None for name in names):
-            return None
-        return cls(**{name: given[name] for name in names})
+# What a step is given, by the names of its graph: tensors, and numbers that take the shape that is due.
+Given: TypeAlias = Mapping[str, Tensor | float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """What a cell computes with.
+class Start:
+    """What a cell's step is computed from beside what a trace has.
 
     Attributes:
-        options: the effective ones; `update` says which weights the hidden gradient sees.
+        inputs: the workload's, in the cell's dtype; parameters as they are before the first step.
+        numbers: the workload's, in the cell's dtype.
+        shapes: of every value of the step.
     """
 
-    workload: Network
-    options: Mapping[str, str]
-    dtype: str
+    graph: Graph
+    inputs: Mapping[str, Tensor]
+    numbers: Mapping[str, float]
+    shapes: Mapping[str, Shape]
 
 
-def step_sample(trace: Trace, step: int, workload: Network) -> dict[str, Tensor]:
-    """Return the sample with which `step` computes a traced step again; steps count from 1.
+def begun(start: Start) -> dict[str, Tensor | float]:
+    """Return what the first step is given that no trace has: inputs and numbers, and the parameters before it."""
+    taken = start.graph.taken | set(start.graph.parameters)
+    given = (*start.inputs.items(), *start.numbers.items())
+    return {name: each for name, each in given if name in taken}
+
+
+def left(trace: Trace, step: int, start: Start) -> dict[str, Tensor | float]:
+    """Return the parameters that a traced step leaves.
 
     Raises:
-        KeyError: the trace lacks the weights.
+        KeyError: the trace lacks one.
+    """
+    traced = dict(trace.tensors)
+    return {name: _shaped(traced[name][step - 1], trace.shape(name)) for name in start.graph.parameters}
+
+
+def step_sample(trace: Trace, step: int, start: Start) -> dict[str, Tensor | float]:
+    """Return the sample with which a traced step is computed again; steps count from 1.
+
+    Raises:
+        KeyError: the trace lacks a parameter.
         IndexError: it has no such step.
     """
     if not 1 <= step <= len(trace.trajectory.losses):
         raise IndexError(f"the trace has no step {step}")
-    dtype, tensors = trace.cell.dtype, dict(trace.tensors)
-    found: dict[str, Tensor] = {}
-    for name, initial in (("hidden_weights", workload.hidden_weights), ("output_weights", workload.output_weights)):
-        shape = (len(initial), len(initial[0]))
-        found[name] = (
-            [_values(row, dtype) for row in initial] if step == 1 else text.rows(tensors[name][step - 2], shape)
-        )
-    given = [(name, name) for name in GIVEN if name in tensors] + [(NEW_OUTPUT_WEIGHTS, "output_weights")]
-    for name, source in given:
-        found[name] = _shaped(tensors[source][step - 1], trace.shape(source))
+    traced = dict(trace.tensors)
+    found = begun(start) | (left(trace, step - 1, start) if step > 1 else {})
+    for name in sorted(start.graph.taken - found.keys()):
+        bare = name.removesuffix(AFTER)
+        if bare in traced:
+            found[name] = _shaped(traced[bare][step - 1], trace.shape(bare))
     return found
 
 
 def inputs_at(
-    place: str, sample: Sample, outputs: Mapping[str, Sequence[str]], setup: Setup
+    place: Place, sample: Given, outputs: Mapping[str, Sequence[str]], shapes: Mapping[str, Shape]
 ) -> dict[str, Tensor] | None:
-    """Return what the primitive at a place took when an environment ran `step` on a sample.
+    """Return what the operation at a place took when an environment ran `step` on a sample.
 
     Args:
-        place: of `PLACES`.
+        place: of the step.
         sample: that of `step`.
         outputs: what `step` gave for it, place -> flat hexadecimal text.
-        setup: of the cell whose constants the step took.
+        shapes: of every value of the step.
 
     Returns:
         The inputs; for `sigmoid_gradient` also `OWN_SIGMOID`; None where one of them is not known.
     """
-    known = _known(sample, outputs, setup)
-    wanted = dict(PLACES[place].inputs)
-    found = {name: known.get(source) for name, source in wanted.items()}
-    if PLACES[place].primitive == "sigmoid_gradient":
-        own = outputs.get(wanted["a"])
-        found[OWN_SIGMOID] = None if own is None else text.flat(own)
-    complete = {name: tensor for name, tensor in found.items() if tensor is not None}
-    return complete if len(complete) == len(found) else None
+    known = {name: _shaped(flat, shapes[name]) for name, flat in outputs.items()}
+    given = {argument: sample.get(name, known.get(name.removesuffix(AFTER))) for argument, name in place.given.items()}
+    if any(tensor is None for tensor in given.values()):
+        return None
+    due = {name: _shape(given[argument]) for argument, name in place.given.items()}
+    sizes = sizes_at(place, due)
+    letters = place.letters
+    found: dict[str, Tensor] = {
+        argument: [tensor] * sizes[letters[argument]] if isinstance(tensor, float) else tensor
+        for argument, tensor in given.items()
+        if tensor is not None
+    }
+    if place.operation != "sigmoid_gradient":
+        return found
+    own = outputs.get(place.given["a"])
+    return None if own is None else found | {OWN_SIGMOID: text.flat(own)}
 
 
-def _known(sample: Sample, outputs: Mapping[str, Sequence[str]], setup: Setup) -> dict[str, Tensor]:
-    """Return everything that a place may take, by the words of `Place.inputs`."""
-    workload, dtype = setup.workload, setup.dtype
-    found: dict[str, Tensor] = {}
-    for name, flat in outputs.items():
-        shape = _shape(name, workload)
-        found[name] = text.rows(flat, shape) if shape else text.flat(flat)
-    found.update({name: tensor for name, tensor in sample.items() if name in GIVEN})
-    found["x"], found["t"] = _values(workload.input, dtype), _values(workload.target, dtype)
-    found["b1"] = _values([workload.hidden_bias] * len(workload.hidden_weights), dtype)
-    found["b2"] = _values([workload.output_bias] * len(workload.output_weights), dtype)
-    found["W1"], found["W2"] = sample["hidden_weights"], sample["output_weights"]
-    if setup.options.get("update") != "sequential":
-        found["W2*"] = found["W2"]
-    elif (new := sample.get(NEW_OUTPUT_WEIGHTS, found.get("output_weights"))) is not None:
-        found["W2*"] = new
-    return found
+def _shape(tensor: Tensor | float | None) -> Shape | None:
+    if not isinstance(tensor, list):
+        return None
+    first = tensor[0] if tensor else 0.0
+    return (len(tensor), len(first)) if isinstance(first, list) else (len(tensor),)
 
 
-def _shape(place: str, workload: Network) -> tuple[int, int] | None:
-    rows = {"hidden": workload.hidden_weights, "output": workload.output_weights}
-    layer = next((layer for layer in rows if layer in place), "")
-    return (len(rows[layer]), len(rows[layer][0])) if place.endswith("weights") else None
-
-
-def _values(texts: Sequence[str], dtype: str) -> list[float]:
-    """Return decimal texts as every entrypoint reads them: by float() first, then in the dtype."""
-    return [float(each) for each in soft.round_to([float(each) for each in texts], dtype)]
-
-
-def _shaped(texts: Sequence[str], shape: tuple[int, ...]) -> Tensor:
+def _shaped(texts: Sequence[str], shape: Shape) -> Tensor:
     return text.rows(texts, shape) if len(shape) > 1 else text.flat(texts)

@@ -56,10 +56,10 @@ def explained_pairs(evidence: Evidence, allowed: Allowances) -> ExplainedPairs:
 def _operations(replayed: Replayed, keys: Mapping[str, str | None]) -> dict[frozenset[str], tuple[str, ...]]:
     """Return, by the two cells of a pair, the operations of it that differ on the same inputs."""
     found: dict[frozenset[str], tuple[str, ...]] = {}
-    for study in replayed.studies.pairs:
-        ends = [replayed.ends.get(end) for end in (study.left, study.right) if end is not None]
-        if study.is_of(keys) and len(ends) == len("ab") and ends[0] and ends[1]:
-            found[frozenset((study.a, study.b))] = named(ends[0], ends[1])
+    for pair in replayed.index.pairs:
+        ends = [replayed.ends.get(end) for end in (pair.left, pair.right) if end is not None]
+        if pair.is_of(keys) and len(ends) == len("ab") and ends[0] and ends[1]:
+            found[frozenset((pair.a, pair.b))] = named(ends[0], ends[1])
     return found
 
 

@@ -57,12 +57,12 @@ def _replayed(store: Store) -> Replayed:
     Raises:
         ResultsError: one of them cannot be read.
     """
-    studies = store.read_studies()
-    ends = dict.fromkeys(end for study in studies.pairs for end in (study.left, study.right) if end is not None)
-    listed = {each.cell: store.replays(each.cell, each.fresh) for each in studies.catalogue}
+    index = store.read_replay_index()
+    ends = dict.fromkeys(end for pair in index.pairs for end in (pair.left, pair.right) if end is not None)
+    listed = {each.cell: store.replays(each.cell, each.fresh) for each in index.listed}
     return Replayed(
-        studies=studies,
-        ends={end: store.testimony(end) for end in ends},
+        index=index,
+        ends={end: store.replays_of(end) for end in ends},
         listed={cell: each for cell, each in listed.items() if each is not None},
     )
 

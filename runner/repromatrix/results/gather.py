@@ -1,4 +1,4 @@
-"""The experiments and studies of several results folders -> one, with all that they stand on.
+"""The experiments and replayed operations of several results folders -> one, with all that they stand on.
 
 The pairs of all folders are brought together. Of a pair that several explained, the one of the merged run is taken.
 """
@@ -9,10 +9,10 @@ from typing import Generic, TypeVar
 
 from repromatrix.results.experiments import ORIGINS, Experiments, Pair
 from repromatrix.results.pieces import Kind, Piece, Pieces
+from repromatrix.results.replays import ListedCell, ReplayedCell, ReplayedPair, ReplayIndex
 from repromatrix.results.store import Store
-from repromatrix.results.studies import End, Listing, Studies, Study
 
-_ValueT = TypeVar("_ValueT", Pair, Study, Listing)
+_ValueT = TypeVar("_ValueT", Pair, ReplayedPair, ListedCell)
 # What an answer is to, whichever key it has -> the answer.
 _Evidence = Mapping[str, Piece]
 
@@ -26,7 +26,7 @@ class Gathered:
     """
 
     experiments: Experiments
-    studies: Studies
+    index: ReplayIndex
     remarks: tuple[str, ...]
 
 
@@ -55,7 +55,7 @@ class _Offer(Generic[_ValueT]):
 
 
 def gather(stores: Sequence[Store], keys: Mapping[str, str | None], pieces: Pieces) -> Gathered:
-    """Bring the experiments and studies of folders together, and add what they stand on to the pieces.
+    """Bring the experiments and replayed operations of folders together, and add what they stand on to the pieces.
 
     Args:
         stores: the folders.
@@ -65,25 +65,27 @@ def gather(stores: Sequence[Store], keys: Mapping[str, str | None], pieces: Piec
     Raises:
         ResultsError: something is damaged, or two folders have other numbers behind the same pair or the same cell.
     """
-    studies = [(store, store.read_studies()) for store in stores]
+    indexes = [(store, store.read_replay_index()) for store in stores]
     tried = _grouped(
         (each.cells, _of_pair(each, store, keys)) for store in stores for each in store.read_experiments().pairs
     )
-    pairs = _grouped(((each.a, each.b), _of_study(each, store, keys)) for store, some in studies for each in some.pairs)
-    listed = _grouped((each.cell, _of_listing(each, store)) for store, some in studies for each in some.catalogue)
+    pairs = _grouped(
+        ((each.a, each.b), _of_replayed(each, store, keys)) for store, some in indexes for each in some.pairs
+    )
+    listed = _grouped((each.cell, _of_listing(each, store)) for store, some in indexes for each in some.listed)
     remarks = [
         *_absent((each.wanted for group in tried for each in group), pieces),
         *_absent((each.wanted for group in pairs for each in group), pieces),
         *_absent((each.wanted for group in listed for each in group), pieces),
         *(remark for group in tried for remark in _left(group, pieces, _pair_words, _bare)),
-        *(remark for group in pairs for remark in _left(group, pieces, _study_words, _itself)),
+        *(remark for group in pairs for remark in _left(group, pieces, _replayed_words, _itself)),
         *(remark for group in listed for remark in _left(group, pieces, _listing_words, _itself)),
     ]
     return Gathered(
         experiments=Experiments(pairs=tuple(_with_every_origin(group) for group in tried)),
-        studies=Studies(
+        index=ReplayIndex(
             pairs=tuple(_best(group).value for group in pairs),
-            catalogue=tuple(_best(group).value for group in listed),
+            listed=tuple(_best(group).value for group in listed),
         ),
         remarks=tuple(remarks),
     )
@@ -141,7 +143,8 @@ def _absent(wanted: Iterable[tuple[Store, tuple[Piece, ...]]], pieces: Pieces) -
         if gone:
             cells = list(dict.fromkeys(each.cell for each in gone))
             first = cells[0] + (f" and {len(cells) - 1} more cells" if len(cells) > 1 else "")
-            yield f"experiments and studies in {store.folder} stand on {len(gone)} {kind}s that are gone, of {first}"
+            stand_on = f"stand on {len(gone)} {kind}s that are gone, of {first}"
+            yield f"experiments and replayed operations in {store.folder} {stand_on}"
 
 
 def _of_pair(pair: Pair, store: Store, keys: Mapping[str, str | None]) -> _Offer[Pair]:
@@ -154,28 +157,28 @@ def _of_pair(pair: Pair, store: Store, keys: Mapping[str, str | None]) -> _Offer
     )
 
 
-def _of_study(study: Study, store: Store, keys: Mapping[str, str | None]) -> _Offer[Study]:
-    ends = [each for each in (study.left, study.right) if each is not None]
+def _of_replayed(pair: ReplayedPair, store: Store, keys: Mapping[str, str | None]) -> _Offer[ReplayedPair]:
+    ends = [each for each in (pair.left, pair.right) if each is not None]
     found: dict[str, Piece] = {}
     for side, end in zip(("left", "right"), ends, strict=False):
         found |= {f"{end.cell}": Piece(kind=Kind.RECORD, cell=end.cell, key=end.record), **_replays(side, end)}
     return _Offer(
-        value=study,
+        value=pair,
         store=store,
-        fits=study.is_of(keys),
-        poor=int(study.reason is not None),
+        fits=pair.is_of(keys),
+        poor=int(pair.reason is not None),
         stands_on=found,
         more=tuple(Piece(kind=Kind.TRACE, cell=each.cell, key=each.trace) for each in ends),
     )
 
 
-def _replays(side: str, end: End) -> dict[str, Piece]:
+def _replays(side: str, end: ReplayedCell) -> dict[str, Piece]:
     named = {"own": end.own, "other": end.other}
     named |= {f"recorded {name}": key for name, key in end.recorded} | {f"fresh {name}": key for name, key in end.fresh}
     return {f"{side} {end.cell} {name}": _replay(end.cell, key) for name, key in named.items()}
 
 
-def _of_listing(listing: Listing, store: Store) -> _Offer[Listing]:
+def _of_listing(listing: ListedCell, store: Store) -> _Offer[ListedCell]:
     found = {name: _replay(listing.cell, key) for name, key in listing.fresh}
     return _Offer(value=listing, store=store, fits=True, poor=0, stands_on=found)
 
@@ -196,9 +199,9 @@ def _pair_words(pair: Pair) -> str:
     return f"experiments on {pair.a.id} and {pair.b.id}"
 
 
-def _study_words(study: Study) -> str:
-    return f"operations of {study.a} and {study.b}"
+def _replayed_words(pair: ReplayedPair) -> str:
+    return f"operations of {pair.a} and {pair.b}"
 
 
-def _listing_words(listing: Listing) -> str:
+def _listing_words(listing: ListedCell) -> str:
     return f"operations of {listing.cell}"

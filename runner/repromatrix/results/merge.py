@@ -10,8 +10,8 @@ from repromatrix.results.gather import Gathered, gather
 from repromatrix.results.manifest import Entry, Manifest
 from repromatrix.results.pieces import Kind, Piece, Pieces, contradict, rank
 from repromatrix.results.record import Record
+from repromatrix.results.replays import ReplayIndex
 from repromatrix.results.store import Store
-from repromatrix.results.studies import Studies
 
 _NO_RECORD = "0" * 64
 
@@ -24,7 +24,7 @@ class Merged:
         manifest: the union, in the order of the expected cells where those were given.
         missing: cells without a record that were expected, or that a source's manifest names.
         unfinished: sources without a manifest: a run that ended before it wrote one.
-        remarks: in words which experiments and studies were not taken, and what is gone that they stand on.
+        remarks: in words which experiments and replayed operations were not taken, and what is gone that they stand on.
     """
 
     manifest: Manifest
@@ -34,7 +34,7 @@ class Merged:
 
 
 def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) -> Merged:
-    """Copy the latest runs of several results folders into one, with their experiments and studies.
+    """Copy the latest runs of several results folders into one, with their experiments and replayed operations.
 
     An expected cell that nobody delivers stands in the manifest without a record, so that the report names it.
     Of a cell in several folders the one that ran is taken, and of its experiments those that are of it.
@@ -69,9 +69,9 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
             if delivery.entry.trace is not None:
                 pieces.add(Piece(kind=Kind.TRACE, cell=delivery.entry.id, key=delivery.entry.trace), delivery.store)
     gathered = gather(stores, {cell_id: each.entry.key for cell_id, each in found.items()}, pieces)
-    experiments, studies = target.read_experiments(), target.read_studies()
+    experiments, index = target.read_experiments(), target.read_replay_index()
     pieces.write(target)
-    _write(gathered, target, experiments, studies)
+    _write(gathered, target, experiments, index)
     absent = {cell_id: Entry(id=cell_id, key=_NO_RECORD, reason=None) for cell_id in expected if cell_id not in found}
     entries = {cell_id: each.entry for cell_id, each in found.items()} | absent
     manifest = Manifest(
@@ -87,7 +87,7 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
     there = {record.cell.id for record in target.records(merged)[0]}
     due = {*expected, *(each.id for each in merged.entries if each.key is not None)}
     missing = tuple(each.id for each in merged.entries if each.id in due - there)
-    remarks = (*gathered.remarks, *_replaced(target, experiments, studies))
+    remarks = (*gathered.remarks, *_replaced(target, experiments, index))
     return Merged(manifest=merged, missing=missing, unfinished=tuple(unfinished), remarks=remarks)
 
 
@@ -107,21 +107,21 @@ class _Delivery:
         return rank(self.record)
 
 
-def _write(gathered: Gathered, target: Store, experiments: Experiments, studies: Studies) -> None:
+def _write(gathered: Gathered, target: Store, experiments: Experiments, index: ReplayIndex) -> None:
     """Write what was gathered into a folder that had these before; those of other pairs and cells stay."""
     if gathered.experiments.pairs:
         target.write_experiments(experiments.merged(gathered.experiments.pairs))
-    together = studies.with_pairs(gathered.studies.pairs).with_catalogue(gathered.studies.catalogue)
-    if together != studies:
-        target.write_studies(together)
+    together = index.with_pairs(gathered.index.pairs).with_listed(gathered.index.listed)
+    if together != index:
+        target.write_replay_index(together)
 
 
-def _replaced(target: Store, experiments: Experiments, studies: Studies) -> Iterator[str]:
+def _replaced(target: Store, experiments: Experiments, index: ReplayIndex) -> Iterator[str]:
     """Yield in words what a folder had before, and has no more."""
     kept = {replace(each, of=()) for each in target.read_experiments().pairs}
-    now = target.read_studies()
+    now = target.read_replay_index()
     count = sum(replace(each, of=()) not in kept for each in experiments.pairs)
-    count += len({*studies.pairs, *studies.catalogue} - {*now.pairs, *now.catalogue})
+    count += len({*index.pairs, *index.listed} - {*now.pairs, *now.listed})
     if count:
         yield f"{count} pairs or cells that {target.folder} had explained before: taken from the merged folders"
 

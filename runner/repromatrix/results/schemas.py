@@ -10,13 +10,15 @@ import msgspec
 
 from repromatrix import resources
 from repromatrix.results import document as documents
-from repromatrix.results import experiments, operations, record, trace
+from repromatrix.results import experiments, operations, record, replay, replays, trace
 
 _TITLES = {
     "record": "What one cell gave: outcome, values in columns, fingerprint, provenance.",
     "experiments": "What was run to explain pairs of cells, and why the rest could not be.",
     "operations": "Which cells ran the workload `operations`, with its table and inputs.",
     "trace": "Every value of a traced cell, step by step.",
+    "replays": "Whose operations were replayed, and which traces and replays tell of them.",
+    "replay": "What an operation of a cell gave on inputs of its own, or a whole step on a trace.",
 }
 
 
@@ -35,6 +37,8 @@ def made() -> dict[str, dict[str, Any]]:
         "experiments": schema("experiments", _TITLES["experiments"], experiments.Document, experiments.FORMAT),
         "operations": schema("operations", _TITLES["operations"], operations.Listing, operations.FORMAT),
         "trace": schema("trace", _TITLES["trace"], trace.Document, trace.FORMAT),
+        "replays": schema("replays", _TITLES["replays"], replays.Document, replays.FORMAT),
+        "replay": schema("replay", _TITLES["replay"], replay.Document, replay.FORMAT),
     }
 
 

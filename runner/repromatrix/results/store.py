@@ -6,7 +6,7 @@
     results/replays/<cell id>/<key>.json  immutable; what an operation gave on inputs of its own
     results/values/<ab>/<SHA-256>         the bits of a large value: of a trace where asked for, of operations
     results/experiments.json              what was tried to explain pairs of cells
-    results/studies.json                  whose operations were replayed, and which replays tell of them
+    results/replays.json                  whose operations were replayed, and which replays tell of them
     results/operations.json               which cells ran the workload `operations`, and its table
     results/logs/<environment>/*.log      standard error of the containers
 
@@ -25,14 +25,14 @@ from repromatrix.results import files
 from repromatrix.results import manifest as manifests
 from repromatrix.results import operations as computed
 from repromatrix.results import replay as replays
-from repromatrix.results import studies as replayed
+from repromatrix.results import replays as replays_index
 from repromatrix.results import trace as traces
 from repromatrix.results.experiments import Experiments
 from repromatrix.results.files import KeyedT, Sort
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record, decode, encode
 from repromatrix.results.replay import Replay
-from repromatrix.results.studies import End, Keys, Studies, Testimony
+from repromatrix.results.replays import CellReplays, Keys, ReplayedCell, ReplayIndex
 from repromatrix.results.trace import Trace
 
 KEY_CHARACTERS = 16
@@ -224,33 +224,37 @@ class Store:
                 found.append(record)
         return tuple(found), tuple(missing)
 
-    def write_studies(self, studies: Studies) -> None:
+    def write_replay_index(self, index: ReplayIndex) -> None:
         """Write whose operations were replayed."""
-        files.write(self._place("studies.json"), replayed.encode(studies), "the studies")
+        files.write(self._place(replays_index.FILE), replays_index.encode(index), "the replayed operations")
         self.seal()
 
-    def read_studies(self) -> Studies:
+    def read_replay_index(self) -> ReplayIndex:
         """Return whose operations were replayed; nobody's where none were.
 
         Raises:
-            ResultsError: the file is there and cannot be read.
+            ResultsError: the file is there and cannot be read, or an older release wrote one.
         """
-        path = self._place("studies.json")
-        data = files.read(path, "the studies")
-        return Studies() if data is None else replayed.decode(data, str(path))
+        path, former = self._place(replays_index.FILE), self._place(replays_index.FORMER)
+        data = files.read(path, "the replayed operations")
+        if data is not None:
+            return replays_index.decode(data, str(path))
+        if former.exists():
+            replays_index.refuse_former(str(former))
+        return ReplayIndex()
 
-    def testimony(self, end: End) -> Testimony | None:
-        """Return what the files say that one end of a study names; None if one of them is not there.
+    def replays_of(self, cell: ReplayedCell) -> CellReplays | None:
+        """Return what the files say that a replayed cell names; None if one of them is not there.
 
         Raises:
             ResultsError: one of them cannot be read.
         """
-        record, trace = self.read(end.cell, end.record), self.read_trace(end.cell, end.trace)
-        own, other = (self.read_replay(end.cell, key) for key in (end.own, end.other))
-        recorded, fresh = (self.replays(end.cell, keys) for keys in (end.recorded, end.fresh))
+        record, trace = self.read(cell.cell, cell.record), self.read_trace(cell.cell, cell.trace)
+        own, other = (self.read_replay(cell.cell, key) for key in (cell.own, cell.other))
+        recorded, fresh = (self.replays(cell.cell, keys) for keys in (cell.recorded, cell.fresh))
         if record is None or trace is None or own is None or other is None or recorded is None or fresh is None:
             return None
-        return Testimony(record=record, trace=trace, own=own, other=other, recorded=recorded, fresh=fresh)
+        return CellReplays(record=record, trace=trace, own=own, other=other, recorded=recorded, fresh=fresh)
 
     def replays(self, cell_id: str, keys: Keys) -> dict[str, Replay] | None:
         """Return the replays of a cell by the names that they are given here; None if one of them is not there.

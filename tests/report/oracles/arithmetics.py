@@ -8,8 +8,7 @@ values.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from repromatrix.operations.catalogue import OWN_SIGMOID
-from repromatrix.operations.form import Constants
+from repromatrix.operations.catalogue import OWN_SIGMOID, Constants
 from repromatrix.report.sections.operations import How, distance_in_ulps
 from repromatrix.results.replay import Replay, digest, sample
 from tests.report.oracles.truths import Interval, off, rounded, truths
@@ -26,24 +25,24 @@ class Arithmetics:
         self._true: dict[Any, list[list[Interval] | None]] = {}
 
     def how(
-        self, primitive: str, replays: Sequence[Replay], sigmoids: Sequence[Replay] = (), *, measure: bool = False
+        self, operation: str, replays: Sequence[Replay], sigmoids: Sequence[Replay] = (), *, measure: bool = False
     ) -> How:
         """Judge what a cell gave on all inputs of its replays, by `sigmoids` of the same cell where they enter."""
         lost = next((each for each in replays if not each.ok), None)
         if lost is not None:
             return _unanswered(f"{lost.outcome.value}: {lost.reason}")
-        asked = [each for each in sigmoids if each.ok] if primitive == "sigmoid_gradient" else []
+        asked = [each for each in sigmoids if each.ok] if operation == "sigmoid_gradient" else []
         first = replays[0]
         key = (
-            *(primitive, first.cell.dtype, first.learning_rate, dict(first.options).get("loss_form"), measure),
+            *(operation, first.cell.dtype, first.learning_rate, dict(first.options).get("loss_form"), measure),
             tuple((each.inputs, each.values) for each in replays),
             tuple((each.inputs, each.values) for each in asked),
         )
         if key not in self._hows:
-            self._hows[key] = self._judged(primitive, replays, asked, measure=measure)
+            self._hows[key] = self._judged(operation, replays, asked, measure=measure)
         return self._hows[key]
 
-    def _judged(self, primitive: str, replays: Sequence[Replay], sigmoids: Sequence[Replay], *, measure: bool) -> How:
+    def _judged(self, operation: str, replays: Sequence[Replay], sigmoids: Sequence[Replay], *, measure: bool) -> How:
         from repromatrix.operations.fit import fit  # noqa: PLC0415 - all forms cost time, and most reports have no replays
         from repromatrix.operations.forms import forms  # noqa: PLC0415
 
@@ -60,12 +59,12 @@ class Arithmetics:
                 outputs.append([float.fromhex(text) for text in values])
         form = dict(first.options).get("loss_form", "half_sum")
         constants = Constants(learning_rate=float(first.learning_rate), loss_form=form)
-        found = fit(primitive, dtype, calls, outputs, constants)
-        correct, worst = self._measured(primitive, replays, outputs) if measure else (None, None)
+        found = fit(operation, dtype, calls, outputs, constants)
+        correct, worst = self._measured(operation, replays, outputs) if measure else (None, None)
         return How(
             values=found.count,
             forms=found.fitting,
-            tried=len(forms(primitive, dtype)),
+            tried=len(forms(operation, dtype)),
             nearest=found.nearest,
             agreeing=found.agreeing,
             correct=correct,
@@ -74,14 +73,14 @@ class Arithmetics:
         )
 
     def _measured(
-        self, primitive: str, replays: Sequence[Replay], outputs: Sequence[Sequence[float]]
+        self, operation: str, replays: Sequence[Replay], outputs: Sequence[Sequence[float]]
     ) -> tuple[int, str | None]:
         """Return how many values are the correctly rounded ones, and the largest distance from the truth.
 
         Raises:
             ValueError: an input that is not finite.
         """
-        dtype, true = replays[0].cell.dtype, [each for replay in replays for each in self._truths(primitive, replay)]
+        dtype, true = replays[0].cell.dtype, [each for replay in replays for each in self._truths(operation, replay)]
         right, distances = 0, [0.0]
         for values, each in zip(outputs, true, strict=True):
             if each is None:
@@ -90,10 +89,10 @@ class Arithmetics:
             distances += [off(value, one, dtype) for value, one in zip(values, each, strict=True)]
         return right, distance_in_ulps(max(float("inf") if one != one else one for one in distances))  # noqa: PLR0124
 
-    def _truths(self, primitive: str, replay: Replay) -> list[list[Interval] | None]:
-        key = primitive, replay.inputs, replay.learning_rate, dict(replay.options).get("loss_form")
+    def _truths(self, operation: str, replay: Replay) -> list[list[Interval] | None]:
+        key = operation, replay.inputs, replay.learning_rate, dict(replay.options).get("loss_form")
         if key not in self._true:
-            self._true[key] = [truths(primitive, each, replay) for each in self.inputs(replay)]
+            self._true[key] = [truths(operation, each, replay) for each in self.inputs(replay)]
         return self._true[key]
 
     def inputs(self, replay: Replay) -> Sequence[Inputs]:

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from repromatrix.operations.catalogue import PLACES, PRIMITIVES
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.report.replayed import Replayed
 from repromatrix.report.sections.operations import NOT_THERE, How
 from repromatrix.report.verify.due import Due
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Description
-from repromatrix.results.studies import End, Study, Testimony
-from tests.report.oracles.anatomies import Found, details, found
+from repromatrix.results.replays import CellReplays, ReplayedCell, ReplayedPair
 from tests.report.oracles.arithmetics import Arithmetics
-from tests.report.oracles.kinds import AnatomyOf, NotListed, OperationForm, OperationTotals, SourceTotals
+from tests.report.oracles.kinds import NotListed, OperationForm, OperationsOf, OperationTotals, SourceTotals
+from tests.report.oracles.replayed import Found, details, found
 
 _TOLD_APART_BY = ("gradient", "activation")
 
 
 def operated(replayed: Replayed, manifest: Manifest) -> Iterable[Due]:
-    """Return every claim about operations.
+    """Return all that is due of operations.
 
     Raises:
         ValueError: replays that do not belong together, or fresh inputs that this release makes otherwise; the report
@@ -25,13 +25,13 @@ def operated(replayed: Replayed, manifest: Manifest) -> Iterable[Due]:
     """
     arithmetics = Arithmetics()
     keys = {each.id: each.key for each in manifest.entries if each.key is not None}
-    pairs = [each for each in replayed.studies.pairs if _of_this_run(each, keys)]
+    pairs = [each for each in replayed.index.pairs if _of_this_run(each, keys)]
     judged = [(each, _sides(each, replayed)) for each in pairs]
-    results = [(study, sides, found(study, sides)) for study, sides in judged]
-    if replayed.studies.pairs:
-        yield from _totals(results, len(replayed.studies.pairs) - len(pairs))
-    for study, _, each in results:
-        yield _anatomy(study, each)
+    results = [(pair, sides, found(pair, sides)) for pair, sides in judged]
+    if replayed.index.pairs:
+        yield from _totals(results, len(replayed.index.pairs) - len(pairs))
+    for pair, _, each in results:
+        yield _operations_of(pair, each)
     told: set[tuple[str, str]] = set()
     for _, (a, b), each in results:
         if each.reason is None and a is not None and b is not None:
@@ -39,31 +39,31 @@ def operated(replayed: Replayed, manifest: Manifest) -> Iterable[Due]:
             yield from () if cells in told else details(each, (a, b), arithmetics)
             told.add(cells)
     yield from _forms(replayed, arithmetics)
-    for listing in replayed.studies.catalogue:
+    for listing in replayed.index.listed:
         if listing.cell not in replayed.listed:
             yield NotListed(cells=(listing.cell,), reason=NOT_THERE)
 
 
-Sides = tuple[Testimony | None, Testimony | None]
-Result = tuple[Study, Sides, Found]
+Sides = tuple[CellReplays | None, CellReplays | None]
+Result = tuple[ReplayedPair, Sides, Found]
 
 
-def _of_this_run(study: Study, keys: Mapping[str, str]) -> bool:
-    ends: list[End] = [each for each in (study.left, study.right) if each is not None]
+def _of_this_run(pair: ReplayedPair, keys: Mapping[str, str]) -> bool:
+    ends: list[ReplayedCell] = [each for each in (pair.left, pair.right) if each is not None]
     stale = any(each.cell in keys and keys[each.cell] != each.record for each in ends)
-    return not stale and (study.a in keys or study.b in keys)
+    return not stale and (pair.a in keys or pair.b in keys)
 
 
-def _sides(study: Study, replayed: Replayed) -> Sides:
-    a, b = (None if each is None else replayed.ends.get(each) for each in (study.left, study.right))
+def _sides(pair: ReplayedPair, replayed: Replayed) -> Sides:
+    a, b = (None if each is None else replayed.ends.get(each) for each in (pair.left, pair.right))
     return a, b
 
 
 def _totals(results: Sequence[Result], outdated: int) -> Iterable[Due]:
-    answered = [(study, each) for study, _, each in results if each.reason is None]
+    answered = [(pair, each) for pair, _, each in results if each.reason is None]
     kinds = [_kind(each) for _, each in answered]
     yield OperationTotals(
-        cells=_cells([study for study, _, _ in results]),
+        cells=_cells([pair for pair, _, _ in results]),
         apart=kinds.count("apart"),
         joined=kinds.count("joined"),
         same=kinds.count("same"),
@@ -71,12 +71,12 @@ def _totals(results: Sequence[Result], outdated: int) -> Iterable[Due]:
         not_replayed=len(results) - len(answered),
         outdated=outdated,
     )
-    for name in PRIMITIVES:
-        apart = [study for study, each in answered if name in {primitive for _, primitive in each.sources}]
+    for name in CATALOGUE:
+        apart = [pair for pair, each in answered if name in {operation for _, operation in each.sources}]
         passing = [
             1
-            for study, each in answered
-            if study not in apart and name in {PLACES[place].primitive for place in each.passing}
+            for pair, each in answered
+            if pair not in apart and name in {each.places[place].operation for place in each.passing}
         ]
         if apart:
             yield SourceTotals(
@@ -90,10 +90,10 @@ def _kind(each: Found) -> str:
     return "unclear" if each.fused or any(at.reason for at in each.places.values()) else "same"
 
 
-def _anatomy(study: Study, each: Found) -> Due:
-    ends = [end.cell for end in (study.left, study.right) if end is not None] if each.reason is None else []
-    return AnatomyOf(
-        cells=(study.a, study.b),
+def _operations_of(pair: ReplayedPair, each: Found) -> Due:
+    ends = [end.cell for end in (pair.left, pair.right) if end is not None] if each.reason is None else []
+    return OperationsOf(
+        cells=(pair.a, pair.b),
         replayed=tuple(ends),
         dtype=each.dtype,
         sources=each.sources,
@@ -106,29 +106,29 @@ def _anatomy(study: Study, each: Found) -> Due:
 
 
 def _forms(replayed: Replayed, arithmetics: Arithmetics) -> Iterable[Due]:
-    listed = [replayed.listed.get(each.cell, {}) for each in replayed.studies.catalogue]
-    for primitive in PRIMITIVES:
-        own = [each for each in listed if primitive in each]
-        for dtype in dict.fromkeys(each[primitive].cell.dtype for each in own):
-            members = [each for each in own if each[primitive].cell.dtype == dtype]
+    listed = [replayed.listed.get(each.cell, {}) for each in replayed.index.listed]
+    for operation in CATALOGUE:
+        own = [each for each in listed if operation in each]
+        for dtype in dict.fromkeys(each[operation].cell.dtype for each in own):
+            members = [each for each in own if each[operation].cell.dtype == dtype]
             sigmoids = [[each["sigmoid"]] if "sigmoid" in each else [] for each in members]
             hows = [
-                arithmetics.how(primitive, [each[primitive]], sigmoid, measure=True)
+                arithmetics.how(operation, [each[operation]], sigmoid, measure=True)
                 for each, sigmoid in zip(members, sigmoids, strict=True)
             ]
-            cells = [each[primitive].cell for each in members]
+            cells = [each[operation].cell for each in members]
             for how in dict.fromkeys(hows):
-                yield _form(primitive, dtype, how, [c for c, h in zip(cells, hows, strict=True) if h == how], cells)
+                yield _form(operation, dtype, how, [c for c, h in zip(cells, hows, strict=True) if h == how], cells)
 
 
-def _form(primitive: str, dtype: str, how: How, cells: Sequence[Description], every: Sequence[Description]) -> Due:
+def _form(operation: str, dtype: str, how: How, cells: Sequence[Description], every: Sequence[Description]) -> Due:
     where = []
     for name in dict.fromkeys(_place(each) for each in cells):
         own = [each for each in cells if _place(each) == name]
         rest = [each for each in every if _place(each) == name and each not in own]
         where.append((name, tuple(_words(each) for each in own) if rest else ()))
     return OperationForm(
-        cells=tuple(each.id for each in cells), operation=primitive, dtype=dtype, where=tuple(where), how=how
+        cells=tuple(each.id for each in cells), operation=operation, dtype=dtype, where=tuple(where), how=how
     )
 
 
@@ -141,5 +141,5 @@ def _words(cell: Description) -> str:
     return " ".join(f"{name}={options[name]}" for name in sorted(_TOLD_APART_BY) if name in options) or cell.variant
 
 
-def _cells(studies: Iterable[Study]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(cell for each in studies for cell in (each.a, each.b)))
+def _cells(pairs: Iterable[ReplayedPair]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(cell for each in pairs for cell in (each.a, each.b)))

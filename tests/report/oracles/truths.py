@@ -21,8 +21,8 @@ def truths(operation: str, inputs: Mapping[str, Any], replay: Replay) -> list[In
     """Return what the operation truly gives, laid flat row by row; None where an input is not finite.
 
     Args:
-        operation: a primitive's name.
-        inputs: floats, in lists of lists as the primitive takes them.
+        operation: an operation's name.
+        inputs: floats, in lists of lists as the operation takes them.
         replay: of the cell; the learning rate and the form of the loss are its own.
     """
     if not all(map(math.isfinite, _flat(list(inputs.values())))):

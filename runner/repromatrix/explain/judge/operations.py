@@ -1,8 +1,8 @@
-"""The anatomy of a pair of cells as values: what its operations do on equal inputs, and whether a step is fused."""
+"""What the operations of a pair of cells show: what they do on the same inputs, and whether a step is fused."""
 
 from dataclasses import dataclass
 
-from repromatrix.compare.trace import Value
+from repromatrix.compare.trace import Divergence, Value
 from repromatrix.explain.judge.sources import Source
 from repromatrix.operations.judgement import Arithmetic
 
@@ -17,7 +17,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """The first inputs on which an operation of two cells gives other bits.
+    """The first inputs on which an operation of two cells differs.
 
     Attributes:
         cell: id of the cell whose step the inputs are from.
@@ -38,20 +38,20 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceFinding:
-    """An operation at its place in the step, on equal inputs.
+    """An operation at its place in the step, on the same inputs.
 
     Attributes:
-        place: a name of `PLACES`.
-        primitive: what is computed there.
+        place: a value of the step.
+        operation: what is computed there.
         compared: how many calls, recorded in the steps of both cells.
-        differing: on how many of them the two give other bits.
-        parted: whether the two cells themselves, each in its own run, give other bits there at any step.
+        differing: on how many of them the two differ.
+        parted: whether the two cells themselves, each in its own run, differ there at any step.
         example: the first call that differs, None if none does.
         reason: why there is no answer, else None.
     """
 
     place: str
-    primitive: str
+    operation: str
     compared: int
     differing: int
     parted: bool
@@ -60,18 +60,18 @@ class PlaceFinding:
 
     @property
     def source(self) -> bool:
-        """Whether the operation gives other bits on equal inputs."""
+        """Whether the operation differs on the same inputs."""
         return self.differing > 0
 
     @property
     def passes(self) -> bool:
-        """Whether it only passes a difference on: equal bits on equal inputs, other bits in the two runs."""
+        """Whether it only passes a difference on: the same on the same inputs, and different in the two runs."""
         return self.parted and self.reason is None and not self.source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrimitiveFinding:
-    """A primitive on fresh inputs, and how each cell computes it where they differ on any inputs.
+class OperationFinding:
+    """An operation on fresh inputs, and how each cell computes it where they differ on any inputs.
 
     Attributes:
         fresh: how many values were compared on fresh inputs.
@@ -81,7 +81,7 @@ class PrimitiveFinding:
         reason: why fresh inputs give no answer, else None.
     """
 
-    primitive: str
+    operation: str
     fresh: int
     fresh_differing: int
     a: Arithmetic | None
@@ -111,7 +111,7 @@ class SideFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anatomy:
+class PairFinding:
     """Which operations make two cells differ.
 
     Attributes:
@@ -121,12 +121,13 @@ class Anatomy:
         left: what was replayed for `a`; another cell where `a` has other options or another dtype than `b`.
         right: what was replayed for `b`.
         places: in the order in which a step computes them.
-        primitives: those that were replayed.
-        wiring: the traced tensors that differ from equal tensors though each operation on the way to them gives equal
-            bits on equal inputs: the two steps join the same operations in another way.
+        operations: those that were replayed.
+        wiring: the traced values that differ though they are computed from the same values, and no operation on the
+            way to them differs: the two steps combine the same operations in another order.
             A source on the way hides that; `options` tells of it too.
         options: the options in which the replayed cells still differ: name, value of the left one, of the right one.
         reason: why there is no answer, else None.
+        first: where the traces of two cells differ first that are traced and cannot be replayed; else None.
     """
 
     a: str
@@ -135,14 +136,15 @@ class Anatomy:
     left: SideFinding | None
     right: SideFinding | None
     places: tuple[PlaceFinding, ...]
-    primitives: tuple[PrimitiveFinding, ...]
+    operations: tuple[OperationFinding, ...]
     wiring: tuple[str, ...]
     options: tuple[tuple[str, str, str], ...]
     reason: str | None
+    first: Divergence | None = None
 
     @property
     def sources(self) -> tuple[PlaceFinding, ...]:
-        """The operations that give other bits on equal inputs."""
+        """The operations that differ on the same inputs."""
         return tuple(each for each in self.places if each.source)
 
     @property

@@ -4,28 +4,31 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from repromatrix.compare.trace import Value, index_of, value_of
 from repromatrix.explain.judge.operations import (
-    Anatomy,
     Example,
+    OperationFinding,
     Output,
+    PairFinding,
     PlaceFinding,
-    PrimitiveFinding,
     SideFinding,
 )
 from repromatrix.explain.judge.sources import Source, firsts, sources
-from repromatrix.operations.catalogue import PLACES, PRIMITIVES, TENSORS
+from repromatrix.graph import AFTER, Place, alone, sizes_at
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.judgement import Arithmetic, Memo, arithmetic, constants_of, floats_of
 from repromatrix.operations.text import flat
 from repromatrix.results.replay import Nested, Replay, Sample
-from repromatrix.results.studies import Study, Testimony
+from repromatrix.results.replays import CellReplays, ReplayedPair
 
-__all__ = ["Anatomy", "anatomy"]
+__all__ = ["PairFinding", "pair_finding"]
 
 
-def anatomy(study: Study, a: Testimony | None, b: Testimony | None, memo: Memo | None = None) -> Anatomy:
-    """Hold the operations of a study's cells against each other.
+def pair_finding(
+    pair: ReplayedPair, a: CellReplays | None, b: CellReplays | None, memo: Memo | None = None
+) -> PairFinding:
+    """Hold the operations of a replayed pair's cells against each other.
 
     Args:
-        study: whose.
+        pair: whose.
         a: what the files say that its left end names.
         b: what those of the right end say.
         memo: what was judged before (`arithmetic`).
@@ -33,49 +36,50 @@ def anatomy(study: Study, a: Testimony | None, b: Testimony | None, memo: Memo |
     Raises:
         ValueError: replays that do not belong together, or fresh inputs that this release makes otherwise.
     """
-    if study.reason is not None or a is None or b is None:
-        reason = study.reason or "a file that it stands on is not there; ask again: repromatrix explain"
-        return _unanswered(study, reason)
+    if pair.reason is not None or a is None or b is None:
+        reason = pair.reason or "a file that it stands on is not there; ask again: repromatrix explain"
+        return _unanswered(pair, reason)
     if not all(each.trace.tells_of(each.record) for each in (a, b)):
-        return _unanswered(study, "tracing changes one of the cells, so its trace explains nothing")
-    places = tuple(_place(name, a, b) for name in PLACES)
+        return _unanswered(pair, "tracing changes one of the cells, so its trace explains nothing")
+    places = tuple(_place(each, a, b) for each in a.own.places)
     left, right = _side(a, b), _side(b, a)
-    return Anatomy(
-        a=study.a,
-        b=study.b,
+    return PairFinding(
+        a=pair.a,
+        b=pair.b,
         dtype=a.trace.cell.dtype,
         left=left,
         right=right,
         places=places,
-        primitives=tuple(_primitives(places, a, b, memo)),
-        wiring=tuple(_wiring(places, left, right)),
+        operations=tuple(_operations(places, a, b, memo)),
+        wiring=tuple(_wiring(places, a, b, left, right)),
         options=tuple(_options(a.own, b.own)),
         reason=None,
     )
 
 
-def _unanswered(study: Study, reason: str) -> Anatomy:
-    return Anatomy(
-        a=study.a,
-        b=study.b,
+def _unanswered(pair: ReplayedPair, reason: str) -> PairFinding:
+    return PairFinding(
+        a=pair.a,
+        b=pair.b,
         dtype=None,
         left=None,
         right=None,
         places=(),
-        primitives=(),
+        operations=(),
         wiring=(),
         options=(),
         reason=reason,
     )
 
 
-def _side(own: Testimony, other: Testimony) -> SideFinding:
+def _side(own: CellReplays, other: CellReplays) -> SideFinding:
     failed = next((each for each in (own.own, own.other) if not each.ok), None)
     fused: tuple[Source, ...] = ()
     foreign: tuple[Source, ...] = ()
     if failed is None:
-        fused = tuple(firsts(sources(own.trace, own.own.steps)).values())
-        foreign = tuple(firsts(sources(other.trace, own.other.steps)).values())
+        order = [place.value for place in own.own.places]
+        fused = tuple(firsts(sources(own.trace, own.own.steps), order).values())
+        foreign = tuple(firsts(sources(other.trace, own.other.steps), order).values())
     return SideFinding(
         cell=own.trace.cell.id,
         separable=None if failed else not fused,
@@ -93,19 +97,19 @@ def _options(a: Replay, b: Replay) -> Iterator[tuple[str, str, str]]:
             yield name, one[name], other[name]
 
 
-def _place(name: str, a: Testimony, b: Testimony) -> PlaceFinding:
-    primitive = PLACES[name].primitive
-    calls = tuple(_calls(name, a, b))
+def _place(place: Place, a: CellReplays, b: CellReplays) -> PlaceFinding:
+    name, operation = place.value, place.operation
+    calls = tuple(_calls(place, a, b))
     differing = [call for call in calls if call[1] != call[2]]
     own = [each.own.steps for each in (a, b)]
-    reason = _silence(primitive, a.recorded, b.recorded)
+    reason = _silence(operation, a.recorded, b.recorded)
     return PlaceFinding(
         place=name,
-        primitive=primitive,
+        operation=operation,
         compared=len(calls),
         differing=len(differing),
         parted=any(one[name] != other[name] for one, other in zip(*own, strict=False)),
-        example=_example(differing[0], a.recorded[primitive], b.recorded[primitive]) if differing else None,
+        example=_example(differing[0], a.recorded[operation], b.recorded[operation]) if differing else None,
         reason=reason or (None if calls else "no step of either cell has its inputs"),
     )
 
@@ -113,28 +117,28 @@ def _place(name: str, a: Testimony, b: Testimony) -> PlaceFinding:
 _Call = tuple[int, tuple[str, ...], tuple[str, ...]]
 
 
-def _calls(place: str, a: Testimony, b: Testimony) -> Iterator[_Call]:
+def _calls(place: Place, a: CellReplays, b: CellReplays) -> Iterator[_Call]:
     """Yield the calls of a place, the earliest step first: where it stands among the inputs, and what each cell gave.
 
     Raises:
         ValueError: the two were given unequal inputs.
     """
-    primitive = PLACES[place].primitive
-    if _silence(primitive, a.recorded, b.recorded) is not None:
+    operation = place.operation
+    if _silence(operation, a.recorded, b.recorded) is not None:
         return
-    one, other = a.recorded[primitive], b.recorded[primitive]
+    one, other = a.recorded[operation], b.recorded[operation]
     if one.inputs != other.inputs:
-        raise ValueError(f"{primitive} of {a.trace.cell.id} and of {b.trace.cell.id} were given unequal inputs")
-    here = [(origin.step, index) for index, origin in enumerate(one.origins) if origin.place == place]
+        raise ValueError(f"{operation} of {a.trace.cell.id} and of {b.trace.cell.id} were given unequal inputs")
+    here = [(origin.step, index) for index, origin in enumerate(one.origins) if origin.place == place.value]
     for _, index in sorted(here):
         yield index, one.values[index], other.values[index]
 
 
-def _silence(primitive: str, a: Mapping[str, Replay], b: Mapping[str, Replay]) -> str | None:
-    """Return why two cells cannot be compared in a primitive, or None."""
-    if primitive not in a or primitive not in b:
+def _silence(operation: str, a: Mapping[str, Replay], b: Mapping[str, Replay]) -> str | None:
+    """Return why two cells cannot be compared in an operation, or None."""
+    if operation not in a or operation not in b:
         return "it was not replayed"
-    reasons = [f"{e.cell.id}: {e.outcome.value}: {e.reason}" for e in (a[primitive], b[primitive]) if not e.ok]
+    reasons = [f"{e.cell.id}: {e.outcome.value}: {e.reason}" for e in (a[operation], b[operation]) if not e.ok]
     return "; ".join(reasons) or None
 
 
@@ -144,7 +148,7 @@ def _example(call: _Call, a: Replay, b: Replay) -> Example:
     index, left, right = call
     origin, given, dtype = a.origins[index], a.samples[index], a.cell.dtype
     element = next(number for number, pair in enumerate(zip(left, right, strict=True)) if pair[0] != pair[1])
-    place = index_of(element, _shape(a.operation, given, len(left)))
+    place = index_of(element, _shape(a.operation, given))
     try:
         true = truth.correct(a.operation, floats_of(given), dtype, constants_of(a))[element]
     except ValueError:  # an input is not finite
@@ -174,32 +178,27 @@ def _output(replay: Replay, index: int, element: int) -> Output:
     return Output(value=value_of(values[element], dtype), ulps=off)
 
 
-def _shape(primitive: str, given: Sample, count: int) -> tuple[int, ...]:
-    if primitive == "loss":
-        return ()
-    inputs = dict(given)
-    rows = {"outer": "d", "update": "W"}.get(primitive)
-    return (count,) if rows is None else (len(inputs[rows]), count // len(inputs[rows]))
+def _shape(operation: str, given: Sample) -> tuple[int, ...]:
+    """Return the shape of what an operation gives for recorded inputs."""
+    (place,) = alone(operation)
+    sizes = sizes_at(place, {name: tuple(_sizes(entry)) for name, entry in given})
+    return tuple(sizes[letter] for letter in CATALOGUE[operation].gives)
 
 
-# Where an element's inputs stand: a letter for the first or the second index of the output, `*` for every index.
-_TAKEN = {
-    "product": {"W": "i*", "v": "*"},
-    "loss": {"o": "*", "t": "*"},
-    "outer": {"d": "i", "v": "j"},
-    "back": {"W": "*i", "d": "*"},
-    "update": {"W": "ij", "g": "ij"},
-}
+def _sizes(entry: Nested) -> Iterator[int]:
+    while not isinstance(entry, str):
+        yield len(entry)
+        entry = entry[0]
 
 
-def _taken(primitive: str, given: Sample, place: Sequence[int], dtype: str) -> Iterator[tuple[str, Value]]:
+def _taken(operation: str, given: Sample, index: Sequence[int], dtype: str) -> Iterator[tuple[str, Value]]:
     """Yield the numbers that an element is computed from, by name and index."""
-    own = dict(zip("ij", place, strict=False))
+    row = CATALOGUE[operation]
+    own = dict(zip(row.gives, index, strict=True))
     for name, entry in given:
-        letters = _TAKEN.get(primitive, {}).get(name, "i")
-        for index, text in _numbers(entry, ()):
-            if all(letter == "*" or own[letter] == at for letter, at in zip(letters, index, strict=True)):
-                yield name + "".join(f"[{at}]" for at in index), value_of(text, dtype)
+        for at, text in _numbers(entry, ()):
+            if all(own.get(letter, place) == place for letter, place in zip(row.takes[name], at, strict=True)):
+                yield name + "".join(f"[{each}]" for each in at), value_of(text, dtype)
 
 
 def _numbers(entry: Nested, index: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], str]]:
@@ -210,16 +209,16 @@ def _numbers(entry: Nested, index: tuple[int, ...]) -> Iterator[tuple[tuple[int,
         yield from _numbers(each, (*index, at))
 
 
-def _primitives(
-    places: Sequence[PlaceFinding], a: Testimony, b: Testimony, memo: Memo | None
-) -> Iterator[PrimitiveFinding]:
-    for name in PRIMITIVES:
+def _operations(
+    places: Sequence[PlaceFinding], a: CellReplays, b: CellReplays, memo: Memo | None
+) -> Iterator[OperationFinding]:
+    for name in [each for each in CATALOGUE if each in a.fresh or each in b.fresh]:
         reason = _silence(name, a.fresh, b.fresh)
         fresh = () if reason else tuple(zip(a.fresh[name].values, b.fresh[name].values, strict=True))
         apart = sum(x != y for one, other in fresh for x, y in zip(one, other, strict=True))
-        differ = apart > 0 or any(each.source for each in places if each.primitive == name)
-        yield PrimitiveFinding(
-            primitive=name,
+        differ = apart > 0 or any(each.source for each in places if each.operation == name)
+        yield OperationFinding(
+            operation=name,
             fresh=sum(len(one) for one, _ in fresh),
             fresh_differing=apart,
             a=_arithmetic(name, a, memo) if differ else None,
@@ -228,31 +227,34 @@ def _primitives(
         )
 
 
-def _arithmetic(primitive: str, of: Testimony, memo: Memo | None) -> Arithmetic:
+def _arithmetic(operation: str, of: CellReplays, memo: Memo | None) -> Arithmetic:
     known = [{name: each for name, each in some.items() if each.ok} for some in (of.recorded, of.fresh)]
-    replays = [some[primitive] for some in known if primitive in some]
+    replays = [some[operation] for some in known if operation in some]
     sigmoids = [some["sigmoid"] for some in known if "sigmoid" in some]
-    return arithmetic(primitive, replays, sigmoids, memo=memo)
+    return arithmetic(operation, replays, sigmoids, memo=memo)
 
 
-def _wiring(places: Iterable[PlaceFinding], left: SideFinding, right: SideFinding) -> Iterator[str]:
-    """Yield the tensors that differ from equal ones though no operation on the way to them does."""
+def _wiring(
+    places: Iterable[PlaceFinding], a: CellReplays, b: CellReplays, left: SideFinding, right: SideFinding
+) -> Iterator[str]:
+    """Yield the values that differ though all that they are computed from is the same, and no operation differs."""
     found = {each.place: each for each in places}
-    for name in TENSORS:
+    untraced = {name for side in (left, right) for name, _ in side.untraced}
+    traced = a.trace.columns.keys() & b.trace.columns.keys() - untraced
+    ways = _ways(a.own.places, traced), _ways(b.own.places, traced)
+    for name in found:
         apart = any(
             name in {each.tensor for each in side.other} - {each.tensor for each in owner.fused}
             for side, owner in ((left, right), (right, left))
         )
-        untraced = {tensor for side in (left, right) for tensor, _ in side.untraced}
-        way = [found[each] for each in _way(name, untraced)]
-        if apart and not any(each.source or each.reason for each in way):
+        if apart and not any(found[each].source or found[each].reason for way in ways for each in way[name]):
             yield name
 
 
-def _way(place: str, untraced: set[str]) -> list[str]:
-    """Return the places from given tensors to this one: a step computes them from its own values."""
-    found = [place]
-    for source in PLACES[place].inputs.values():
-        if source in PLACES and (source not in TENSORS or source in untraced):
-            found += _way(source, untraced)
+def _ways(places: Sequence[Place], traced: set[str]) -> dict[str, set[str]]:
+    """Return for each place those from given values to it: a step computes what no trace has from its own values."""
+    found: dict[str, set[str]] = {}
+    for place in places:
+        above = {name.removesuffix(AFTER) for name in place.arguments if name in found or name.endswith(AFTER)}
+        found[place.value] = {place.value}.union(*(found[name] for name in above - traced))
     return found

@@ -19,18 +19,16 @@ from repromatrix.explain.judge.chance import ENOUGH
 from repromatrix.explain.judge.sources import sources
 from repromatrix.explain.judge.starts import starts
 from repromatrix.floats import coarser
-from repromatrix.operations.catalogue import TENSORS
+from repromatrix.operations.catalogue import Tensor
+from repromatrix.operations.wiring import Given, Start, begun, left, step_sample
 from repromatrix.results.trace import Trace
 
-Place: TypeAlias = tuple[str, int]  # a name of `PLACES` and a step, from 1
+Place: TypeAlias = tuple[str, int]  # a value of the step, or `PREDICTION`, and a step, from 1
 Flips: TypeAlias = tuple[tuple[str, str], ...]  # options of A (or `dtype`) with their other values, sorted
 Outputs: TypeAlias = Sequence[Mapping[str, Sequence[str]]]  # what `step` gave for each of `samples`
 
-PREDICTION = "prediction"
-PLACES = (*TENSORS, PREDICTION)  # as a step computes them; `prediction` is the forward pass after the last update
+PREDICTION = "prediction"  # the forward pass after the last update
 DEEPEST = 3  # options that are flipped at once
-_WEIGHTS = ("hidden_weights", "output_weights")
-_GIVEN = ("hidden_pre", "hidden", "output_pre", "output", "grad_output_weights", "grad_hidden_weights")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +36,25 @@ class Task:
     """What both sides were asked to do, and how A does it.
 
     Attributes:
-        hidden_weights: before the first step, decimal text, `W[out][in]`.
-        output_weights: likewise.
+        starts: by dtype, what A's steps are computed from in it.
         options: all of A's, with their values.
+        output: the value that is recorded once more after the last update; None: none is.
     """
 
-    input: Sequence[str]
-    hidden_weights: Sequence[Sequence[str]]
-    output_weights: Sequence[Sequence[str]]
+    starts: Mapping[str, Start]
     dtype: str
     options: Mapping[str, str]
+    output: str | None
+
+    @property
+    def start(self) -> Start:
+        """What A's steps are computed from."""
+        return self.starts[self.dtype]
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values of a step, in order."""
+        return tuple(place.value for place in self.start.graph.places(self.options))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +76,7 @@ class Operation:
     """An operation that differs on the same inputs.
 
     Attributes:
-        tensor: what it computes: a name of `PLACES`.
+        tensor: what it computes: a value of the step, or `PREDICTION`.
         steps: all steps at which it does so, from 1.
         size: by how much at most, in words; empty: it is not measured.
     """
@@ -88,7 +95,7 @@ class TraceExplanation:
         factors: options with the value that the trace was made with; `steps` if it has another number of them.
         equals: other flips of as many options that explain exactly as much.
         by_chance: flips that would explain more, of too few elements to exclude chance; each with how many.
-        starts: the weights (`hidden_weights`, `output_weights`) that begin with other values.
+        starts: the parameters that begin with other values.
         operations: what the options leave unexplained, in the order in which a step computes it.
         size: by how much the losses differ, in words; empty: they are the same, or not to be compared.
         untold: tensors of which nothing can be said, as A's own step cannot be computed apart there.
@@ -114,10 +121,10 @@ def detected(a: Trace, b: Trace) -> bool:
     return (a.cell.dtype, a.columns) != (b.cell.dtype, b.columns)
 
 
-def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[dict[str, list[str]]]:
+def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[Given]:
     """Return the samples of `step` for a trace.
 
-    There is one for each of its steps, one for the forward pass after them, and the first step again from weights
+    There is one for each of its steps, one for the forward pass after them, and the first step again from parameters
     with which somebody may have begun instead: the matrices transposed, and A's own after the first step.
 
     Args:
@@ -127,27 +134,20 @@ def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[dict[str, list
         flips: A's layout says from which weights the first step begins.
 
     Raises:
-        KeyError: the trace lacks the weights after a step.
+        KeyError: the trace lacks the parameters after a step.
     """
-    tensors = dict(b.tensors)
+    start, count = task.starts[dict(flips).get("dtype", task.dtype)], len(b.trajectory.losses)
     untransposed = dict(flips).get("layout", task.options.get("layout")) == "in_out_untransposed"
-    first = _matrices(task, transposed=untransposed)
-    before = {name: [first[name], *map(list, tensors[name])] for name in _WEIGHTS}
-    count = len(b.trajectory.losses)
-    found = []
-    for step in range(count):
-        sample = {name: weights[step] for name, weights in before.items()}
-        sample |= {name: list(tensors[name][step]) for name in _GIVEN if name in tensors}
-        found.append(sample | {"new_output_weights": list(tensors["output_weights"][step])})
-    others = [_matrices(task, transposed=not untransposed)]
-    later = {name: list(steps[0]) for name, steps in a.tensors if name in _WEIGHTS}
-    if "dtype" not in dict(flips) and len(later) == len(_WEIGHTS):
-        others.append(later)
-    after = {name: weights[count] for name, weights in before.items()}
+    found = [step_sample(b, step, start) for step in range(1, count + 1)]
+    found[0] |= _parameters(start, transposed=untransposed)
+    others = [_parameters(start, transposed=not untransposed)]
+    if "dtype" not in dict(flips) and set(start.graph.parameters) <= set(dict(a.tensors)):
+        others.append(left(a, 1, start))
+    after = begun(start) | left(b, count, start)
     return [*found, after, *(found[0] | each for each in others)]
 
 
-def places(b: Trace, outputs: Outputs) -> dict[Place, int]:
+def places(b: Trace, outputs: Outputs, output: str | None) -> dict[Place, int]:
     """Return the places at which a trace differs from what was computed from its own tensors, and in how many elements.
 
     Raises:
@@ -156,25 +156,28 @@ def places(b: Trace, outputs: Outputs) -> dict[Place, int]:
     count = len(b.trajectory.losses)
     found = Counter((each.tensor, each.step) for each in sources(b, outputs[:count]))
     shown = b.trajectory.predictions
-    after = [tuple(step) for name, steps in b.tensors if name == "output" for step in steps]
-    after = [*(after or shown[:count]), tuple(outputs[count]["output"])]
+    if output is None:
+        return dict(found)
+    after = [tuple(step) for name, steps in b.tensors if name == output for step in steps]
+    after = [*(after or shown[:count]), tuple(outputs[count][output])]
     for at, row in enumerate(shown, start=1):
         if row != after[at - 1]:
             found[PREDICTION, at] = sum(one != other for one, other in zip(row, after[at - 1], strict=True))
     return dict(found)
 
 
-def tried(b: Trace, outputs: Outputs | None, *, same: bool) -> Tried:
+def tried(b: Trace, outputs: Outputs | None, task: Task, *, same: bool) -> Tried:
     """Judge an attempt.
 
     Args:
         b: the trace.
         outputs: what `step` gave for each of `samples`, None if it cannot be computed apart.
+        task: A's.
         same: whether the cell, run as a whole, has every bit of the trace.
     """
     if same:
         return Tried(outputs=outputs, left={})
-    return Tried(outputs=outputs, left=None if outputs is None else places(b, outputs))
+    return Tried(outputs=outputs, left=None if outputs is None else places(b, outputs, task.output))
 
 
 def to_try(asked: Mapping[Flips, Tried], values: Mapping[str, Sequence[str]], task: Task) -> tuple[Flips, ...]:
@@ -213,27 +216,30 @@ def explanation_of(
     if not detected(a, b):
         return TraceExplanation(detected=False)
     flips = _chain(asked)[-1]
-    outputs, left = asked[flips].outputs, asked[flips].left
+    outputs, unexplained = asked[flips].outputs, asked[flips].left
     options = {**task.options, "dtype": task.dtype, **dict(flips)}
-    fused = frozenset(TENSORS) if own is None else frozenset(tensor for tensor, _ in places(a, own))
-    remaining = frozenset(left or ())
-    into = tuple(float(each) for each in task.input)
-    begun = starts(b, remaining, outputs, into, options) if outputs else {}
-    remaining -= frozenset().union(*begun.values())
+    known = frozenset(task.values)
+    fused = known if own is None else frozenset(tensor for tensor, _ in places(a, own, task.output))
+    remaining = frozenset(unexplained or ())
+    begins = starts(b, remaining, outputs, task.starts[options["dtype"]], options) if outputs else {}
+    remaining -= frozenset().union(*begins.values())
     counts = [len(each.trajectory.losses) for each in (a, b)]
     steps: Flips = (("steps", str(counts[1])),) if counts[0] != counts[1] else ()
     return TraceExplanation(
         detected=True,
         factors=tuple(sorted((*flips, *steps))),
-        equals=tuple(
-            each for each in asked if flips and len(each) == len(flips) and each != flips and asked[each].left == left
-        ),
+        equals=tuple(other for other in asked if _equal(other, flips) and asked[other].left == unexplained),
         by_chance=_by_chance(asked, flips),
-        starts=tuple(begun),
-        operations=_operations(remaining, fused, _measured(b, outputs)),
+        starts=tuple(begins),
+        operations=_operations(remaining, fused, (*task.values, PREDICTION), _measured(b, outputs)),
         size=_size(list(zip(a.trajectory.losses, b.trajectory.losses, strict=False)), a, b),
-        untold=tuple(name for name in TENSORS if name in fused),
+        untold=tuple(name for name in task.values if name in fused and name in b.columns),
     )
+
+
+def _equal(other: Flips, flips: Flips) -> bool:
+    """Whether other flips are as many."""
+    return bool(flips) and len(other) == len(flips) and other != flips
 
 
 def sentences(found: TraceExplanation) -> tuple[str, ...]:
@@ -293,13 +299,13 @@ def _by_chance(asked: Mapping[Flips, Tried], flips: Flips) -> tuple[tuple[Flips,
     return tuple((more, int(elements)) for more, elements in better.items() if elements < ENOUGH)
 
 
-def _matrices(task: Task, *, transposed: bool) -> dict[str, list[str]]:
-    """Return A's first weights laid flat; one that is not square keeps its rows, it fits in no other way."""
-    found = {}
-    for name, rows in zip(_WEIGHTS, (task.hidden_weights, task.output_weights), strict=True):
-        turned = transposed and len(rows) == len(rows[0])
-        chosen = list(zip(*rows, strict=True)) if turned else rows
-        found[name] = [float(text).hex() for row in chosen for text in row]
+def _parameters(start: Start, *, transposed: bool) -> dict[str, Tensor | float]:
+    """Return A's first parameters; one that is not square keeps its rows, it fits in no other way."""
+    found: dict[str, Tensor | float] = {}
+    for name in start.graph.parameters:
+        rows = start.inputs[name]
+        square = [row for row in rows if isinstance(row, list) and len(row) == len(rows)]
+        found[name] = [list(column) for column in zip(*square, strict=True)] if transposed and square else rows
     return found
 
 
@@ -323,9 +329,11 @@ def _size(pairs: Sequence[tuple[str, str]], a: Trace, b: Trace) -> str:
     return sized(measure.max_abs, ulps=measure.max_ulp, dtype=dtype, relative=measure.max_rel, first=None)
 
 
-def _operations(remaining: Iterable[Place], fused: Iterable[str], sizes: Mapping[str, str]) -> tuple[Operation, ...]:
+def _operations(
+    remaining: Iterable[Place], fused: Iterable[str], order: Sequence[str], sizes: Mapping[str, str]
+) -> tuple[Operation, ...]:
     steps: dict[str, list[int]] = {}
-    for tensor, step in sorted(remaining, key=lambda place: (PLACES.index(place[0]), place[1])):
+    for tensor, step in sorted(remaining, key=lambda place: (order.index(place[0]), place[1])):
         if tensor not in fused:
             steps.setdefault(tensor, []).append(step)
     return tuple(

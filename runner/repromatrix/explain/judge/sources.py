@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from repromatrix.compare.trace import index_of
-from repromatrix.operations.catalogue import TENSORS
 from repromatrix.results.trace import Trace
 
 
@@ -19,7 +18,7 @@ class Source:
 
     Attributes:
         step: from 1.
-        tensor: a name of `TENSORS`.
+        tensor: a value of the step.
         element: its index, weights as `W[out][in]`; empty for the loss, a number.
         expected: what the trace has, as hexadecimal text.
         found: what the cell that replays it gives.
@@ -51,12 +50,12 @@ def sources(trace: Trace, outputs: Sequence[Mapping[str, Sequence[str]]]) -> tup
     return tuple(found)
 
 
-def firsts(found: Iterable[Source]) -> dict[str, Source]:
-    """Return the first source of each tensor, in the order of `TENSORS`."""
+def firsts(found: Iterable[Source], order: Iterable[str]) -> dict[str, Source]:
+    """Return the first source of each value, in an order of their names."""
     first: dict[str, Source] = {}
     for each in found:
         first.setdefault(each.tensor, each)
-    return {name: first[name] for name in TENSORS if name in first}
+    return {name: first[name] for name in order if name in first}
 
 
 def _steps(trace: Trace, count: int) -> list[dict[str, tuple[str, ...]]]:

@@ -5,49 +5,94 @@ show twice, in the layer's sum and in what the update made of them.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from repromatrix.floats import FORMS
+from repromatrix.graph import Place as PlaceOfStep
+from repromatrix.operations.wiring import Start
 from repromatrix.results.trace import Trace
 
 Place: TypeAlias = tuple[str, int]
 Outputs: TypeAlias = Sequence[Mapping[str, Sequence[str]]]
-_BACK = "grad_hidden_weights"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    """What shows that a parameter began with other values.
+
+    Attributes:
+        sum: the first traced value that is computed from its product.
+        into: what it is multiplied with.
+        back: the first traced value that is computed from what goes back through it; None: nothing does.
+    """
+
+    weights: str
+    sum: str
+    into: str
+    back: str | None
 
 
 def starts(
-    b: Trace, remaining: frozenset[Place], outputs: Outputs, into: Sequence[float], options: Mapping[str, str]
+    b: Trace, remaining: frozenset[Place], outputs: Outputs, start: Start, options: Mapping[str, str]
 ) -> dict[str, set[Place]]:
-    """Return the weights that began with other values, each with the places that these explain.
+    """Return the parameters that began with other values, each with the places that these explain.
 
     Args:
         b: the trace.
         remaining: the places that are unexplained.
         outputs: of `sites.samples`: behind the steps and the last forward pass those of other beginnings.
-        into: the input of the network.
+        start: what A's steps are computed from.
         options: of A, with its dtype.
     """
     first = {name: steps[0] for name, steps in b.tensors}
     others = outputs[len(b.trajectory.losses) + 1 :]
     found: dict[str, set[Place]] = {}
-    for layer in ("hidden", "output"):
-        weights, pre = f"{layer}_weights", f"{layer}_pre"
+    for layer in _layers(start, options, set(first)):
+        weights, pre, back = layer.weights, layer.sum, layer.back
         if not {(weights, 1), (pre, 1)} <= remaining:
             continue
         exact = next((each for each in others if _began(first, outputs[0], each, weights, pre)), None)
         if exact is not None:
-            shown = (pre, weights) if layer == "hidden" else (pre, weights, _BACK)
+            shown = (pre, weights) if back is None else (pre, weights, back)
             found[weights] = {(name, 1) for name in shown if tuple(exact[name]) == tuple(first[name])}
             continue
-        given = into if layer == "hidden" else _floats(first["hidden"])
+        into = start.inputs.get(layer.into)
+        given = _floats(first[layer.into]) if into is None else [each for each in into if isinstance(each, float)]
         theirs, ours = ((_floats(each[weights]), _floats(each[pre])) for each in (first, outputs[0]))
         if _carried(theirs, ours, given, options["dtype"]):
             found[weights] = {(weights, 1), (pre, 1)}
             # The first step's gradient goes back through them; one that is a source later too is one of its own.
-            if layer == "output" and options.get("update") != "sequential" and (_BACK, 2) not in remaining:
-                found[weights].add((_BACK, 1))
+            if back is not None and (back, 2) not in remaining:
+                found[weights].add((back, 1))
     return found
+
+
+def _layers(start: Start, options: Mapping[str, str], traced: set[str]) -> Iterator[_Layer]:
+    """Yield the layers of a step whose parameter, sum and input are all known."""
+    places = start.graph.places(options)
+    for product in places:
+        weights = product.arguments[0]
+        if product.operation != "product" or weights not in start.graph.parameters:
+            continue
+        back = next((e for e in places if e.operation == "back" and e.arguments[0] == weights), None)
+        pre, into = _shown(product, places, traced), product.arguments[1]
+        if pre is not None and (into in start.inputs or into in traced):
+            shown = None if back is None else _shown(back, places, traced)
+            yield _Layer(weights=weights, sum=pre, into=into, back=shown)
+
+
+def _shown(place: PlaceOfStep, places: Sequence[PlaceOfStep], traced: set[str]) -> str | None:
+    """Return the first traced value that is computed from a place, it included."""
+    reached = {place.value}
+    for each in places[places.index(place) :]:
+        if reached.isdisjoint({each.value, *each.arguments}):
+            continue
+        reached.add(each.value)
+        if each.value in traced:
+            return each.value
+    return None
 
 
 def _began(

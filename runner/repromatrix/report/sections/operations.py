@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from repromatrix.compare.trace import Value
 from repromatrix.errors import ResultsError
-from repromatrix.explain.judge.operations import Anatomy, Output, PlaceFinding, PrimitiveFinding
-from repromatrix.explain.judge.replays import anatomy
+from repromatrix.explain.judge.operations import OperationFinding, Output, PairFinding, PlaceFinding
+from repromatrix.explain.judge.replays import pair_finding
 from repromatrix.floats import FORMS
-from repromatrix.operations.catalogue import PRIMITIVES
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.judgement import Arithmetic, Memo
 from repromatrix.operations.listing import Entry as Listed
 from repromatrix.operations.listing import entries
@@ -24,7 +24,7 @@ from repromatrix.report.section import Nothing, Section
 from repromatrix.report.sentence import Sentence, sentence
 from repromatrix.results.manifest import Entry
 from repromatrix.results.record import Description
-from repromatrix.results.studies import End, Study
+from repromatrix.results.replays import ReplayedCell, ReplayedPair
 
 PLACE = 60
 Document = Nothing
@@ -157,21 +157,21 @@ def told(replayed: Replayed, manifest: Iterable[Entry], memo: Memo) -> Operation
     except ValueError as error:
         raise ResultsError(
             f"the replays of operations cannot be judged: {error}",
-            where="studies.json",
+            where="replays.json",
             hint="ask again: repromatrix operations, repromatrix explain A B",
         ) from error
 
 
 def _told(replayed: Replayed, manifest: Iterable[Entry], memo: Memo) -> Operations:
     keys = {entry.id: entry.key for entry in manifest}
-    current = [study for study in replayed.studies.pairs if study.is_of(keys)]
+    current = [pair for pair in replayed.index.pairs if pair.is_of(keys)]
     found = _judged(current, replayed, memo)
-    outdated = len(replayed.studies.pairs) - len(current)
-    totals = (*([_total(found, outdated)] if replayed.studies.pairs else ()), *_sources(found))
+    outdated = len(replayed.index.pairs) - len(current)
+    totals = (*([_total(found, outdated)] if replayed.index.pairs else ()), *_sources(found))
     pairs = tuple(_pair(each) for each in found)
     details = tuple(_details(found))
     forms = tuple(_forms(replayed, memo))
-    lost = tuple(_not_listed(each.cell) for each in replayed.studies.catalogue if each.cell not in replayed.listed)
+    lost = tuple(_not_listed(each.cell) for each in replayed.index.listed if each.cell not in replayed.listed)
     form_texts = tuple(text for text, _ in forms)
     return Operations(
         sentences=(*totals, *pairs, *details, *form_texts, *lost),
@@ -187,20 +187,20 @@ def _told(replayed: Replayed, manifest: Iterable[Entry], memo: Memo) -> Operatio
     )
 
 
-def _judged(studies: Iterable[Study], replayed: Replayed, memo: Memo) -> tuple[Anatomy, ...]:
-    """Judge each study; many pairs are replayed as the same two cells, which are judged once."""
-    judged: dict[tuple[End | None, End | None], Anatomy] = {}
+def _judged(pairs: Iterable[ReplayedPair], replayed: Replayed, memo: Memo) -> tuple[PairFinding, ...]:
+    """Judge each pair; many are replayed as the same two cells, which are judged once."""
+    judged: dict[tuple[ReplayedCell | None, ReplayedCell | None], PairFinding] = {}
     found = []
-    for study in studies:
-        ends = study.left, study.right
+    for pair in pairs:
+        ends = pair.left, pair.right
         if None in ends or ends not in judged:
             a, b = (replayed.ends.get(end) if end else None for end in ends)
-            judged[ends] = anatomy(study, a, b, memo)
-        found.append(replace(judged[ends], a=study.a, b=study.b))
+            judged[ends] = pair_finding(pair, a, b, memo)
+        found.append(replace(judged[ends], a=pair.a, b=pair.b))
     return tuple(found)
 
 
-def _total(found: Sequence[Anatomy], outdated: int) -> Sentence:
+def _total(found: Sequence[PairFinding], outdated: int) -> Sentence:
     answered = [each for each in found if each.reason is None]
     apart = sum(bool(each.sources) for each in answered)
     joined = sum(bool(each.wiring) and not each.sources for each in answered)
@@ -223,12 +223,12 @@ def _total(found: Sequence[Anatomy], outdated: int) -> Sentence:
     )  # fmt: skip
 
 
-def _sources(found: Iterable[Anatomy]) -> Iterable[Sentence]:
+def _sources(found: Iterable[PairFinding]) -> Iterable[Sentence]:
     """Say of each operation in how many pairs it differs on the same inputs, or only passes a difference on."""
     answered = [each for each in found if each.reason is None]
-    for name in dict.fromkeys(place.primitive for each in answered for place in each.places):
-        apart = [each for each in answered if any(place.primitive == name for place in each.sources)]
-        passing = [each for each in answered if each not in apart and any(p.primitive == name for p in each.passing)]
+    for name in dict.fromkeys(place.operation for each in answered for place in each.places):
+        apart = [each for each in answered if any(place.operation == name for place in each.sources)]
+        passing = [each for each in answered if each not in apart and any(p.operation == name for p in each.passing)]
         if apart:
             text = (
                 f"{name} computes differently in {wording.count(len(apart))} of {wording.pairs(len(answered))}, and "
@@ -240,7 +240,7 @@ def _sources(found: Iterable[Anatomy]) -> Iterable[Sentence]:
             )  # fmt: skip
 
 
-def _pair(found: Anatomy) -> Sentence:
+def _pair(found: PairFinding) -> Sentence:
     replayed = tuple(side.cell for side in (found.left, found.right) if side is not None)
     pair = f"{found.a} and {found.b}"
     other = f", replayed as {' and '.join(replayed)}" if replayed != (found.a, found.b) else ""
@@ -262,7 +262,7 @@ def _pair(found: Anatomy) -> Sentence:
     )
 
 
-def _conclusion(found: Anatomy) -> str:
+def _conclusion(found: PairFinding) -> str:
     """Return what the operations show, in words."""
     unknown, fused, passing = _unknown(found), _fused(found), [place.place for place in found.passing]
     parts = [f"{_in_words(found.sources)} computes differently on the same inputs"] if found.sources else []
@@ -280,14 +280,14 @@ def _conclusion(found: Anatomy) -> str:
 
 
 def _named(places: Iterable[PlaceFinding]) -> list[tuple[str, str]]:
-    return [(place.place, place.primitive) for place in places]
+    return [(place.place, place.operation) for place in places]
 
 
-def _unknown(found: Anatomy) -> list[tuple[str, str]]:
+def _unknown(found: PairFinding) -> list[tuple[str, str]]:
     return [(place.place, place.reason) for place in found.places if place.reason]
 
 
-def _fused(found: Anatomy) -> list[str]:
+def _fused(found: PairFinding) -> list[str]:
     """Return the replayed cells whose step cannot be taken apart, so that its operations need not make it differ."""
     return [side.cell for side in (found.left, found.right) if side is not None and side.separable is not True]
 
@@ -300,7 +300,7 @@ def _in_words(places: Iterable[PlaceFinding]) -> str:
     return ", ".join(f"{operation} ({', '.join(at)})" for operation, at in found.items())
 
 
-def _details(found: Iterable[Anatomy]) -> Iterable[Sentence]:
+def _details(found: Iterable[PairFinding]) -> Iterable[Sentence]:
     """Yield what is said of each two cells that were replayed, once."""
     done: set[tuple[str, str]] = set()
     for each in found:
@@ -311,7 +311,7 @@ def _details(found: Iterable[Anatomy]) -> Iterable[Sentence]:
             continue
         done.add(pair)
         yield from (_source(place, pair, each.dtype) for place in each.sources)
-        yield from (text for found in each.primitives for text in _operation(found, pair, each.dtype))
+        yield from (text for found in each.operations for text in _operation(found, pair, each.dtype))
 
 
 def _source(found: PlaceFinding, pair: tuple[str, str], dtype: str) -> Sentence:
@@ -326,7 +326,7 @@ def _source(found: PlaceFinding, pair: tuple[str, str], dtype: str) -> Sentence:
     right = example.correct
     correct = f", correctly rounded {right.hexadecimal} ({right.bits})" if right else ""
     text = (
-        f"{found.primitive} at {found.place}{index} of {pair[0]} and {pair[1]} differs on "
+        f"{found.operation} at {found.place}{index} of {pair[0]} and {pair[1]} differs on "
         f"{wording.count(found.differing)} of {wording.count(found.compared)} inputs, first on those of step "
         f"{example.step} of {example.cell}: {a.hexadecimal} ({a.bits}{off[0]}) against {b.hexadecimal} "
         f"({b.bits}{off[1]}){correct}, from {given}"
@@ -339,7 +339,7 @@ def _source(found: PlaceFinding, pair: tuple[str, str], dtype: str) -> Sentence:
         shown=False,
         dtype=dtype,
         place=found.place,
-        operation=found.primitive,
+        operation=found.operation,
         compared=found.compared,
         differing=found.differing,
         step=example.step,
@@ -360,24 +360,24 @@ def _given(output: Output) -> tuple[Value, str | None]:
     return output.value, distance_in_ulps(output.ulps)
 
 
-def _operation(found: PrimitiveFinding, pair: tuple[str, str], dtype: str) -> Iterable[Sentence]:
+def _operation(found: OperationFinding, pair: tuple[str, str], dtype: str) -> Iterable[Sentence]:
     """Say how two cells compute an operation that differs."""
     if found.a is None or found.b is None:
         return
     a, b = how(found.a), how(found.b)
     fresh = found.reason or f"{wording.count(found.fresh_differing)} of {wording.count(found.fresh)} values differ"
     text = (
-        f"{found.primitive} of {pair[0]} and {pair[1]} in {dtype}: on fresh inputs {fresh}; the first: {a.text}; the "
+        f"{found.operation} of {pair[0]} and {pair[1]} in {dtype}: on fresh inputs {fresh}; the first: {a.text}; the "
         f"second: {b.text}"
     )
     yield sentence(
         "operation_pair",
-        f"operation-pair/{pair[0]}/{pair[1]}/{found.primitive}",
+        f"operation-pair/{pair[0]}/{pair[1]}/{found.operation}",
         text,
         pair,
         shown=False,
         dtype=dtype,
-        operation=found.primitive,
+        operation=found.operation,
         fresh=found.fresh,
         fresh_differing=found.fresh_differing,
         reason=found.reason,
@@ -386,7 +386,7 @@ def _operation(found: PrimitiveFinding, pair: tuple[str, str], dtype: str) -> It
     )
 
 
-def _rows(found: Iterable[Anatomy], details: Iterable[Sentence]) -> tuple[PairRow, ...]:
+def _rows(found: Iterable[PairFinding], details: Iterable[Sentence]) -> tuple[PairRow, ...]:
     """Return every replayed pair as a row; what was replayed for several pairs is told with the first of them."""
     texts: dict[tuple[str, Names], list[str]] = {}
     for each in details:
@@ -399,7 +399,7 @@ def _rows(found: Iterable[Anatomy], details: Iterable[Sentence]) -> tuple[PairRo
     return tuple(rows)
 
 
-def _row(found: Anatomy, replayed: Names, examples: Names, forms: Names) -> PairRow:
+def _row(found: PairFinding, replayed: Names, examples: Names, forms: Names) -> PairRow:
     notes = [found.reason] if found.reason else []
     notes += [f"combined in another order: {', '.join(found.wiring)}"] if found.wiring else []
     notes += [f"not known of {place}: {reason}" for place, reason in _unknown(found)]
@@ -421,21 +421,19 @@ def _row(found: Anatomy, replayed: Names, examples: Names, forms: Names) -> Pair
 def _forms(replayed: Replayed, memo: Memo) -> Iterable[tuple[Sentence, FormRow]]:
     """Yield the catalogue: for each way in which an operation of a dtype is computed, by which cells."""
     every = [
-        entry
-        for listing in replayed.studies.catalogue
-        for entry in entries(replayed.listed.get(listing.cell, {}), memo)
+        entry for listing in replayed.index.listed for entry in entries(replayed.listed.get(listing.cell, {}), memo)
     ]
     groups: dict[tuple[str, str, How], list[Listed]] = {}
     for entry in every:
-        groups.setdefault((entry.primitive, entry.cell.dtype, how(entry.how)), []).append(entry)
-    names, dtypes = tuple(PRIMITIVES), tuple(FORMS)
+        groups.setdefault((entry.operation, entry.cell.dtype, how(entry.how)), []).append(entry)
+    names, dtypes = tuple(CATALOGUE), tuple(FORMS)
 
     def order(key: tuple[str, str, How]) -> tuple[int, int]:
         return names.index(key[0]), dtypes.index(key[1])
 
     for key in sorted(groups, key=order):
         operation, dtype, _ = key
-        siblings = [entry.cell for entry in every if (entry.primitive, entry.cell.dtype) == (operation, dtype)]
+        siblings = [entry.cell for entry in every if (entry.operation, entry.cell.dtype) == (operation, dtype)]
         yield _form(key, [entry.cell for entry in groups[key]], siblings)
 
 
@@ -510,5 +508,5 @@ def distance_in_ulps(value: float | None) -> str | None:
     return f"{value:.3f}" if value < _FAR else wording.distance(value)
 
 
-def _cells(found: Iterable[Anatomy]) -> Names:
+def _cells(found: Iterable[PairFinding]) -> Names:
     return tuple(dict.fromkeys(cell for each in found for cell in (each.a, each.b)))

@@ -1,30 +1,32 @@
-"""Two replayed cells -> which operations give other bits on equal inputs, by another way than the report's own."""
+"""Two replayed cells -> which operations differ on the same inputs, by another way than the report's own."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from repromatrix.operations.catalogue import PLACES, PRIMITIVES, TENSORS
+from repromatrix.graph import Place
+from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.report.sections.operations import distance_in_ulps
 from repromatrix.report.verify.bits import stored
 from repromatrix.report.verify.due import Due
 from repromatrix.report.verify.traces import tells
 from repromatrix.results.replay import Replay
-from repromatrix.results.studies import Study, Testimony
+from repromatrix.results.replays import CellReplays, ReplayedPair
 from tests.report.oracles.arithmetics import Arithmetics, floats_of
 from tests.report.oracles.kinds import OperationPair, OperationSource
 from tests.report.oracles.truths import off, rounded, truths
 
 _GONE = "a file that it stands on is not there; ask again: repromatrix explain"
 _CHANGED = "tracing changes one of the cells, so its trace explains nothing"
-Sides = tuple[Testimony, Testimony]
+Sides = tuple[CellReplays, CellReplays]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class At:
     """A place: its calls on equal inputs as (number among the inputs, outputs of both), the earliest step first."""
 
+    operation: str
     calls: tuple[tuple[int, Sequence[str], Sequence[str]], ...]
     parted: bool
     reason: str | None
@@ -53,7 +55,7 @@ class Found:
     @property
     def sources(self) -> tuple[tuple[str, str], ...]:
         """The places that differ on equal inputs, with their operations."""
-        return tuple((name, PLACES[name].primitive) for name, each in self.places.items() if each.differing)
+        return tuple((name, each.operation) for name, each in self.places.items() if each.differing)
 
     @property
     def passing(self) -> tuple[str, ...]:
@@ -61,14 +63,14 @@ class Found:
         return tuple(n for n, each in self.places.items() if each.parted and each.reason is None and not each.differing)
 
 
-def found(study: Study, sides: tuple[Testimony | None, Testimony | None]) -> Found:
-    """Judge a study by its files."""
+def found(pair: ReplayedPair, sides: tuple[CellReplays | None, CellReplays | None]) -> Found:
+    """Judge a replayed pair by its files."""
     a, b = sides
-    if study.reason is not None or a is None or b is None:
-        return Found(reason=study.reason or _GONE, dtype=None, places={}, wiring=(), fused=())
+    if pair.reason is not None or a is None or b is None:
+        return Found(reason=pair.reason or _GONE, dtype=None, places={}, wiring=(), fused=())
     if not all(tells(each.trace, each.record) for each in (a, b)):
         return Found(reason=_CHANGED, dtype=None, places={}, wiring=(), fused=())
-    places = {name: _at(name, a, b) for name in PLACES}
+    places = {place.value: _at(place.value, place.operation, a, b) for place in a.own.places}
     odd = [_strange(each, each.own.outputs if each.own.ok else None) for each in (a, b)]
     whole = [each.own.ok and each.other.ok for each in (a, b)]
     return Found(
@@ -80,7 +82,7 @@ def found(study: Study, sides: tuple[Testimony | None, Testimony | None]) -> Fou
     )
 
 
-def _strange(traced: Testimony, outputs: Any) -> set[str]:
+def _strange(traced: CellReplays, outputs: Any) -> set[str]:
     """Return the traced tensors that a replay of the trace's steps does not give back."""
     if outputs is None:
         return set()
@@ -98,38 +100,39 @@ def _wired(places: Mapping[str, At], sides: Sides, odd: Sequence[set[str]], whol
     # A side whose own step could not be replayed says nothing of what it does not give back itself.
     own = [each if able else set() for each, able in zip(odd, whole, strict=True)]
     apart = (strange[0] - own[1]) | (strange[1] - own[0])
-    untraced = {name for side in sides for name, _ in side.trace.untraced}
-    for name in TENSORS:
-        way = set(_before(name, untraced))
+    known = set(dict(a.trace.tensors)) & set(dict(b.trace.tensors))
+    for name in places:
+        way = {each for side in sides for each in _before(name, side.own.places, known)}
         if name in apart and not any(places[each].differing or places[each].reason for each in way):
             yield name
 
 
-def _before(name: str, untraced: set[str]) -> Iterable[str]:
+def _before(name: str, step: Sequence[Place], known: set[str]) -> Iterable[str]:
     yield name
-    for source in PLACES[name].inputs.values():
-        if source in PLACES and not (source in TENSORS and source not in untraced):
-            yield from _before(source, untraced)
+    (place,) = (each for each in step if each.value == name)
+    for argument in place.arguments:
+        source = argument.rstrip("'")
+        if source != name and source not in known and source in {each.value for each in step}:
+            yield from _before(source, step, known)
 
 
-def _at(name: str, a: Testimony, b: Testimony) -> At:
-    primitive = PLACES[name].primitive
-    reason = silent(primitive, a.recorded, b.recorded)
+def _at(name: str, operation: str, a: CellReplays, b: CellReplays) -> At:
+    reason = silent(operation, a.recorded, b.recorded)
     parted = any(x[name] != y[name] for x, y in zip(a.own.steps, b.own.steps, strict=False))
     calls: list[tuple[int, Sequence[str], Sequence[str]]] = []
     if reason is None:
-        one, other = a.recorded[primitive], b.recorded[primitive]
+        one, other = a.recorded[operation], b.recorded[operation]
         if one.inputs != other.inputs:
-            raise ValueError(f"{primitive} of {one.cell.id} and of {other.cell.id} were given unequal inputs")
+            raise ValueError(f"{operation} of {one.cell.id} and of {other.cell.id} were given unequal inputs")
         numbers = sorted((each.step, number) for number, each in enumerate(one.origins) if each.place == name)
         calls = [(number, one.values[number], other.values[number]) for _, number in numbers]
     nowhere = None if calls else "no step of either cell has its inputs"
-    return At(calls=tuple(calls), parted=parted, reason=reason or nowhere)
+    return At(operation=operation, calls=tuple(calls), parted=parted, reason=reason or nowhere)
 
 
-def silent(primitive: str, a: Mapping[str, Replay], b: Mapping[str, Replay]) -> str | None:
+def silent(operation: str, a: Mapping[str, Replay], b: Mapping[str, Replay]) -> str | None:
     """Return why two cells have no answers of an operation to compare, or None."""
-    both = [a.get(primitive), b.get(primitive)]
+    both = [a.get(operation), b.get(operation)]
     if None in both:
         return "it was not replayed"
     lost = [f"{e.cell.id}: {e.outcome.value}: {e.reason}" for e in both if e is not None and not e.ok]
@@ -140,21 +143,21 @@ def details(judged: Found, sides: Sides, arithmetics: Arithmetics) -> Iterable[D
     """Return what must be said of the operations of two replayed cells."""
     a, b = sides
     cells, dtype = (a.trace.cell.id, b.trace.cell.id), a.trace.cell.dtype
-    for name, primitive in judged.sources:
+    for name, operation in judged.sources:
         at = judged.places[name]
-        yield _source(name, cells, at, (a.recorded[primitive], b.recorded[primitive]))
-    for primitive in PRIMITIVES:
-        reason = silent(primitive, a.fresh, b.fresh)
+        yield _source(name, cells, at, (a.recorded[operation], b.recorded[operation]))
+    for operation in [each for each in CATALOGUE if each in a.fresh or each in b.fresh]:
+        reason = silent(operation, a.fresh, b.fresh)
         pairs: list[tuple[Sequence[str], Sequence[str]]] = []
         if reason is None:
-            pairs = list(zip(a.fresh[primitive].values, b.fresh[primitive].values, strict=True))
+            pairs = list(zip(a.fresh[operation].values, b.fresh[operation].values, strict=True))
         apart = sum(x != y for one, other in pairs for x, y in zip(one, other, strict=True))
-        if apart or primitive in {own for _, own in judged.sources}:
-            hows = [arithmetics.how(primitive, _answers(primitive, s), _answers("sigmoid", s)) for s in (a, b)]
+        if apart or operation in {own for _, own in judged.sources}:
+            hows = [arithmetics.how(operation, _answers(operation, s), _answers("sigmoid", s)) for s in (a, b)]
             yield OperationPair(
                 cells=cells,
                 dtype=dtype,
-                operation=primitive,
+                operation=operation,
                 fresh=sum(len(one) for one, _ in pairs),
                 fresh_differing=apart,
                 reason=reason,
@@ -163,8 +166,8 @@ def details(judged: Found, sides: Sides, arithmetics: Arithmetics) -> Iterable[D
             )
 
 
-def _answers(primitive: str, side: Testimony) -> list[Replay]:
-    each = [some.get(primitive) for some in (side.recorded, side.fresh)]
+def _answers(operation: str, side: CellReplays) -> list[Replay]:
+    each = [some.get(operation) for some in (side.recorded, side.fresh)]
     return [one for one in each if one is not None and one.ok]
 
 
