@@ -4,7 +4,6 @@ Needs no engine and no matrix. Exit 0: the metrics of every pair are identical, 
 something is not. --state asks for the same weights after the last update too.
 """
 
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from repromatrix import resources
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
 from repromatrix.floats import FORMS
@@ -94,7 +94,7 @@ def run(options: Namespace) -> int:
         resources.write_atomically(options.output, content.encode())
         Story.of(options).say(f"{'wrote':<10} {options.output}: {view.verdicts}")
     else:
-        sys.stdout.write(content)
+        out.presented(content)
     return int(ExitCode.OK if view.passes else ExitCode.DIFFERENCE)
 
 

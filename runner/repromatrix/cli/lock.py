@@ -1,11 +1,11 @@
 """`repromatrix lock`: resolve environments whose lock is missing or answers another request, or check them all."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import EnvironmentFailedError, ExitCode, MatrixError
 
@@ -67,7 +67,7 @@ def run(options: Namespace) -> int:
             "to resolve them again: repromatrix lock --all"
         )
     if options.json:
-        print(json.dumps({each.name: words.get(each.name, State.CURRENT) for each in environments}))
+        out.document({each.name: words.get(each.name, State.CURRENT) for each in environments})
     for outcome in outcomes.values():
         if isinstance(outcome, EnvironmentFailedError):
             raise outcome
@@ -128,7 +128,7 @@ def _check(matrix: "Matrix", environments: "Sequence[Environment]", story: Story
     for path in alone:
         story.say(f"{'orphaned':<10} {path}: no environment of the matrix has this lock; remove it")
     if as_json:
-        print(json.dumps({**states, **{path.stem: "orphaned" for path in alone}}))
+        out.document({**states, **{path.stem: "orphaned" for path in alone}})
     story.say(f"{len(environments) - len(wrong)} of {len(environments)} locks are up to date")
     return int(ExitCode.ENVIRONMENT if wrong or alone else ExitCode.OK)
 
@@ -146,7 +146,7 @@ def _upgrade(environments: "Sequence[Environment]", names: Sequence[str], story:
             moved[environment.name] = {move.name: [move.before, move.after] for move in done.moves}
             _tell_moves(done, story)
     if as_json:
-        print(json.dumps(moved, indent=1))
+        out.document(moved, indent=1)
     return 0
 
 

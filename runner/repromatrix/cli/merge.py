@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, UsageError
 
@@ -40,9 +41,7 @@ def run(options: Namespace) -> int:
     story.say(f"{count} cells from {len(options.sources)} folders, {len(merged.missing)} missing ({options.results})")
     if options.json:
         unfinished, remarks = [str(source) for source in merged.unfinished], list(merged.remarks)
-        print(
-            json.dumps({"cells": count, "missing": list(merged.missing), "unfinished": unfinished, "remarks": remarks})
-        )
+        out.document({"cells": count, "missing": list(merged.missing), "unfinished": unfinished, "remarks": remarks})
     return int(ExitCode.CELL_FAILED if merged.missing or merged.unfinished else ExitCode.OK)
 
 

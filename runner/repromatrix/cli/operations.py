@@ -1,11 +1,11 @@
 """`repromatrix operations`: how each environment computes each operation, and how far from the exact result."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
@@ -41,7 +41,10 @@ def run(options: Namespace) -> int:
     execution = execution_of(matrix, cells, options, story)
     with story.progress(len(cells) * len(PRIMITIVES)):
         entries = listed(execution, cells)
-    print(json.dumps([plain(entry) for entry in entries], indent=1) if options.json else tell(entries))
+    if options.json:
+        out.document([plain(entry) for entry in entries], indent=1)
+    else:
+        out.say(tell(entries))
     return int(ExitCode.OK if all(entry.how.reason is None for entry in entries) else ExitCode.CELL_FAILED)
 
 
