@@ -6,6 +6,7 @@ package data. Nothing here knows what the files mean.
 
 import errno
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Collection, Iterator
@@ -16,6 +17,14 @@ from repromatrix.errors import RepromatrixError
 
 _PACKAGE = Path(__file__).parent
 _COMPILED = "__pycache__"
+_KINDS = {
+    stat.S_ISLNK: "a link",
+    stat.S_ISDIR: "a folder",
+    stat.S_ISFIFO: "a pipe",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}
 
 
 def folder(name: str) -> Path:
@@ -63,6 +72,36 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def read_regular(path: Path, *, most: int, links: bool) -> bytes:
+    """Return the content of a file that may be somebody else's: nothing else is opened, and no more is read than told.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+        links: whether the file itself may be a link; not where somebody else chose its name.
+
+    Raises:
+        OSError: it is not there, cannot be read, is too large, or is no regular file: a pipe or a device never ends.
+    """
+    _require_regular(path, path.stat(follow_symlinks=links), most)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
+    with os.fdopen(os.open(path, flags), "rb") as stream:
+        found = os.fstat(stream.fileno())  # once more: it may have been replaced since
+        _require_regular(path, found, most)
+        data = stream.read(max(found.st_size, 1))
+        if stream.read(1):  # it grows, or tells no size, as files of the kernel do
+            raise OSError(errno.EFBIG, f"longer than its {found.st_size} bytes", str(path))
+        return data
+
+
+def _require_regular(path: Path, found: os.stat_result, most: int) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = next((word for is_such, word in _KINDS.items() if is_such(found.st_mode)), "something else")
+        raise OSError(errno.EINVAL, f"not a regular file but {kind}", str(path))
+    if found.st_size > most:
+        raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
 
 
 def file_sha256(path: Path) -> str:

@@ -403,7 +403,7 @@ def test_a_manifest_that_is_no_regular_file_is_no_run(tmp_path: Path, a_record, 
 def test_a_file_beyond_the_limit_is_refused(store: Store, a_record, monkeypatch) -> None:
     store.write(a_record())
     monkeypatch.setattr(files, "MOST_BYTES", 100)
-    with pytest.raises(ResultsError, match="no regular file of at most"):
+    with pytest.raises(ResultsError, match="larger than 100 bytes"):
         store.read(ID, "a1" * 32)
 
 

@@ -4,10 +4,13 @@ import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from repromatrix import resources
 from repromatrix.cli import options as shared
 from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, UsageError
+
+_MOST_BYTES = 64 << 20  # of the output of `plan`
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -47,7 +50,8 @@ def run(options: Namespace) -> int:
 
 def _expected(path: Path) -> list[str]:
     try:
-        return [str(cell["id"]) for cell in json.loads(path.read_text())["cells"]]
+        data = resources.read_regular(path, most=_MOST_BYTES, links=True)
+        return [str(cell["id"]) for cell in json.loads(data)["cells"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"not the output of `repromatrix plan --format json` ({error})", where=str(path), hint="make it again"

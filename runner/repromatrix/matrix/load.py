@@ -43,7 +43,7 @@ def load(path: Path) -> Matrix:
     Raises:
         MatrixError: naming file, line, what was expected and a suggestion.
     """
-    text = read_text(path, "run in the project's folder, or give --matrix FILE")
+    text = read_text(path, "run in the project's folder, or give --matrix FILE", links=True)
     document = parse(text, path.name)
     check(document, path.name)
     check_meaning(document, path)

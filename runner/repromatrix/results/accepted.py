@@ -3,6 +3,7 @@
 It holds no time, no host and no path; the same results give the same bytes.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from hashlib import sha256
@@ -17,6 +18,7 @@ from repromatrix.results.record import Outcome, Record
 
 ACCEPTED = "accepted.json"
 FORMAT = 1
+MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,7 @@ def read(path: Path) -> Accepted:
         NewerFormatError: written by a newer release.
     """
     try:
-        document = documents.read(path.read_bytes())
+        document = documents.read(resources.read_regular(path, most=MOST_BYTES, links=True))
         if document["format"] != FORMAT:
             raise NewerFormatError(
                 f"an accepted run of format {document['format']}, this release reads format {FORMAT}",
@@ -143,6 +145,10 @@ def read(path: Path) -> Accepted:
         return Accepted(profile=_text(document["profile"]), cells=tuple(sorted(cells, key=lambda each: each.id)))
     except FileNotFoundError as error:
         raise UsageError("no accepted run is there", where=str(path), hint="accept one: repromatrix accept") from error
+    except OSError as error:
+        raise UsageError(
+            f"the accepted run cannot be read: {error.strerror}", where=str(path), hint="name a file: --accepted FILE"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise UsageError(
             f"not an accepted run ({type(error).__name__}: {error})",
@@ -157,7 +163,7 @@ def find(path: Path | None, *, required: bool = False) -> Accepted | None:
     Raises:
         UsageError: a file that was named or is `required` is not there, or one cannot be read.
     """
-    if path is None and not Path(ACCEPTED).is_file():
+    if path is None and not os.path.lexists(ACCEPTED):
         if required:
             raise UsageError(
                 "--require-accepted, and there is no accepted run",

@@ -12,6 +12,7 @@
 The only module that knows this layout. Writes are atomic; a newer release's files are refused.
 """
 
+import os
 import re
 from dataclasses import replace
 from hashlib import sha256
@@ -285,8 +286,8 @@ class Store:
 
     @property
     def has_manifest(self) -> bool:
-        """Whether a run finished here."""
-        return self._manifest_path.is_file()
+        """Whether a run finished here, or something else is called as its manifest is, which reading it tells."""
+        return os.path.lexists(self._manifest_path)
 
     def write_manifest(self, manifest: Manifest) -> Manifest:
         """Write the manifest of a run, with the digest of every file that is there, and return it."""
