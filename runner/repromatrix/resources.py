@@ -4,8 +4,10 @@ In a checkout `images/` and `templates/` stand beside the package; in an install
 package data. Nothing here knows what the files mean.
 """
 
+import contextlib
 import errno
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -102,6 +104,20 @@ def _require_regular(path: Path, found: os.stat_result, most: int) -> None:
         raise OSError(errno.EINVAL, f"not a regular file but {kind}", str(path))
     if found.st_size > most:
         raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it, also where the right to write was taken from it; absent is no error.
+
+    Raises:
+        OSError: something of it cannot be removed.
+    """
+    for here, folders, _ in os.walk(folder):
+        for path in (Path(here), *(Path(here, name) for name in folders)):
+            if not path.is_symlink() and not path.stat().st_mode & stat.S_IWUSR:
+                path.chmod(0o700)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
 
 
 def file_sha256(path: Path) -> str:
