@@ -41,6 +41,7 @@ def _no_docker() -> str:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Say how to ask for what takes too long for every run of the tests."""
     parser.addoption("--every-bit", action="store_true", help="flip every bit of a results folder, not samples of them")
+    parser.addoption("--changes", type=int, metavar="N", help="change N values of each kind of file on purpose")
 
 
 @pytest.fixture
