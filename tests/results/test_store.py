@@ -625,3 +625,11 @@ def test_a_damaged_folder_stops_a_merge(tmp_path: Path, store: Store, a_record) 
     (one / "manifest.json").write_bytes(b"{")
     with pytest.raises(ResultsError, match="not a readable manifest"):
         merge([one], store)
+
+
+def test_what_killed_runs_left_half_written_goes_with_the_next_run(tmp_path: Path, a_record) -> None:
+    store = _whole_folder(tmp_path, a_record)
+    left = store.record_path(ID, "a1" * 32).parent / ".half_one.part"
+    left.write_bytes(b"{")
+    store.write_manifest(MANIFEST)
+    assert not left.exists()

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +13,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from uv import find_uv_bin
 
+from repromatrix.engines.homes import Homes
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.images.sources import configured
 from repromatrix.images.tags import PLATFORM, rank
 from repromatrix.matrix import Environment
 
+_HOMES = Homes()  # of the resolver's files: what a killed runner left there is swept
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _SOURCE = re.compile(r"^[ \t]+# from (.+)\n", re.MULTILINE)
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)={2,3}([^\s;\\=]+)", re.MULTILINE)
@@ -129,8 +130,7 @@ def _ask(environment: Environment, question: Question) -> Resolved:
 
 def _compile(environment: Environment, question: Question, more: Sequence[str]) -> Resolved:
     """Have uv answer one question from the user's sources and those of `more`."""
-    with tempfile.TemporaryDirectory(prefix="repromatrix-lock-") as name:
-        folder = Path(name)
+    with _HOMES.home() as folder:
         (folder / "request.in").write_text("\n".join(question.requests) + "\n")
         (folder / "held.txt").write_text("\n".join(question.held) + "\n")
         if question.preferred:
@@ -164,8 +164,7 @@ def _without_secrets(url: str) -> str:
 
 def _describe(environment: Environment, text: str, more: Sequence[str]) -> list[dict[str, Any]] | None:
     """Return what uv tells of each package of a lock, its wheels for this platform among it."""
-    with tempfile.TemporaryDirectory(prefix="repromatrix-lock-") as name:
-        folder = Path(name)
+    with _HOMES.home() as folder:
         exact = _PIN.sub(r"\1===\2", text)  # with two equals signs 2.0 may be answered by 2.0+cpu
         (folder / "request.in").write_text(exact)
         flags = ["--no-deps", "--format", "pylock.toml", "--output-file", "pylock.toml"]

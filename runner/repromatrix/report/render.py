@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -24,12 +24,11 @@ _SCRIPT = (
 )  # fmt: skip
 
 
-def write(view: View, output: Path) -> tuple[Path, ...]:
-    """Write the report's three files into `output`, each atomically, and return their paths."""
-    texts = contents(view)
-    for name, text in texts.items():
-        resources.write_atomically(output / name, text.encode())
-    return tuple(output / name for name in texts)
+def write(view: View, output: Path, more: Mapping[Path, str] | None = None) -> tuple[Path, ...]:
+    """Write the report's three files into `output`, with `more`: all or none; return their paths."""
+    texts = {output / name: text for name, text in contents(view).items()} | dict(more or {})
+    resources.write_together({path: text.encode() for path, text in texts.items()})
+    return tuple(texts)
 
 
 def contents(view: View) -> dict[str, str]:

@@ -291,6 +291,7 @@ class Store:
 
     def write_manifest(self, manifest: Manifest) -> Manifest:
         """Write the manifest of a run, with the digest of every file that is there, and return it."""
+        resources.sweep_parts(self.folder.rglob(".*"))
         return self._write_manifest(replace(manifest, files=self._sealed()))
 
     def seal(self) -> None:
