@@ -65,14 +65,9 @@ clean: ## remove what this checkout made; the cache of wheels and environments s
 	@rm -rf $(VENV) results report build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
 $(VENV)/.installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "repromatrix needs Python 3.11 or newer: make matrix PYTHON=python3.11"; exit 2; }
-	@echo "setting up $(VENV) (once)"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	@touch $@
+	@$(PYTHON) scripts/setup.py $(VENV) $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@
+	@$(PYTHON) scripts/setup.py $(VENV) $@ dev
 
 .PHONY: help matrix plan report verify accept impact lock engine base doctor test lint bench evaluate clean

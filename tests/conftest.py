@@ -38,6 +38,18 @@ def _no_docker() -> str:
     return ""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Say how to ask for what takes too long for every run of the tests."""
+    parser.addoption("--every-bit", action="store_true", help="flip every bit of a results folder, not samples of them")
+    parser.addoption("--changes", type=int, metavar="N", help="change N values of each kind of file on purpose")
+
+
+@pytest.fixture
+def every_bit(request: pytest.FixtureRequest) -> bool:
+    """Whether all bits are to be flipped."""
+    return bool(request.config.getoption("--every-bit"))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("docker") and (reason := _no_docker()):
         if os.environ.get(REQUIRE_DOCKER):

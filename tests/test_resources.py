@@ -1,5 +1,6 @@
 """Files of the product are found, and a write is whole or did not happen."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -72,6 +73,64 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path,
         resources.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_of_several_files_all_are_written_or_none_and_the_error_names_the_one(tmp_path: Path, monkeypatch) -> None:
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    resources.write_together(dict.fromkeys(paths, b"old"))
+    left = [2]
+
+    def full(_: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        resources.write_together(dict.fromkeys(paths, b"new"))
+    assert caught.value.filename == str(paths[2])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys("abc", b"old")
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from repromatrix import resources
+resources._fill = lambda *_: os.kill(os.getpid(), 9)
+resources.write_atomically(Path(sys.argv[1]), b"data")
+"""
+
+
+def _kill_writer(path: Path) -> None:
+    assert subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False).returncode == -signal.SIGKILL
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_what_others_write_stays(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(resources, "_swept", set())
+    _kill_writer(tmp_path / "file")
+    (left,) = tmp_path.iterdir()
+    assert left.suffix == ".part"
+    (tmp_path / ".x.part").touch()  # not of our kind
+    (tmp_path / ".aaaaaaaa.part").symlink_to("/etc/hostname")
+    with (tmp_path / ".bbbbbbbb.part").open("wb") as others:
+        fcntl.flock(others, fcntl.LOCK_EX)
+        resources.write_atomically(tmp_path / "file", b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".aaaaaaaa.part", ".bbbbbbbb.part", ".x.part", "file"]
+
+
+def test_a_part_that_is_swept_before_it_is_locked_is_made_again(tmp_path: Path, monkeypatch) -> None:
+    lock, first = fcntl.flock, [True]
+
+    def slow(handle: int, how: int) -> None:
+        if first.pop() if first else False:
+            resources.sweep_parts(tmp_path.iterdir())
+        lock(handle, how)
+
+    monkeypatch.setattr(resources.fcntl, "flock", slow)
+    resources.write_atomically(tmp_path / "file", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:

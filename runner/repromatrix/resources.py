@@ -4,11 +4,16 @@ In a checkout `images/` and `templates/` stand beside the package; in an install
 package data. Nothing here knows what the files mean.
 """
 
+import contextlib
 import errno
+import fcntl
 import os
+import re
+import shutil
+import stat
 import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,6 +21,15 @@ from repromatrix.errors import RepromatrixError
 
 _PACKAGE = Path(__file__).parent
 _COMPILED = "__pycache__"
+_PART = ".part"
+_KINDS = {
+    stat.S_ISLNK: "a link",
+    stat.S_ISDIR: "a folder",
+    stat.S_ISFIFO: "a pipe",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}
 
 
 def folder(name: str) -> Path:
@@ -61,19 +75,128 @@ def cache() -> Path:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` so that a reader, or a kill at any moment, sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    """Write `data` so that a reader, or a kill at any moment, sees the old file or the new one, never a part.
+
+    Raises:
+        OSError: it cannot be written; `filename` is the file's.
+    """
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write several files, each as `write_atomically` does; where there is no room for one, none is written.
+
+    Raises:
+        OSError: one cannot be written; `filename` is the file's.
+    """
+    parts: dict[Path, Path] = {}
+    with contextlib.ExitStack() as stack:
+        try:
+            for path, data in files.items():
+                with _named(path):
+                    parts[path] = _part(path, stack)
+                    _fill(parts[path], data)
+            for path, part in parts.items():
+                with _named(path):
+                    part.replace(path)
+        except BaseException:
+            for part in parts.values():
+                part.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Have each error of the system name the file that was to be written: an error of a full disk names none."""
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _part(path: Path, stack: contextlib.ExitStack) -> Path:
+    """Return a new file beside `path`, locked until the stack unwinds: what is not is nobody's any more."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if str(path.parent) not in _swept:
+        _swept.add(str(path.parent))
+        sweep_parts(path.parent.iterdir())
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_PART)
+        stack.callback(os.close, handle)
+        with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:  # else it was swept before it was locked
+            return Path(name)
+
+
+def _fill(part: Path, data: bytes) -> None:
+    with part.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.chmod(0o644)
+
+
+def sweep_parts(paths: Iterable[Path]) -> None:
+    """Remove those files of `paths` that a killed writer left half written; whose writer lives, stays."""
+    for path in paths:
+        if not re.fullmatch(rf"\.[a-z0-9_]{{8}}{re.escape(_PART)}", path.name):
+            continue
+        with contextlib.suppress(OSError):  # it has just got its place, is locked, or is not ours to remove
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if stat.S_ISREG(os.fstat(handle).st_mode):
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+            finally:
+                os.close(handle)
+
+
+_swept: set[str] = set()  # folders that were looked through: once is enough for a process
+
+
+def read_regular(path: Path, *, most: int, links: bool) -> bytes:
+    """Return the content of a file that may be somebody else's: nothing else is opened, and no more is read than told.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+        links: whether the file itself may be a link; not where somebody else chose its name.
+
+    Raises:
+        OSError: it is not there, cannot be read, is too large, or is no regular file: a pipe or a device never ends.
+    """
+    _require_regular(path, path.stat(follow_symlinks=links), most)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
+    with os.fdopen(os.open(path, flags), "rb") as stream:
+        found = os.fstat(stream.fileno())  # once more: it may have been replaced since
+        _require_regular(path, found, most)
+        data = stream.read(max(found.st_size, 1))
+        if stream.read(1):  # it grows, or tells no size, as files of the kernel do
+            raise OSError(errno.EFBIG, f"longer than its {found.st_size} bytes", str(path))
+        return data
+
+
+def _require_regular(path: Path, found: os.stat_result, most: int) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = next((word for is_such, word in _KINDS.items() if is_such(found.st_mode)), "something else")
+        raise OSError(errno.EINVAL, f"not a regular file but {kind}", str(path))
+    if found.st_size > most:
+        raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it, also where the right to write was taken from it; absent is no error.
+
+    Raises:
+        OSError: something of it cannot be removed.
+    """
+    for here, folders, _ in os.walk(folder):
+        for path in (Path(here), *(Path(here, name) for name in folders)):
+            if not path.is_symlink() and not path.stat().st_mode & stat.S_IWUSR:
+                path.chmod(0o700)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
 
 
 def file_sha256(path: Path) -> str:

@@ -13,7 +13,7 @@ from repromatrix.plan import plan, universe
 
 CHECKOUT = Path(__file__).parents[2]
 MODULES = CHECKOUT / "runner" / "repromatrix" / "cli"
-SHARED = {"__init__", "main", "options", "select", "streams", "printable", "story", "explained"}
+SHARED = {"__init__", "main", "options", "select", "streams", "out", "story", "explained"}
 HEAVY = ("docker", "yaml", "jinja2", "jsonschema", "rich", "requests", "packaging", "numpy", "msgspec")
 PAYS = {"compare", "explain"}  # their choices are listed where they are used, or they are loaded at once
 

@@ -37,14 +37,15 @@ def resolved(monkeypatch) -> list[str]:
     """The names of the environments that are resolved, each with a new lock; nothing answers for numpy 6."""
     names: list[str] = []
 
-    def make(environment) -> bool:
+    def make(environment, rehash) -> locks.Made:
+        assert rehash == []
         names.append(environment.name)
         if environment.version == "6.0":
             raise EnvironmentFailedError("no such version")
         path = locks.path_of(environment)
         before = path.read_text() if path.is_file() else ""
         path.write_text(f"# request: {' '.join(locks._request(environment))}\n{PINS}")
-        return path.read_text() != before
+        return locks.Made(changed=path.read_text() != before)
 
     monkeypatch.setattr(locks, "make", make)
     return names

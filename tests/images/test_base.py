@@ -459,3 +459,16 @@ def test_a_base_that_another_machine_built_is_known_by_its_label(command, locks:
     assert capsys.readouterr().err.count("as locked") == 2
     locks.write_text(locks.read_text().replace("3.11.2-1", "3.11.1-1"))
     assert base("--locked") == 4
+
+
+NUMBER = "bases: {a: {suite: b, pythons: {3.11: {registry: 5, digest: c}}}}\n"
+BROKEN = ["x: [", "", "bases: 5\n", "bases: {a: {}}\n", NUMBER, "\0", "[" * 3000]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_damaged_list_of_bases_is_told_with_its_path(tmp_path: Path, monkeypatch, text: str) -> None:
+    (tmp_path / "bases.yaml").write_text(text)
+    monkeypatch.setattr(resources, "folder", lambda _: tmp_path)
+    with pytest.raises(EnvironmentFailedError, match="the list of bases cannot be read") as caught:
+        bases.entries()
+    assert caught.value.where == str(tmp_path / "bases.yaml")

@@ -1,6 +1,7 @@
 """Locks: read whole or refused, current or not, and stable when made again."""
 
 import hashlib
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,8 @@ def test_a_lock_that_is_read(environment: Environment, write_lock) -> None:
     ]
     assert lock.request == ("numpy==2.0", "python==3.11", "x86_64-manylinux_2_28")
     assert lock.digest == hashlib.sha256(lock.path.read_bytes()).hexdigest()
+    lock.path.write_text(locks.sealed(lock.path.read_text()))
+    assert locks.read(environment, lock.path.parents[2]).digest == lock.digest
     assert [pin.size for pin in lock.pins] == [None, None]
 
 
@@ -141,7 +144,7 @@ def wheels_only(tmp_path: Path, monkeypatch) -> Path:
 def test_a_lock_is_made_with_everything_that_is_needed_and_reads_back(environment, wheels_only, tmp_path) -> None:
     _wheel(wheels_only, "numpy", "2.0", "helper>=1")
     _wheel(wheels_only, "helper", "1.5")
-    assert locks.make(environment, tmp_path)
+    assert locks.make(environment, tmp_path).changed
     lock = locks.read(environment, tmp_path)
     assert [(pin.name, pin.version) for pin in lock.pins] == [("helper", "1.5"), ("numpy", "2.0")]
     wheel = wheels_only / "helper-1.5-py3-none-any.whl"
@@ -154,7 +157,7 @@ def test_a_lock_made_again_stays_as_it_is_although_newer_releases_came(environme
     locks.make(environment, tmp_path)
     before = locks.path_of(environment, tmp_path).read_bytes()
     _wheel(wheels_only, "helper", "1.6")
-    assert not locks.make(environment, tmp_path)
+    assert not locks.make(environment, tmp_path).changed
     assert locks.path_of(environment, tmp_path).read_bytes() == before
 
 
@@ -177,7 +180,7 @@ def test_the_frameworks_own_index_is_asked_only_after_the_users(environment, mon
 
     monkeypatch.setattr(resolve, "_compile", compiled)
     monkeypatch.setattr(locks, "measure", lambda *_: {})
-    assert locks.make(replace(environment, index="https://framework/simple"), tmp_path)
+    assert locks.make(replace(environment, index="https://framework/simple"), tmp_path).changed
     assert asked == [[], ["--index", "https://framework/simple"]]
 
 
@@ -210,7 +213,7 @@ def test_a_lock_without_sizes_gets_them_and_keeps_its_pins_and_its_digest(enviro
     path = locks.path_of(environment, tmp_path)
     whole, digest = path.read_text(), locks.read(environment, tmp_path).digest
     path.write_text("".join(line for line in whole.splitlines(keepends=True) if "wheel bytes" not in line))
-    assert locks.make(environment, tmp_path)
+    assert locks.make(environment, tmp_path).changed
     assert path.read_text() == whole
     assert locks.read(environment, tmp_path).digest == digest
 
@@ -224,7 +227,7 @@ def test_a_size_that_nobody_tells_is_left_out_and_one_that_was_told_before_stays
     monkeypatch.setattr(locks, "measure", lambda *_: told.pop(0))
     locks.make(environment, tmp_path)
     assert {pin.name: pin.size for pin in locks.read(environment, tmp_path).pins} == {"helper": None, "numpy": 7}
-    assert not locks.make(environment, tmp_path)
+    assert not locks.make(environment, tmp_path).changed
     assert not told
 
 
@@ -262,6 +265,108 @@ def test_the_size_is_not_that_of_the_same_version_for_something_else(environment
     locks.make(environment, tmp_path)
     sizes = {pin.name: pin.size for pin in locks.read(environment, tmp_path).pins}
     assert sizes["helper"] == (wheels_only / "helper-1.5-py3-none-any.whl").stat().st_size
+
+
+# What somebody else offers under the same name.
+
+
+def test_another_hash_of_a_version_that_stays_is_an_error_unless_it_is_asked_for(
+    environment, wheels_only, tmp_path
+) -> None:
+    _wheel(wheels_only, "numpy", "2.0", "helper>=1")
+    _wheel(wheels_only, "helper", "1.5")
+    locks.make(environment, tmp_path)
+    before = locks.path_of(environment, tmp_path).read_bytes()
+    _wheel(wheels_only, "helper", "1.5", "numpy")
+    poison = hashlib.sha256((wheels_only / "helper-1.5-py3-none-any.whl").read_bytes()).hexdigest()
+    with pytest.raises(EnvironmentFailedError, match=rf"helper 1\.5 has another hash .*sha256:{poison}") as caught:
+        locks.make(environment, tmp_path)
+    with pytest.raises(EnvironmentFailedError, match=r"helper 1\.5 has another hash"):
+        locks.make(environment, tmp_path, rehash=["numpy"])
+    assert locks.path_of(environment, tmp_path).read_bytes() == before
+    assert "repromatrix lock --all --rehash helper --select numpy-2.0-cpu" in caught.value.hint
+    assert locks.make(environment, tmp_path, rehash=["Helper"]).changed
+    assert locks.read(environment, tmp_path).pins[0].hashes == {poison}
+
+
+def test_a_file_more_of_a_version_that_stays_is_another_hash_too(environment, wheels_only, tmp_path) -> None:
+    _wheel(wheels_only, "numpy", "2.0")
+    locks.make(environment, tmp_path)
+    other = wheels_only / "numpy-2.0-1-py3-none-any.whl"  # of a later build, which wins
+    shutil.copy(wheels_only / "numpy-2.0-py3-none-any.whl", other)
+    with zipfile.ZipFile(other, "a") as archive:
+        archive.writestr("numpy.py", "")
+    with pytest.raises(EnvironmentFailedError, match=r"numpy 2\.0 has another hash"):
+        locks.make(environment, tmp_path)
+
+
+def test_an_upgrade_of_one_package_takes_no_other_hash_of_another(environment, wheels_only, locked) -> None:
+    _wheel(wheels_only, "helper", "1.6", "deep==1.0")
+    _wheel(wheels_only, "deep", "1.0", "numpy")
+    with pytest.raises(EnvironmentFailedError, match=r"deep 1\.0 has another hash"):
+        locks.upgrade(environment, ("helper",), locked)
+
+
+def test_the_source_of_what_is_not_of_the_first_index_is_told(environment, wheels_only, locked) -> None:
+    _wheel(wheels_only, "helper", "1.6", "deep==1.0")
+    source = wheels_only.as_uri()
+    assert [each.source for each in locks.upgrade(environment, ("helper",), locked)] == [source]
+
+
+def test_what_a_new_lock_has_from_elsewhere_is_told(environment, wheels_only, tmp_path) -> None:
+    _wheel(wheels_only, "numpy", "2.0")
+    assert locks.make(environment, tmp_path).elsewhere == (("numpy", "2.0", wheels_only.as_uri()),)
+    assert locks.make(environment, tmp_path).elsewhere == ()
+
+
+def test_a_source_is_told_without_its_password() -> None:
+    text = "Some_Thing==1.0 \\\n    --hash=sha256:a\n    # from https://me:secret@host:8/simple?token=x\n"
+    assert resolve._sources(text) == {"some-thing": "https://host:8/simple"}
+
+
+@pytest.mark.parametrize(
+    ("index", "source", "first"),
+    [
+        (None, "https://pypi.org/simple", True),
+        (None, "https://elsewhere/simple", False),
+        ("https://me:secret@mirror/simple/", "https://mirror/simple", True),
+        ("https://mirror/simple", "https://mirror/other", False),
+        ("https://mirror/simple", "file:///wheels", False),
+    ],
+)
+def test_which_source_is_the_first_index(index: str | None, source: str, first) -> None:
+    of_user = PackageSources(
+        index=index, no_index=False, extra_indexes=(), find_links=(), trusted_hosts=(), certificates=None
+    )
+    assert of_user.is_first(source) is first
+
+
+def test_a_change_of_any_one_character_of_a_lock_is_noticed(environment, wheels_only, tmp_path) -> None:
+    _wheel(wheels_only, "numpy", "2.0", "helper>=1")
+    _wheel(wheels_only, "helper", "1.5")
+    locks.make(environment, tmp_path)
+    path = locks.path_of(environment, tmp_path)
+    text = path.read_text()
+    for place, character in enumerate(text):
+        path.write_text(text[:place] + chr(ord(character) ^ 1) + text[place + 1 :])
+        with pytest.raises(EnvironmentFailedError):
+            locks.read(environment, tmp_path)
+
+
+RUBBISH = [b"\xff\xfe\x00\x01", b"\x1b[31m", b"-r other.txt\n", b"%%%\n", b"--hash=sha256:ab\n"]
+
+
+@pytest.mark.parametrize("rubbish", RUBBISH)
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_rubbish_in_a_lock_is_refused_though_it_tells_no_digest(
+    environment, write_lock, rubbish: bytes, where: str
+) -> None:
+    folder = write_lock(BODY)
+    path = locks.path_of(environment, folder)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:1], rubbish, *lines[1:]] if where == "before" else [*lines, rubbish]))
+    with pytest.raises(EnvironmentFailedError):
+        locks.read(environment, folder)
 
 
 # Upgrading one package.
@@ -343,5 +448,5 @@ def test_a_lock_made_again_keeps_every_byte(name: str, tmp_path) -> None:
     copy = locks.path_of(environment, tmp_path)
     copy.parent.mkdir(parents=True)
     copy.write_bytes(kept.read_bytes())
-    assert locks.make(environment, tmp_path) is False
+    assert not locks.make(environment, tmp_path).changed
     assert copy.read_bytes() == kept.read_bytes()

@@ -18,6 +18,7 @@ ALLOWED = {
     "error": ({"type", "message"}, set()),
     "skipped": ({"message"}, set()),
 }
+SHOWN = "\\ud800\"'<&>]]><!--\\x00 \\x1b[31m\\ufffe \N{SNOWMAN}"
 HOSTILE = "\"'<&>]]><!--\x00\x0b\x1b[31m\ufffe\n\t\N{SNOWMAN}"
 
 
@@ -94,13 +95,13 @@ def test_changes_of_bits_and_outcomes_fail_and_others_do_not(rich):
     assert {name.partition("/")[0] for name in found} >= {"identity-change", "cpu-class-change", "membership"}
 
 
-def test_hostile_text_is_escaped_and_what_xml_cannot_hold_is_left_out(builder):
+def test_hostile_text_is_escaped_and_what_xml_cannot_hold_is_shown_by_its_escape(builder):
     words = {"id": f"mazur/{HOSTILE}/x", "environment": HOSTILE}
     record = replace(builder.record(outcome=Outcome.FAILED, reason=f"\ud800{HOSTILE}", **words), log=HOSTILE)
     view = build(replace(builder.manifest([record], tables=()), profile=HOSTILE), [record], (HOSTILE,))
     root = parsed(view)
     check_form(root)
-    assert root[0][0][0].get("message") == "failed: \"'<&>]]><!--[31m \N{SNOWMAN}"
+    assert root[0][0][0].get("message") == f"failed: {SHOWN}"
 
 
 def test_the_same_records_give_the_same_bytes(rich):

@@ -1,11 +1,11 @@
 """`repromatrix accept`: this run's outcomes and bits become what is expected, in one small file to commit."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from pathlib import Path
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, ResultsError
 
@@ -47,5 +47,5 @@ def run(options: Namespace) -> int:
     counted = ", ".join(f"{outcomes[each]} {each.value.replace('_', ' ')}" for each in Outcome if outcomes[each])
     story.say(f"{'accepted':<10} {len(accepted.cells)} cells: {counted} ({options.output}); commit it")
     if options.json:
-        print(json.dumps({"file": str(options.output), "cells": len(accepted.cells), "digest": accepted.digest}))
+        out.document({"file": str(options.output), "cells": len(accepted.cells), "digest": accepted.digest})
     return int(ExitCode.OK)

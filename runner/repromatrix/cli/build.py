@@ -1,11 +1,11 @@
 """`repromatrix build`: make the environments of a profile."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from repromatrix import resources
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.select import engine, read, share_of
 from repromatrix.cli.story import Story
 from repromatrix.errors import EnvironmentFailedError
@@ -45,7 +45,7 @@ def run(options: Namespace) -> int:
             story.say(f"{'wrote':<10} {path}")
     if options.json:
         built = {environment.name: outcome.built for environment, outcome in ready.items()}
-        print(json.dumps({name: {"reference": each.reference, "digest": each.digest} for name, each in built.items()}))
+        out.document({name: {"reference": each.reference, "digest": each.digest} for name, each in built.items()})
     story.say(f"{len(ready)} environments ready, {sum(outcome.made for outcome in ready.values())} built now")
     for outcome in outcomes:
         if isinstance(outcome, EnvironmentFailedError):

@@ -1,9 +1,10 @@
 """`repromatrix cell ID`: run one cell; its record on standard output."""
 
-import sys
 from argparse import ArgumentParser, Namespace
 
+from repromatrix import harmless
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.run import exit_code
 from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
@@ -27,5 +28,5 @@ def run(options: Namespace) -> int:
     matrix = load(options.matrix)
     cell = find(matrix, options.id)
     summary = execution_of(matrix, [cell], options, Story.of(options)).run([cell])
-    sys.stdout.write(encode(summary.records[0]).decode())
+    out.presented(harmless.json_text(encode(summary.records[0]).decode()))
     return int(exit_code(summary))

@@ -1,6 +1,5 @@
 """`repromatrix clean`: remove what repromatrix made on this machine, chosen by age, by environment or by use."""
 
-import json
 import re
 import time
 from argparse import ArgumentParser, Namespace
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import NoEngineError, UsageError
 
@@ -131,15 +131,15 @@ def _tell(done: "Cleaned", word: str, options: Namespace) -> None:
             "foreign": [str(path) for path in done.foreign],
             "bytes": done.freed,
         }
-        print(json.dumps(result, indent=1))
+        out.document(result, indent=1)
         return
     for thing in done.gone:
-        print(f"{word:<10} {thing.kind:<15} {in_words(thing.size):>10}  {thing.name}")
+        out.say(f"{word:<10} {thing.kind:<15} {in_words(thing.size):>10}  {thing.name}")
     for thing, reason in done.skipped:
-        print(f"{'skipped':<10} {thing.kind:<15} {in_words(thing.size):>10}  {thing.name}: {reason}")
+        out.say(f"{'skipped':<10} {thing.kind:<15} {in_words(thing.size):>10}  {thing.name}: {reason}")
     for path in done.foreign:
-        print(f"{'left':<10} {path}: repromatrix did not make it")
-    print(f"{word:<10} {len(done.gone)} things, {in_words(done.freed)}")
+        out.say(f"{'left':<10} {path}: repromatrix did not make it")
+    out.say(f"{word:<10} {len(done.gone)} things, {in_words(done.freed)}")
 
 
 def _entry(thing: "Thing") -> dict[str, str | int]:

@@ -5,7 +5,6 @@ something is not. Other metrics of logs are shown; --metric makes them count. --
 the last update too.
 """
 
-import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from repromatrix import resources
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
 from repromatrix.floats import FORMS
@@ -144,7 +144,7 @@ def run(options: Namespace) -> int:
         resources.write_atomically(options.output, content.encode())
         Story.of(options).say(f"{'wrote':<10} {options.output}: {view.verdicts}")
     else:
-        sys.stdout.write(content)
+        out.presented(content)
     return int(ExitCode.OK if view.passes else ExitCode.DIFFERENCE)
 
 

@@ -1,11 +1,11 @@
 """`repromatrix doctor`: what works on this machine, what does not, what to type."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.select import registry_of
 from repromatrix.errors import ExitCode
 
@@ -25,7 +25,7 @@ def run(options: Namespace) -> int:
 
     findings = tuple(look(options.matrix, shared=registry_of(options) is not None))
     if options.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+        out.document([asdict(finding) for finding in findings], indent=1)
     else:
         for finding in findings:
             _tell(finding)
@@ -35,6 +35,6 @@ def run(options: Namespace) -> int:
 
 def _tell(finding: "Finding") -> None:
     mark = "ok" if finding.ok else "NO" if finding.needed else "--"
-    print(f"{mark:<3} {finding.name:<14} {finding.found}")
+    out.say(f"{mark:<3} {finding.name:<14} {finding.found}")
     if finding.hint and not finding.ok:
-        print(f"{'':<19}next: {finding.hint}")
+        out.say(f"{'':<19}next: {finding.hint}")

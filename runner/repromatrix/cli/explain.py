@@ -3,7 +3,6 @@
 Exit 0: all cells have the same bits, or each difference is explained; 1: one is not.
 """
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
 from repromatrix.compare.allowance import Allowances, of_run
@@ -95,9 +95,9 @@ def run(options: Namespace) -> int:
         found, parts = _pair(options, story)
         if options.json:
             told = None if parts is None else operations_text.document(parts)
-            print(json.dumps({**found.document(), "operations": told}, indent=1))
+            out.document({**found.document(), "operations": told}, indent=1)
         else:
-            print("\n\n".join((tell(found), *(() if parts is None else (operations_text.tell(parts),)))))
+            out.say("\n\n".join((tell(found), *(() if parts is None else (operations_text.tell(parts),)))))
         return int(ExitCode.OK if found.explained else ExitCode.DIFFERENCE)
     if options.a not in _PARTS:
         raise UsageError(
@@ -107,9 +107,9 @@ def run(options: Namespace) -> int:
     every = everything(options, story, _PARTS[options.a]).explanations
     if options.json:
         documents = [{"of": list(each.of), "explanation": each.document()} for each in every]
-        print(json.dumps({"format": 1, "explanations": documents}, indent=1))
+        out.document({"format": 1, "explanations": documents}, indent=1)
     else:
-        print(tell_many(every))
+        out.say(tell_many(every))
     return int(ExitCode.OK if all(each.explained for each in every) else ExitCode.DIFFERENCE)
 
 
@@ -125,9 +125,9 @@ def _file(options: Namespace, story: Story) -> int:
     execution = execution_of(matrix, [cell], options, story)
     found = ForeignTrace(execution, space, cell, Path(options.b)).explain()
     if options.json:
-        print(json.dumps(document(found, cell, options.b), indent=1))
+        out.document(document(found, cell, options.b), indent=1)
     else:
-        print("\n".join((f"{options.b} against {cell.id}", *(f"  {each}" for each in sentences(found)))))
+        out.say("\n".join((f"{options.b} against {cell.id}", *(f"  {each}" for each in sentences(found)))))
     return int(ExitCode.OK if found.explained or not found.detected else ExitCode.DIFFERENCE)
 
 

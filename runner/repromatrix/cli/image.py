@@ -1,13 +1,12 @@
 """`repromatrix image`: what an environment's image is made of, and why."""
 
-import json
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repromatrix import resources
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.select import engine
 from repromatrix.cli.story import Story
 from repromatrix.errors import UsageError
@@ -51,15 +50,16 @@ def run(options: Namespace) -> int:
         _give_bill(bill_of(environment, chosen, story), options.sbom, story)
     elif options.content:
         _print_content(environment, chosen, as_json=options.json)
+    elif options.json:
+        out.document(document(look(environment, chosen)), indent=1)
     else:
-        seen = document(look(environment, chosen))
-        print(json.dumps(seen, indent=1) if options.json else "\n".join(_text(seen)))
+        out.say("\n".join(_text(document(look(environment, chosen)))))
     return 0
 
 
 def _give_bill(bill: bytes, where: str, story: Story) -> None:
     if where == "-":
-        sys.stdout.write(bill.decode())
+        out.presented(bill.decode())
         return
     resources.write_atomically(Path(where), bill)
     story.say(f"{'wrote':<10} {where}")
@@ -76,7 +76,10 @@ def _print_content(environment: "Environment", chosen: "Engine", *, as_json: boo
         )
     reference = look(environment, chosen).require_built().reference
     digest = ImageReader().digest(reference)
-    print(json.dumps({"reference": reference, "content": digest}) if as_json else digest)
+    if as_json:
+        out.document({"reference": reference, "content": digest})
+    else:
+        out.say(digest)
 
 
 def _text(seen: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 
 _FIRST = "numpy"  # its environments are made in seconds
 
@@ -30,14 +31,14 @@ def run(options: Namespace) -> int:
 
     frameworks = list(dict.fromkeys(options.framework)) or [_FIRST]
     for path in begin(options.folder, frameworks, options.job):
-        print(f"wrote      {path}")
+        out.say(f"wrote      {path}")
     place = "" if options.folder == Path() else f"cd {options.folder} && "
     first, found = frameworks[0], versions(frameworks)[frameworks[0]]
-    print("\nnext:")
-    print(f"  {place}repromatrix workload check {options.job}   # what the job records, in the Python at hand")
-    print(f"  {place}repromatrix matrix   # run it everywhere and write report/index.html")
+    out.say("\nnext:")
+    out.say(f"  {place}repromatrix workload check {options.job}   # what the job records, in the Python at hand")
+    out.say(f"  {place}repromatrix matrix   # run it everywhere and write report/index.html")
     last = f"impact {first}=={found[0]} {first}=={found[-1]}" if len(found) > 1 else "plan"
-    print(
+    out.say(
         f"  {place}repromatrix {last}" + ("   # what changes if you upgrade" if len(found) > 1 else "   # every cell")
     )
     return 0

@@ -1,16 +1,16 @@
 """`repromatrix lock`: resolve environments whose lock is missing or answers another request, or check them all."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import EnvironmentFailedError, ExitCode, MatrixError
 
 if TYPE_CHECKING:
-    from repromatrix.images.lock import Move
+    from repromatrix.images.lock import Made, Move
     from repromatrix.images.locking import Upgrade
     from repromatrix.matrix import Environment, Matrix
 
@@ -36,6 +36,13 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="move this package to the newest version that is allowed, the others only with it; may be repeated",
     )
+    parser.add_argument(
+        "--rehash",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="take another hash of this package though its version stays; may be repeated",
+    )
     shared.jobs(parser)
     shared.json_output(parser)
     shared.examples(parser, "lock", "lock --check", "lock --upgrade numpy --select torch")
@@ -58,24 +65,27 @@ def run(options: Namespace) -> int:
     if options.upgrade:
         return _upgrade(environments, options.upgrade, story, as_json=options.json)
     wanted = [each for each in environments if options.all or state(each) is not State.CURRENT]
-    outcomes = make_all(wanted, options.jobs)
+    outcomes = make_all(wanted, options.jobs, options.rehash)
     words = {name: _word(outcome) for name, outcome in outcomes.items()}
     _tell(matrix, wanted, words, options.profile or _ASKED, story)
+    for name, outcome in outcomes.items():
+        for package, version, source in () if isinstance(outcome, EnvironmentFailedError) else outcome.elsewhere:
+            story.say(f"{'source':<10} {name}: {package} {version} is of {source}, not of the first index")
     if len(wanted) < len(environments):
         story.say(
             f"{len(environments) - len(wanted)} of {len(environments)} locks are up to date; "
             "to resolve them again: repromatrix lock --all"
         )
     if options.json:
-        print(json.dumps({each.name: words.get(each.name, State.CURRENT) for each in environments}))
+        out.document({each.name: words.get(each.name, State.CURRENT) for each in environments})
     for outcome in outcomes.values():
         if isinstance(outcome, EnvironmentFailedError):
             raise outcome
     return 0
 
 
-def _word(outcome: bool | EnvironmentFailedError) -> str:
-    return "failed" if isinstance(outcome, EnvironmentFailedError) else "locked" if outcome else "unchanged"
+def _word(outcome: "Made | EnvironmentFailedError") -> str:
+    return "failed" if isinstance(outcome, EnvironmentFailedError) else "locked" if outcome.changed else "unchanged"
 
 
 def _tell(
@@ -128,7 +138,7 @@ def _check(matrix: "Matrix", environments: "Sequence[Environment]", story: Story
     for path in alone:
         story.say(f"{'orphaned':<10} {path}: no environment of the matrix has this lock; remove it")
     if as_json:
-        print(json.dumps({**states, **{path.stem: "orphaned" for path in alone}}))
+        out.document({**states, **{path.stem: "orphaned" for path in alone}})
     story.say(f"{len(environments) - len(wrong)} of {len(environments)} locks are up to date")
     return int(ExitCode.ENVIRONMENT if wrong or alone else ExitCode.OK)
 
@@ -146,7 +156,7 @@ def _upgrade(environments: "Sequence[Environment]", names: Sequence[str], story:
             moved[environment.name] = {move.name: [move.before, move.after] for move in done.moves}
             _tell_moves(done, story)
     if as_json:
-        print(json.dumps(moved, indent=1))
+        out.document(moved, indent=1)
     return 0
 
 
@@ -161,8 +171,9 @@ def _tell_moves(done: "Upgrade", story: Story) -> None:
 
 
 def _words(move: "Move", *, asked: bool) -> str:
+    source = f", from {move.source}, not from the first index" if move.source else ""
     if move.before is None:
-        return f"{move.name} {move.after} (came with it)"
+        return f"{move.name} {move.after} (came with it{source})"
     if move.after is None:
         return f"{move.name} {move.before} (went with it)"
-    return f"{move.name} {move.before} -> {move.after} ({'asked' if asked else 'moved with it'})"
+    return f"{move.name} {move.before} -> {move.after} ({'asked' if asked else 'moved with it'}{source})"

@@ -3,7 +3,6 @@
 import argparse
 import difflib
 import signal
-import sys
 import textwrap
 import traceback
 from argparse import ArgumentParser
@@ -13,8 +12,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from repromatrix import __version__
-from repromatrix.cli import options, streams
-from repromatrix.cli.printable import printable
+from repromatrix.cli import options, out, streams
 from repromatrix.errors import ExitCode, ReaderGoneError, RepromatrixError, UsageError
 
 # The one list of commands: what they are for -> the name of a module in repromatrix.cli -> one line of help. To print
@@ -79,18 +77,18 @@ def run(arguments: Sequence[str], *, own_process: bool = False) -> int:
     except ReaderGoneError as error:  # who goes away wants no message
         return int(error.exit_code)
     except RepromatrixError as error:
-        print(f"repromatrix: {printable(str(error))}", file=sys.stderr)
+        out.complain(f"repromatrix: {error}")
         return int(error.exit_code)
     except KeyboardInterrupt:
-        print("repromatrix: interrupted; what had finished is kept", file=sys.stderr)
+        out.complain("repromatrix: interrupted; what had finished is kept")
         return int(ExitCode.INTERRUPTED)
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"repromatrix: {what}\n  next: check that place and the disk: repromatrix doctor", file=sys.stderr)
+        out.complain(f"repromatrix: {what}\n  next: check that place and the disk: repromatrix doctor")
         return int(ExitCode.USAGE)
     except Exception:  # noqa: BLE001 - the last border: a defect must not look like "a difference" (exit 1)
-        traceback.print_exc()
-        print("repromatrix: a defect of repromatrix itself; please report it with the lines above", file=sys.stderr)
+        out.complain(traceback.format_exc().rstrip())
+        out.complain("repromatrix: a defect of repromatrix itself; please report it with the lines above")
         return int(ExitCode.INTERNAL)
 
 

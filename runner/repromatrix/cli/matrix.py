@@ -1,10 +1,10 @@
 """`repromatrix matrix`: plan, build, run, report, explain, and report again with the explanations, in order."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.report import asked, demanded, print_json, tell
 from repromatrix.cli.run import arguments as run_arguments
 from repromatrix.cli.run import execute, exit_code
@@ -51,5 +51,5 @@ def run(options: Namespace) -> int:
 def _leave_report(options: Namespace, story: Story, summary: "Summary") -> int:
     story.say(f"{'no report':<10} no cell ran, so {options.output} stays as it is")
     if options.json:
-        print(json.dumps({"files": [], "missing": []}))
+        out.document({"files": [], "missing": []})
     return int(exit_code(summary))

@@ -4,9 +4,13 @@ import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from repromatrix import resources
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, UsageError
+
+_MOST_BYTES = 64 << 20  # of the output of `plan`
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -40,15 +44,14 @@ def run(options: Namespace) -> int:
     story.say(f"{count} cells from {len(options.sources)} folders, {len(merged.missing)} missing ({options.results})")
     if options.json:
         unfinished, remarks = [str(source) for source in merged.unfinished], list(merged.remarks)
-        print(
-            json.dumps({"cells": count, "missing": list(merged.missing), "unfinished": unfinished, "remarks": remarks})
-        )
+        out.document({"cells": count, "missing": list(merged.missing), "unfinished": unfinished, "remarks": remarks})
     return int(ExitCode.CELL_FAILED if merged.missing or merged.unfinished else ExitCode.OK)
 
 
 def _expected(path: Path) -> list[str]:
     try:
-        return [str(cell["id"]) for cell in json.loads(path.read_text())["cells"]]
+        data = resources.read_regular(path, most=_MOST_BYTES, links=True)
+        return [str(cell["id"]) for cell in json.loads(data)["cells"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"not the output of `repromatrix plan --format json` ({error})", where=str(path), hint="make it again"

@@ -1,12 +1,12 @@
 """`repromatrix operations`: operations beside their exact results; with `--forms` how a training step computes its."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
@@ -59,9 +59,9 @@ def run(options: Namespace) -> int:
     shown = summary.records if options.json else [each for each in summary.records if each.cell.dtype == options.dtype]
     found = {record.cell.id: results(execution.store, record) for record in shown}
     if options.json:
-        print(json.dumps([_document(record, found[record.cell.id], options.only) for record in shown], indent=1))
+        out.document([_document(record, found[record.cell.id], options.only) for record in shown], indent=1)
     else:
-        print(_table(shown, found, options.only))
+        out.say(_table(shown, found, options.only))
     return int(ExitCode.CELL_FAILED if summary.failed else ExitCode.OK)
 
 
@@ -126,7 +126,10 @@ def forms_of_a_step(options: Namespace) -> int:
     execution = execution_of(matrix, cells, options, story)
     with story.progress(len(cells) * len(CATALOGUE)):
         entries = listed(execution, cells)
-    print(json.dumps([plain(entry) for entry in entries], indent=1) if options.json else tell(entries))
+    if options.json:
+        out.document([plain(entry) for entry in entries], indent=1)
+    else:
+        out.say(tell(entries))
     return int(ExitCode.OK if all(entry.how.reason is None for entry in entries) else ExitCode.CELL_FAILED)
 
 

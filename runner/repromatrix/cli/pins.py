@@ -1,12 +1,12 @@
 """`repromatrix pins`: ask the registries whether the pinned base images still hold, or pin newer ones."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repromatrix import resources
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import EnvironmentFailedError, ExitCode
 
@@ -48,10 +48,10 @@ def _verify(options: Namespace) -> int:
     entries = dict.fromkeys(map(bases.entry, environments)) if environments else bases.entries()
     verified = pins.verify_all(entries)
     if options.json:
-        print(json.dumps([_document(each) for each in verified], indent=1))
+        out.document([_document(each) for each in verified], indent=1)
     else:
         for each in verified:
-            print(f"{each.state.value:<8} {each.entry.registry}{_remark(each)}")
+            out.say(f"{each.state.value:<8} {each.entry.registry}{_remark(each)}")
     states = {each.state for each in verified}
     if states & {State.MOVED, State.GONE}:
         return int(ExitCode.DIFFERENCE)
@@ -101,7 +101,7 @@ def _refresh(options: Namespace) -> int:
     path = bases.entries_path()
     before = path.read_text()
     after = pins.rewritten(before, found)
-    print(pins.diff(before, after, path), end="")
+    out.say(pins.diff(before, after, path), end="")
     if options.write and after != before:
         resources.write_atomically(path, after.encode())
         story.say(f"{'written':<10} {path}")

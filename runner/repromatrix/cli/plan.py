@@ -1,10 +1,10 @@
 """`repromatrix plan`: every cell, and those left out with their reasons."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.select import read
 from repromatrix.errors import UsageError
 
@@ -27,13 +27,13 @@ def run(options: Namespace) -> int:
     _, plan = read(options)
     form = "json" if options.json else options.format
     if form == "json":
-        print(json.dumps(document(plan), indent=1))
+        out.document(document(plan), indent=1)
     elif form == "github":
         _check_jobs(plan)
         include = [
             {"environment": each.name, "framework": each.framework, "python": each.python} for each in plan.environments
         ]
-        print(json.dumps({"include": include}, separators=(",", ":")))
+        out.document({"include": include}, separators=(",", ":"))
     else:
         _table(plan)
     return 0
@@ -81,12 +81,12 @@ def _table(plan: "Plan") -> None:
     width = max(len(cell.id) for cell in plan.cells)
     for cell in plan.cells:
         options = " ".join(f"{key}={value}" for key, value in cell.variant.options)
-        print(f"{cell.id:<{width}}  {cell.variant.dtype:<8}  {options}")
+        out.say(f"{cell.id:<{width}}  {cell.variant.dtype:<8}  {options}")
     for each in plan.left_out:
-        print(f"{each.cell.id:<{width}}  left out: {each.reason}")
+        out.say(f"{each.cell.id:<{width}}  left out: {each.reason}")
     noise = len(plan.every_cell) - len(plan.cells)
     more = f", and {noise} more that measure the noise floor" if noise else ""
-    print(
+    out.say(
         f"\n{len(plan.cells)} cells in {len(plan.environments)} environments, {len(plan.left_out)} left out "
         f"(profile {plan.profile}){more}"
     )

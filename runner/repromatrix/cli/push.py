@@ -1,9 +1,9 @@
 """`repromatrix push`: make the environments of a profile and push their images to a registry."""
 
-import json
 from argparse import ArgumentParser, Namespace
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.select import engine, read, share_of
 from repromatrix.cli.story import Story
 from repromatrix.errors import EnvironmentFailedError, UsageError
@@ -41,7 +41,7 @@ def run(options: Namespace) -> int:
     tried = zip(plan.environments, outcomes, strict=True)
     sent = {environment.name: outcome for environment, outcome in tried if isinstance(outcome, Sent)}
     if options.json:
-        print(json.dumps({name: {"reference": each.reference, "pushed": each.now} for name, each in sent.items()}))
+        out.document({name: {"reference": each.reference, "pushed": each.now} for name, each in sent.items()})
     story.say(f"{len(sent)} images in the registry, {sum(each.now for each in sent.values())} pushed now")
     for outcome in outcomes:
         if isinstance(outcome, EnvironmentFailedError):

@@ -1,10 +1,10 @@
 """`repromatrix report`: records -> index.html, report.md, report.json. Needs no engine and no matrix."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, UsageError
 
@@ -60,7 +60,7 @@ def tell(written: "Written", story: Story, before: "Gist | None" = None) -> None
 
 def print_json(written: "Written") -> None:
     """Print what was written, and what is missing in it."""
-    print(json.dumps({"files": [str(path) for path in written.files], "missing": list(written.gist.missing)}))
+    out.document({"files": [str(path) for path in written.files], "missing": list(written.gist.missing)})
 
 
 def demanded(options: Namespace, gist: "Gist") -> ExitCode:

@@ -1,6 +1,5 @@
 """`repromatrix run`: run the cells of a profile and write their records and the manifest."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from repromatrix import resources
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.select import execution_of, read
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, UsageError
@@ -55,7 +55,7 @@ def run(options: Namespace) -> int:
     """Run what has no answer yet."""
     summary = execute(options, Story.of(options))
     if options.json:
-        print(json.dumps({record.cell.id: record.outcome.value for record in summary.records}, indent=1))
+        out.document({record.cell.id: record.outcome.value for record in summary.records}, indent=1)
     return int(exit_code(summary))
 
 

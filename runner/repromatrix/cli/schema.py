@@ -1,10 +1,10 @@
 """`repromatrix schema NAME`: the published JSON Schemas."""
 
-import sys
 from argparse import ArgumentParser, Namespace
 
 from repromatrix import resources
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -15,5 +15,5 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print the schema."""
-    sys.stdout.write(resources.schema(options.name).read_text())
+    out.presented(resources.schema(options.name).read_text())
     return 0

@@ -6,7 +6,8 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from repromatrix.cli.printable import printable
+from repromatrix import harmless
+from repromatrix.cli import out
 from repromatrix.errors import EnvironmentFailedError, ResultsError
 
 if TYPE_CHECKING:
@@ -32,14 +33,19 @@ class Story:
         return cls(quiet=options.quiet, verbose=options.verbose)
 
     def say(self, text: str) -> None:
-        """Print one line unless the caller wants quiet."""
+        """Print one line unless the caller wants quiet; a text with ends of lines does not get them."""
+        if not self._quiet:
+            self._print(harmless.line(text))
+
+    def say_lines(self, text: str) -> None:
+        """Print a text that has ends of lines, all of them ours, unless the caller wants quiet."""
         if not self._quiet:
             self._print(text)
 
     def detail(self, text: str) -> None:
         """Print one line for those who asked for all of them."""
         if self._verbose:
-            self._print(text)
+            self._print(harmless.line(text))
 
     def progress(self, total: int) -> Self:
         """Show a bar over `total` steps if standard error is a terminal; use as a context."""
@@ -81,7 +87,7 @@ class Story:
 
     def warned(self, text: str) -> None:
         """Something could not be checked."""
-        self.say(f"{'warning':<10} {text}")
+        self.say_lines(f"{'warning':<10} {text}")
 
     def repeat(self, cell_id: str, outcome: "Outcome") -> None:
         """One repeat of a cell ended."""
@@ -94,7 +100,7 @@ class Story:
         """A cell's record is in the store."""
         if record.outcome.value in _FAILURES and record.repeats:
             log = f" (log: {record.log})" if record.log else ""
-            self._print(f"{record.outcome.value:<10} {record.cell.id}: {record.reason}{log}")
+            self._print(harmless.line(f"{record.outcome.value:<10} {record.cell.id}: {record.reason}{log}"))
         elif record.deterministic is False:
             self.say(f"{'differs':<10} {record.cell.id}: its {record.repeats} repeats do not agree{_parting(record)}")
         elif cached:
@@ -114,12 +120,11 @@ class Story:
             self.detail(f"{'traced':<10} {cell_id}")
 
     def _print(self, text: str) -> None:
-        text = printable(text)
         with self._lock:
             if self._bar:
-                self._bar.console.print(text, markup=False, highlight=False)
+                self._bar.console.print(harmless.lines(text), markup=False, highlight=False, emoji=False)
             else:
-                print(text, file=sys.stderr, flush=True)
+                out.complain(text)
 
 
 def _parting(record: "Record") -> str:

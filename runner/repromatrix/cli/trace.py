@@ -1,11 +1,11 @@
 """`repromatrix trace [A B]`: where the traces of two cells part, or those of all classes."""
 
 import dataclasses
-import json
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, UsageError
@@ -40,9 +40,9 @@ def run(options: Namespace) -> int:
         raise UsageError("name two cells, or none for all classes", hint="repromatrix trace ID ID")
     found = (_pair(options, partings),) if options.cells else partings.of_classes()
     if options.json:
-        print(json.dumps([dataclasses.asdict(each) | {"same": each.same} for each in found], indent=1))
+        out.document([dataclasses.asdict(each) | {"same": each.same} for each in found], indent=1)
     else:
-        print("\n\n".join(map(tell, found)))
+        out.say("\n\n".join(map(tell, found)))
     return int(ExitCode.DIFFERENCE if options.cells and not found[0].same else ExitCode.OK)
 
 

@@ -1,12 +1,12 @@
 """`repromatrix verify REPORT`: what it says held against the records by other code, then every byte made again."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from pathlib import Path
 
+from repromatrix import harmless
 from repromatrix.cli import options as shared
-from repromatrix.cli.printable import printable
+from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
 
@@ -27,12 +27,12 @@ def run(options: Namespace) -> int:
     story = Story.of(options)
     checked = check(options.report, options.results, options.accepted)
     for each in checked.differences:
-        where, says, records = (printable(text, lines=False) for text in (each.where, each.says, each.records))
-        story.say(f"{'differs':<10} {where}\n  the report says:  {says}\n  the records say:  {records}")
+        where, says, records = (harmless.line(text) for text in (each.where, each.says, each.records))
+        story.say_lines(f"{'differs':<10} {where}\n  the report says:  {says}\n  the records say:  {records}")
     answer = f"{len(checked.differences)} differences" if checked.differences else "all hold"
     pages = " and ".join(checked.pages) or "no page"
     story.say(f"{'verified':<10} {checked.sentences} sentences against {checked.records} records, {pages}: {answer}")
     if options.json:
         differences = [asdict(each) for each in checked.differences]
-        print(json.dumps({"sentences": checked.sentences, "differences": differences}))
+        out.document({"sentences": checked.sentences, "differences": differences})
     return int(ExitCode.DIFFERENCE if checked.differences else ExitCode.OK)

@@ -1,11 +1,11 @@
 """`repromatrix workload check PATH`: run a training job of your own once, and say what it records and what it lacks."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from pathlib import Path
 
 from repromatrix.cli import options as shared
+from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
 
@@ -27,11 +27,11 @@ def run(options: Namespace) -> int:
 
     checked = list(check_workload(options.folder, Story.of(options), options.python))
     if options.json:
-        print(json.dumps([asdict(each) for each in checked], indent=1))
+        out.document([asdict(each) for each in checked], indent=1)
     else:
         for each in checked:
-            print(f"\n{each.framework}")
+            out.say(f"\n{each.framework}")
             for line in each.lines or (f"did not run: {each.problem}",):
-                print(f"  {line}")
+                out.say(f"  {line}")
     failed = any(each.problem and not each.absent for each in checked) or all(each.problem for each in checked)
     return int(ExitCode.CELL_FAILED if failed else ExitCode.OK)

@@ -11,12 +11,15 @@ import os
 import selectors
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from repromatrix import resources
+from repromatrix.engines import installed
 from repromatrix.engines.base import BuildSpec, Built, Exit, RunCommand, RunLimits, remade
 from repromatrix.engines.cpus import SHARED, usable_here
 from repromatrix.engines.failure import build_failure
@@ -24,6 +27,7 @@ from repromatrix.engines.homes import Homes
 from repromatrix.engines.stream import Runs, Stream, StreamedRun
 from repromatrix.engines.supervised import Commands, Supervised
 from repromatrix.engines.tools import find_uv, uv_version
+from repromatrix.errors import EnvironmentFailedError
 
 _PIECE = 1 << 16
 _MARKER = "complete.json"
@@ -104,6 +108,7 @@ class ProcessEngine:
         self._commands = Commands()
         self._runs = Runs()
         self._homes = Homes()
+        self._held: set[Path] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (ProcessEngine,)
@@ -115,8 +120,17 @@ class ProcessEngine:
     def find(self, spec: BuildSpec) -> Built | None:
         """Return the environment if it is there and whole, without making anything."""
         folder = _folder(spec)
-        whole = (folder / _MARKER).is_file() and os.access(folder / "bin" / "python", os.X_OK)
-        return Built(reference=str(folder), digest=None) if whole else None
+        return Built(reference=str(folder), digest=None) if self._is_whole(folder) else None
+
+    def _is_whole(self, folder: Path) -> bool:
+        """Whether an environment is there as it was made; once it was found so, its seal is not looked at again."""
+        if not os.access(folder / "bin" / "python", os.X_OK):
+            return False
+        marker = _marker(folder)
+        if marker is None or (folder not in self._held and not _is_sealed(folder, marker)):
+            return False
+        self._held.add(folder)
+        return True
 
     @property
     def command(self) -> RunCommand:
@@ -134,17 +148,27 @@ class ProcessEngine:
         with _locked(folder):
             if built := self.find(spec):
                 return built
+            if (folder / _MARKER).exists():
+                _note(log, f"{folder} is not as it was made: it is made again")
             # Built in its final place, since scripts carry their path; the marker, written last, makes it whole.
-            shutil.rmtree(folder, ignore_errors=True)
-            with self._homes.home() as home:
-                for step, environment in _steps(spec, folder, home):
-                    ended = self._commands.run(step, environment=environment, folder=home, log=log)
-                    if not ended.clean:
-                        shutil.rmtree(folder, ignore_errors=True)
-                        raise build_failure(spec.name, ended, log)
+            resources.remove_tree(folder)
+            try:
+                self._install(spec, folder, log)
+            except BaseException:
+                resources.remove_tree(folder)
+                raise
             _copy_sources(spec, folder)
-            resources.write_atomically(folder / _MARKER, json.dumps({"variables": dict(spec.variables)}).encode())
+            _mark(folder, spec)
         return Built(reference=str(folder), digest=None)
+
+    def _install(self, spec: BuildSpec, folder: Path, log: Path) -> None:
+        with self._homes.home() as home:
+            for step, environment in _steps(spec, folder, home):
+                if step[0] != find_uv():
+                    _require_like(spec, folder, log)  # before the first import of it
+                ended = self._commands.run(step, environment=environment, folder=home, log=log)
+                if not ended.clean:
+                    raise build_failure(spec.name, ended, log)
 
     @contextmanager
     def run(
@@ -181,7 +205,12 @@ class ProcessEngine:
     def _launch(self, built: Built, home: Path, *, gpu: bool) -> tuple[list[str], dict[str, str]]:
         """Return the command of a run and its variables."""
         folder = Path(built.reference)
-        own: dict[str, str] = json.loads((folder / _MARKER).read_text())["variables"]
+        marker = _marker(folder)
+        if marker is None:
+            raise EnvironmentFailedError(
+                "the environment is no longer whole", where=str(folder), hint="run again: it is made again"
+            )
+        own = marker.variables
         command = [str(folder / "bin" / "python"), str(folder / "repromatrix" / "entrypoint.py")]
         return command, _environment(home, folder) | _gpu_variables(gpu=gpu) | own
 
@@ -189,6 +218,70 @@ class ProcessEngine:
         """End every build and run under way, and each one begun later."""
         self._commands.stop()
         self._runs.stop()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Marker:
+    """What an environment that is whole says of itself.
+
+    Attributes:
+        variables: of every process of it.
+        compiled: the bytecode that was made with it.
+        seal: see `installed.seal`.
+    """
+
+    variables: dict[str, str]
+    compiled: list[str]
+    seal: str
+
+
+def _marker(folder: Path) -> _Marker | None:
+    """Return what an environment says of itself; None where it is not whole, or was made by another release."""
+    try:
+        found = json.loads((folder / _MARKER).read_bytes())
+        marker = _Marker(**found)
+        texts = (marker.seal, *marker.compiled, *marker.variables, *marker.variables.values())
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    return marker if all(isinstance(text, str) for text in texts) else None
+
+
+def _is_sealed(folder: Path, marker: _Marker) -> bool:
+    try:
+        return installed.seal(folder, marker.compiled, without=_MARKER) == marker.seal
+    except OSError:
+        return False
+
+
+def _mark(folder: Path, spec: BuildSpec) -> None:
+    """Write the marker, which makes an environment whole."""
+    installed.protect(folder)
+    compiled = installed.bytecode(folder)
+    seal = installed.seal(folder, compiled, without=_MARKER)
+    marker = {"variables": dict(spec.variables), "compiled": compiled, "seal": seal}
+    resources.write_atomically(folder / _MARKER, json.dumps(marker).encode())
+
+
+def _require_like(spec: BuildSpec, folder: Path, log: Path) -> None:
+    """Hold what was installed against the wheels.
+
+    Raises:
+        EnvironmentFailedError: something is not as in them.
+    """
+    try:
+        wrong = installed.unlike(folder, spec.wheels)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        wrong = f"what was installed cannot be held against its wheels: {error}"
+    if wrong:
+        _note(log, wrong)
+        raise EnvironmentFailedError(
+            f"{spec.name}: {wrong}", where=str(log), hint="check the disk: repromatrix doctor; then run again"
+        )
+
+
+def _note(log: Path, text: str) -> None:
+    with log.open("a", encoding="utf-8") as story:
+        story.write(f"{text}\n")
 
 
 def _folder(spec: BuildSpec) -> Path:
@@ -222,14 +315,14 @@ def _steps(spec: BuildSpec, folder: Path, home: Path) -> Iterator[tuple[list[str
     uv, python = find_uv(), str(folder / "bin" / "python")
     plain = _environment(home, folder)
     quiet = plain | {
-        "UV_CACHE_DIR": str(resources.cache() / "uv"),
+        # Unpacked anew from the verified wheels: nobody vouches for what an earlier build has unpacked.
+        "UV_CACHE_DIR": str(home / "uv"),
         "UV_NO_CONFIG": "1",
         "UV_OFFLINE": "1",
         "UV_PYTHON_DOWNLOADS": "never",
-        "UV_LINK_MODE": "hardlink",
+        "UV_LINK_MODE": "copy",  # which shares blocks where the file system can; never a second name of a file
     }
     yield [uv, "venv", "--quiet", "--python", spec.base.reference, str(folder)], quiet
-    # The wheels' own folders, not a folder of links: uv recognises what it has unpacked before by its path.
     links = [f"--find-links={parent}" for parent in sorted({str(wheel.parent) for wheel in spec.wheels})]
     install = ["pip", "install", "--python", python, "--no-index", *links, "--no-deps", "--require-hashes"]
     yield [uv, *install, "--requirement", str(spec.lock)], quiet

@@ -1,6 +1,5 @@
 """A run -> the manifest: the list of what its report must show."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from repromatrix.errors import MatrixError
 from repromatrix.execute.run import Execution, Summary
 from repromatrix.execute.trace import Traced, Tracing
 from repromatrix.matrix import Matrix
+from repromatrix.matrix import published as tables
 from repromatrix.plan import Ensemble, Plan
 from repromatrix.results import manifest as manifests
 from repromatrix.results.manifest import Column, Entry, Manifest, Published
@@ -79,8 +79,8 @@ def _published(matrix: Matrix, workloads: set[str]) -> list[Published]:
 
 def _figures(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        return tables.read(path)
+    except (OSError, ValueError) as error:
         raise MatrixError(
             f"not published figures in JSON: {error}", where=str(path), hint="see docs/matrix.md, workloads.published"
         ) from error

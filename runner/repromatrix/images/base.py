@@ -6,9 +6,10 @@ digest or, where no registry answers, one built from the distribution's packages
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import yaml
 
@@ -96,9 +97,23 @@ def entries_path() -> Path:
 
 
 def entries() -> tuple[BaseEntry, ...]:
-    """Return all of images/bases.yaml, in its order."""
-    bases = yaml.safe_load(entries_path().read_text())["bases"]
-    return tuple(
+    """Return all of images/bases.yaml, in its order.
+
+    Raises:
+        EnvironmentFailedError: it is not there, or damaged.
+    """
+    try:
+        return _entries(yaml.safe_load(entries_path().read_text("utf-8"))["bases"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        raise EnvironmentFailedError(
+            f"the list of bases cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
+            where=str(entries_path()),
+            hint="bring it back from version control, or install again: pip install --force-reinstall repromatrix",
+        ) from error
+
+
+def _entries(bases: Mapping[str, Any]) -> tuple[BaseEntry, ...]:
+    found = tuple(
         BaseEntry(
             name=name,
             python=python,
@@ -110,6 +125,11 @@ def entries() -> tuple[BaseEntry, ...]:
         for name, base in bases.items()
         for python, values in base["pythons"].items()
     )
+    for each in found:
+        for text in (each.name, each.python, each.suite, each.registry, each.digest, *each.packages):
+            if not isinstance(text, str):
+                raise TypeError(f"{text!r} where text is due")
+    return found
 
 
 def find_image(wanted: BaseEntry, images: Images) -> Base | None:

@@ -1,7 +1,6 @@
 """Choosing what goes, and removing it so that whatever is half removed is never taken for whole."""
 
 import contextlib
-import shutil
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -214,4 +213,4 @@ def _remove(path: Path) -> None:
         path.rename(aside)
     except FileNotFoundError:  # its owner removed it meanwhile
         return
-    shutil.rmtree(aside)
+    resources.remove_tree(aside)

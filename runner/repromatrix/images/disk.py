@@ -70,27 +70,24 @@ def require_space(wanted: Iterable[Wanted], engine: Engine, jobs: int, *, pulled
     """
     if engine.name not in _MAKING:
         return ""
-    there: list[locks.Lock] = []
     absent: dict[str, locks.Lock] = {}
     pythons: dict[str, str] = {}
     for each in wanted:
         name = each.environment.name
         lock = locks.read(each.environment, each.lock_folder)
-        if engine.find(build_spec(each.environment, each.base, lock, ())):
-            there.append(lock)
-        else:
+        if not engine.find(build_spec(each.environment, each.base, lock, ())):
             absent[name], pythons[name] = lock, each.environment.python
     if not absent:
         return ""
     if pulled:
         return "images may be pulled from the registry: how much room they take is not known"
-    needs, unknown = _needs(absent, pythons, there, engine, jobs)
+    needs, unknown = _needs(absent, pythons, engine, jobs)
     _require(needs, len(absent))
     return "; ".join(unknown)
 
 
 def _needs(
-    absent: dict[str, locks.Lock], pythons: dict[str, str], there: Sequence[locks.Lock], engine: Engine, jobs: int
+    absent: dict[str, locks.Lock], pythons: dict[str, str], engine: Engine, jobs: int
 ) -> tuple[list[Need], list[str]]:
     """Return what is needed where, and in words what is not known."""
     wheels: dict[frozenset[str], Wheel] = {}
@@ -108,11 +105,9 @@ def _needs(
     fetched = Need(place=resources.cache(), size=sum(each.missing for each in wheels.values()))
     unpacked = [sum(each.unpacked for each in environment) for environment in environments]
     if engine.name != "docker":
-        # What is unpacked is shared by the environments, those already made among them.
-        shared = {pin.hashes for lock in there for pin in lock.pins}
-        once = sum(wheel.unpacked for key, wheel in wheels.items() if key not in shared)
-        compiled = sum(unpacked) * (_COMPILED - 1)
-        return [fetched, Need(place=resources.cache(), size=math.ceil(once + compiled))], unknown
+        # Each has all of it for itself; what the largest is unpacked from is there as long as it is made.
+        during = sum(sorted(unpacked, reverse=True)[:jobs])
+        return [fetched, Need(place=resources.cache(), size=math.ceil(sum(unpacked) * _COMPILED + during))], unknown
     # Each image has all of it for itself, and the builder keeps a copy of as many contexts as it builds at a time.
     contexts = sorted((sum(each.size for each in environment) for environment in environments), reverse=True)[:jobs]
     root = DockerImages().data_root()

@@ -6,7 +6,7 @@ preferred, so that only a changed request changes it. Its header names the comma
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,12 +17,15 @@ from packaging.utils import canonicalize_name
 from repromatrix import resources
 from repromatrix.errors import EnvironmentFailedError, MatrixError
 from repromatrix.images.resolve import Resolved, measure, resolve, resolve_newer, versions
+from repromatrix.images.sources import configured
 from repromatrix.images.tags import PLATFORM
 from repromatrix.matrix import Environment
 
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _REQUEST = "# request: "
 _SIZES = "# wheel bytes: "
+_SEAL = "# sha256 of the other lines: "
+_COMMENTS = ("# The lock of ", _REQUEST, _SIZES, _SEAL)
 _SHOWN = 5  # environments in a message
 
 
@@ -47,7 +50,8 @@ class Lock:
     """A lock file that was read.
 
     Attributes:
-        digest: SHA-256 of the file without the line of sizes, which say nothing of what is installed.
+        digest: SHA-256 of the file without the lines of sizes and of its own digest, which say nothing of what is
+            installed.
     """
 
     path: Path
@@ -58,11 +62,28 @@ class Lock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A package that another version of a lock holds otherwise; None where it is not in it at all."""
+    """A package that another version of a lock holds otherwise; None where it is not in it at all.
+
+    `source`: the index or folder that the new version is of, None where that is the user's first index.
+    """
 
     name: str
     before: str | None
     after: str | None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What became of a lock that was made.
+
+    Attributes:
+        changed: whether the file did.
+        elsewhere: package, version and source of each that moved or came, and is not of the user's first index.
+    """
+
+    changed: bool
+    elsewhere: tuple[tuple[str, str, str], ...] = ()
 
 
 def path_of(environment: Environment, folder: Path | None = None) -> Path:
@@ -100,22 +121,29 @@ def read(environment: Environment, folder: Path | None = None) -> Lock:
             where=str(path),
             hint=f"make it again: repromatrix lock --select {environment.name}",
         )
+    _require_whole(text, path)
     pins = tuple(_pins(text, path))
     return Lock(path=path, request=_request_of(text), pins=pins, digest=_digest(path))
 
 
-def make(environment: Environment, folder: Path | None = None) -> bool:
-    """Resolve an environment and write its lock; return whether the file changed.
+def make(environment: Environment, folder: Path | None = None, rehash: Sequence[str] = ()) -> Made:
+    """Resolve an environment and write its lock.
+
+    Another hash is taken for a version that stays only of packages in `rehash`.
 
     The user's own package sources are asked first; where they do not hold what is asked for, the
     environment's own index is asked as well.
 
     Raises:
-        EnvironmentFailedError: with uv's reason.
+        EnvironmentFailedError: with uv's reason, or another hash came for a version that stays.
     """
     path = path_of(environment, folder)
     before = _text(path) if path.is_file() else ""
-    return _write(environment, _written(path, environment, folder), before, resolve(environment, before))
+    resolved = resolve(environment, before)
+    changed = _write(environment, _written(path, environment, folder), before, resolved, rehash)
+    moves = _moves(versions(before), versions(resolved.text), _elsewhere(resolved)) if changed else ()
+    elsewhere = ((move.name, move.after, move.source) for move in moves if move.after and move.source)
+    return Made(changed=changed, elsewhere=tuple(elsewhere))
 
 
 def upgrade(environment: Environment, names: Sequence[str], folder: Path | None = None) -> tuple[Move, ...]:
@@ -129,7 +157,7 @@ def upgrade(environment: Environment, names: Sequence[str], folder: Path | None 
     path = read(environment, folder).path
     before = _text(path)
     resolved = resolve_newer(environment, before, names)
-    moves = _moves(versions(before), versions(resolved.text)) if resolved.text else ()
+    moves = _moves(versions(before), versions(resolved.text), _elsewhere(resolved)) if resolved.text else ()
     if resolved.text and not any(move.name in names for move in moves):
         return ()
     _write(environment, _written(path, environment, folder), before, resolved)
@@ -181,7 +209,37 @@ def _answers(path: Path, environment: Environment) -> bool:
     return path.is_file() and _request_of(_text(path)) == _request(environment)
 
 
-def _write(environment: Environment, path: Path, before: str, resolved: Resolved) -> bool:
+def _elsewhere(resolved: Resolved) -> dict[str, str]:
+    """Return the packages that are not of the user's first index, with their sources."""
+    own = configured()
+    return {name: source for name, source in resolved.sources.items() if not own.is_first(source)}
+
+
+def _require_hashes(environment: Environment, path: Path, before: str, after: str, rehash: Sequence[str]) -> None:
+    """Hold the hashes of versions that stay against those that the lock had.
+
+    Raises:
+        EnvironmentFailedError: one has another.
+    """
+    free = {canonicalize_name(name) for name in rehash}
+    old, new = _hashes(before), _hashes(after)
+    for pin in sorted(pin for pin in {*old} & {*new} if old[pin] and old[pin] != new[pin] and pin[0] not in free):
+        come, gone = new[pin] - old[pin], old[pin] - new[pin]
+        raise EnvironmentFailedError(
+            f"{environment.name}: {' '.join(pin)} has {'another hash' if come else 'fewer hashes'} than in its lock "
+            f"({'new' if come else 'gone'}: sha256:{min(come or gone)}), though the version is the same",
+            where=str(path),
+            hint="somebody may offer another file under that name: check the index and the folders of pip's "
+            f"configuration; if it is right: repromatrix lock --all --rehash {pin[0]} --select {environment.name}",
+        )
+
+
+def _hashes(text: str) -> dict[tuple[str, str], frozenset[str]]:
+    """Return the hashes of each package and version."""
+    return {pin: frozenset(_HASH.findall(block)) for block in _blocks(text) for pin in versions(block).items()}
+
+
+def _write(environment: Environment, path: Path, before: str, resolved: Resolved, rehash: Sequence[str] = ()) -> bool:
     """Write what was resolved; return whether that changes anything."""
     if not resolved.text:
         raise EnvironmentFailedError(
@@ -189,19 +247,57 @@ def _write(environment: Environment, path: Path, before: str, resolved: Resolved
             where=environment.where,
             hint="check the versions there and the package index: repromatrix doctor",
         )
+    _require_hashes(environment, path, before, resolved.text, rehash)
     sizes = _kept_sizes(environment, before, resolved.text)
     if sizes.keys() != versions(resolved.text).keys():
         sizes |= measure(environment, resolved.text)
-    text = _header(environment) + _sizes_line(sizes) + resolved.text
+    text = sealed(_header(environment) + _sizes_line(sizes) + resolved.text)
     if text == before:
         return False
     resources.write_atomically(path, text.encode())
     return True
 
 
-def _moves(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Move, ...]:
+def sealed(text: str) -> str:
+    """Return a lock with the digest of its lines below its header, so that a change of one character is noticed."""
+    lines = _unsealed(text).splitlines(keepends=True)
+    head = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return "".join([*lines[:head], f"{_SEAL}{_seal_of(text)}\n", *lines[head:]])
+
+
+def _seal_of(text: str) -> str:
+    return sha256(_unsealed(text).encode()).hexdigest()
+
+
+def _unsealed(text: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(_SEAL))
+
+
+def _require_whole(text: str, path: Path) -> None:
+    """Hold a lock against its own digest, where it tells one: locks of earlier releases do not.
+
+    Raises:
+        EnvironmentFailedError: it is no text, or was changed.
+    """
+    told = [line.removeprefix(_SEAL).strip() for line in text.splitlines() if line.startswith(_SEAL)]
+    wrong = "was changed since it was made" if told and told != [_seal_of(text)] else ""
+    if not text.replace("\n", "").isprintable() or "\ufffd" in text:
+        wrong = "is no text"
+    elif any(line.startswith("#") and not line.startswith(_COMMENTS) for line in text.splitlines()):
+        wrong = "has a comment that is none of ours"
+    if wrong:
+        raise EnvironmentFailedError(
+            f"the lock {wrong}",
+            where=str(path),
+            hint="bring it back from version control, or make it again: repromatrix lock",
+        )
+
+
+def _moves(before: Mapping[str, str], after: Mapping[str, str], sources: Mapping[str, str]) -> tuple[Move, ...]:
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    return tuple(Move(name=name, before=before.get(name), after=after.get(name)) for name in names)
+    return tuple(
+        Move(name=name, before=before.get(name), after=after.get(name), source=sources.get(name)) for name in names
+    )
 
 
 def _kept_sizes(environment: Environment, before: str, after: str) -> dict[str, int]:
@@ -231,7 +327,8 @@ def _sizes_of(text: str) -> dict[str, int]:
 
 def _digest(path: Path) -> str:
     lines = path.read_bytes().splitlines(keepends=True)
-    return sha256(b"".join(line for line in lines if not line.startswith(_SIZES.encode()))).hexdigest()
+    without = (_SIZES.encode(), _SEAL.encode())
+    return sha256(b"".join(line for line in lines if not line.startswith(without))).hexdigest()
 
 
 def _text(path: Path) -> str:
@@ -247,19 +344,29 @@ def _request_of(text: str) -> tuple[str, ...]:
     return tuple(line.removeprefix(_REQUEST).split())
 
 
+def _blocks(text: str) -> Iterator[str]:
+    """Yield each package of a lock with its hashes, on one line."""
+    for block in re.split(r"\n(?=[^\s#])", "\n" + text.replace(" \\\n", " ")):
+        line = block.strip()
+        if line and not line.startswith("#"):
+            yield line
+
+
 def _pins(text: str, path: Path) -> list[Pin]:
     pins = []
     sizes = _sizes_of(text)
-    for block in re.split(r"\n(?=[A-Za-z0-9])", "\n" + text.replace(" \\\n", " ")):
-        line = block.strip()
-        if not line or line.startswith("#"):
-            continue
+    for line in _blocks(text):
         try:
             requirement = Requirement(line.split(" --hash")[0].strip())
         except InvalidRequirement as error:
             raise EnvironmentFailedError(
                 f"not a line of a lock: {line[:80]!r}", where=str(path), hint="make the lock again: repromatrix lock"
             ) from error
+        rest = line.split(" --hash")[1:]
+        if any(not _HASH.fullmatch(f"--hash{each.strip()}") for each in rest if each.startswith("=sha256")):
+            raise EnvironmentFailedError(
+                f"not a line of a lock: {line[-80:]!r}", where=str(path), hint="make the lock again: repromatrix lock"
+            )
         hashes = frozenset(_HASH.findall(line))
         exact = [each.version for each in requirement.specifier if each.operator in ("==", "===")]
         if len(exact) != 1 or not hashes:

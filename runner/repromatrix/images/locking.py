@@ -36,16 +36,21 @@ def state(environment: Environment) -> State:
     return State.CURRENT
 
 
-def make_all(environments: Sequence[Environment], jobs: int) -> dict[str, bool | EnvironmentFailedError]:
-    """Make the locks of environments, several at a time; return, by name, whether it changed, or why it failed."""
+def make_all(
+    environments: Sequence[Environment], jobs: int, rehash: Sequence[str] = ()
+) -> dict[str, locks.Made | EnvironmentFailedError]:
+    """Make the locks of environments, several at a time; return, by name, what became of it, or why it failed.
+
+    `rehash`: packages whose hash may be another though their version stays.
+    """
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        outcomes = pool.map(_make, environments)
+        outcomes = pool.map(lambda each: _make(each, rehash), environments)
         return {each.name: outcome for each, outcome in zip(environments, outcomes, strict=True)}
 
 
-def _make(environment: Environment) -> bool | EnvironmentFailedError:
+def _make(environment: Environment, rehash: Sequence[str]) -> locks.Made | EnvironmentFailedError:
     try:
-        return locks.make(environment)
+        return locks.make(environment, rehash=rehash)
     except EnvironmentFailedError as error:
         return error
 

@@ -2,10 +2,9 @@
 
 import re
 import subprocess
-import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,12 +13,15 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from uv import find_uv_bin
 
+from repromatrix.engines.homes import Homes
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.images.sources import configured
 from repromatrix.images.tags import PLATFORM, rank
 from repromatrix.matrix import Environment
 
+_HOMES = Homes()  # of the resolver's files: what a killed runner left there is swept
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+_SOURCE = re.compile(r"^[ \t]+# from (.+)\n", re.MULTILINE)
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)={2,3}([^\s;\\=]+)", re.MULTILINE)
 
 
@@ -47,10 +49,12 @@ class Resolved:
     Attributes:
         text: pinned requirements with their hashes, empty where there is no answer.
         reason: why there is none.
+        sources: package -> the index or folder that its version is of, without names and passwords.
     """
 
     text: str = ""
     reason: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def versions(text: str) -> dict[str, str]:
@@ -126,25 +130,41 @@ def _ask(environment: Environment, question: Question) -> Resolved:
 
 def _compile(environment: Environment, question: Question, more: Sequence[str]) -> Resolved:
     """Have uv answer one question from the user's sources and those of `more`."""
-    with tempfile.TemporaryDirectory(prefix="repromatrix-lock-") as name:
-        folder = Path(name)
+    with _HOMES.home() as folder:
         (folder / "request.in").write_text("\n".join(question.requests) + "\n")
         (folder / "held.txt").write_text("\n".join(question.held) + "\n")
         if question.preferred:
             (folder / "lock.txt").write_text(question.preferred)  # uv keeps what stands in the output file
         flags = ["--constraint", "held.txt", "--output-file", "lock.txt", "--generate-hashes"]
-        flags += ["--no-emit-index-url", "--no-emit-find-links"]
+        flags += ["--no-emit-index-url", "--no-emit-find-links", "--emit-index-annotation"]
         flags += [flag for each in question.moving for flag in ("--upgrade-package", each)]
         done = _uv(environment, folder, ["request.in", *flags, *more])
         if done.returncode != 0:
             return Resolved(reason=" ".join(done.stderr.split())[:600])
-        return Resolved(text=(folder / "lock.txt").read_text())
+        text = (folder / "lock.txt").read_text()
+        return Resolved(text=_SOURCE.sub("", text), sources=_sources(text))
+
+
+def _sources(text: str) -> dict[str, str]:
+    """Return package -> source, as uv's annotations tell it."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines():
+        if pin := _PIN.match(line):
+            name = canonicalize_name(pin[1])
+        elif source := _SOURCE.match(f"{line}\n"):
+            found[name] = _without_secrets(source[1])
+    return found
+
+
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def _describe(environment: Environment, text: str, more: Sequence[str]) -> list[dict[str, Any]] | None:
     """Return what uv tells of each package of a lock, its wheels for this platform among it."""
-    with tempfile.TemporaryDirectory(prefix="repromatrix-lock-") as name:
-        folder = Path(name)
+    with _HOMES.home() as folder:
         exact = _PIN.sub(r"\1===\2", text)  # with two equals signs 2.0 may be answered by 2.0+cpu
         (folder / "request.in").write_text(exact)
         flags = ["--no-deps", "--format", "pylock.toml", "--output-file", "pylock.toml"]

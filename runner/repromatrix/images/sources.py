@@ -12,10 +12,12 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.matrix.modules import PARSING
 
+_PYPI = "https://pypi.org/simple"  # the index of pip and uv unless told otherwise
 _YES = frozenset({"y", "yes", "t", "true", "on", "1"})  # as pip reads a switch
 
 
@@ -44,6 +46,12 @@ class PackageSources:
         for host in self.trusted_hosts:
             flags += ["--allow-insecure-host", host]
         return flags
+
+    def is_first(self, source: str) -> bool:
+        """Whether a source, as uv tells it, is the user's first index; a folder or another index never is."""
+        first = urlsplit(self.index or _PYPI)
+        found = urlsplit(source)
+        return (first.hostname, first.path.rstrip("/")) == (found.hostname, found.path.rstrip("/"))
 
     def uv_environment(self) -> dict[str, str]:
         """Return the process environment for uv: pip's certificate bundle, and nothing that would fight the flags."""

@@ -44,7 +44,8 @@ def load(path: Path) -> Matrix:
     Raises:
         MatrixError: naming file, line, what was expected and a suggestion.
     """
-    text = read_text(path, "to write one: repromatrix init; the one that comes with repromatrix: --matrix builtin")
+    absent = "to write one: repromatrix init; the one that comes with repromatrix: --matrix builtin"
+    text = read_text(path, absent, links=True)
     document = parse(text, path.name)
     check(document, path.name)
     check_meaning(document, path)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -9,9 +10,26 @@ import jsonschema
 from repromatrix import resources
 from repromatrix.matrix.check import suggest
 
+_MOST_BYTES = 16 << 20
 _SEE = "see docs/report.md, or: repromatrix schema published"
 _TITLES = ("a", "b", "lower", "higher")
 _LISTS = ("columns", "others", "pair")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a table's data.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+        ValueError: it is not JSON, or no object.
+    """
+    try:
+        found = json.loads(resources.read_regular(path, most=_MOST_BYTES, links=False))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - the file is wrong, not the call
+    return found
 
 
 def problems(data: Any) -> Iterator[tuple[str, str]]:

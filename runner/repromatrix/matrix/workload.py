@@ -210,7 +210,7 @@ class _Reader:
     def _published_problems(self, entry: Mapping[str, Any]) -> Iterator[Problem]:
         data, place = entry["data"], ("published", "data")
         try:
-            found = json.loads((self.folder / data).read_text(encoding="utf-8"))
+            found = tables.read(self.folder / data)
             titles = list(found["losses"])
         except FileNotFoundError:
             yield place, f"no such file: {data}", f"the path is relative to {FILE}"

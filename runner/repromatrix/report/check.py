@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from repromatrix import resources
 from repromatrix.errors import UsageError
 from repromatrix.operations.kept import Judgements
 from repromatrix.report.gather import gather
@@ -17,6 +18,7 @@ from repromatrix.results.accepted import ACCEPTED, Accepted, find
 from repromatrix.results.store import Store
 
 DOCUMENT = "report.json"
+_MOST_BYTES = 1 << 30  # of one file
 PAGES = ("index.html", "report.md")
 
 
@@ -65,11 +67,27 @@ def _files(path: Path) -> dict[str, bytes]:
     """
     folder = path.is_dir()
     try:
-        found = {DOCUMENT: (path / DOCUMENT if folder else path).read_bytes()}
+        found = {DOCUMENT: _read(path / DOCUMENT if folder else path, links=not folder)}
     except FileNotFoundError as error:
         where = str(path / DOCUMENT if folder else path)
         raise UsageError("no report is there", where=where, hint="write one: repromatrix report") from error
-    return found | {name: (path / name).read_bytes() for name in PAGES if folder and (path / name).is_file()}
+    return found | {name: _read(path / name, links=False) for name in PAGES if folder and (path / name).exists()}
+
+
+def _read(path: Path, *, links: bool) -> bytes:
+    """Read a file of a report.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        UsageError: it cannot be read.
+    """
+    try:
+        return resources.read_regular(path, most=_MOST_BYTES, links=links)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        hint = "name a report's folder or its report.json: repromatrix verify report"
+        raise UsageError(f"the report cannot be read: {error.strerror}", where=str(path), hint=hint) from error
 
 
 def _accepted(document: Mapping[str, Any], path: Path | None) -> Accepted | None:

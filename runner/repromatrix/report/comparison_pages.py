@@ -1,13 +1,12 @@
 """The view of a comparison -> text, Markdown, JSON (schemas/comparison.json, format 1) or JUnit's XML."""
 
-import json
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from repromatrix import harmless
 from repromatrix.compare.difference import Verdict
 from repromatrix.compare.groups import Group
 from repromatrix.compare.pair import Point, Value
@@ -20,8 +19,7 @@ MARKDOWN_BYTES = 60_000
 _CAVEATS = 20
 _ROWS = 200  # of pairs, as many as the default of --limit
 _GROUPS = 50
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#|~!<>&])")
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_md, _xml = harmless.markdown, harmless.xml
 _HELP = (
     "first: the first differing step, from 1; ULP: the most values that lie between",
     "absolute, relative: the largest difference, so the tolerance that would have been needed",
@@ -49,7 +47,7 @@ def text(view: View) -> str:
     lines += _bounded("caveat", view.caveats)
     lines += ["", f"{'passes' if view.passes else 'does not pass'}: {view.verdicts}"]
     lines.append(view.judged)
-    flat = "\n".join(_visible(line).rstrip() for line in lines) + "\n"
+    flat = "\n".join(harmless.line(line).rstrip() for line in lines) + "\n"
     return re.sub("\n{3,}", "\n\n", flat)
 
 
@@ -123,7 +121,7 @@ def markdown(view: View) -> str:
 
 def json_text(view: View) -> str:
     """Return the comparison for programs (schemas/comparison.json), canonical."""
-    return json.dumps(document(view), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return harmless.in_json(document(view), sort_keys=True, indent=1) + "\n"
 
 
 def document(view: View) -> dict[str, Any]:
@@ -243,20 +241,3 @@ def _bounded(word: str, texts: Sequence[str]) -> list[str]:
     more = len(texts) - _CAVEATS
     tail = [f"{word}: {more:,} more, see --format json"] if more > 0 else []
     return ["", *(f"{word}: {each}" for each in texts[:_CAVEATS]), *tail]
-
-
-def _md(value: str) -> str:
-    return _SPECIAL.sub(r"\\\1", _visible(" ".join(value.split())))
-
-
-def _visible(value: str) -> str:
-    """Return a text on one line, what steers a terminal or turns the writing round replaced."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(each).startswith(("C", "Zl", "Zp")) else each
-        for each in " ".join(value.splitlines())
-    )
-
-
-def _xml(value: str) -> str:
-    """Return text with what XML cannot hold replaced."""
-    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", value)

@@ -1,10 +1,10 @@
 """The view -> JUnit XML for a CI's test view: a test case for each cell, published column and change."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from repromatrix import harmless
 from repromatrix.report import wording
 from repromatrix.report.sections.cells import DIFFER, CellRow, Cells
 from repromatrix.report.sections.changes import Changes
@@ -12,8 +12,6 @@ from repromatrix.report.sections.published import PublishedTables, TableView
 from repromatrix.report.view import View
 from repromatrix.results.record import Outcome
 
-# What XML 1.0 has no way to write; halves of surrogate pairs no encoding has.
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ERRORS = {each.value.replace("_", " ") for each in (Outcome.FAILED, Outcome.TIMED_OUT)}
 
 _PREDICTIONS = {
@@ -135,14 +133,10 @@ def _case(case: Case) -> str:
     if case.answer is None:
         return f"{head}/>\n"
     kind = "" if case.answer == "skipped" else f' type="{case.answer}"'
-    inside = f"<{case.answer}{kind} message={_quoted(case.message)}>{escape(_legal(case.text))}</{case.answer}>"
+    inside = f"<{case.answer}{kind} message={_quoted(case.message)}>{escape(harmless.xml(case.text))}</{case.answer}>"
     return f"{head}>{inside}</testcase>\n"
 
 
 def _quoted(text: str) -> str:
     """Return a text as an attribute's value, on one line."""
-    return quoteattr(" ".join(_legal(text).split()))
-
-
-def _legal(text: str) -> str:
-    return _NOT_XML.sub("", text)
+    return quoteattr(harmless.xml(" ".join(text.split())))

@@ -4,16 +4,15 @@ A number is a JSON number that reads back as the same float64 (`nan`, `inf` and 
 makes decimals, hexadecimal text, ULP distances and verdicts by itself; tests hold its arithmetic against ours.
 """
 
-import json
 from typing import Any
 
+from repromatrix import harmless
 from repromatrix.report.view import View
 
 
 def embedded(view: View) -> str:
     """Return the data as JSON that may stand inside a `<script>` element: no `<`, so no end of it."""
-    text = json.dumps(data(view), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return harmless.in_json(harmless.values(data(view)), separators=(",", ":")).replace("<", "\\u003c")
 
 
 def data(view: View) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from repromatrix import resources
 from repromatrix.operations.kept import Judgements
 from repromatrix.report.gather import gather
 from repromatrix.report.gist import Gist, Request, Written
@@ -21,10 +20,7 @@ def produce(request: Request) -> Written:
     """Write the report of the results folder."""
     accepted = expected.find(request.accepted, required=request.require_accepted)
     view = build(gather(Store(request.results), accepted), Judgements())
-    files = write(view, request.output)
-    if request.junit:
-        resources.write_atomically(request.junit, junit(view).encode())
-        files = (*files, request.junit)
+    files = write(view, request.output, {request.junit: junit(view)} if request.junit else None)
     return Written(files=files, gist=gist(view))
 
 

@@ -2,16 +2,15 @@
 
 import base64
 import hashlib
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
-from repromatrix import resources
+from repromatrix import harmless, resources
 from repromatrix.report import page
 from repromatrix.report.document import document
 from repromatrix.report.view import View
@@ -23,15 +22,13 @@ _SCRIPT = (
     "numbers", "records", "copying", "published", "details", "selection", "cells", "filters", "experiments",
     "operations", "picture", "lines", "heat", "traced", "gallery", "main",
 )  # fmt: skip
-_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#|~!<>&])")
 
 
-def write(view: View, output: Path) -> tuple[Path, ...]:
-    """Write the report's three files into `output`, each atomically, and return their paths."""
-    texts = contents(view)
-    for name, text in texts.items():
-        resources.write_atomically(output / name, text.encode())
-    return tuple(output / name for name in texts)
+def write(view: View, output: Path, more: Mapping[Path, str] | None = None) -> tuple[Path, ...]:
+    """Write the report's three files into `output`, with `more`: all or none; return their paths."""
+    texts = {output / name: text for name, text in contents(view).items()} | dict(more or {})
+    resources.write_together({path: text.encode() for path, text in texts.items()})
+    return tuple(texts)
 
 
 def contents(view: View) -> dict[str, str]:
@@ -51,7 +48,7 @@ def html(view: View) -> str:
     )
     # The digests stand over exactly these texts, so no template engine may touch them.
     return (
-        _environment(TEMPLATES)
+        _environment(TEMPLATES, _html_text)
         .get_template("index.html")
         .render(
             view=view,
@@ -76,7 +73,7 @@ def markdown(view: View) -> str:
 
 def json_text(view: View) -> str:
     """Return the report for programs, canonical."""
-    return json.dumps(document(view), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return harmless.in_json(document(view), sort_keys=True, indent=1) + "\n"
 
 
 def _read(folder: Path, name: str) -> str:
@@ -84,7 +81,7 @@ def _read(folder: Path, name: str) -> str:
 
 
 @cache
-def _environment(folders: tuple[Path, ...], finalize: Callable[[object], object] | None = None) -> jinja2.Environment:
+def _environment(folders: tuple[Path, ...], finalize: Callable[[object], object]) -> jinja2.Environment:
     return jinja2.Environment(
         finalize=finalize,
         loader=jinja2.FileSystemLoader(folders),
@@ -97,10 +94,13 @@ def _environment(folders: tuple[Path, ...], finalize: Callable[[object], object]
 
 
 def _markdown_text(value: object) -> object:
-    """Return what a template prints as one line of Markdown that shows exactly that text."""
-    if not isinstance(value, str):
-        return value
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(value.split()))
+    """Return what a template prints as one line of Markdown."""
+    return harmless.markdown(value) if isinstance(value, str) else value
+
+
+def _html_text(value: object) -> object:
+    """Return what a template prints, markup of its own apart, as text that is still to be escaped."""
+    return harmless.shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _source(text: str) -> str:

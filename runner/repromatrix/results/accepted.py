@@ -3,6 +3,7 @@
 It holds no time, no host and no path; the same results give the same bytes.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from hashlib import sha256
@@ -17,6 +18,8 @@ from repromatrix.results.record import Outcome, Record
 
 ACCEPTED = "accepted.json"
 FORMAT = 1
+_DIGEST = "sha256"
+MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +65,8 @@ class Accepted:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of its file."""
-        return sha256(encode(self)).hexdigest()
+        """SHA-256 over all that its file says but this."""
+        return sha256(documents.write(_document(self))).hexdigest()
 
 
 def bits(record: Record) -> str | None:
@@ -103,7 +106,12 @@ def accept(manifest: Manifest, records: Iterable[Record]) -> Accepted:
 
 
 def encode(accepted: Accepted) -> bytes:
-    """Return the file's content; each identity stands there once, and cells name it by its place."""
+    """Return the file's content, its own digest among it."""
+    return documents.write(_document(accepted) | {_DIGEST: accepted.digest})
+
+
+def _document(accepted: Accepted) -> dict[str, Any]:
+    """Return the content without its digest; each identity stands there once, and cells name it by its place."""
     places: dict[Identity, int] = {}
     cells = {
         each.id: {
@@ -114,13 +122,12 @@ def encode(accepted: Accepted) -> bytes:
         }
         for each in accepted.cells
     }
-    document = {
+    return {
         "format": FORMAT,
         "profile": accepted.profile,
         "cells": cells,
         "identities": [{each.name: getattr(found, each.name) for each in fields(Identity)} for found in places],
     }
-    return documents.write(document)
 
 
 def read(path: Path) -> Accepted:
@@ -131,7 +138,7 @@ def read(path: Path) -> Accepted:
         NewerFormatError: written by a newer release.
     """
     try:
-        document = documents.read(path.read_bytes())
+        document = documents.read(resources.read_regular(path, most=MOST_BYTES, links=True))
         if document["format"] != FORMAT:
             raise NewerFormatError(
                 f"an accepted run of format {document['format']}, this release reads format {FORMAT}",
@@ -140,9 +147,14 @@ def read(path: Path) -> Accepted:
             )
         identities = [_identity(each) for each in document["identities"]]
         cells = [_cell(name, each, identities) for name, each in document["cells"].items()]
-        return Accepted(profile=_text(document["profile"]), cells=tuple(sorted(cells, key=lambda each: each.id)))
+        found = Accepted(profile=_text(document["profile"]), cells=tuple(sorted(cells, key=lambda each: each.id)))
+        return _unchanged(found, document)
     except FileNotFoundError as error:
         raise UsageError("no accepted run is there", where=str(path), hint="accept one: repromatrix accept") from error
+    except OSError as error:
+        raise UsageError(
+            f"the accepted run cannot be read: {error.strerror}", where=str(path), hint="name a file: --accepted FILE"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise UsageError(
             f"not an accepted run ({type(error).__name__}: {error})",
@@ -151,13 +163,26 @@ def read(path: Path) -> Accepted:
         ) from error
 
 
+def _unchanged(found: Accepted, document: Mapping[str, Any]) -> Accepted:
+    """Return the run that was read, held against the digest that its file tells; those of earlier releases tell none.
+
+    Raises:
+        ValueError: it is another.
+    """
+    if unknown := {*document} - {*_document(found), _DIGEST}:
+        raise ValueError(f"no key of it is called {min(unknown)!r}")
+    if document.get(_DIGEST, found.digest) != found.digest:
+        raise ValueError("it is not what its digest says")
+    return found
+
+
 def find(path: Path | None, *, required: bool = False) -> Accepted | None:
     """Return the accepted run: that file, or accepted.json of the current folder if it is there, else None.
 
     Raises:
         UsageError: a file that was named or is `required` is not there, or one cannot be read.
     """
-    if path is None and not Path(ACCEPTED).is_file():
+    if path is None and not os.path.lexists(ACCEPTED):
         if required:
             raise UsageError(
                 "--require-accepted, and there is no accepted run",

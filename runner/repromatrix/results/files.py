@@ -1,8 +1,7 @@
 """The files of a results folder, whatever they hold: read if they are there, written atomically, errors with a path."""
 
+import errno
 import hashlib
-import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,19 +97,15 @@ def read(path: Path, what: str) -> bytes | None:
         ResultsError: it is there and cannot be read.
     """
     try:
-        # Not through a link, and not waiting for a pipe's other end: the folder may be somebody else's.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            found = os.fstat(stream.fileno())
-            if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
-                raise ResultsError(
-                    f"{what} is no regular file of at most {MOST_BYTES >> 20} MiB",
-                    where=str(path),
-                    hint="these results were not written by repromatrix; do not use them",
-                )
-            return stream.read()
+        return resources.read_regular(path, most=MOST_BYTES, links=False)
     except FileNotFoundError:
         return None
     except OSError as error:
+        foreign = error.errno in (errno.EINVAL, errno.EFBIG, errno.ELOOP)
         raise ResultsError(
-            f"{what} cannot be read: {error}", where=str(path), hint="check its owner and the disk: repromatrix doctor"
+            f"{what} cannot be read: {error.strerror}",
+            where=str(path),
+            hint="these results were not written by repromatrix; do not use them"
+            if foreign
+            else "check its owner and the disk: repromatrix doctor",
         ) from error

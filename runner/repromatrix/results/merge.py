@@ -43,6 +43,8 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
         ResultsError: a source is damaged, none has a finished run, two give different numbers for one cell or stand on
             such for one pair, or two mean different things by the name of an environment that is not pinned.
     """
+    for cell_id in expected:
+        target.record_path(cell_id, _NO_RECORD)  # what is no cell's id is told before anything is written
     manifests, unfinished = [], []
     found: dict[str, _Delivery] = {}
     sources = tuple(sources)

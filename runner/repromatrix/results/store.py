@@ -13,6 +13,7 @@
 The only module that knows this layout. Writes are atomic; a newer release's files are refused.
 """
 
+import os
 import re
 from dataclasses import replace
 from hashlib import sha256
@@ -37,6 +38,12 @@ from repromatrix.results.trace import Trace
 
 KEY_CHARACTERS = 16
 _SEALED = ("records", "replays", "traces", "values")  # whose files the manifest names with their digests
+_AGAIN = {
+    "explain": "delete that file and explain again: repromatrix explain",
+    "operations": "delete that file and run them again: repromatrix operations",
+}
+_REWRITTEN = ("experiments.json", "operations.json", "replays.json")  # which the manifest names too, and which change
+_NEXT = ".next"  # beside the name of one: the digest that it is about to have
 # What a cell id, a key or a log may add to a path; a folder may come from anywhere, so none of it may lead out.
 _PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@~-]*(/[A-Za-z0-9_][A-Za-z0-9._+@~-]*)*")
 _RECORD = Sort(name="record", encode=encode, decode=decode, again="delete that file and run the cell again")
@@ -226,8 +233,7 @@ class Store:
 
     def write_replay_index(self, index: ReplayIndex) -> None:
         """Write whose operations were replayed."""
-        files.write(self._place(replays_index.FILE), replays_index.encode(index), "the replayed operations")
-        self.seal()
+        self._rewrite(replays_index.FILE, replays_index.encode(index), "the replayed operations")
 
     def read_replay_index(self) -> ReplayIndex:
         """Return whose operations were replayed; nobody's where none were.
@@ -236,7 +242,7 @@ class Store:
             ResultsError: the file is there and cannot be read, or an older release wrote one.
         """
         path, former = self._place(replays_index.FILE), self._place(replays_index.FORMER)
-        data = files.read(path, "the replayed operations")
+        data = self._read_rewritten(path, "the replayed operations", _AGAIN["explain"])
         if data is not None:
             return replays_index.decode(data, str(path))
         if former.exists():
@@ -268,8 +274,7 @@ class Store:
 
     def write_operations(self, listing: computed.Listing) -> None:
         """Write which cells ran the workload `operations`."""
-        files.write(self._place("operations.json"), computed.encode(listing), "the list of operations")
-        self.seal()
+        self._rewrite("operations.json", computed.encode(listing), "the list of operations")
 
     def read_operations(self) -> computed.Listing:
         """Return which cells ran the workload `operations`; none where none did.
@@ -278,13 +283,12 @@ class Store:
             ResultsError: the file is there and cannot be read.
         """
         path = self._place("operations.json")
-        data = files.read(path, "the list of operations")
+        data = self._read_rewritten(path, "the list of operations", _AGAIN["operations"])
         return computed.Listing() if data is None else computed.decode(data, str(path))
 
     def write_experiments(self, experiments: Experiments) -> None:
         """Write the experiments."""
-        files.write(self._place("experiments.json"), tried.encode(experiments), "the experiments")
-        self.seal()
+        self._rewrite("experiments.json", tried.encode(experiments), "the experiments")
 
     def read_experiments(self) -> Experiments:
         """Return what was tried, nothing where no pair was explained.
@@ -293,7 +297,7 @@ class Store:
             ResultsError: it is there and cannot be read.
         """
         path = self._place("experiments.json")
-        data = files.read(path, "the experiments")
+        data = self._read_rewritten(path, "the experiments", _AGAIN["explain"])
         return Experiments() if data is None else tried.decode(data, str(path))
 
     def records_of(self, experiments: Experiments) -> dict[str, Record]:
@@ -316,11 +320,12 @@ class Store:
 
     @property
     def has_manifest(self) -> bool:
-        """Whether a run finished here."""
-        return self._manifest_path.is_file()
+        """Whether a run finished here, or something else is called as its manifest is, which reading it tells."""
+        return os.path.lexists(self._manifest_path)
 
     def write_manifest(self, manifest: Manifest) -> Manifest:
         """Write the manifest of a run, with the digest of every file that is there, and return it."""
+        resources.sweep_parts(self.folder.rglob(".*"))
         return self._write_manifest(replace(manifest, files=self._sealed()))
 
     def seal(self) -> None:
@@ -366,6 +371,34 @@ class Store:
                 raise
             return sort.read(path, cell_id, key, self._told(path))
 
+    def _rewrite(self, name: str, data: bytes, what: str) -> None:
+        """Write a file in place of another; the manifest tells both digests until the new one is there."""
+        if self.has_manifest:
+            manifest = self.read_manifest()
+            digests = dict(manifest.files) | {f"{name}{_NEXT}": sha256(data).hexdigest()}
+            self._write_manifest(replace(manifest, files=tuple(sorted(digests.items()))))
+        files.write(self._place(name), data, what)
+        self.seal()
+
+    def _read_rewritten(self, path: Path, what: str, again: str) -> bytes | None:
+        """Return the content of a file that may be replaced at any time, None if there is none.
+
+        Raises:
+            ResultsError: it cannot be read, or is not what the manifest tells.
+        """
+        for _ in range(2):  # once more with the manifest of now: somebody else may have replaced both
+            data = files.read(path, what)
+            if data is None or self._is_told(path, sha256(data).hexdigest()):
+                return data
+            self._digests = None
+        raise ResultsError(
+            f"{what} are not those of the run: their bytes have changed since", where=str(path), hint=again
+        )
+
+    def _is_told(self, path: Path, digest: str) -> bool:
+        told = {self._told(path), self._told(path.with_name(f"{path.name}{_NEXT}"))} - {None}
+        return not told or digest in told
+
     def _told(self, path: Path) -> str | None:
         """Return the digest that the manifest has of a file."""
         if self._digests is None:
@@ -380,15 +413,20 @@ class Store:
             return {}
 
     def _sealed(self) -> tuple[tuple[str, str], ...]:
-        """Return the digest of every file that belongs to cells.
+        """Return the digest of every file that answers stand on.
 
         One that is told already stays: whoever writes a file tells its digest, and what changed otherwise is damaged.
         """
         told = self._digests_of_manifest()
         found = (path for name in _SEALED for path in sorted((self.folder / name).rglob("*")) if _whole(path))
-        return tuple(
-            (name, told.get(name) or resources.file_sha256(self.folder / name)) for name in map(self.relative, found)
-        )
+        digests = {
+            name: told.get(name) or resources.file_sha256(self.folder / name) for name in map(self.relative, found)
+        }
+        for path in (self.folder / name for name in _REWRITTEN):
+            if _whole(path):
+                name, digest = path.name, resources.file_sha256(path)
+                digests[name] = digest if digest in (told.get(f"{name}{_NEXT}"), told.get(name, digest)) else told[name]
+        return tuple(sorted(digests.items()))
 
     def _place(self, *parts: str) -> Path:
         """Return a path of this folder.
