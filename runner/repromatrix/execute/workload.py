@@ -55,7 +55,7 @@ def check_workload(folder: Path, listener: Listener, python: str | None = None) 
 
 
 def _checked(workload: Workload, framework: str, listener: Listener, python: str | None) -> Checked:
-    matrix = replace(load(resources.matrix()), workloads=(workload,), include=(), exclude=(), repeats=2)
+    matrix = replace(load(resources.matrix()), workloads=(workload,), include=(), exclude=(), profiles={}, repeats=2)
     try:
         whole, plan, engine = prepare(matrix, framework, listener, python=python, devices=("cpu",))
     except (EnvironmentFailedError, NothingSelectedError) as error:
