@@ -9,10 +9,7 @@ import pytest
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.images import lock as locks
 from repromatrix.matrix import load
-from repromatrix.results.record import decode
-from repromatrix.results.store import Store
 from tests import fakes as say
-from tests import values
 
 FLAVOURS = """\
   - {framework: torch, flavour: cpu, versions: ["4.0"], packages: ["torch=={version}+cpu"]}
@@ -63,61 +60,44 @@ def torch(command, write_matrix, monkeypatch) -> Callable[..., None]:
 
 
 def _sides(said) -> tuple[str, str]:
-    document = json.loads(said.out)
-    return document["before"], document["after"]
+    looked_at = json.loads(said.out)["looked_at"]
+    return looked_at["before"], looked_at["after"]
 
 
-def test_both_sides_are_of_the_flavour_that_both_have_locked(command, torch) -> None:
-    torch("torch-3.0-cuda", "torch-4.0-cpu", "torch-4.0-cuda")
-    said = command("impact", "torch==3.0", "torch==4.0", "--json")
-    assert (said.code, _sides(said)) == (0, ("torch-3.0-cuda", "torch-4.0-cuda"))
-    assert json.loads(said.out)["caveats"] == []
-    assert "caveat" not in said.err
-
-
-def test_a_flavour_that_both_can_be_given_comes_before_a_mixed_pair(command, torch) -> None:
-    torch("torch-3.0-cuda", "torch-4.0-cpu", resolvable=("torch-3.0-cpu",))
+def test_a_plain_version_is_the_cpu_build_on_both_sides(command, torch) -> None:
+    torch("torch-3.0-cuda", "torch-4.0-cpu", "torch-4.0-cuda", resolvable=("torch-3.0-cpu",))
     said = command("impact", "torch==3.0", "torch==4.0", "--json")
     assert (said.code, _sides(said)) == (0, ("torch-3.0-cpu", "torch-4.0-cpu"))
     assert "locked     torch-3.0-cpu on the fly" in said.err
 
 
-def test_where_one_index_does_not_answer_the_other_flavour_is_taken_on_both_sides(command, torch) -> None:
-    torch(resolvable=("torch-4.0-cpu", "torch-3.0-cuda", "torch-4.0-cuda"))
-    assert _sides(command("impact", "torch==3.0", "torch==4.0", "--json")) == ("torch-3.0-cuda", "torch-4.0-cuda")
-
-
-def test_a_mixed_pair_is_the_last_resort_and_is_announced(command, torch) -> None:
-    torch("torch-3.0-cuda", "torch-4.0-cpu")
-    said = command("impact", "torch==3.0", "torch==4.0", "--json", "-q")
-    assert _sides(said) == ("torch-3.0-cuda", "torch-4.0-cpu")
-    assert said.err == "caveat     the flavours differ too: cuda against cpu\n"
-    assert json.loads(said.out)["caveats"] == ["the flavours differ too: cuda against cpu"]
-
-
-def test_where_nothing_can_be_locked_the_first_reason_is_told(command, torch) -> None:
-    torch()
+def test_a_build_that_cannot_be_had_is_never_replaced_by_another(command, torch) -> None:
+    torch("torch-3.0-cuda", "torch-4.0-cpu", "torch-4.0-cuda", resolvable=("torch-3.0-cuda",))
     said = command("impact", "torch==3.0", "torch==4.0")
     assert (said.code, said.out) == (4, "")
-    assert "cannot be resolved" in said.err
+    assert "torch-3.0-cpu cannot be resolved" in said.err
+
+
+def test_another_build_is_taken_where_it_is_named(command, torch) -> None:
+    torch("torch-3.0-cuda", "torch-4.0-cuda", "torch-4.0-cpu")
+    said = command("impact", "torch[cuda]==3.0", "torch[cuda]==4.0", "--json")
+    assert (said.code, _sides(said)) == (0, ("torch-3.0-cuda", "torch-4.0-cuda"))
+
+
+def test_two_builds_that_are_named_are_told_as_what_moved(command, torch) -> None:
+    torch("torch-3.0-cuda", "torch-4.0-cpu")
+    said = command("impact", "torch[cuda]==3.0", "torch==4.0", "--json")
+    (flavour,) = json.loads(said.out)["companions"]
+    assert flavour == {"name": "flavour", "kind": "flavour", "a": "cuda", "b": "cpu"}
 
 
 def test_cells_that_are_not_deterministic_are_not_called_identical(command) -> None:
     command.engine.answer = lambda cells, number: say.everything_ok(cells, 0.5 + 0.25 * (number % 2))
     said = command("impact", "numpy==1.0", "numpy==2.0", "--select", "parallel", "--jobs", "1")
     assert said.code == 1
-    assert "identical" not in said.out
+    assert said.out.startswith("results differ, look at these")
     assert "not deterministic" in said.out.splitlines()[3]
-    assert "0 of 1 variants have the same metrics" in said.out
-    assert "caveat: tiny/numpy-1.0-cpu/parallel is not deterministic: its first repeat is compared" in said.out
-
-
-def test_the_json_carries_what_else_the_numbers_depend_on(command) -> None:
-    command.engine.answer = lambda cells, number: say.everything_ok(cells, 0.5 + 0.25 * (number % 2))
-    said = command("impact", "numpy==1.0", "numpy==2.0", "--select", "parallel", "--json", "--jobs", "1")
-    (pair,) = json.loads(said.out)["pairs"]
-    assert said.code == 1
-    assert (pair["not_deterministic"], pair["same_cpu_class"], len(pair["caveats"])) == (True, True, 2)
+    assert "tiny/numpy-1.0-cpu/parallel is not deterministic: its repeats differ" in said.out
 
 
 def test_a_selection_of_nothing_fails_before_anything_is_made(command, monkeypatch) -> None:
@@ -136,22 +116,146 @@ def test_without_two_versions_an_example_is_given(command, before: str, after: s
     assert "for example make impact FROM=numpy==1.26.4 TO=numpy==2.4.6" in said.err
 
 
-def test_a_version_written_otherwise_is_the_same_environment(command) -> None:
-    assert "the same environment" in command("impact", "numpy==2.0", "numpy==2.0.0").err
-    assert "the same environment" in command("impact", "numpy==1.5", "numpy==1.5.0").err
+@pytest.mark.parametrize("after", ["numpy==2.0.0", "numpy-2.0-cpu"])
+def test_the_same_environment_twice_has_no_differences(command, after: str) -> None:
+    said = command("impact", "numpy==2.0", after, "--json")
+    assert said.code == 0
+    assert _sides(said) == ("numpy-2.0-cpu", "numpy-2.0-cpu")
+    assert {row["verdict"] for row in json.loads(said.out)["training"]} == {"identical"}
 
 
-def test_other_weights_are_shown_and_fail_only_where_they_are_asked_for(command) -> None:
-    arguments = ("impact", "numpy==1.0", "numpy==2.0", "--select", "parallel")
-    said = command(*arguments)
-    assert said.code == 0
-    assert "1 of 1 have the same weights after the last update (state); the exit code does not" in said.out
-    cell = "tiny/numpy-2.0-cpu/parallel"
-    (path,) = (command.folder / "results" / "records" / cell).iterdir()
-    store, record = Store(command.folder / "results"), decode(path.read_bytes(), str(path))
-    other = values.with_column(record.trajectory, "output_weights", texts=("0x1.5000000000000p-3",) * 3)
-    store.write(replace(record, trajectories=(other,)))
-    said = command(*arguments)
-    assert said.code == 0
-    assert "  identical     differs  " in said.out
-    assert command(*arguments, "--state").code == 1
+def test_nothing_runs_twice(command) -> None:
+    command("impact", "numpy==1.0", "numpy==2.0")
+    runs = len(command.engine.runs)
+    assert command("impact", "numpy==1.0", "numpy==2.0").code == 0
+    assert len(command.engine.runs) == runs > 0
+
+
+def _losses(changed: float):
+    """Answer with another loss in the second version, from its second step on."""
+
+    def answer(cells, _number):
+        later = "numpy-2.0" in cells[0]["id"]
+        told = {"loss": [[(0.5).hex()], [(changed if later else 0.5).hex()]]}
+        return [*(say.ok(cell, told=told) for cell in cells), say.end(cells)], say.CLEAN
+
+    return answer
+
+
+ONE = ("impact", "numpy==1.0", "numpy==2.0", "--select", "parallel", "--jobs", "1")
+
+
+def test_the_own_workload_is_named_and_a_foreign_one_is_asked_for(command) -> None:
+    assert "; your own tiny among them" in command(*ONE).out.splitlines()[0]
+
+
+def test_the_document_is_the_one_of_the_docs(command) -> None:
+    command.engine.answer = _losses(0.5 + 2**-30)
+    said = command(*ONE, "--json")
+    document = json.loads(said.out)
+    assert list(document) == ["verdict", "looked_at", "operations", "training", "companions"]
+    (row,) = document["training"]
+    assert said.code == 1
+    assert row == {
+        "workload": "tiny",
+        "variant": "parallel",
+        "verdict": "rounding",
+        "first_step": 2,
+        "first_value": "loss",
+        "max_ulp": 2**23,
+        "growth": None,
+    }
+    assert document["verdict"] == "numbers move at rounding level"
+
+
+def test_rounding_and_more_are_two_verdicts_and_say_where_they_begin(command) -> None:
+    command.engine.answer = _losses(0.75)
+    said = command(*ONE)
+    assert said.out.startswith("results differ, look at these: 1 of 1 training job")
+    assert "the same bits up to step 1: tiny/parallel" in said.out
+    assert "the state after the last step is the same all the same: tiny/parallel" in said.out
+
+
+def test_a_difference_at_the_first_step_points_at_data_and_defaults(command) -> None:
+    command.engine.answer = lambda cells, _: say.everything_ok(cells, 0.75 if "numpy-2.0" in cells[0]["id"] else 0.5)
+    assert "by more than rounding from step 1 on: look at data, initial values and defaults first" in command(*ONE).out
+
+
+@pytest.mark.parametrize(("failing", "verdict"), [(("numpy-2.0",), "fails"), (("numpy-1.0", "numpy-2.0"), "fails")])
+def test_what_fails_is_wrong_and_not_a_difference(command, failing: tuple[str, ...], verdict: str) -> None:
+    def answer(cells, _number):
+        bad = any(name in cells[0]["id"] for name in failing)
+        lines = [say.ended(cell, "failed", "boom") if bad else say.ok(cell) for cell in cells]
+        return [*lines, say.end(cells)], say.CLEAN
+
+    command.engine.answer = answer
+    said = command(*ONE)
+    assert said.code == 1
+    assert said.out.startswith("something is wrong or fails: 1 of 1 training job")
+    assert f"tiny/parallel  {verdict}" in said.out
+    assert "numpy-2.0-cpu/parallel: failed (boom)" in said.out
+
+
+def test_a_loss_that_is_no_number_any_more_is_wrong(command) -> None:
+    command.engine.answer = _losses(float("nan"))
+    assert command(*ONE).out.startswith("something is wrong or fails")
+
+
+def test_other_state_after_the_same_losses_is_told_and_counts(command) -> None:
+    def answer(cells, _number):
+        state = 0.25 if "numpy-1.0" in cells[0]["id"] else 0.375
+        told = {"output_weights": [None, [state.hex()] * 3]}
+        return [*(say.ok(cell, told=told) for cell in cells), say.end(cells)], say.CLEAN
+
+    command.engine.answer = answer
+    said = command(*ONE)
+    assert said.code == 1
+    assert "state differs  step 2, output_weights" in said.out
+    assert "all metrics have the same bits: tiny/parallel" in said.out
+
+
+def test_markdown_is_for_a_pull_request(command) -> None:
+    command.engine.answer = _losses(0.75)
+    lines = command(*ONE, "--markdown").out.splitlines()
+    assert lines[0].startswith("**results differ, look at these**: 1 of 1 training job")
+    assert "| tiny/parallel | divergent | step 2, loss |" in "\n".join(lines)
+    assert command(*ONE, "--markdown", "--json").code == 2
+
+
+def test_compare_finds_its_records_by_cell_id_without_a_run_and_beside_one(command) -> None:
+    cells = ("tiny/numpy-1.0-cpu/parallel", "tiny/numpy-2.0-cpu/parallel")
+    assert command("compare", *cells).code == 2
+    command(*ONE)
+    assert command("compare", *cells).code == 0
+    assert command("run", "--select", "numpy-2.0-cpu").code == 0
+    assert command("compare", *cells).code == 0
+
+
+def test_records_of_two_machines_are_not_compared_as_two_versions(command, monkeypatch) -> None:
+    from repromatrix.execute import run as running  # noqa: PLC0415 - the one test that replaces it
+
+    plain = running.provenance
+
+    def elsewhere(*, identity, engine, cpu_class, image_digest):
+        found = plain(identity=identity, engine=engine, cpu_class=cpu_class, image_digest=image_digest)
+        elsewhere.calls += 1
+        return replace(found, cpu_class=f"x86-64-v{3 + elsewhere.calls % 2}-01234567")
+
+    elsewhere.calls = 0
+    monkeypatch.setattr(running, "provenance", elsewhere)
+    said = command(*ONE)
+    assert (said.code, said.out) == (2, "")
+    assert "of different CPU classes, so not only the version moved" in said.err
+
+
+def test_what_changed_runs_in_other_settings_too(command) -> None:
+    def answer(cells, _number):
+        settings = cells[0]["id"].rpartition("+")[2]
+        loss = 0.75 if "numpy-2.0" in cells[0]["id"] or settings == "avx2" else 0.5
+        return say.everything_ok(cells, loss)
+
+    command.engine.answer = answer
+    said = command(*ONE, "--settings", "avx2")
+    assert "in the settings avx2: 1 of 1 that changed are the same on both sides" in said.out
+    assert "the settings avx2 make the same change as the upgrade in tiny/parallel" in said.out
+    assert command(*ONE, "--settings", "avx").code == 2

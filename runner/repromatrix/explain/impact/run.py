@@ -1,0 +1,223 @@
+"""Two environments -> what changes between them: asks for the cells of both, and for more of those that changed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from repromatrix.compare.allowance import Allowances, measured
+from repromatrix.compare.trace import Divergence, divergence
+from repromatrix.errors import AbsentError, NothingSelectedError, UsageError
+from repromatrix.execute.manifest import ensemble_of, manifest
+from repromatrix.execute.run import Execution, Summary
+from repromatrix.execute.trace import Tracing
+from repromatrix.explain.impact.companions import companions
+from repromatrix.explain.impact.rows import Condition, Impact
+from repromatrix.explain.impact.training import Job, row
+from repromatrix.matrix import Environment, Matrix, Settings
+from repromatrix.plan import Cell, Ensemble, Plan, cells_of, ensembles, selected
+from repromatrix.resources import folder
+from repromatrix.results.record import Outcome, Record
+
+Sides = tuple[Environment, Environment]
+
+
+def comparable(matrix: Matrix, pairs: Sequence[Sides], select: Sequence[str]) -> dict[Sides, list[Cell]]:
+    """Return the selected cells of every pair that has a selected variant on both sides.
+
+    Raises:
+        NothingSelectedError: no pair has one.
+    """
+    found = {}
+    for pair in pairs:
+        before, after = ({_key(cell): cell for cell in _cells(matrix, side, select)} for side in pair)
+        if before.keys() & after.keys():
+            found[pair] = [*before.values(), *after.values()]
+    if not found:
+        names = " and ".join(each.name for each in pairs[0])
+        raise NothingSelectedError(
+            f"no variant that {names} share is selected by {', '.join(select)}"
+            if select
+            else f"no variant is written for both {names}",
+            hint="see: repromatrix plan",
+        )
+    return found
+
+
+def _cells(matrix: Matrix, environment: Environment, select: Sequence[str]) -> Iterator[Cell]:
+    for workload in matrix.workloads:
+        cells = cells_of(matrix, workload, environment)
+        yield from (cell for cell in cells if cell.device == "cpu" and selected(cell, select))
+
+
+def _key(cell: Cell) -> tuple[str, str, str]:
+    return cell.workload.name, cell.variant.name, cell.settings.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """The cells of a job before and after."""
+
+    a: Cell
+    b: Cell
+
+    def under(self, settings: Settings) -> "_Pair":
+        """Return them in other settings."""
+        return _Pair(a=replace(self.a, settings=settings), b=replace(self.b, settings=settings))
+
+    @property
+    def cells(self) -> tuple[Cell, Cell]:
+        """Both."""
+        return self.a, self.b
+
+
+class Comparing:
+    """Compares two environments over the cells that they share."""
+
+    def __init__(self, execution: Execution, matrix: Matrix, sides: Sides, cells: Sequence[Cell]) -> None:
+        """Begin.
+
+        Args:
+            execution: runs what has no record yet.
+            matrix: whose settings and noise ensembles are used.
+            sides: the environments.
+            cells: of both.
+        """
+        self._execution, self._matrix, self._sides = execution, matrix, sides
+        before, after = ({_key(cell): cell for cell in cells if cell.environment == side} for side in sides)
+        self._pairs = [_Pair(a=before[key], b=after[key]) for key in before if key in after]
+        self._records: dict[str, Record] = {}
+        self._noise: tuple[Ensemble, ...] = ()
+
+    def run(self, conditions: Iterable[Settings] = ()) -> Impact:
+        """Run both sides, and what changed once more: traced, and under the conditions.
+
+        Raises:
+            EnvironmentFailedError: one of the environments cannot be made, or nothing ran in it.
+            UsageError: records of two CPU classes.
+        """
+        self._run([cell for pair in self._pairs for cell in pair.cells])
+        one_class(self._records.values())
+        changed = [pair for pair in self._pairs if self._changed(pair)]
+        allowed, partings = self._allowed(changed), self._partings(changed)
+        training = tuple(row(self._job(pair), allowed, partings.get(pair.a.id)) for pair in self._pairs)
+        known = next(((job.a, job.b) for job in map(self._job, self._pairs) if job.ran), None)
+        found = Impact(
+            before=self._sides[0].name,
+            after=self._sides[1].name,
+            cpu_class=_level(self._records.values()),
+            own=own_workloads(pair.a for pair in self._pairs),
+            training=training,
+            companions=companions(*known) if known else (),
+            conditions=tuple(self._under(each, changed) for each in conditions),
+        )
+        self._keep()
+        return found
+
+    def _run(self, cells: Sequence[Cell]) -> Summary:
+        once = {cell.id: cell for cell in cells}  # both sides may be one environment
+        summary = self._execution.run(tuple(once.values()))
+        if summary.broken:
+            raise summary.broken[0][1]
+        if cells and all(record.outcome is Outcome.SKIPPED for record in summary.records):
+            raise AbsentError(f"nothing can run here: {summary.records[0].reason}")
+        self._records |= {record.cell.id: record for record in summary.records}
+        return summary
+
+    def _job(self, pair: _Pair) -> Job:
+        return Job(a=self._records[pair.a.id], b=self._records[pair.b.id])
+
+    def _changed(self, pair: _Pair) -> bool:
+        job = self._job(pair)
+        return job.ran and not job.same
+
+    def _allowed(self, changed: Sequence[_Pair]) -> Allowances:
+        """Return the noise floors of the workloads and dtypes that changed: only those have to be measured."""
+        wanted = {(pair.a.workload.name, pair.a.variant.dtype) for pair in changed}
+        every = ensembles([pair.a for pair in self._pairs], self._matrix.noise_members)
+        self._noise = tuple(
+            each for each in every if (each.reference.workload.name, each.reference.variant.dtype) in wanted
+        )
+        if members := [member for each in self._noise for member in each.members]:
+            self._run(members)
+        return measured(map(ensemble_of, self._noise), self._records, self._matrix.stated)
+
+    def _partings(self, changed: Sequence[_Pair]) -> dict[str, Divergence]:
+        """Return where the traces of what changed part, by the cell before; without those that tracing changes."""
+        cells = [cell for pair in changed for cell in pair.cells]  # never one of both sides: that does not change
+        records = [self._records[cell.id] for cell in cells]
+        store = self._execution.store
+        keys = {each.id: each.key for each in (Tracing(self._execution).run(cells, records) if cells else ())}
+        traces = {name: store.read_trace(name, key) for name, key in keys.items() if key is not None}
+        found = {}
+        for pair in changed:
+            a, b = (traces.get(cell.id) for cell in pair.cells)
+            if a and b and a.tells_of(self._records[pair.a.id]) and b.tells_of(self._records[pair.b.id]):
+                found[pair.a.id] = divergence(a, b, store.read_value)
+        return found
+
+    def _under(self, settings: Settings, changed: Sequence[_Pair]) -> Condition:
+        """Return what changed once more in other settings, on both sides."""
+        pairs = [pair for pair in changed if selected(pair.a, settings.cells) and selected(pair.b, settings.cells)]
+        other = {pair.a.id: pair.under(settings) for pair in pairs}
+        if pairs:
+            self._run([cell for pair in other.values() for cell in pair.cells])
+        jobs = [(pair, self._job(pair), self._job(other[pair.a.id])) for pair in pairs]
+        ran = [(pair, plain, there) for pair, plain, there in jobs if there.ran]
+        return Condition(
+            settings=settings.name,
+            gone=tuple(_name(pair) for pair, _, there in ran if there.same),
+            stays=tuple(_name(pair) for pair, _, there in ran if not there.same),
+            same_change=tuple(
+                _name(pair)
+                for pair, plain, there in ran
+                if there.a.trajectories == plain.b.trajectories or there.b.trajectories == plain.a.trajectories
+            ),
+            untested=tuple(_name(pair) for pair, _, there in jobs if not there.ran),
+        )
+
+    def _keep(self) -> None:
+        """Write which cells were looked at, so that others find their records by their ids."""
+        cells = tuple({cell.id: cell for pair in self._pairs for cell in pair.cells}.values())
+        plan = Plan(profile="impact", cells=cells, left_out=(), ensembles=self._noise)
+        records = tuple(self._records[cell.id] for cell in plan.every_cell)
+        summary = Summary(records=records, ran=0, made=0, broken=())
+        self._execution.store.write_impact(manifest(self._matrix, plan, summary))
+
+
+def one_class(records: Iterable[Record]) -> None:
+    """Refuse records of several machines: what differs between them is not the version alone.
+
+    Raises:
+        UsageError: naming a cell of each CPU class.
+    """
+    classes: dict[str, str] = {}
+    for record in records:
+        if record.provenance is not None:
+            classes.setdefault(record.provenance.cpu_class, record.cell.id)
+    if len(classes) > 1:
+        told = ", ".join(f"{cell} on {name}" for name, cell in classes.items())
+        raise UsageError(
+            f"the records are of different CPU classes, so not only the version moved: {told}",
+            hint="run both versions on one machine: repromatrix impact A B --results NEW",
+        )
+
+
+def own_workloads(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """Return the names of the workloads that did not come with the product."""
+    product = folder("workloads").resolve()
+    found = {cell.workload.name: cell.workload.folder for cell in cells}
+    return tuple(name for name, place in found.items() if place.resolve().parent != product)
+
+
+def runs(matrix: Matrix, cells: Sequence[Cell]) -> int:
+    """Return how many runs are needed at least: more follow where something changed."""
+    return len(cells) * matrix.repeats
+
+
+def _level(records: Iterable[Record]) -> str:
+    """Return the instruction-set level of the host, without the digest of its flags."""
+    told = next((record.provenance.cpu_class for record in records if record.provenance), "unknown")
+    return told.rpartition("-")[0] or told
+
+
+def _name(pair: _Pair) -> str:
+    return f"{pair.a.workload.name}/{pair.a.variant.name}"
