@@ -132,7 +132,7 @@ class Server:
         with self.framework.at(task):
             function_of(self.modules.take(cell.workload), "train")(task)
             self.framework.ran(task)
-        return {"untraced": task.ended()}
+        return {"untraced": task.ended(), **task.lost()}
 
     def replay(self, operation: Operation) -> Line:
         """Compute an operation of the workload on the given samples; what its line tells beside the outcome."""
@@ -147,7 +147,13 @@ class Server:
     def task(self, cell: Cell) -> Task:
         if cell.dtype not in self.framework.dtypes:
             raise Unavailable(f"no dtype {cell.dtype} here, only {', '.join(self.framework.dtypes)}")
-        return Task(cell, self.framework, self.emit)
+        code = self.job.codes[cell.workload]
+
+        def blame(error: BaseException) -> str:
+            traceback.print_exc()
+            return blamed(error, self.modules.folders.get(cell.workload), code.name)
+
+        return Task(cell, self.framework, self.emit, rows=code.rows, blame=blame)
 
 
 def private_output() -> TextIO:

@@ -10,7 +10,7 @@ import binascii
 import json
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite, prod
 from pathlib import Path
 from typing import Any, Dict, FrozenSet, List, Optional, Tuple
@@ -41,10 +41,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Code:
-    """The modules of a workload: file name -> source text."""
+    """The modules of a workload: file name -> source text; and the rows of its table, as workload.yaml has them."""
 
     name: str
     files: Dict[str, str]
+    rows: Dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ def parse_code(where: str, document: Any) -> Code:
     for name in files:
         if not FILE.fullmatch(name):
             raise MalformedJob(f"{where}.files has {name!r}, expected the name of a Python module's file")
-    return Code(take(where, document, "name", str), files)
+    rows = take(where, document, "rows", dict) if "rows" in document else {}
+    return Code(take(where, document, "name", str), files, rows)
 
 
 def parse_data(document: Any) -> Dict[str, bytes]:

@@ -6,13 +6,16 @@ Standard library only, Python 3.9 or newer.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple
 
-from job import Cell, Input, Unavailable
+from job import Cell, Input, Unavailable, describe
 from modules import WorkloadError
 from values import Value, of_number
 
 Line = Dict[str, Any]
+ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")  # in a message: another one in each process
+REASON = 300  # characters of one
 
 
 class Adapter(Protocol):
@@ -33,19 +36,31 @@ class Task:
         device: `cpu` or `cuda:0`.
         steps: how many steps to record.
         traced: whether everything that a step computes is asked for, not only metrics and outputs.
+        rows: the rows of workload.yaml, as they stand there.
         Unavailable: raise it, with the reason, for an option that the module does not have.
     """
 
     Unavailable = Unavailable
 
-    def __init__(self, cell: Cell, adapter: Adapter, emit: Callable[[Line], None]) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        adapter: Adapter,
+        emit: Callable[[Line], None],
+        *,
+        rows: Optional[Mapping[str, Any]] = None,
+        blame: Callable[[BaseException], str] = describe,
+    ) -> None:
         self.cell, self._adapter, self._emit = cell, adapter, emit
+        self.rows, self._blame = dict(rows or {}), blame
         self.dtype, self.device, self.steps, self.traced = cell.dtype, cell.device, cell.steps, cell.trace
         self._always = (*cell.metrics, *cell.outputs)
         self._untraced: Dict[str, str] = {}
         self._order: List[str] = []
         self._kinds: Dict[str, Tuple[str, Tuple[int, ...]]] = {}
         self._recorded, self._finished = 0, False
+        self._absent: Dict[str, str] = {}
+        self._broken: Dict[str, str] = {}
 
     def option(self, name: str) -> str:
         """The value of a factor in this cell."""
@@ -137,6 +152,36 @@ class Task:
         if state is not None and (self.traced or step == self.steps):
             self._tell(step, [(name, value, "state") for name, value in state.items()])
 
+    def attempt(self, name: str, compute: Callable[[], Any]) -> bool:
+        """Compute something of its own within the step under way, and record it as outputs, with their bits.
+
+        What goes wrong costs nothing else: Unavailable makes it absent, any other exception broken, with the reason.
+
+        Args:
+            name: of what is computed, and of its value.
+            compute: gives the value, or a dict of several by name.
+
+        Returns:
+            Whether it gave a result.
+        """
+        try:
+            given = compute()
+            values = given if isinstance(given, dict) else {name: given}
+            told = [self._output(key, value) for key, value in values.items()]
+        except Unavailable as error:
+            self.absent(name, str(error))
+            return False
+        except Exception as error:
+            self._broken[name] = reason(self._blame(error))
+            return False
+        if told:
+            self._emit({"line": "values", "id": self.cell.id, "step": self._recorded + 1, "values": told})
+        return True
+
+    def absent(self, name: str, why: str) -> None:
+        """Say that this framework, or this version of it, does not have something, and why; all else goes on."""
+        self._absent[name] = reason(why)
+
     def finish(self, values: Mapping[str, Any]) -> None:
         """Record outputs that are computed after the last update; they are those of step `steps` + 1."""
         foreign = [name for name in values if name not in self.cell.outputs]
@@ -160,6 +205,11 @@ class Task:
             )
         return dict(self._untraced) if self.traced else {}
 
+    def lost(self) -> Dict[str, Dict[str, str]]:
+        """What is absent and what broke, each by name with its reason, where there is any."""
+        lost = {"absent": self._absent, "broken": self._broken}
+        return {key: dict(reasons) for key, reasons in lost.items() if reasons}
+
     def _known(self, entries: Mapping[str, Any], name: str, what: str) -> Any:
         if name not in entries:
             raise WorkloadError(f"no {name!r} among the {what} of workload.yaml: {', '.join(entries) or 'none'}")
@@ -176,6 +226,16 @@ class Task:
         if entries:
             told = [self._entry(step, name, value, role) for name, value, role in entries]
             self._emit({"line": "values", "id": self.cell.id, "step": step, "values": told})
+
+    def _output(self, name: str, tensor: Any) -> List[Any]:
+        """A value of an attempt: its bits are sent along where it is told by their digest."""
+        if name in self._kinds:
+            raise WorkloadError(f"{name!r} is recorded a second time in this step")
+        value = self._value(name, tensor)
+        self._kinds[name] = (value.dtype, value.shape)
+        told = value.told()
+        entry = [name, "output", value.dtype, list(value.shape), told]
+        return [*entry, value.base64()] if isinstance(told, str) else entry
 
     def _entry(self, step: int, name: str, tensor: Any, role: str) -> List[Any]:
         whole = role == "metric" and isinstance(tensor, int)  # counted, and judged as a number like the others
@@ -203,6 +263,11 @@ class Task:
             raise WorkloadError(
                 f"{name!r} is {type(tensor).__name__}, expected a tensor or a number ({error})"
             ) from error
+
+
+def reason(text: str) -> str:
+    """A reason on one line, the same in every process."""
+    return ADDRESS.sub("0x...", " ".join(text.split()))[:REASON]
 
 
 def is_step(result: Any) -> bool:

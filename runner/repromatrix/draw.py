@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repromatrix.floats import FORMS, at, nearest, ordinal
-from repromatrix.matrix.model import Input, Nested
+from repromatrix.matrix.model import NOT_FINITE, Input, Nested
 
 _TERMS = 12
 _BITS = 53
@@ -50,7 +50,7 @@ def _values(given: Input, dtype: str) -> npt.NDArray[np.float64]:
     """Return the elements, each a value of the dtype."""
     count = prod(given.shape)
     if given.decimal is not None:
-        return np.array([nearest(text, dtype) for text in _texts(given.decimal)])
+        return np.array([_number(text, dtype) for text in _texts(given.decimal)])
     if given.draw == "integers":
         return (_hash(given.name, count) % np.uint64(given.below)).astype(np.float64)
     if given.draw == "uniform":
@@ -63,6 +63,10 @@ def _values(given: Input, dtype: str) -> npt.NDArray[np.float64]:
         total = words.astype(np.int64).sum(axis=1) - np.int64(_TERMS // 2) * np.int64(1 << _BITS)
         return _rounded(total.astype(np.float64) / 2.0**_BITS * float(given.scale), dtype)
     return np.zeros(count)
+
+
+def _number(text: str, dtype: str) -> float:
+    return float(text) if text in NOT_FINITE else nearest(text, dtype)
 
 
 def _texts(entry: Nested) -> Iterator[str]:

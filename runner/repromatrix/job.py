@@ -72,7 +72,8 @@ class _Job:
         workload, framework = cell.workload, cell.environment.framework
         code = f"{workload.name}:{workload.code(framework)}"
         if code not in self.workloads:
-            self.workloads[code] = {"name": workload.name, "files": workload.modules(framework)}
+            rows = {"rows": json.loads(workload.rows)} if workload.rows else {}
+            self.workloads[code] = {"name": workload.name, "files": workload.modules(framework)} | rows
         fetch = sorted([step, name] for step, name in self._fetch.get(cell.id, ()))
         return _common(cell, trace=self._trace) | {"workload": code, "inputs": self._inputs(cell), "fetch": fetch}
 

@@ -6,6 +6,7 @@ Anything else costs the cell its result, since what breaks the contract cannot b
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from repromatrix.execute.answers import outputs_of
@@ -151,6 +152,9 @@ class Reader:
         self._entries += entries
         told = [value for value in document["values"] if len(value) > _TOLD]
         bits = {(step, value[0]): documents.base64(value[_TOLD]) for value in told}
+        for name, _, _, _, digest, *_ in told:
+            if isinstance(digest, str) and sha256(bits[step, name]).hexdigest() != digest:
+                raise BadLineError(f"the bits of {name} are not those of its digest")
         return Recorded(id=cell_id, entries=entries, bits=bits)
 
     def _finish(self, kind: str, document: dict[str, Any]) -> Finished:
@@ -165,7 +169,11 @@ class Reader:
         return _answer(document, asked) if isinstance(asked, Operation) else self._cell(document, asked)
 
     def _cell(self, document: dict[str, Any], cell: Cell) -> Finished:
-        trajectory = Trajectory(columns=columns(self._entries))
+        trajectory = Trajectory(
+            columns=columns(self._entries),
+            absent=_reasons(document.get("absent", {})),
+            broken=_reasons(document.get("broken", {})),
+        )
         check(trajectory, cell.steps, cell.workload.metrics)
         untraced = document.get("untraced", {})
         for column in trajectory.columns:
@@ -177,13 +185,17 @@ class Reader:
             reason=None,
             trajectory=trajectory,
             options=options_of(cell),
-            untraced=tuple(sorted((str(name), str(reason)[:500]) for name, reason in untraced.items())),
+            untraced=_reasons(untraced),
         )
 
     def _current(self, cell_id: str) -> str:
         if cell_id != self._started:
             raise BadLineError(f"a result of {cell_id}, which is not under way")
         return cell_id
+
+
+def _reasons(document: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((str(name), str(reason)[:500]) for name, reason in document.items()))
 
 
 def _entry(step: int, value: list[Any]) -> Entry:

@@ -263,6 +263,8 @@ class Execution:
         def heard(work: Work, found: Finished) -> None:
             self.listener.repeat(found.id, found.outcome)
             finished[found.id][works.index(work)] = found
+            for bits in work.result.bits.pop(found.id, {}).values():  # of outputs: the record has their digests
+                self.store.write_value(bits)
             # Kept as soon as its last repeat ends: what comes after must not cost it.
             if len(finished[found.id]) == self._repeats:
                 self._keep(self._assembled(cells[found.id], batch, works, finished[found.id]), cached=False)

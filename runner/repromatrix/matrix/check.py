@@ -13,9 +13,11 @@ from jsonschema.exceptions import ValidationError
 from repromatrix import resources
 from repromatrix.errors import MatrixError
 from repromatrix.matrix.document import Document, NodePath
+from repromatrix.matrix.model import NOT_FINITE
 
 _TYPES = {"object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number"}
 _FINITE_DECIMAL = "finite-decimal"  # the schema's word for text that `finite_decimal` lets pass
+_ELEMENT = "finite-decimal-or-not"  # the same, and what is not finite by its name
 _EXPONENT = re.compile(r"[0-9]+[eE][-+]?[0-9]+")  # no number in YAML 1.1, for want of a point
 _LACKING = ("required", "oneOf")  # what a misspelt key explains
 _NOT_ZERO = re.compile(r"[^eE]*[1-9]")
@@ -83,7 +85,9 @@ def _finite(validator: Any, kind: str, instance: Any, schema: Any) -> Iterator[V
 
 def _format(_: Any, name: str, instance: Any, __: Any) -> Iterator[ValidationError]:
     """Check what no pattern can say of decimal text."""
-    if name == _FINITE_DECIMAL and isinstance(instance, str) and not finite_decimal(instance):
+    if not isinstance(instance, str) or (name == _ELEMENT and instance in NOT_FINITE):
+        return
+    if name in (_FINITE_DECIMAL, _ELEMENT) and not finite_decimal(instance):
         yield ValidationError(f"{instance!r} is out of the range of float64")
 
 

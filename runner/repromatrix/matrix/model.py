@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 DEFAULT_SETTINGS = "default"
 DRAW = 1  # version of the generator of inputs (draw.py): part of a cell's key
@@ -80,6 +80,8 @@ class PublishedTable:
     columns: tuple[PublishedColumn, ...]
 
 
+NOT_FINITE = ("nan", "inf", "-inf")  # what may stand in place of a decimal number
+
 # Decimal text in nested sequences.
 Nested: TypeAlias = "str | tuple[Nested, ...]"
 
@@ -143,6 +145,7 @@ class Workload:
         metrics: names of the numbers that a step records and that a cell is judged by; the first is its loss.
         outputs: names of further values that are always recorded, and never judged.
         numbers: name -> decimal text.
+        rows: the rows of a table that the modules read, as canonical JSON; empty: none.
         factors: name -> its values.
         dtypes: in which it runs where no variant says it.
         written: the variants that the file lists, by framework; where a framework has none they follow from the
@@ -166,6 +169,7 @@ class Workload:
     files: tuple[tuple[str, str], ...]
     frameworks: tuple[str, ...]
     published: PublishedTable | None
+    rows: str = ""
 
     def options(self, framework: str, flavour: str | None = None) -> dict[str, tuple[str, ...]]:
         """Return factor -> its values in a framework, the default first; of all its flavours where none is named."""
@@ -214,7 +218,8 @@ class Workload:
     def task(self) -> str:
         """SHA-256 over what decides whether two cells do the same task: steps, metrics, inputs and numbers."""
         inputs = {each.name: [getattr(each, field.name) for field in fields(Input)] for each in self.inputs}
-        content = [self.steps, self.batch, self.metrics, self.outputs, dict(self.numbers), inputs]
+        content: list[Any] = [self.steps, self.batch, self.metrics, self.outputs, dict(self.numbers), inputs]
+        content += [self.rows] if self.rows else []
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -13,7 +13,17 @@ from repromatrix.matrix import modules
 from repromatrix.matrix import published as tables
 from repromatrix.matrix.check import failures, suggest
 from repromatrix.matrix.document import Document, NodePath, parse
-from repromatrix.matrix.model import Choices, Input, Nested, PublishedColumn, PublishedTable, Variant, Workload, chosen
+from repromatrix.matrix.model import (
+    NOT_FINITE,
+    Choices,
+    Input,
+    Nested,
+    PublishedColumn,
+    PublishedTable,
+    Variant,
+    Workload,
+    chosen,
+)
 from repromatrix.matrix.text import read_text
 
 FILE = "workload.yaml"
@@ -101,6 +111,7 @@ class _Reader:
             files=tuple(self.files.items()),
             frameworks=self.frameworks,
             published=self._published(data["published"]) if "published" in data else None,
+            rows=json.dumps(data["rows"], sort_keys=True, separators=(",", ":")) if "rows" in data else "",
         )
 
     def names(self) -> dict[str, list[str]]:
@@ -230,7 +241,7 @@ def _nested(entry: Any) -> Nested:
 def _fits(text: str, dtype: str) -> bool:
     """Whether a decimal text is a whole number of the dtype."""
     number, bits = Decimal(text), int(dtype.removeprefix("int")) - 1
-    return number == number.to_integral_value() and -(2**bits) <= number < 2**bits
+    return number.is_finite() and number == number.to_integral_value() and -(2**bits) <= number < 2**bits
 
 
 def _leaves(entry: Any) -> Iterator[str]:
@@ -270,6 +281,8 @@ def _input_problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
         yield place, "integers need `below` and a dtype of their own", "for instance: below: 10, dtype: int32"
     if draw in ("normal", "uniform") and whole:
         yield place, f"a {draw} draw is no {entry['dtype']}", "draw: integers, or leave dtype out"
+    if entry.get("parameter") and set(_leaves(entry.get("decimal", ()))) & set(NOT_FINITE):
+        yield place, "a parameter that is not finite has no neighbours to move it to", "leave `parameter` out"
     if "decimal" in entry and whole:
         wrong = [text for text in _leaves(entry["decimal"]) if not _fits(text, entry["dtype"])]
         yield from (((*place, "decimal"), f"{text} is no {entry['dtype']}", "or leave dtype out") for text in wrong)

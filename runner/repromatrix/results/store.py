@@ -5,9 +5,10 @@
     results/records/<cell id>/<key>.json  immutable
     results/traces/<cell id>/<key>.json   immutable; what a traced run computed on the way
     results/replays/<cell id>/<key>.json  immutable; what an operation gave on inputs of its own
-    results/values/<ab>/<SHA-256>         the bits of a large value of a trace, where they were asked for
+    results/values/<ab>/<SHA-256>         the bits of a large value: of a trace where asked for, of operations
     results/experiments.json              what was tried to explain pairs of cells
     results/studies.json                  whose operations were replayed, and which replays tell of them
+    results/operations.json               which cells ran the workload `operations`, and its table
     results/logs/<environment>/*.log      standard error of the containers
 
 The only module that knows this layout. Writes are atomic; a newer release's files are refused.
@@ -23,6 +24,7 @@ from repromatrix.errors import ResultsError
 from repromatrix.results import experiments as tried
 from repromatrix.results import files
 from repromatrix.results import manifest as manifests
+from repromatrix.results import operations as computed
 from repromatrix.results import replay as replays
 from repromatrix.results import studies as replayed
 from repromatrix.results import trace as traces
@@ -149,7 +151,9 @@ class Store:
         return data
 
     def sweep_values(self, *, remove: bool = True) -> tuple[int, int]:
-        """Remove the values that no trace of the latest run names, and return how many they are, and their bytes.
+        """Remove the values that neither a trace of the latest run nor an operation names.
+
+        Return how many they are, and their bytes.
 
         Raises:
             ResultsError: there is no run, or a trace cannot be read; then nothing is removed.
@@ -157,7 +161,7 @@ class Store:
         manifest = self.read_manifest()
         there = [path for path in sorted((self.folder / "values").rglob("*")) if _whole(path)]
         columns = [column for trace in self.traces(manifest).values() for column in trace.trajectory.columns]
-        named = {digest for column in columns for digest in column.digests}
+        named = {digest for column in columns for digest in column.digests} | self._digests_of_operations()
         gone = [path for path in there if path.name not in named]
         size = sum(path.stat().st_size for path in gone)
         for path in gone if remove else ():
@@ -165,6 +169,14 @@ class Store:
         if gone and remove:
             self.seal()
         return len(gone), size
+
+    def _digests_of_operations(self) -> set[str]:
+        """Return the digests of the values that operations were given and gave."""
+        listing = self.read_operations()
+        records = [self.read(entry.cell, entry.key) for entry in listing.entries]
+        columns = [c for record in records if record for each in record.trajectories for c in each.columns]
+        given = {each.digest for table in listing.tables for each in table.inputs}
+        return given | {digest for column in columns for digest in column.digests}
 
     def _value_path(self, digest: str) -> Path:
         return self._place("values", digest[:2], digest)
@@ -250,6 +262,21 @@ class Store:
         found = {name: self.read_replay(cell_id, key) for name, key in keys}
         there = {name: each for name, each in found.items() if each is not None}
         return there if len(there) == len(found) else None
+
+    def write_operations(self, listing: computed.Listing) -> None:
+        """Write which cells ran the workload `operations`."""
+        files.write(self._place("operations.json"), computed.encode(listing), "the list of operations")
+        self.seal()
+
+    def read_operations(self) -> computed.Listing:
+        """Return which cells ran the workload `operations`; none where none did.
+
+        Raises:
+            ResultsError: the file is there and cannot be read.
+        """
+        path = self._place("operations.json")
+        data = files.read(path, "the list of operations")
+        return computed.Listing() if data is None else computed.decode(data, str(path))
 
     def write_experiments(self, experiments: Experiments) -> None:
         """Write the experiments."""

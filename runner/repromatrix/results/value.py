@@ -130,14 +130,18 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.structs.replace(self, steps=steps, texts=texts, digests=self.digests[-1:])
 
 
-class Trajectory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Trajectory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one process computed.
 
     Attributes:
         columns: in the order in which their values were first recorded.
+        absent: what the framework, or this version of it, does not have, with the reasons, sorted.
+        broken: what ended with an exception of its own, with the reasons, sorted.
     """
 
     columns: tuple[Column, ...]
+    absent: tuple[tuple[str, str], ...] = ()
+    broken: tuple[tuple[str, str], ...] = ()
 
     def of(self, role: Role) -> tuple[Column, ...]:
         """Return the columns of a role."""
@@ -192,7 +196,7 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         kept = [each for each in self.columns if each.role is not Role.TRACE]
         order = {Role.METRIC: 0, Role.OUTPUT: 0, Role.STATE: 1}
         told = [each.last() if each.role is Role.STATE else each for each in kept]
-        return Trajectory(columns=tuple(sorted(told, key=lambda each: order[each.role])))
+        return msgspec.structs.replace(self, columns=tuple(sorted(told, key=lambda each: order[each.role])))
 
 
 def check(trajectory: Trajectory, steps: int, metrics: Iterable[str] | None = None) -> None:
@@ -210,6 +214,7 @@ def check(trajectory: Trajectory, steps: int, metrics: Iterable[str] | None = No
     names = [each.name for each in trajectory.columns]
     if len(set(names)) != len(names):
         raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+    _check_lost(trajectory)
     for column in trajectory.columns:
         check_column(column)
         if column.final > steps + (column.role is Role.OUTPUT):
@@ -226,6 +231,15 @@ def check(trajectory: Trajectory, steps: int, metrics: Iterable[str] | None = No
     for column in trajectory.of(Role.STATE):
         if column.final != steps:
             raise ValueError(f"the state {column.name} is not that after the last step")
+
+
+def _check_lost(trajectory: Trajectory) -> None:
+    lost = [name for name, _ in (*trajectory.absent, *trajectory.broken)]
+    if len(set(lost)) != len(lost):
+        raise ValueError("what is absent or broken is there twice")
+    for each in (trajectory.absent, trajectory.broken):
+        if list(each) != sorted(each):
+            raise ValueError("what is absent or broken is not sorted")
 
 
 def check_column(column: Column) -> None:

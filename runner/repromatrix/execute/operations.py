@@ -1,0 +1,68 @@
+"""The workload `operations` in environments: its cells, and running them so that only files are needed afterwards."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from repromatrix import draw, resources
+from repromatrix.execute import host
+from repromatrix.execute.run import Execution, Summary
+from repromatrix.matrix import Environment, Matrix, Workload
+from repromatrix.matrix.workload import load_workload
+from repromatrix.plan import Cell, cells_of
+from repromatrix.results.operations import Entry, Given, Table
+from repromatrix.results.store import Store
+
+NAME = "operations"
+
+
+def workload(matrix: Matrix | None = None) -> Workload:
+    """Return the workload of that name in the matrix, or the product's own.
+
+    Raises:
+        MatrixError: its folder is not what a workload is.
+    """
+    named = [each for each in matrix.workloads if each.name == NAME] if matrix else []
+    return named[0] if named else load_workload(resources.folder("workloads") / Path(NAME), NAME)
+
+
+def cells(matrix: Matrix, environments: Sequence[Environment]) -> tuple[Cell, ...]:
+    """Return the cells of the workload in environments, of a GPU only where there is one.
+
+    Raises:
+        MatrixError: its folder is not what a workload is.
+    """
+    job = workload(matrix)
+    found = (cell for environment in environments for cell in cells_of(matrix, job, environment))
+    return tuple(cell for cell in found if cell.device == "cpu" or host.nvidia_devices())
+
+
+def run(execution: Execution, asked: Sequence[Cell], *, retry: bool = True) -> Summary:
+    """Run cells of the workload unless their records are there, and keep the table and its inputs beside them.
+
+    Raises:
+        NoEngineError: the engine is gone.
+        ResultsError: a file cannot be written, or a newer release wrote it.
+    """
+    summary = execution.run(asked, retry=retry)
+    if not asked:
+        return summary
+    store = execution.store
+    table = _table(store, asked)
+    entries = [Entry(cell=record.cell.id, key=record.key) for record in summary.records]
+    store.write_operations(store.read_operations().with_entries(table, entries))
+    return summary
+
+
+def _table(store: Store, asked: Sequence[Cell]) -> Table:
+    """Return the table of cells, its inputs in every dtype of them, whose bits are put into the store."""
+    job = asked[0].workload
+    known = store.read_operations().table(job.task)
+    given = {(each.name, each.cell): each for each in (known.inputs if known else ())}
+    for dtype in dict.fromkeys(cell.variant.dtype for cell in asked):
+        for each in job.inputs:
+            if (each.name, dtype) not in given:
+                digest = store.write_value(draw.bits(each, dtype))
+                own = each.dtype or dtype
+                given[each.name, dtype] = Given(name=each.name, cell=dtype, dtype=own, shape=each.shape, digest=digest)
+    return Table(task=job.task, rows=json.loads(job.rows), inputs=tuple(given.values()))

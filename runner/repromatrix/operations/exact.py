@@ -1,0 +1,124 @@
+"""The exact result of an operation, as pairs of float64 whose sum has twice their digits. No framework computes it.
+
+Arb (python-flint) encloses every result; a truth is kept once its enclosure is narrower than 1 in 2**90. Elements
+without an exact result (an infinite argument without a limit, say) are said to have none.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+import flint
+import numpy as np
+import numpy.typing as npt
+
+MadeT = TypeVar("MadeT")
+Array: TypeAlias = npt.NDArray[np.float64]
+FIRST, LAST = 128, 4096  # bits that Arb works with: more where an enclosure is too wide, and no more than that
+_ENOUGH = 90  # bits to which an exact result is known
+_LEAST, _MOST = flint.arb(2) ** -1076, flint.arb(2) ** 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exact:
+    """The exact result of one output, laid flat; of complex numbers real and imaginary parts by turns.
+
+    Attributes:
+        high: the float64 nearest to each element; infinite beyond float64.
+        low: what is left, so that `high + low` has about 106 bits.
+        known: the elements that have an exact result.
+        terms: of a sum of products, how many it has; 0: it is no sum, and its bound is in units in the last place.
+        sizes: of a sum, the sum of the terms' absolute values, element by element.
+        bounded: whether a result too many units in the last place away is wrong, as of an elementwise operation.
+    """
+
+    high: Array
+    low: Array
+    known: npt.NDArray[np.bool_]
+    terms: int = 0
+    sizes: Array | None = None
+    bounded: bool = False
+
+
+class TooWideError(ArithmeticError):
+    """An enclosure that is too wide to tell the result; more bits may narrow it."""
+
+
+def narrow(compute: Callable[[], MadeT]) -> MadeT:
+    """Return what a computation gives with as many bits as it needs.
+
+    Raises:
+        TooWideError: the last number of bits does not suffice.
+    """
+    bits = FIRST
+    while True:
+        try:
+            with flint.ctx.workprec(bits):
+                return compute()
+        except TooWideError:
+            bits *= 4
+            if bits > LAST:
+                raise
+
+
+def split(ball: flint.arb) -> tuple[float, float]:
+    """Return an enclosure's middle as a pair.
+
+    Raises:
+        TooWideError: the enclosure is too wide.
+    """
+    if not ball.is_finite():
+        raise TooWideError("not finite")
+    middle = ball.mid()
+    if not ball.is_exact() and ball.rel_accuracy_bits() < _ENOUGH and not (middle == 0 and ball.rad() < _LEAST):
+        raise TooWideError(f"{ball.rel_accuracy_bits()} bits")
+    if not _LEAST < abs(middle) < _MOST:  # beyond float64, where a conversion may give anything
+        return (0.0 if abs(middle) < 1 else math.copysign(math.inf, 1 if middle > 0 else -1)), 0.0
+    high = float(middle)
+    return high, float((ball - high).mid())
+
+
+def of_balls(balls: Iterable[flint.arb], *, terms: int = 0, sizes: Sequence[float] | None = None) -> Exact:
+    """Return the exact result that enclosures give.
+
+    Raises:
+        TooWideError: one is too wide.
+    """
+    pairs = [split(each) for each in balls]
+    high, low = (np.array(each, np.float64) for each in (zip(*pairs, strict=True) if pairs else ((), ())))
+    told = None if sizes is None else np.array(sizes, np.float64)
+    return Exact(high=high, low=low, known=np.ones(len(pairs), bool), terms=terms, sizes=told)
+
+
+def of_complex(balls: Iterable[flint.acb], *, terms: int = 0, sizes: Sequence[float] | None = None) -> Exact:
+    """Return the exact result of complex numbers; `sizes` has one number for each of them.
+
+    Raises:
+        TooWideError: one is too wide.
+    """
+    parts = [part for each in balls for part in (each.real, each.imag)]
+    doubled = None if sizes is None else [size for size in sizes for _ in range(2)]
+    return of_balls(parts, terms=terms, sizes=doubled)
+
+
+def of_numbers(numbers: Iterable[float]) -> Exact:
+    """Return the exact result of what is computed exactly, such as a place or a largest element."""
+    high = np.array(list(numbers), np.float64)
+    return Exact(high=high, low=np.zeros_like(high), known=np.ones(len(high), bool))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Argument:
+    """An input of an operation: its elements, laid flat, each exact in float64, and its shape."""
+
+    shape: tuple[int, ...]
+    values: Array
+
+    def balls(self) -> list[flint.arb]:
+        """Return the elements as Arb has them."""
+        return [flint.arb(value) for value in self.values.tolist()]
+
+
+# A truth: arguments and options -> the exact result of each output by the end of its name, "" for the only one.
+Truth: TypeAlias = Callable[[Sequence[Argument], Mapping[str, object]], Mapping[str, Exact]]
