@@ -259,3 +259,94 @@ def test_what_changed_runs_in_other_settings_too(command) -> None:
     assert "in the settings avx2: 1 of 1 that changed are the same on both sides" in said.out
     assert "the settings avx2 make the same change as the upgrade in tiny/parallel" in said.out
     assert command(*ONE, "--settings", "avx").code == 2
+
+
+def _operations(before: dict, after: dict, before_more: dict | None = None, after_more: dict | None = None):
+    """Answer with other results of operations in the second version."""
+
+    def answer(cells, _number):
+        later = "numpy-2.0" in cells[0]["id"]
+        given, more = (after, after_more) if later else (before, before_more)
+        lines = [
+            say.operations_ok(cell, given, **(more or {})) if cell["id"].startswith("operations/") else say.ok(cell)
+            for cell in cells
+        ]
+        return [*lines, say.end(cells)], say.CLEAN
+
+    return answer
+
+
+FLOAT64 = ("impact", "numpy==1.0", "numpy==2.0", "--select", "operations/*/default-float64", "--select", "parallel")
+
+
+def _rows(said) -> dict[str, dict]:
+    return {"/".join((each["operation"], each["case"])): each for each in json.loads(said.out)["operations"]}
+
+
+def test_an_operation_that_moves_says_how_many_elements_and_how_far(command) -> None:
+    same = ("float64", [1.0, 2.0, 4.0])
+    command.engine.answer = _operations({"tanh": same}, {"tanh": ("float64", [1.0, 2.0 + 2**-51, 4.0])})
+    said = command(*FLOAT64, "--json")
+    row = _rows(said)["tanh/"]
+    assert said.code == 1
+    assert (row["verdict"], row["changed"], row["size"], row["max_ulp"]) == ("rounding", 1, 3, 1)
+    assert row["scaled"] == 2**-51 / 4
+    assert (row["error_a"], row["error_b"], row["better"]) == (None, None, "unknown")
+    assert (row["dtype"], row["mode"], row["gradient"]) == ("float64", "eager", False)
+    text = command(*FLOAT64).out
+    assert text.startswith("numbers move at rounding level: 0 of 1 training job, 1 of 2 operations,")
+    assert "1 of 2 operations: the same bits in every case and dtype" in text
+
+
+def test_another_dtype_is_a_change_of_its_own(command) -> None:
+    command.engine.answer = _operations({"exp": ("float64", [1.0, 2.0])}, {"exp": ("float32", [1.0, 2.0])})
+    said = command(*FLOAT64, "--json")
+    row = _rows(said)["exp/"]
+    assert (row["verdict"], row["dtype_a"], row["dtype_b"]) == ("dtype changed", "float64", "float32")
+    assert json.loads(said.out)["verdict"] == "results differ, look at these"
+
+
+def test_what_one_side_does_not_have_is_told_with_its_reason(command) -> None:
+    gone = {"absent": {"erf": "numpy has no erf"}}
+    command.engine.answer = _operations({"erf": ("float64", [0.5])}, {}, after_more=gone)
+    said = command(*FLOAT64)
+    assert said.code == 1
+    assert "absent on one side: erf" in said.out
+    assert "numpy has no erf" in said.out
+
+
+def test_what_ends_with_an_error_only_after_is_wrong(command) -> None:
+    command.engine.answer = _operations({"erf": ("float64", [0.5])}, {}, after_more={"broken": {"erf": "boom"}})
+    said = command(*FLOAT64, "--json")
+    assert _rows(said)["erf/"]["verdict"] == "fails"
+    assert json.loads(said.out)["verdict"] == "something is wrong or fails"
+
+
+def test_cases_and_gradients_have_columns_of_their_own(command) -> None:
+    old, new = ({"sum/axis/gradient": ("float64", [each])} for each in (1.0, 1.5))
+    command.engine.answer = _operations(old, new)
+    row = _rows(command(*FLOAT64, "--json"))["sum/axis"]
+    assert (row["gradient"], row["verdict"], row["changed"]) == (True, "differs", 1)
+
+
+def test_better_or_worse_goes_by_the_exact_result(command, monkeypatch) -> None:
+    from repromatrix.explain.impact import operations  # noqa: PLC0415 - the one test that knows the exact result
+    from repromatrix.operations.results import Errors  # noqa: PLC0415
+
+    class Judge:
+        def errors(self, _name, output):
+            off = abs(float(output.numbers()[0]) - 1.0) * 2**52
+            return Errors(largest=off, mean=off, wrong=int(off > 64), judged=1)
+
+    monkeypatch.setattr(operations.Judge, "of", classmethod(lambda *_: Judge()))
+    near, far, wrong = (("float64", [1.0 + times * 2**-52]) for times in (1, 3, 100))
+    for before, after, better, verdict in (
+        (far, near, "b", "rounding"),
+        (near, far, "a", "rounding"),
+        (near, wrong, "a", "wrong"),
+        (wrong, near, "b", "differs"),
+    ):
+        command.engine.answer = _operations({"erf": before}, {"erf": after})
+        row = _rows(command(*FLOAT64, "--json", "--results", f"{better}-{verdict}"))["erf/"]
+        assert (row["better"], row["verdict"]) == (better, verdict)
+        assert (row["error_a"] > row["error_b"]) == (better == "b")

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from repromatrix.compare.allowance import Allowances, measured
 from repromatrix.compare.trace import Divergence, divergence
 from repromatrix.errors import AbsentError, NothingSelectedError, UsageError
+from repromatrix.execute import operations
 from repromatrix.execute.manifest import ensemble_of, manifest
 from repromatrix.execute.run import Execution, Summary
 from repromatrix.execute.trace import Tracing
+from repromatrix.explain.impact import operations as compared
 from repromatrix.explain.impact.companions import companions
-from repromatrix.explain.impact.rows import Condition, Impact
+from repromatrix.explain.impact.rows import Condition, Impact, OperationRow
 from repromatrix.explain.impact.training import Job, row
 from repromatrix.matrix import Environment, Matrix, Settings
 from repromatrix.plan import Cell, Ensemble, Plan, cells_of, ensembles, selected
@@ -43,9 +45,19 @@ def comparable(matrix: Matrix, pairs: Sequence[Sides], select: Sequence[str]) ->
 
 
 def _cells(matrix: Matrix, environment: Environment, select: Sequence[str]) -> Iterator[Cell]:
-    for workload in matrix.workloads:
+    for workload in (each for each in matrix.workloads if each.name != operations.NAME):
         cells = cells_of(matrix, workload, environment)
         yield from (cell for cell in cells if cell.device == "cpu" and selected(cell, select))
+
+
+def operations_of(matrix: Matrix, sides: Sides, select: Sequence[str]) -> list[Cell]:
+    """Return the selected cells of the workload `operations` of both environments.
+
+    Raises:
+        MatrixError: its folder is not what a workload is.
+    """
+    found = operations.cells(matrix, tuple(dict.fromkeys(sides)))
+    return [cell for cell in found if cell.device == "cpu" and selected(cell, select)]
 
 
 def _key(cell: Cell) -> tuple[str, str, str]:
@@ -69,21 +81,33 @@ class _Pair:
         return self.a, self.b
 
 
+def _paired(cells: Iterable[Cell], sides: Sides) -> list[_Pair]:
+    by_side = [{_key(cell): cell for cell in cells if cell.environment == side} for side in sides]
+    return [_Pair(a=by_side[0][key], b=by_side[1][key]) for key in by_side[0] if key in by_side[1]]
+
+
 class Comparing:
     """Compares two environments over the cells that they share."""
 
-    def __init__(self, execution: Execution, matrix: Matrix, sides: Sides, cells: Sequence[Cell]) -> None:
+    def __init__(
+        self,
+        execution: Execution,
+        matrix: Matrix,
+        sides: Sides,
+        cells: Sequence[Cell],
+        operations: Sequence[Cell] = (),
+    ) -> None:
         """Begin.
 
         Args:
             execution: runs what has no record yet.
             matrix: whose settings and noise ensembles are used.
             sides: the environments.
-            cells: of both.
+            cells: training jobs of both.
+            operations: cells of the workload `operations` of both.
         """
         self._execution, self._matrix, self._sides = execution, matrix, sides
-        before, after = ({_key(cell): cell for cell in cells if cell.environment == side} for side in sides)
-        self._pairs = [_Pair(a=before[key], b=after[key]) for key in before if key in after]
+        self._pairs, self._operations = _paired(cells, sides), _paired(operations, sides)
         self._records: dict[str, Record] = {}
         self._noise: tuple[Ensemble, ...] = ()
 
@@ -95,6 +119,7 @@ class Comparing:
             UsageError: records of two CPU classes.
         """
         self._run([cell for pair in self._pairs for cell in pair.cells])
+        operation_rows = self._operation_rows()
         one_class(self._records.values())
         changed = [pair for pair in self._pairs if self._changed(pair)]
         allowed, partings = self._allowed(changed), self._partings(changed)
@@ -106,6 +131,7 @@ class Comparing:
             cpu_class=_level(self._records.values()),
             own=own_workloads(pair.a for pair in self._pairs),
             training=training,
+            operations=operation_rows,
             companions=companions(*known) if known else (),
             conditions=tuple(self._under(each, changed) for each in conditions),
         )
@@ -121,6 +147,15 @@ class Comparing:
             raise AbsentError(f"nothing can run here: {summary.records[0].reason}")
         self._records |= {record.cell.id: record for record in summary.records}
         return summary
+
+    def _operation_rows(self) -> tuple[OperationRow, ...]:
+        cells = tuple({cell.id: cell for pair in self._operations for cell in pair.cells}.values())
+        summary = operations.run(self._execution, cells)
+        if summary.broken:
+            raise summary.broken[0][1]
+        self._records |= {record.cell.id: record for record in summary.records}
+        pairs = [compared.Both(a=self._records[pair.a.id], b=self._records[pair.b.id]) for pair in self._operations]
+        return tuple(row for both in pairs for row in compared.rows(self._execution.store, both))
 
     def _job(self, pair: _Pair) -> Job:
         return Job(a=self._records[pair.a.id], b=self._records[pair.b.id])

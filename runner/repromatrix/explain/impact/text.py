@@ -2,18 +2,37 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from repromatrix.explain.impact.rows import Companion, Condition, Impact, TrainingRow, changed, most
+from repromatrix.explain.impact.rows import (
+    Companion,
+    Condition,
+    Impact,
+    OperationRow,
+    TrainingRow,
+    changed,
+    most,
+    names_of,
+)
 
 _SHOWN = 12  # rows of a table on one screen
+_SHOWN_OPERATIONS = 24
 _NAMES = 8  # names in a list on one line
 _WIDEST = 60  # characters of what a library says of itself
 _DASH = "\N{EN DASH}"
+_MANY = 9999
+_OPERATIONS = ("operation", "dtype", "verdict", "changed", "largest ULP", "scaled", "error in ULP", "it became")
 _HEAD = ("training job", "verdict", "first difference", "largest ULP", "x noise floor")
 
 
 def text(found: Impact) -> str:
     """Return the answer as text; its first line decides."""
-    blocks = [[found.decision], _training(found), _companions(found.companions), _conditions(found), _next(found)]
+    blocks = [
+        [found.decision],
+        _training(found),
+        _operations(found),
+        _companions(found.companions),
+        _conditions(found),
+        _next(found),
+    ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
@@ -24,6 +43,14 @@ def markdown(found: Impact) -> str:
     if rows:
         lines += ["", *_grid(_HEAD, [_training_row(each) for each in rows[:_SHOWN]]), *_left(rows, "training jobs")]
         lines += ["", *(f"- {note}" for note in _notes(rows[:_SHOWN]))]
+    groups = _groups(found)
+    if groups:
+        lines += [
+            "",
+            *_grid(_OPERATIONS, map(_group_row, groups[:_SHOWN_OPERATIONS])),
+            *_left(groups, "operations", _SHOWN_OPERATIONS),
+        ]
+    lines += ["", *(f"- {line.strip()}" for line in _lost(found))] if any(_lost(found)) else []
     if found.companions:
         table = [(each.name, each.kind, _short(each.a), _short(each.b)) for each in found.companions]
         lines += ["", "What else moved:", "", *_grid(("what", "kind", found.before, found.after), table)]
@@ -39,6 +66,74 @@ def _training(found: Impact) -> list[str]:
     if found.jobs:
         lines.append(f"{same} of {len(found.jobs)} training jobs: the same bits in metrics, outputs and state")
     return [*lines, *(f"  {note}" for note in _notes(rows[:_SHOWN]))]
+
+
+def _operations(found: Impact) -> list[str]:
+    if not found.operations:
+        return []
+    groups = _groups(found)
+    lines = list(_aligned([_OPERATIONS, *map(_group_row, groups[:_SHOWN_OPERATIONS])])) if groups else []
+    lines += _left(groups, "operations", _SHOWN_OPERATIONS)
+    same = len(found.names) - len(names_of(changed(found.operations)))
+    lines.append(f"{same} of {len(found.names)} operations: the same bits in every case and dtype")
+    return [*lines, *_lost(found)]
+
+
+def _lost(found: Impact) -> Iterator[str]:
+    """Yield what is absent or fails on one side, in a line each."""
+    for verdict in ("fails", "absent"):
+        rows = [each for each in changed(found.operations) if each.verdict == verdict]
+        if rows:
+            yield f"  {verdict} on one side: {_names([_case(each) for each in rows])}"
+            yield from (f"    {note}" for note in dict.fromkeys(each.note for each in rows[:2] if each.note))
+
+
+def _groups(found: Impact) -> list[list[OperationRow]]:
+    """Return what changed in a value, those of an operation and a verdict together, the largest first."""
+    groups: dict[tuple[str, str], list[OperationRow]] = {}
+    for each in most([row for row in changed(found.operations) if row.verdict not in ("absent", "fails")]):
+        groups.setdefault((each.operation, each.verdict), []).append(each)
+    return list(groups.values())
+
+
+def _group_row(rows: Sequence[OperationRow]) -> tuple[str, ...]:
+    """Return one line for the results of an operation: the one that changed the most, and how many there are."""
+    first = rows[0]
+    kinds = ", ".join(dict.fromkeys(each.dtype for each in rows))
+    if first.dtype_a != first.dtype_b:
+        kinds = f"{first.dtype}: {first.dtype_a} -> {first.dtype_b}"
+    more = f" (+{len(rows) - 1})" if len(rows) > 1 else ""
+    return (
+        f"{_case(first)}{more}",
+        kinds,
+        first.verdict,
+        f"{first.changed} of {first.size}",
+        _DASH if first.max_ulp is None else f"{first.max_ulp:.3g}" if first.max_ulp > _MANY else str(first.max_ulp),
+        _DASH if first.scaled is None else f"{first.scaled:.2g}",
+        f"{_error(first.error_a)} -> {_error(first.error_b)}",
+        _better(rows),
+    )
+
+
+def _better(rows: Sequence[OperationRow]) -> str:
+    sides = {each.better for each in rows}
+    words = {"b": "better", "a": "worse", "same": "as good", "unknown": "not known"}
+    return (
+        words[sides.pop()]
+        if len(sides) == 1
+        else "better and worse"
+        if {"a", "b"} <= sides
+        else words[next(side for side in ("b", "a", "same", "unknown") if side in sides)]
+    )
+
+
+def _error(error: float | None) -> str:
+    return _DASH if error is None else f"{error:.3g}"
+
+
+def _case(each: OperationRow) -> str:
+    name = "/".join(filter(None, (each.operation, each.case, "gradient" if each.gradient and not each.case else "")))
+    return name if each.mode == "eager" else f"{name} {each.mode}"
 
 
 def _training_row(each: TrainingRow) -> tuple[str, ...]:
@@ -84,8 +179,8 @@ def _next(found: Impact) -> list[str]:
     return [f"next: repromatrix explain {rows[0].a} {rows[0].b}"] if rows else []
 
 
-def _left(rows: Sequence[object], what: str) -> list[str]:
-    return [f"... and {len(rows) - _SHOWN} more {what} (--json has all)"] if len(rows) > _SHOWN else []
+def _left(rows: Sequence[object], what: str, shown: int = _SHOWN) -> list[str]:
+    return [f"... and {len(rows) - shown} more {what} (--json has all)"] if len(rows) > shown else []
 
 
 def _short(value: str | None) -> str:

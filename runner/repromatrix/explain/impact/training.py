@@ -4,8 +4,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from repromatrix.compare import arrays
 from repromatrix.compare.allowance import Allowances, Floor
 from repromatrix.compare.difference import Difference, Verdict, compare
@@ -152,13 +150,11 @@ def _apart(job: Job) -> Iterator[tuple[Role, float | None]]:
 def _broke(job: Job) -> bool:
     """Whether a metric is finite before and no number after."""
     a, b = (each.trajectory or Trajectory(columns=()) for each in (job.a, job.b))
+    pairs = [(one.texts, other.texts) for one, other in zip(a.metrics, b.metrics, strict=False)]
     return any(
-        bool((np.isfinite(before) & ~np.isfinite(after)).any())
-        for before, after in (
-            (arrays.decode(one.texts), arrays.decode(other.texts))
-            for one, other in zip(a.metrics, b.metrics, strict=False)
-            if len(one.texts) == len(other.texts)
-        )
+        math.isfinite(float.fromhex(before)) and not math.isfinite(float.fromhex(after))
+        for left, right in pairs
+        for before, after in zip(left, right, strict=False)
     )
 
 
@@ -170,9 +166,8 @@ def _growth(job: Job, allowed: Allowances) -> float | None:
     floor = allowed.of(job.a.cell.workload, job.a.cell.dtype, len(a))
     if not isinstance(floor, Floor) or len(a) != len(b) or job.a.cell.dtype != job.b.cell.dtype:
         return None
-    apart, bound = arrays.distances(a, b), np.asarray(floor.bound[: len(a)])
-    times = float(np.max(apart / bound)) if len(a) else 0.0
-    return times if math.isfinite(times) else None
+    times = max((apart / bound for apart, bound in zip(arrays.distances(a, b), floor.bound, strict=False)), default=0.0)
+    return float(times) if math.isfinite(times) else None
 
 
 def _notes(job: Job, found: Difference, step: int | None) -> Iterator[str]:
