@@ -396,7 +396,7 @@ def test_impact_says_what_changed_and_what_did_not(command) -> None:
     said = command("impact", "numpy==1.0", "numpy==2.0")
     assert said.code == 1
     first, *rows = said.out.splitlines()
-    assert first.startswith("results differ, look at these: 1 of 3 training jobs, numpy-1.0-cpu -> numpy-2.0-cpu;")
+    assert first.startswith("results differ, look at these: 1 of 3 training jobs, 0 of 1 operation, numpy-1.0-cpu ->")
     assert [line.split()[:2] for line in rows if line.startswith("tiny/")] == [["tiny/parallel-float32", "divergent"]]
     assert "2 of 3 training jobs: the same bits in metrics, outputs and state" in said.out
 
