@@ -94,6 +94,25 @@ def test_impact_names_what_an_upgrade_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.network
+def test_exec_runs_a_program_of_ones_own_in_an_environment_and_gives_its_exit_code(tmp_path: Path) -> None:
+    program = tmp_path / "train.py"
+    program.write_text("import sys, numpy\nprint(numpy.__version__, *sys.argv[1:])\nsys.exit(7)\n")
+    done = repromatrix("exec", "numpy-1.26.4-cpu", "--", "python", str(program), "--epochs", "3")
+    assert (done.returncode, done.stdout) == (7, "1.26.4 --epochs 3\n")
+
+
+@pytest.mark.network
+def test_bisect_finds_the_release_in_which_exp_changed(tmp_path: Path) -> None:
+    arguments = ["--engine", "process", "--results", str(tmp_path / "results"), "--json"]
+    done = repromatrix("bisect", "numpy", "1.26.4", "2.0.2", "--on", "operation:exp:float64", *arguments)
+    document = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert [(each["last"], each["first"], each["confirmed"]) for each in document["changes"]] == [
+        ("1.26.4", "2.0.0", True)
+    ]
+
+
+@pytest.mark.network
 def test_cell_prints_its_record_alone_on_standard_output(tmp_path: Path) -> None:
     done = repromatrix("cell", "mazur/numpy-2.4.6-cpu/parallel", "--engine", "process", "--results", str(tmp_path))
     assert done.returncode == 0, done.stderr

@@ -93,6 +93,14 @@ class Spare:
     def _of_pair(self, pair: Sides) -> EnvironmentFailedError | None:
         return self._problem(pair[0]) or self._problem(pair[1])
 
+    def first(self, meant: Sequence[Environment]) -> Environment:
+        """Return the first of several environments that has a lock, or can be given one.
+
+        Raises:
+            EnvironmentFailedError: why the first cannot.
+        """
+        return self.choose(tuple((each, each) for each in meant))[0]
+
     def require(self, environment: Environment) -> None:
         """Give an environment a lock, if it has none.
 
