@@ -12,7 +12,7 @@ from tests import fakes as say
 RELEASES = ("1.0", "1.1", "1.2", "1.3", "1.4", "2.0")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def index(monkeypatch):
     """Play the index: releases, and those that cannot be resolved."""
     broken: set[str] = set()
@@ -44,7 +44,7 @@ def _changes_in(*versions: str):
 ON = ("--on", "tiny/parallel", "--jobs", "1")
 
 
-def test_the_release_is_found_confirmed_and_its_neighbours_shown(command, index) -> None:
+def test_the_release_is_found_confirmed_and_its_neighbours_shown(command) -> None:
     command.engine.answer = _changes_in("1.3", "1.4", "2.0")
     said = command("bisect", "numpy", "1.0", "2.0", *ON, "--json")
     document = json.loads(said.out)
@@ -58,7 +58,7 @@ def test_the_release_is_found_confirmed_and_its_neighbours_shown(command, index)
     )
 
 
-def test_an_interrupted_search_goes_on_and_what_ran_is_not_run_again(command, index) -> None:
+def test_an_interrupted_search_goes_on_and_what_ran_is_not_run_again(command) -> None:
     command.engine.answer = _changes_in("1.3", "1.4", "2.0")
     command("bisect", "numpy", "1.0", "2.0", *ON)
     runs = len(command.engine.runs)
@@ -76,7 +76,7 @@ def test_a_release_that_cannot_be_resolved_is_skipped_and_told(command, index) -
     assert "1.2          skipped: numpy-1.2-cpu cannot be resolved: no wheel" in said.out
 
 
-def test_all_finds_what_comes_and_goes(command, index) -> None:
+def test_all_finds_what_comes_and_goes(command) -> None:
     command.engine.answer = _changes_in("1.1", "1.2")
     assert command("bisect", "numpy", "1.0", "2.0", *ON).code == 1  # both ends are the same
     document = json.loads(command("bisect", "numpy", "1.0", "2.0", *ON, "--all", "--json").out)
@@ -84,14 +84,14 @@ def test_all_finds_what_comes_and_goes(command, index) -> None:
     assert [each["value"] for each in document["releases"]] == ["A", "B", "B", "A", "A", "A"]
 
 
-def test_a_value_alone_can_be_asked_for(command, index) -> None:
+def test_a_value_alone_can_be_asked_for(command) -> None:
     command.engine.answer = _changes_in("2.0")
     arguments = ("bisect", "numpy", "1.0", "2.0", "--jobs", "1", "--json")
     assert command(*arguments, "--on", "tiny/parallel:loss").code == 0
     assert command(*arguments, "--on", "tiny/parallel:output_weights").code == 1  # that one is the same
 
 
-def test_a_log_is_what_the_first_release_agrees_with(command, index) -> None:
+def test_a_log_is_what_the_first_release_agrees_with(command) -> None:
     (command.folder / "golden.csv").write_text("step,loss\n1,0.5\n2,0.5\n")
     command.engine.answer = _changes_in("1.4", "2.0")
     said = command("bisect", "numpy", "1.0", "2.0", "--on", "golden.csv", "--jobs", "1")
@@ -108,7 +108,7 @@ def test_a_log_is_what_the_first_release_agrees_with(command, index) -> None:
         (("nunpy", "1.0", "2.0", "--on", "tiny"), "no framework 'nunpy'"),
     ],
 )
-def test_what_cannot_be_meant_is_told(command, index, arguments: tuple[str, ...], what: str) -> None:
+def test_what_cannot_be_meant_is_told(command, arguments: tuple[str, ...], what: str) -> None:
     said = command("bisect", *arguments)
     assert (said.code, said.out) == (2, "")
     assert what in said.err
