@@ -59,6 +59,8 @@ class PyTorch(Framework):
         if tensor.dtype == torch.bfloat16:  # which NumPy does not have
             one_nan = tensor.detach().masked_fill(tensor.isnan(), float("nan"))
             return Value("bfloat16", tuple(tensor.shape), one_nan.view(torch.int16).numpy(force=True).tobytes())
+        if tensor.dtype == torch.complex32:  # nor this
+            return Value("complex32", tuple(tensor.shape), of_array(torch.view_as_real(tensor).numpy(force=True)).data)
         return of_array(tensor.numpy(force=True))
 
     def compile(self, function: Callable[..., Any], mode: str) -> Callable[..., Any]:

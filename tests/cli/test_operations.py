@@ -39,7 +39,7 @@ def reword(command, old: str, new: str) -> None:
 
 
 def entries(command, *arguments: str):
-    said = command("operations", *arguments, "--jobs", "1", "--json")
+    said = command("operations", "--forms", *arguments, "--jobs", "1", "--json")
     return said, json.loads(said.out)
 
 
@@ -63,7 +63,7 @@ def test_every_primitive_of_an_environment_is_judged_on_fresh_inputs(double) -> 
 
 def test_the_table_tells_forms_counts_and_distances(double) -> None:
     simulated(double, Environment(changes={"sigmoid": nudged}))
-    said = double("operations", "numpy-2.0-cpu", "--jobs", "1")
+    said = double("operations", "--forms", "numpy-2.0-cpu", "--jobs", "1")
     rows = {line.split()[2]: line.split() for line in said.out.splitlines()}
     told = ["numpy-2.0-cpu", "float64", "bias", "all", "2048/2048", "0.5", "sum", "(all", "2048", "values)"]
     assert rows["bias"] == told
@@ -76,7 +76,7 @@ def test_variants_that_compute_an_operation_in_the_same_way_share_a_row(command)
         asked, lambda each: manual if each["options"]["gradient"] == "manual" else Environment()
     )
     reword(command, "auto: {dtypes: [float32]", "auto: {dtypes: [float64]")
-    out = command("operations", "torch-3.0-cuda", "--jobs", "1").out
+    out = command("operations", "--forms", "torch-3.0-cuda", "--jobs", "1").out
     rows = [line.split()[2:5] for line in out.splitlines()]
     assert [row[1] for row in rows if row[0] == "bias"] == ["all"]
     assert len([row for row in rows if row[0] == "sigmoid"]) == 2
@@ -109,13 +109,13 @@ def test_every_gradient_and_activation_of_a_framework_is_listed_in_every_dtype(c
 
 def test_what_an_environment_cannot_do_is_told_and_is_an_exit_code(double) -> None:
     simulated(double, Environment(unavailable=("back",)))
-    said = double("operations", "numpy-2.0-cpu", "--jobs", "1")
+    said = double("operations", "--forms", "numpy-2.0-cpu", "--jobs", "1")
     assert said.code == 5
     assert "unavailable: not alone" in said.out
 
 
 def test_an_unknown_environment_is_named_with_the_nearest(double) -> None:
-    said = double("operations", "numpy-2.1-cpu")
+    said = double("operations", "--forms", "numpy-2.1-cpu")
     assert said.code == 2
     assert "no environment 'numpy-2.1-cpu'" in said.err
     assert "numpy-2.0-cpu" in said.err

@@ -235,7 +235,7 @@ LINES = {
     "embedding": lambda table, ids: table[ids],
     "gather": lambda x, columns: np.take_along_axis(x, columns, axis=1),
     "scatter_add": scatter_add,
-    "one_hot": lambda labels, dtype: np.eye(111, dtype=dtype)[labels],
+    "one_hot": lambda labels, count, dtype: np.eye(count, dtype=dtype)[labels],
     "sort": np.sort,
     "argsort": np.argsort,
     "argsort_stable": lambda x: np.argsort(x, kind="stable"),

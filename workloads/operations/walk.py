@@ -9,7 +9,7 @@ DERIVED = ("float32", "float64")
 NO_ATTRIBUTE = "has no attribute"
 
 
-def walk(task, lines, gradient=None, lacks=()):
+def walk(task, lines, gradient=None, lacks=(), left_out=None):
     """Record every case of every row, and how many gave a result.
 
     Args:
@@ -18,12 +18,15 @@ def walk(task, lines, gradient=None, lacks=()):
         gradient: (function, arguments, places, weights) -> the gradients by the arguments at those places; None: the
             framework has no derivatives.
         lacks: parts of the messages by which the framework says that it does not have something.
+        left_out: operation -> why it is left out in this cell.
     """
     given = {name: task.tensor(name) for row in task.rows.values() for name in needed(row)}
     count = 0
     for operation, row in task.rows.items():
         for name, case in cases(operation, row):
-            if operation in lines:
+            if operation in (left_out or {}):
+                task.absent(name, left_out[operation])
+            elif operation in lines:
                 count += run(task, name, case, given, lines[operation], gradient, lacks)
             else:
                 task.absent(name, "not in this framework")

@@ -17,6 +17,7 @@ MadeT = TypeVar("MadeT")
 Array: TypeAlias = npt.NDArray[np.float64]
 FIRST, LAST = 128, 4096  # bits that Arb works with: more where an enclosure is too wide, and no more than that
 _ENOUGH = 90  # bits to which an exact result is known
+_NOTHING = 2.0**-_ENOUGH
 _LEAST, _MOST = flint.arb(2) ** -1076, flint.arb(2) ** 1024
 
 
@@ -79,16 +80,35 @@ def split(ball: flint.arb) -> tuple[float, float]:
     return high, float((ball - high).mid())
 
 
-def of_balls(balls: Iterable[flint.arb], *, terms: int = 0, sizes: Sequence[float] | None = None) -> Exact:
+def of_balls(
+    balls: Iterable[flint.arb], *, terms: int = 0, sizes: Sequence[float] | None = None, scale: float = 0.0
+) -> Exact:
     """Return the exact result that enclosures give.
+
+    What is zero because its terms cancel is enclosed and never known to be zero: beside terms so large it has no exact
+    result of its own.
+
+    Args:
+        balls: the enclosures.
+        terms: as in `Exact`.
+        sizes: as in `Exact`.
+        scale: how large the terms are, where no `sizes` tell it.
 
     Raises:
         TooWideError: one is too wide.
     """
-    pairs = [split(each) for each in balls]
+    balls = list(balls)
+    scales = [scale] * len(balls) if sizes is None else sizes
+    nothing = [_is_nothing(ball, size) for ball, size in zip(balls, scales, strict=True)]
+    pairs = [(0.0, 0.0) if nil else split(ball) for ball, nil in zip(balls, nothing, strict=True)]
     high, low = (np.array(each, np.float64) for each in (zip(*pairs, strict=True) if pairs else ((), ())))
     told = None if sizes is None else np.array(sizes, np.float64)
-    return Exact(high=high, low=low, known=np.ones(len(pairs), bool), terms=terms, sizes=told)
+    return Exact(high=high, low=low, known=~np.array(nothing, bool), terms=terms, sizes=told)
+
+
+def _is_nothing(ball: flint.arb, scale: float) -> bool:
+    """Whether an enclosure of zero is too narrow to be anything else beside terms of that size."""
+    return bool(scale and not ball.is_exact() and ball.contains(0) and ball.rad() < scale * _NOTHING)
 
 
 def of_complex(balls: Iterable[flint.acb], *, terms: int = 0, sizes: Sequence[float] | None = None) -> Exact:

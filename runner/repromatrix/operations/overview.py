@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from repromatrix.operations.results import Errors, Judge, outputs
+from repromatrix.operations.results import Errors, Judge, outputs, unstable
 from repromatrix.results.record import Record
 from repromatrix.results.store import Store
 
@@ -27,6 +27,7 @@ class Result:
         digest: of its bits, or the elements themselves where they are few: equal for equal bits.
         errors: how far it is from the exact result; None where no exact result is known.
         reason: why there is none, else None.
+        stable: whether all repeats gave these bits.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Result:
     digest: tuple[str, ...] = ()
     errors: Errors | None = None
     reason: str | None = None
+    stable: bool = True
 
 
 def results(store: Store, record: Record) -> dict[str, Result]:
@@ -50,12 +52,20 @@ def results(store: Store, record: Record) -> dict[str, Result]:
 def _results(store: Store, record: Record) -> Iterator[Result]:
     if record.trajectory is None:
         return
-    judge = Judge.of(store, record)
+    judge, loose = Judge.of(store, record), unstable(record)
     columns = {column.name: column for column in record.trajectory.columns}
     for name, output in outputs(store, record).items():
         found = judge.errors(name, output) if judge else None
         digest = columns[name].rows[-1]
-        yield Result(name=name, kind=Kind.GIVEN, dtype=output.dtype, shape=output.shape, digest=digest, errors=found)
+        yield Result(
+            name=name,
+            kind=Kind.GIVEN,
+            dtype=output.dtype,
+            shape=output.shape,
+            digest=digest,
+            errors=found,
+            stable=name not in loose,
+        )
     for kind, lost in ((Kind.ABSENT, record.trajectory.absent), (Kind.BROKEN, record.trajectory.broken)):
         for name, reason in lost:
             yield Result(name=name, kind=kind, reason=reason)
@@ -74,6 +84,8 @@ def word(result: Result | None, first: Result | None = None) -> str:
         return "-"
     if result.kind is not Kind.GIVEN:
         return result.kind.value
+    if not result.stable:
+        return "unstable"
     changed = f" {result.dtype}" if first and first.kind is Kind.GIVEN and first.dtype != result.dtype else ""
     if result.errors is None:
         same = first is None or (first.digest, first.dtype, first.shape) == (result.digest, result.dtype, result.shape)

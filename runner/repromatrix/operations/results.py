@@ -24,8 +24,9 @@ from repromatrix.results.store import Store
 from repromatrix.results.value import INTEGERS, Column, Role
 
 ELEMENTWISE_BOUND = 64.0  # units in the last place beyond which an elementwise result is wrong
-_PARTS = {"complex64": "float32", "complex128": "float64"}
-_NATIVE = {"float64": "<f8", "float32": "<f4", "float16": "<f2", "complex64": "<f4", "complex128": "<f8"}
+_PARTS = {"complex32": "float16", "complex64": "float32", "complex128": "float64"}
+_NATIVE = {"float64": "<f8", "float32": "<f4", "float16": "<f2"}
+_NATIVE |= {name: _NATIVE[part] for name, part in _PARTS.items()}
 Numbers = npt.NDArray[np.float64]
 
 
@@ -90,6 +91,13 @@ def outputs(store: Store, record: Record) -> dict[str, Output]:
     """
     columns = record.trajectory.of(Role.OUTPUT) if record.trajectory else ()
     return {column.name: _output(store, column, record.cell.id) for column in columns}
+
+
+def unstable(record: Record) -> frozenset[str]:
+    """Return the names of the outputs that the repeats of a cell do not agree about: they tell nothing of a version."""
+    told = [{(c.name, c.dtype, c.shape, c.rows) for c in each.of(Role.OUTPUT)} for each in record.trajectories]
+    every = set().union(*told)
+    return frozenset(name for found in told for name, *_ in every - found)
 
 
 def _output(store: Store, column: Column, cell_id: str) -> Output:

@@ -19,9 +19,13 @@ from repromatrix import resources
 from repromatrix.operations.exact import Argument, Exact, TooWideError, narrow
 from repromatrix.operations.exact_arrays import ARRAYS, GRADIENTS, Gradient
 from repromatrix.operations.exact_elementwise import ELEMENTWISE, elementwise
+from repromatrix.operations.exact_linear import LINEAR, LINEAR_GRADIENTS
+from repromatrix.operations.exact_networks import NETWORK_GRADIENTS, NETWORKS
 
 NONE = "none"  # the truth of a row that has no exact result
-_CODE = ("exact.py", "exact_arrays.py", "exact_elementwise.py", "truths.py")
+TRUTHS = ARRAYS | NETWORKS | LINEAR  # beside the elementwise ones
+SLOPES: dict[str, Gradient] = GRADIENTS | NETWORK_GRADIENTS | LINEAR_GRADIENTS
+_CODE = ("exact.py", "exact_arrays.py", "exact_elementwise.py", "exact_linear.py", "exact_networks.py", "truths.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +117,12 @@ def _computed(case: Case, given: Mapping[str, Argument]) -> dict[str, Exact]:
         slopes = ELEMENTWISE[case.truth].slopes
         places = {name: place for name, place in case.slopes.items() if place < len(slopes) and case.weights is None}
         return found | {name: elementwise(case.truth, arguments, place) for name, place in places.items()}
-    if case.truth not in ARRAYS:  # of a table that another release made
+    if case.truth not in TRUTHS:  # of a table that another release made
         return {}
     made = _tried(
-        lambda: {_named(case.name, end): each for end, each in ARRAYS[case.truth](arguments, case.options).items()}
+        lambda: {_named(case.name, end): each for end, each in TRUTHS[case.truth](arguments, case.options).items()}
     )
-    gradient = GRADIENTS.get(case.truth)
+    gradient = SLOPES.get(case.truth)
     weights = given[case.weights] if case.weights else None
     for name, place in case.slopes.items():
         if gradient is not None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from repromatrix.compare.trace import Bits, no_bits
+from repromatrix.operations.overview import Result
 from repromatrix.report.replayed import Replayed
 from repromatrix.results.accepted import Accepted
 from repromatrix.results.experiments import Experiments
@@ -26,6 +27,7 @@ class Evidence:
         experiments: what was tried to explain pairs of cells.
         tried: by key, the records that the experiments stand on.
         replayed: operations that were computed again.
+        computed: cells of the workload `operations`, with what each gave.
         bits: gives the bits of a large value of a trace by their digest, where they were fetched.
     """
 
@@ -39,6 +41,7 @@ class Evidence:
     experiments: Experiments = field(default_factory=Experiments)
     tried: Mapping[str, Record] = field(default_factory=dict)
     replayed: Replayed = field(default_factory=Replayed)
+    computed: tuple[tuple[Record, Mapping[str, Result]], ...] = ()
     bits: Bits = no_bits
 
     @property

@@ -1,8 +1,9 @@
 """A results folder -> all that a report is made of and held against."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from repromatrix.errors import NewerFormatError, ResultsError
+from repromatrix.operations.overview import results
 from repromatrix.report.evidence import Evidence
 from repromatrix.report.replayed import Replayed
 from repromatrix.results.accepted import Accepted, bits
@@ -34,7 +35,20 @@ def gather(store: Store, accepted: Accepted | None, *, damaged_too: bool = False
         experiments=experiments,
         tried=store.records_of(experiments),
         replayed=_replayed(store),
+        computed=tuple((record, results(store, record)) for record in _of_operations(store)),
     )
+
+
+def _of_operations(store: Store) -> Iterator[Record]:
+    """Yield the records of the cells that ran the workload `operations`.
+
+    Raises:
+        ResultsError: one of them cannot be read.
+    """
+    for entry in store.read_operations().entries:
+        record = store.read(entry.cell, entry.key)
+        if record is not None and record.trajectory is not None:
+            yield record
 
 
 def _replayed(store: Store) -> Replayed:

@@ -10,10 +10,11 @@ import msgspec
 
 from repromatrix import resources
 from repromatrix.results import document as documents
-from repromatrix.results import record, trace
+from repromatrix.results import operations, record, trace
 
 _TITLES = {
     "record": "What one cell gave: outcome, values in columns, fingerprint, provenance.",
+    "operations": "Which cells ran the workload `operations`, with its table and inputs.",
     "trace": "Every value of a traced cell, step by step.",
 }
 
@@ -30,6 +31,7 @@ def made() -> dict[str, dict[str, Any]]:
     """Return name -> JSON Schema of the formats whose types say all of it."""
     return {
         "record": schema("record", _TITLES["record"], record.Document, record.FORMAT) | _RAN,
+        "operations": schema("operations", _TITLES["operations"], operations.Listing, operations.FORMAT),
         "trace": schema("trace", _TITLES["trace"], trace.Document, trace.FORMAT),
     }
 
