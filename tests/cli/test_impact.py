@@ -350,3 +350,58 @@ def test_better_or_worse_goes_by_the_exact_result(command, monkeypatch) -> None:
         row = _rows(command(*FLOAT64, "--json", "--results", f"{better}-{verdict}"))["erf/"]
         assert (row["better"], row["verdict"]) == (better, verdict)
         assert (row["error_a"] > row["error_b"]) == (better == "b")
+
+
+def test_signs_of_zero_are_told_as_such(command) -> None:
+    command.engine.answer = _operations({"mystery": ("float64", [0.0, 1.0])}, {"mystery": ("float64", [-0.0, 1.0])})
+    said = command(*FLOAT64)
+    assert "signs of 0" in said.out
+    assert _rows(command(*FLOAT64, "--json"))["mystery/"]["max_ulp"] is None
+
+
+def test_a_result_whose_repeats_differ_is_no_change(command) -> None:
+    def answer(cells, number):
+        given = {"mystery": ("float64", [1.0 + number])}
+        return [*(say.operations_ok(cell, given) for cell in cells), say.end(cells)], say.CLEAN
+
+    command.engine.answer = answer
+    said = command(
+        "impact", "numpy==1.0", "numpy==2.0", "--select", "operations/*/default-float64", "--json", "--jobs", "1"
+    )
+    assert said.code == 0
+    assert _rows(said)["mystery/"]["verdict"] == "not deterministic"
+
+
+def test_explain_finds_the_cells_of_an_environment_that_was_locked_on_the_fly(command, monkeypatch) -> None:
+    def make(environment, folder):
+        place = locks.path_of(environment, folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(f"# request: {' '.join(locks._request(environment))}\nnumpy==1 --hash=sha256:{'a' * 64}\n")
+        return True
+
+    monkeypatch.setattr(locks, "make", make)
+    command.engine.answer = lambda cells, _: say.everything_ok(cells, 0.75 if "numpy-2.0" in cells[0]["id"] else 0.5)
+    command("impact", "numpy==1.5", "numpy==2.0", "--select", "parallel")
+    cells = ("tiny/numpy-1.5-cpu/parallel", "tiny/numpy-2.0-cpu/parallel")
+    said = command("explain", *cells, "--no-operations", "--json")
+    assert said.code == 0
+    assert [row["factors"] for row in json.loads(said.out)["rows"]] == [["version"]]
+    assert command("compare", *cells).code == 1
+
+
+def test_seeds_tell_whether_a_change_matters(command, write_matrix) -> None:
+    drawn = "{shape: [1, 3], draw: normal, parameter: true}"
+    write_matrix(
+        ('{decimal: [["0.40", "0.45", "0.50"]], parameter: true}', drawn),
+        ("profiles:", "noise: {members: 2}\nprofiles:"),
+        (PUBLISHED, ""),
+    )
+
+    def answer(cells, _number):
+        later = "numpy-2.0" in cells[0]["id"]
+        losses = [0.5 + 0.125 * int(cell["id"].partition("~100")[2] or 0) + 0.0625 * later for cell in cells]
+        return [*(say.ok(cell, loss) for cell, loss in zip(cells, losses, strict=True)), say.end(cells)], say.CLEAN
+
+    command.engine.answer = answer
+    said = command(*ONE)
+    assert "the last loss moves by 0.07 of its spread over 8 other seeds: tiny/parallel" in said.out  # 1/16 of 7/8

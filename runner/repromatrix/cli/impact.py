@@ -50,7 +50,7 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Compare two environments over everything that they share."""
     from repromatrix.explain.impact.rows import Level
-    from repromatrix.explain.impact.run import Comparing, comparable, operations_of, runs
+    from repromatrix.explain.impact.run import Comparing, comparable, runs
     from repromatrix.explain.impact.text import markdown, text
     from repromatrix.images.lockable import Spare
     from repromatrix.matrix import load
@@ -67,10 +67,9 @@ def run(options: Namespace) -> int:
     sides = spare.choose(tuple(cells))
     for name in spare.places(sides):
         story.say(f"{'locked':<10} {name} on the fly")
-    operations = operations_of(matrix, sides, options.select)
     execution = execution_of(matrix, cells[sides], options, story, lock_folders=spare.places(sides))
     with story.progress(runs(matrix, cells[sides])):
-        found = Comparing(execution, matrix, sides, cells[sides], operations).run(conditions)
+        found = Comparing(execution, matrix, sides, cells[sides]).run(conditions)
     if options.json:
         print(json.dumps(found.document(), indent=1))
     else:

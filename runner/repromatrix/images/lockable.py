@@ -7,7 +7,7 @@ commands find its cells.
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Spare:
         self._folder = resources.cache() / "locks"
         self._tried: dict[str, EnvironmentFailedError | None] = {}
         self._given: dict[str, given.Given] = {}
+        self.names: set[str] = set()  # of environments that `remembered` added
 
     def meant(self, matrix: Matrix, wanted: str, *, pre: bool = False) -> tuple[Environment, ...]:
         """Return the environments that a word can mean, the likeliest first.
@@ -70,6 +71,13 @@ class Spare:
             known = [each.name for each in matrix.environments]
             raise UsageError(f"no environment {name!r} in {matrix.path.name}", hint=suggest(name, known)[:300])
         return found
+
+    def remembered(self, matrix: Matrix, cells: Iterable[str]) -> Matrix:
+        """Return a matrix with the environments that cell ids name and that were locked on the fly once."""
+        names = [name for name in (cell.split("/")[1] for cell in cells if "/" in cell) if not matrix.environment(name)]
+        found = {each.name: each for each in map(self.recall, names) if each is not None}
+        self.names |= found.keys()
+        return replace(matrix, environments=(*matrix.environments, *found.values())) if found else matrix
 
     def choose(self, pairs: Sequence[Sides]) -> Sides:
         """Return the pair to compare: one that is locked, or else one that can be; of one Python if there is one.

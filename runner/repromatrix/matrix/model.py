@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 DEFAULT_SETTINGS = "default"
+SEEDS = 1000  # a cell's members above it have other seeds; those below are the one-ULP ensemble
 DRAW = 1  # version of the generator of inputs (draw.py): part of a cell's key
 
 

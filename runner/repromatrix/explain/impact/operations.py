@@ -191,7 +191,8 @@ def _compared(
     close = _close(errors, measure.scaled, a.part)
     level = _level(errors, Level.ROUNDING if close else Level.DIFFERS)
     verdict = "wrong" if level is Level.WRONG else "rounding" if close else "differs"
-    return replace(told, verdict=verdict, level=level, changed=changed, max_ulp=measure.max_ulp, scaled=measure.scaled)
+    ulp = measure.max_ulp or None  # 0: nothing but signs of zero
+    return replace(told, verdict=verdict, level=level, changed=changed, max_ulp=ulp, scaled=measure.scaled)
 
 
 def _count(output: Output) -> int:

@@ -13,24 +13,27 @@ from repromatrix.execute.trace import Tracing
 from repromatrix.explain.impact import operations as compared
 from repromatrix.explain.impact.companions import companions
 from repromatrix.explain.impact.rows import Condition, Impact, OperationRow
-from repromatrix.explain.impact.training import Job, row
-from repromatrix.matrix import Environment, Matrix, Settings
+from repromatrix.explain.impact.training import Job, Spread, row, spread
+from repromatrix.matrix import Environment, Matrix, Settings, Workload
+from repromatrix.matrix.model import SEEDS, Input
 from repromatrix.plan import Cell, Ensemble, Plan, cells_of, ensembles, selected
 from repromatrix.resources import folder
 from repromatrix.results.record import Outcome, Record
 
 Sides = tuple[Environment, Environment]
+_SEEDS = 8  # with which a job that changed runs once more each, to tell whether the change matters
 
 
 def comparable(matrix: Matrix, pairs: Sequence[Sides], select: Sequence[str]) -> dict[Sides, list[Cell]]:
-    """Return the selected cells of every pair that has a selected variant on both sides.
+    """Return the selected cells, operations too, of every pair that has a selected variant on both sides.
 
     Raises:
         NothingSelectedError: no pair has one.
     """
+    jobs = (*(each for each in matrix.workloads if each.name != operations.NAME), operations.workload(matrix))
     found = {}
     for pair in pairs:
-        before, after = ({_key(cell): cell for cell in _cells(matrix, side, select)} for side in pair)
+        before, after = ({_key(cell): cell for cell in _cells(matrix, jobs, side, select)} for side in pair)
         if before.keys() & after.keys():
             found[pair] = [*before.values(), *after.values()]
     if not found:
@@ -44,20 +47,10 @@ def comparable(matrix: Matrix, pairs: Sequence[Sides], select: Sequence[str]) ->
     return found
 
 
-def _cells(matrix: Matrix, environment: Environment, select: Sequence[str]) -> Iterator[Cell]:
-    for workload in (each for each in matrix.workloads if each.name != operations.NAME):
+def _cells(matrix: Matrix, jobs: Sequence[Workload], environment: Environment, select: Sequence[str]) -> Iterator[Cell]:
+    for workload in jobs:
         cells = cells_of(matrix, workload, environment)
         yield from (cell for cell in cells if cell.device == "cpu" and selected(cell, select))
-
-
-def operations_of(matrix: Matrix, sides: Sides, select: Sequence[str]) -> list[Cell]:
-    """Return the selected cells of the workload `operations` of both environments.
-
-    Raises:
-        MatrixError: its folder is not what a workload is.
-    """
-    found = operations.cells(matrix, tuple(dict.fromkeys(sides)))
-    return [cell for cell in found if cell.device == "cpu" and selected(cell, select)]
 
 
 def _key(cell: Cell) -> tuple[str, str, str]:
@@ -95,7 +88,6 @@ class Comparing:
         matrix: Matrix,
         sides: Sides,
         cells: Sequence[Cell],
-        operations: Sequence[Cell] = (),
     ) -> None:
         """Begin.
 
@@ -103,11 +95,12 @@ class Comparing:
             execution: runs what has no record yet.
             matrix: whose settings and noise ensembles are used.
             sides: the environments.
-            cells: training jobs of both.
-            operations: cells of the workload `operations` of both.
+            cells: of both: training jobs, and those of the workload `operations`.
         """
+        training = [cell for cell in cells if cell.workload.name != operations.NAME]
+        others = [cell for cell in cells if cell.workload.name == operations.NAME]
         self._execution, self._matrix, self._sides = execution, matrix, sides
-        self._pairs, self._operations = _paired(cells, sides), _paired(operations, sides)
+        self._pairs, self._operations = _paired(training, sides), _paired(others, sides)
         self._records: dict[str, Record] = {}
         self._noise: tuple[Ensemble, ...] = ()
 
@@ -122,9 +115,12 @@ class Comparing:
         operation_rows = self._operation_rows()
         one_class(self._records.values())
         changed = [pair for pair in self._pairs if self._changed(pair)]
-        allowed, partings = self._allowed(changed), self._partings(changed)
-        training = tuple(row(self._job(pair), allowed, partings.get(pair.a.id)) for pair in self._pairs)
-        known = next(((job.a, job.b) for job in map(self._job, self._pairs) if job.ran), None)
+        allowed, partings, spreads = self._allowed(changed), self._partings(changed), self._spreads()
+        training = tuple(
+            row(self._job(pair), allowed, partings.get(pair.a.id), spreads.get(_kind(pair.a))) for pair in self._pairs
+        )
+        every = map(self._job, (*self._pairs, *self._operations))
+        known = next(((job.a, job.b) for job in every if job.ran), None)
         found = Impact(
             before=self._sides[0].name,
             after=self._sides[1].name,
@@ -174,6 +170,17 @@ class Comparing:
         if members := [member for each in self._noise for member in each.members]:
             self._run(members)
         return measured(map(ensemble_of, self._noise), self._records, self._matrix.stated)
+
+    def _spreads(self) -> dict[tuple[str, str], Spread]:
+        """Return, by workload and dtype, over what the last loss is spread by other seeds, where it is drawn."""
+        drawn = [each.reference for each in self._noise if any(map(_is_drawn, each.reference.workload.inputs))]
+        seeds = {
+            _kind(cell): [replace(cell, member=SEEDS + number) for number in range(1, _SEEDS + 1)] for cell in drawn
+        }
+        if seeds:
+            self._run([member for members in seeds.values() for member in members])
+        found = {kind: spread([self._records[each.id] for each in members]) for kind, members in seeds.items()}
+        return {kind: each for kind, each in found.items() if each is not None}
 
     def _partings(self, changed: Sequence[_Pair]) -> dict[str, Divergence]:
         """Return where the traces of what changed part, by the cell before; without those that tracing changes."""
@@ -252,6 +259,14 @@ def _level(records: Iterable[Record]) -> str:
     """Return the instruction-set level of the host, without the digest of its flags."""
     told = next((record.provenance.cpu_class for record in records if record.provenance), "unknown")
     return told.rpartition("-")[0] or told
+
+
+def _kind(cell: Cell) -> tuple[str, str]:
+    return cell.workload.name, cell.variant.dtype
+
+
+def _is_drawn(given: Input) -> bool:
+    return given.parameter and given.draw not in (None, "zeros")
 
 
 def _name(pair: _Pair) -> str:

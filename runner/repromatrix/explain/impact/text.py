@@ -108,11 +108,17 @@ def _group_row(rows: Sequence[OperationRow]) -> tuple[str, ...]:
         kinds,
         first.verdict,
         f"{first.changed} of {first.size}",
-        _DASH if first.max_ulp is None else f"{first.max_ulp:.3g}" if first.max_ulp > _MANY else str(first.max_ulp),
+        _ulp(first),
         _DASH if first.scaled is None else f"{first.scaled:.2g}",
         f"{_error(first.error_a)} -> {_error(first.error_b)}",
         _better(rows),
     )
+
+
+def _ulp(row: OperationRow) -> str:
+    if row.max_ulp is None:
+        return "signs of 0" if row.scaled == 0 else _DASH
+    return f"{row.max_ulp:.3g}" if row.max_ulp > _MANY else str(row.max_ulp)
 
 
 def _better(rows: Sequence[OperationRow]) -> str:

@@ -1,7 +1,7 @@
 """A training job in two environments -> what changed in it: where first, how far, against which noise. Pure."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from repromatrix.compare import arrays
@@ -47,13 +47,36 @@ class Job:
         return next(first_values(self.a.trajectory, self.b.trajectory), None)
 
 
-def row(job: Job, allowed: Allowances, parting: Divergence | None = None) -> TrainingRow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Over what the last loss of a job is spread, of several seeds.
+
+    Attributes:
+        seeds: how many there are.
+        size: the largest minus the smallest.
+    """
+
+    seeds: int
+    size: float
+
+
+def spread(records: Iterable[Record]) -> Spread | None:
+    """Return over what the last losses of one job with several seeds are spread; None where they tell nothing."""
+    ran = [each.trajectory for each in records if each.trajectory is not None]
+    last = [float.fromhex(each.losses[-1]) for each in ran]
+    finite = [each for each in last if math.isfinite(each)]
+    size = max(finite) - min(finite) if finite else 0.0
+    return Spread(seeds=len(finite), size=size) if size else None
+
+
+def row(job: Job, allowed: Allowances, parting: Divergence | None = None, seeds: Spread | None = None) -> TrainingRow:
     """Return what changed in a job.
 
     Args:
         job: its two records.
         allowed: the noise floors that were measured, and the tolerances.
         parting: where the traces of both part, where they were traced.
+        seeds: over what the last loss is spread by other seeds, where that was measured.
     """
     known = TrainingRow(
         a=job.a.cell.id,
@@ -71,7 +94,20 @@ def row(job: Job, allowed: Allowances, parting: Divergence | None = None) -> Tra
             f"{name} is not deterministic: its repeats differ, so nothing is known of the pair" for name in unstable
         )
         return replace(known, verdict="not deterministic", level=Level.DIFFERS, notes=notes)
-    return replace(known, max_ulp=0) if job.same else _changed(known, job, allowed, parting)
+    if job.same:
+        return replace(known, max_ulp=0)
+    changed = _changed(known, job, allowed, parting)
+    return replace(changed, notes=(*changed.notes, *_share(job, seeds)))
+
+
+def _share(job: Job, seeds: Spread | None) -> Iterator[str]:
+    """Yield how large the difference of the last loss is beside what another seed would make of it."""
+    if seeds is None or job.a.trajectory is None or job.b.trajectory is None:
+        return
+    a, b = (float.fromhex(each.losses[-1]) for each in (job.a.trajectory, job.b.trajectory))
+    if math.isfinite(a) and math.isfinite(b):
+        share = abs(a - b) / seeds.size
+        yield f"the last loss moves by {share:.1g} of its spread over {seeds.seeds} other seeds"
 
 
 def _without_numbers(known: TrainingRow, job: Job) -> TrainingRow:
