@@ -405,3 +405,22 @@ def test_seeds_tell_whether_a_change_matters(command, write_matrix) -> None:
     command.engine.answer = answer
     said = command(*ONE)
     assert "the last loss moves by 0.07 of its spread over 8 other seeds: tiny/parallel" in said.out  # 1/16 of 7/8
+
+
+def test_operations_that_changed_run_in_other_settings_too(command) -> None:
+    def answer(cells, _number):
+        old = "numpy-1.0" in cells[0]["id"] and not cells[0]["id"].endswith("+avx2")
+        given = {"mystery": ("float64", [1.0 if old else 1.0 + 2**-52])}
+        return [*(say.operations_ok(cell, given) for cell in cells), say.end(cells)], say.CLEAN
+
+    command.engine.answer = answer
+    only = ("--select", "operations/*/default-float64", "--jobs", "1")
+    said = command("impact", "numpy==1.0", "numpy==2.0", *only, "--settings", "avx2", "--json")
+    (found,) = json.loads(said.out)["looked_at"]["settings"]
+    assert found == {
+        "settings": "avx2",
+        "gone": ["mystery float64"],
+        "stays": [],
+        "same_change": ["mystery float64"],
+        "untested": [],
+    }

@@ -12,6 +12,7 @@ from repromatrix.results.record import Record
 from repromatrix.results.store import Store
 from repromatrix.results.value import Column, Role, Trajectory
 
+ALL = "all"  # in place of a name where a whole cell has no results
 _GRADIENT = "gradient"
 
 
@@ -94,7 +95,7 @@ def _without_numbers(both: Both) -> OperationRow:
     gone = both.a.outcome is both.b.outcome
     level = Level.WRONG if failed else Level.SAME if gone else Level.DIFFERS
     return OperationRow(
-        operation="all",
+        operation=ALL,
         case="",
         dtype=both.a.cell.dtype,
         mode=both.mode,

@@ -12,13 +12,14 @@ from repromatrix.execute.run import Execution, Summary
 from repromatrix.execute.trace import Tracing
 from repromatrix.explain.impact import operations as compared
 from repromatrix.explain.impact.companions import companions
-from repromatrix.explain.impact.rows import Condition, Impact, OperationRow
+from repromatrix.explain.impact.rows import Condition, Impact, OperationRow, changed, names_of
 from repromatrix.explain.impact.training import Job, Spread, row, spread
 from repromatrix.matrix import Environment, Matrix, Settings, Workload
 from repromatrix.matrix.model import SEEDS, Input
 from repromatrix.plan import Cell, Ensemble, Plan, cells_of, ensembles, selected
 from repromatrix.resources import folder
 from repromatrix.results.record import Outcome, Record
+from repromatrix.results.value import Role
 
 Sides = tuple[Environment, Environment]
 _SEEDS = 8  # with which a job that changed runs once more each, to tell whether the change matters
@@ -74,6 +75,48 @@ class _Pair:
         return self.a, self.b
 
 
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A training job that changed, or an operation in a cell.
+
+    Attributes:
+        operation: its name; empty: the whole cell is meant.
+    """
+
+    pair: _Pair
+    operation: str = ""
+
+    @property
+    def name(self) -> str:
+        variant = self.pair.a.variant
+        return f"{self.operation} {variant.dtype}" if self.operation else f"{self.pair.a.workload.name}/{variant.name}"
+
+    def found(self, plain: Job, there: Job) -> Iterator[str]:
+        """Yield the fields of a condition in which it stands."""
+        if not there.ran:
+            yield "untested"
+            return
+        a, b = self._value(there.a), self._value(there.b)
+        yield "gone" if a == b else "stays"
+        if a == self._value(plain.b) or b == self._value(plain.a):
+            yield "same_change"
+
+    def _value(self, record: Record) -> object:
+        """Return what a record has of it; equal ones have the same bits."""
+        if not self.operation:
+            return record.trajectories
+        outputs = record.trajectories[0].of(Role.OUTPUT) if record.trajectories else ()
+        return tuple(each for each in outputs if each.name.partition("/")[0] == self.operation)
+
+
+_Rows = list[tuple[_Pair, tuple[OperationRow, ...]]]
+
+
+def _moved(rows: _Rows) -> Iterator[_Subject]:
+    for pair, found in rows:
+        yield from (_Subject(pair, name) for name in names_of(changed(found)) if name != compared.ALL)
+
+
 def _paired(cells: Iterable[Cell], sides: Sides) -> list[_Pair]:
     by_side = [{_key(cell): cell for cell in cells if cell.environment == side} for side in sides]
     return [_Pair(a=by_side[0][key], b=by_side[1][key]) for key in by_side[0] if key in by_side[1]]
@@ -113,9 +156,10 @@ class Comparing:
         """
         self._run([cell for pair in self._pairs for cell in pair.cells])
         operation_rows = self._operation_rows()
+        moved = [*map(_Subject, filter(self._changed, self._pairs)), *_moved(operation_rows)]
         one_class(self._records.values())
-        changed = [pair for pair in self._pairs if self._changed(pair)]
-        allowed, partings, spreads = self._allowed(changed), self._partings(changed), self._spreads()
+        pairs = [pair for pair in self._pairs if self._changed(pair)]
+        allowed, partings, spreads = self._allowed(pairs), self._partings(pairs), self._spreads()
         training = tuple(
             row(self._job(pair), allowed, partings.get(pair.a.id), spreads.get(_kind(pair.a))) for pair in self._pairs
         )
@@ -127,9 +171,9 @@ class Comparing:
             cpu_class=_level(self._records.values()),
             own=own_workloads(pair.a for pair in self._pairs),
             training=training,
-            operations=operation_rows,
+            operations=tuple(each for _, rows in operation_rows for each in rows),
             companions=companions(*known) if known else (),
-            conditions=tuple(self._under(each, changed) for each in conditions),
+            conditions=tuple(self._under(each, moved) for each in conditions),
         )
         self._keep()
         return found
@@ -144,14 +188,17 @@ class Comparing:
         self._records |= {record.cell.id: record for record in summary.records}
         return summary
 
-    def _operation_rows(self) -> tuple[OperationRow, ...]:
-        cells = tuple({cell.id: cell for pair in self._operations for cell in pair.cells}.values())
-        summary = operations.run(self._execution, cells)
+    def _operation_rows(self) -> _Rows:
+        self._run_operations([cell for pair in self._operations for cell in pair.cells])
+        jobs = [(pair, self._job(pair)) for pair in self._operations]
+        store = self._execution.store
+        return [(pair, compared.rows(store, compared.Both(a=job.a, b=job.b))) for pair, job in jobs]
+
+    def _run_operations(self, cells: Sequence[Cell]) -> None:
+        summary = operations.run(self._execution, tuple({cell.id: cell for cell in cells}.values()))
         if summary.broken:
             raise summary.broken[0][1]
         self._records |= {record.cell.id: record for record in summary.records}
-        pairs = [compared.Both(a=self._records[pair.a.id], b=self._records[pair.b.id]) for pair in self._operations]
-        return tuple(row for both in pairs for row in compared.rows(self._execution.store, both))
 
     def _job(self, pair: _Pair) -> Job:
         return Job(a=self._records[pair.a.id], b=self._records[pair.b.id])
@@ -196,25 +243,20 @@ class Comparing:
                 found[pair.a.id] = divergence(a, b, store.read_value)
         return found
 
-    def _under(self, settings: Settings, changed: Sequence[_Pair]) -> Condition:
+    def _under(self, settings: Settings, moved: Sequence["_Subject"]) -> Condition:
         """Return what changed once more in other settings, on both sides."""
-        pairs = [pair for pair in changed if selected(pair.a, settings.cells) and selected(pair.b, settings.cells)]
-        other = {pair.a.id: pair.under(settings) for pair in pairs}
-        if pairs:
-            self._run([cell for pair in other.values() for cell in pair.cells])
-        jobs = [(pair, self._job(pair), self._job(other[pair.a.id])) for pair in pairs]
-        ran = [(pair, plain, there) for pair, plain, there in jobs if there.ran]
-        return Condition(
-            settings=settings.name,
-            gone=tuple(_name(pair) for pair, _, there in ran if there.same),
-            stays=tuple(_name(pair) for pair, _, there in ran if not there.same),
-            same_change=tuple(
-                _name(pair)
-                for pair, plain, there in ran
-                if there.a.trajectories == plain.b.trajectories or there.b.trajectories == plain.a.trajectories
-            ),
-            untested=tuple(_name(pair) for pair, _, there in jobs if not there.ran),
-        )
+        tried = [each for each in moved if all(selected(cell, settings.cells) for cell in each.pair.cells)]
+        cells = {cell.id: cell for each in tried for cell in each.pair.under(settings).cells}
+        jobs = [cell for cell in cells.values() if cell.workload.name != operations.NAME]
+        if jobs:
+            self._run(jobs)
+        self._run_operations([cell for cell in cells.values() if cell.workload.name == operations.NAME])
+        found: dict[str, list[str]] = {"gone": [], "stays": [], "same_change": [], "untested": []}
+        for each in tried:
+            plain, there = self._job(each.pair), self._job(each.pair.under(settings))
+            for word in each.found(plain, there):
+                found[word].append(each.name)
+        return Condition(settings=settings.name, **{name: tuple(names) for name, names in found.items()})
 
     def _keep(self) -> None:
         """Write which cells were looked at, so that others find their records by their ids."""
@@ -267,7 +309,3 @@ def _kind(cell: Cell) -> tuple[str, str]:
 
 def _is_drawn(given: Input) -> bool:
     return given.parameter and given.draw not in (None, "zeros")
-
-
-def _name(pair: _Pair) -> str:
-    return f"{pair.a.workload.name}/{pair.a.variant.name}"
