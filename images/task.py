@@ -15,6 +15,7 @@ from values import Value, of_number
 
 Line = Dict[str, Any]
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")  # in a message: another one in each process
+FOLDERS = re.compile(r"(?<![\w.])/(?:[\w.@+-]+/)+")  # so are the folders in which files of a run lie
 REASON = 300  # characters of one
 
 
@@ -267,7 +268,7 @@ class Task:
 
 def reason(text: str) -> str:
     """A reason on one line, the same in every process."""
-    return ADDRESS.sub("0x...", " ".join(text.split()))[:REASON]
+    return ADDRESS.sub("0x...", FOLDERS.sub("", " ".join(text.split())))[:REASON]
 
 
 def is_step(result: Any) -> bool:

@@ -353,3 +353,42 @@ def test_a_module_may_be_called_as_what_it_imports(harness, make) -> None:
 def test_a_workload_without_a_module_for_the_framework_is_unavailable(harness) -> None:
     with pytest.raises(harness.job.Unavailable, match=r"the workload tiny has no fake\.py"):
         files(harness, other="").take("tiny:1")
+
+
+# What it attempts.
+
+
+def test_an_attempt_is_an_output_of_the_step_under_way_and_large_ones_come_with_their_bits(make) -> None:
+    made = make(steps=1)
+    large = array("d", [2.0] * 20)
+    assert made.task.attempt("a", lambda: array("d", [1.0]))
+    assert made.task.attempt("b", lambda: {"b/x": large, "b/y": array("d", [3.0])})
+    made.task.record({"loss": 1.0})
+    assert names(made.told) == [(1, "a", "output"), (1, "b/x", "output"), (1, "b/y", "output"), (1, "loss", "metric")]
+    sent = {entry[0]: entry[5:] for line in made.told for entry in line["values"]}
+    assert sent == {"a": [], "b/x": [base64.b64encode(large.tobytes()).decode()], "b/y": [], "loss": []}
+    assert (made.task.ended(), made.task.lost()) == ({}, {})
+
+
+def test_what_goes_wrong_in_an_attempt_costs_only_that_attempt(make) -> None:
+    made = make(steps=1)
+
+    def lacking():
+        raise made.task.Unavailable("not in this version")
+
+    def failing():
+        raise ValueError("at 0x7f00deadbeef of /tmp/some-run/file.py\nand more")
+
+    assert not made.task.attempt("a", lacking)
+    assert not made.task.attempt("b", failing)
+    assert not made.task.attempt("c", lambda: [1.0])
+    assert made.task.attempt("d", lambda: array("d", [1.0]))
+    assert not made.task.attempt("d", lambda: array("d", [1.0]))
+    made.task.absent("e", "no such thing")
+    made.task.record({"loss": 1.0})
+    lost = made.task.lost()
+    assert lost["absent"] == {"a": "not in this version", "e": "no such thing"}
+    assert lost["broken"]["b"] == "ValueError: at 0x... of file.py"
+    assert "is a list, expected a tensor or a number" in lost["broken"]["c"]
+    assert "recorded a second time" in lost["broken"]["d"]
+    assert names(made.told) == [(1, "d", "output"), (1, "loss", "metric")]

@@ -22,6 +22,7 @@ from repromatrix.operations.exact_elementwise import ELEMENTWISE, elementwise
 from repromatrix.operations.exact_linear import LINEAR, LINEAR_GRADIENTS
 from repromatrix.operations.exact_networks import NETWORK_GRADIENTS, NETWORKS
 
+_CHARACTERS = 16  # of a digest, in the name of a folder
 NONE = "none"  # the truth of a row that has no exact result
 TRUTHS = ARRAYS | NETWORKS | LINEAR  # beside the elementwise ones
 SLOPES: dict[str, Gradient] = GRADIENTS | NETWORK_GRADIENTS | LINEAR_GRADIENTS
@@ -93,8 +94,9 @@ def exact(case: Case, given: Mapping[str, Argument], bits: Mapping[str, str]) ->
     if case.truth == NONE:
         return {}
     names = [*case.args, *([case.weights] if case.weights else [])]
-    told = [code(), case.truth, case.name, [bits[name] for name in names], case.options, case.gradient]
-    path = resources.cache() / "exact" / f"{sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()}.npz"
+    told = [case.truth, case.name, [bits[name] for name in names], case.options, case.gradient]
+    name = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    path = resources.cache() / "exact" / code()[:_CHARACTERS] / f"{name}.npz"
     try:
         return _unpacked(path.read_bytes())
     except (OSError, ValueError, KeyError, EOFError):
@@ -154,7 +156,7 @@ def _packed(found: Mapping[str, Exact]) -> bytes:
         arrays |= {f"{place}.known": each.known, f"{place}.terms": each.terms, f"{place}.bounded": each.bounded}
         arrays |= {} if each.sizes is None else {f"{place}.sizes": each.sizes}
     stream = io.BytesIO()
-    np.savez(stream, count=len(found), **arrays)
+    np.savez_compressed(stream, count=len(found), **arrays)
     return stream.getvalue()
 
 
