@@ -1,5 +1,6 @@
 """What is not the same in two environments beside the version that was asked for, as their fingerprints name it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,13 +15,17 @@ _OWN = {
     "jax": ("jax", "jaxlib"),
     "keras": ("keras",),
 }
-# Of a framework that is no exact version: tools of the environment that compute nothing.
+# Told first: packages that compute, or that decide how something is computed.
+_COMPUTE = re.compile(
+    r"numpy|scipy|ml-dtypes|(tf-)?keras.*|jax.*|tensorflow.*|torch.*|triton|nvidia-.*|mkl.*|intel-.*|opt-einsum"
+)
+# Tools of an environment, which compute nothing.
 _TOOLS = frozenset({"pip", "setuptools", "wheel"})
 
 
 def companions(a: Record, b: Record) -> tuple[Companion, ...]:
-    """Return what moved with the version, packages first."""
-    return tuple(_moved(a, b))
+    """Return what moved with the version, what computes first."""
+    return tuple(sorted(_moved(a, b), key=lambda each: each.kind == "package" and not _COMPUTE.fullmatch(each.name)))
 
 
 def _moved(a: Record, b: Record) -> Iterator[Companion]:
