@@ -118,3 +118,32 @@ def test_exec_needs_a_command(command) -> None:
     said = command("exec", "numpy-2.0-cpu")
     assert said.code == 2
     assert "repromatrix exec numpy-2.0-cpu -- python train.py" in said.err
+
+
+def _on_two_pythons(monkeypatch) -> None:
+    """Play an index in which one Python ends where another begins, but for a release that both have."""
+    by_python = {"3.11": ("1.0", "1.1", "1.2"), "3.13": ("1.2", "1.3", "2.0")}
+    monkeypatch.setattr(releases, "releases", lambda _, like, **__: by_python.get(like.python, ()))
+
+
+def test_a_release_that_two_pythons_have_is_the_bridge(command, monkeypatch) -> None:
+    _on_two_pythons(monkeypatch)
+    command.engine.answer = _changes_in("1.3", "2.0")
+    said = command("bisect", "numpy", "1.0", "2.0", *ON)
+    assert said.code == 0
+    assert "tiny/parallel changed in numpy 1.3@3.13; 1.2@3.13 still has the value of before" in said.out
+
+
+def test_what_changes_with_the_python_is_no_release(command, monkeypatch) -> None:
+    _on_two_pythons(monkeypatch)
+    command.engine.answer = lambda cells, _: say.everything_ok(cells, 0.75 if "py3.13" in cells[0]["id"] else 0.5)
+    said = command("bisect", "numpy", "1.0", "2.0", *ON)
+    assert "tiny/parallel changed in no release, but from Python 3.11 to 3.13; 1.2@3.11 still has" in said.out
+
+
+def test_without_a_bridge_each_python_is_named(command, monkeypatch) -> None:
+    by_python = {"3.11": ("1.0", "1.1"), "3.13": ("1.3", "2.0")}
+    monkeypatch.setattr(releases, "releases", lambda _, like, **__: by_python.get(like.python, ()))
+    said = command("bisect", "numpy", "1.0", "2.0", *ON)
+    assert said.code == 4
+    assert "Python 3.11: 1.0 to 1.1; Python 3.13: 1.3 to 2.0" in said.err

@@ -57,7 +57,7 @@ def run(options: Namespace) -> int:
 
     story, matrix = Story.of(options), load(options.matrix)
     found = line(matrix, options.package, options.good, options.bad)
-    wanted = target(matrix, options.on, found.environment(options.good))
+    wanted = target(matrix, options.on, found.environment(found.versions[0]))
     count = len(found.versions)
     most = count if options.all else min(count, ceil(log2(max(count - 1, 1))) + 2)
     told = f"from {found.versions[0]} to {found.versions[-1]} on Python {found.python}"
@@ -87,7 +87,7 @@ def _releases(options: Namespace, line: "Line", wanted: "Target", story: Story, 
     from repromatrix.images.lockable import Spare
 
     locked = _Locked(line, Spare())
-    cells = wanted.cells(line.matrix, locked.of(options.good))[:1]
+    cells = wanted.cells(line.matrix, locked.of(line.versions[0]))[:1]
     anew = Namespace(**vars(options) | {"results": scratch})
     one, other = (
         execution_of(line.matrix, cells, each, story, lock_folders=locked.folders) for each in (options, anew)
@@ -157,7 +157,10 @@ def _text(document: dict[str, Any], told: str) -> str:
 
 
 def _sentence(change: dict[str, Any], package: str, on: str) -> str:
+    ends = [change[each].partition("@") for each in ("last", "first")]
     where = f"{package} {change['first']}"
+    if ends[0][0] == ends[1][0]:  # the bridge between two Pythons
+        where = f"no release, but from Python {ends[0][2]} to {ends[1][2]}"
     if change["between"]:
         names = ", ".join([*change["between"], change["first"]])
         where = f"one of {package} {names}, of which only the last could be tried"

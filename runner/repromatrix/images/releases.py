@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
@@ -52,10 +52,10 @@ def _abis(python: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Releases of a framework in order, on one Python.
+    """Releases of a framework in order, on one Python; or on two, and then the release that bridges them stands twice.
 
     Attributes:
-        versions: from one end to the other.
+        versions: from one end to the other; `VERSION@PYTHON` where there are two Pythons.
         word: the framework, with its flavour where that was named.
     """
 
@@ -66,16 +66,17 @@ class Line:
 
     def environment(self, version: str) -> Environment:
         """Return the environment of a release."""
-        found = on_other_pythons(candidates(self.matrix, f"{self.word}=={version}"))
-        return next(each for each in found if each.python == self.python)
+        plain, _, python = version.partition("@")
+        found = on_other_pythons(candidates(self.matrix, f"{self.word}=={plain}"))
+        return next(each for each in found if each.python == (python or self.python))
 
 
 def line(matrix: Matrix, word: str, good: str, bad: str) -> Line:
-    """Return the releases of a framework between two, on the first Python that has wheels of both.
+    """Return the releases of a framework between two: on the first Python that has wheels of both, or over a bridge.
 
     Raises:
         UsageError: an end is no version.
-        EnvironmentFailedError: no Python has both.
+        EnvironmentFailedError: no Python has both, and no two have a release in common.
     """
     for end in (good, bad):
         if not _is_version(end):
@@ -85,22 +86,56 @@ def line(matrix: Matrix, word: str, good: str, bad: str) -> Line:
     alike = {each.python: each for each in on_other_pythons(candidates(matrix, f"{word}=={good}"))}
     known: dict[str, tuple[str, ...]] = {}
     for python, like in alike.items():
-        known[python] = releases(name, like, pre=pre)
-        places = [Version(each) for each in known[python]]
-        if Version(good) in places and Version(bad) in places:
+        known[python] = _known(name, like, pre=pre)
+        if _has(known[python], good) and _has(known[python], bad):
             return Line(versions=_between(known[python], good, bad), python=python, matrix=matrix, word=word)
-    told = "; ".join(f"Python {python}: {each[0]} to {each[-1]}" for python, each in known.items())
+    versions = _bridged(known, good, bad)
+    if versions:
+        python = versions[0].partition("@")[2]
+        return Line(
+            versions=versions, python=f"{python} and {versions[-1].partition('@')[2]}", matrix=matrix, word=word
+        )
+    told = "; ".join(f"Python {python}: {each[0]} to {each[-1]}" for python, each in known.items() if each)
     raise EnvironmentFailedError(
-        f"no Python has wheels of both {word} {good} and {bad}: {told}",
-        hint="search on each side of a release that two Pythons have, and compare its value on both",
+        f"no Python has wheels of both {word} {good} and {bad}, and no two have a release between them: {told}",
+        hint="name ends that are nearer to each other",
     )
+
+
+def _known(name: str, like: Environment, *, pre: bool) -> tuple[str, ...]:
+    """Return the releases for a Python, none where the sources have no wheel for it."""
+    try:
+        return releases(name, like, pre=pre)
+    except EnvironmentFailedError:
+        return ()
+
+
+def _has(versions: Iterable[str], version: str) -> bool:
+    return Version(version) in map(Version, versions)
+
+
+def _bridged(known: Mapping[str, tuple[str, ...]], good: str, bad: str) -> tuple[str, ...]:
+    """Return the releases from one end to the other on two Pythons, over the last release that both have."""
+    for one, first in known.items():
+        for other, second in known.items():
+            if _has(first, good) and _has(second, bad):
+                common = [each for each in _within(first, good, bad) if _has(second, each)]
+                if common:
+                    bridge = common[-1]
+                    before, after = _between(first, good, bridge), _between(second, bridge, bad)
+                    return (*(f"{each}@{one}" for each in before), *(f"{each}@{other}" for each in after))
+    return ()
+
+
+def _within(versions: Iterable[str], good: str, bad: str) -> list[str]:
+    low, high = sorted((Version(good), Version(bad)))
+    found = [each for each in versions if low <= Version(each) <= high]
+    return found if Version(good) == low else found[::-1]
 
 
 def _between(versions: Iterable[str], good: str, bad: str) -> tuple[str, ...]:
     """Return the releases from one end to the other, both among them."""
-    low, high = sorted((Version(good), Version(bad)))
-    found = tuple(each for each in versions if low <= Version(each) <= high)
-    return found if Version(good) == low else found[::-1]
+    return tuple(_within(versions, good, bad))
 
 
 def _is_version(text: str) -> bool:
