@@ -231,8 +231,8 @@ def _level(errors: tuple[Errors | None, Errors | None], least: Level) -> Level:
 
 
 def _close(errors: tuple[Errors | None, Errors | None], scaled: float | None, dtype: str) -> bool:
-    """Whether a change is rounding: both sides within the bound of the exact result, or a small difference."""
+    """Whether a change is rounding: both sides within the bound of the exact result, or else a small difference."""
     a, b = errors
-    if a is not None and b is not None:
+    if a is not None and b is not None and (a.wrong != b.wrong or not a.wrong):
         return not a.wrong and not b.wrong
     return scaled is not None and scaled <= 2.0 ** (-FORMS[dtype].precision / 2)
