@@ -220,3 +220,11 @@ def test_exact_results_are_kept_and_made_again_where_the_file_is_damaged(tmp_pat
     assert kept["sum"].high.tolist() == first["sum"].high.tolist() == [3.0]
     next(tmp_path.rglob("*.npz")).write_bytes(b"damaged")
     assert truths.exact(case, {"x": of(7.0)}, bits)["sum"].high.tolist() == [7.0]
+
+
+def test_a_subnormal_argument_that_was_taken_for_zero_is_flushed_and_not_wrong() -> None:
+    found = elementwise("log", [of(1e-40, 2.0)])
+    output = Output(dtype="float32", shape=(2,), data=np.array([-np.inf, np.log(2.0)], np.float32).tobytes())
+    assert errors(found, output).wrong == 1
+    kept = errors(found, output, np.array([True, False]))
+    assert (kept.wrong, kept.flushed, kept.judged) == (0, 1, 1)

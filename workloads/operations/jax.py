@@ -12,6 +12,7 @@ LACKS = (
     "Unimplemented",
     "UNIMPLEMENTED",
     "only supports",
+    "is not supported",
     "does not accept dtype",
     "must be float32 or",
 )

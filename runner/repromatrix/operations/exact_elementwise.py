@@ -280,9 +280,9 @@ ELEMENTWISE: dict[str, Elementwise] = {
         value=lambda x: x if x > 0 else x.expm1(),
         slopes=[lambda x: one() if x > 0 else x.exp()],
         limits={-_INFINITE: -1.0, _INFINITE: _INFINITE},
-        sizes=[lambda x: 1.0, None],
+        sizes=[lambda x: 1.0, lambda x: 1.0],
     ),
-    "selu": Elementwise(value=_selu, slopes=[_selu_slope], sizes=[lambda x: 2.0, None]),
+    "selu": Elementwise(value=_selu, slopes=[_selu_slope], sizes=[lambda x: 2.0, lambda x: 2.0]),
     "erf": Elementwise(value=arb.erf, slopes=[lambda x: 2 / _pi().sqrt() * (-x * x).exp()], limits=_UNIT),
     "erfc": Elementwise(
         value=arb.erfc,

@@ -61,7 +61,8 @@ class Errors:
         mean: of the distances that are finite.
         wrong: elements beyond the bound of the operation.
         judged: elements that have an exact result.
-        flushed: elements that are zero where the exact result is subnormal; they count for nothing else.
+        flushed: elements that are zero where the exact result is subnormal, or that took a subnormal argument for zero;
+            they count for nothing else.
         reason: why it cannot be compared at all (another number of elements), else None; then it is wrong.
     """
 
@@ -168,7 +169,17 @@ class Judge:
     def errors(self, name: str, output: Output) -> Errors | None:
         """Return how far an output of that name is from the exact result; None where none is known."""
         exact = self.exact(name)
-        return None if exact is None else errors(exact, output)
+        return None if exact is None else errors(exact, output, self._tiny(name, exact))
+
+    def _tiny(self, name: str, exact: Exact) -> npt.NDArray[np.bool_] | None:
+        """Return the elements of an elementwise result that have a subnormal argument; None where it is no such."""
+        case = truths.case_of(self.table.rows, name)
+        if case is None or not exact.bounded:
+            return None
+        form = FORMS[self.dtype]
+        sizes = np.broadcast_arrays(*(np.abs(self.given[each].values) for each in case.args))
+        normal = np.ldexp(1.0, form.least + form.precision - 1)
+        return np.asarray(np.any([(size > 0) & (size < normal) for size in sizes], axis=0), np.bool_)
 
     def exact(self, name: str) -> Exact | None:
         """Return the exact result of an output by its name, or None where none is known."""
@@ -180,8 +191,14 @@ class Judge:
         return self.made[case.name].get(name)
 
 
-def errors(exact: Exact, output: Output) -> Errors:
-    """Return how far an output is from its exact result."""
+def errors(exact: Exact, output: Output, tiny: npt.NDArray[np.bool_] | None = None) -> Errors:
+    """Return how far an output is from its exact result.
+
+    Args:
+        exact: its exact result.
+        output: what a framework gave.
+        tiny: the elements that have a subnormal argument: one that is wrong there took it for zero, and is flushed too.
+    """
     found = output.numbers()
     if len(found) != len(exact.high):
         told = f"{len(found)} numbers where the exact result has {len(exact.high)}"
@@ -190,8 +207,10 @@ def errors(exact: Exact, output: Output) -> Errors:
         off = np.abs(found - exact.high)[exact.known]
         return _summed(off, int(np.count_nonzero(off)), len(off), 0)
     off, flushed = distances(exact, found, output.part)
+    wrong = _wrong(exact, found, off, output.part)
+    flushed = flushed if tiny is None else flushed | (tiny & wrong)
     judged = exact.known & ~flushed
-    wrong = _wrong(exact, found, off, output.part) & judged
+    wrong &= judged
     return _summed(off[judged], int(np.count_nonzero(wrong)), int(judged.sum()), int((flushed & exact.known).sum()))
 
 
