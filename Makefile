@@ -45,7 +45,7 @@ doctor: $(VENV)/.installed ## what works on this machine, what does not, what to
 	@$(RUN) doctor
 
 test: $(VENV)/.dev ## unit, contract, property and end-to-end tests (Docker tests where an engine answers)
-	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy, the workflows' schema check and security audit
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

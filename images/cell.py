@@ -7,18 +7,19 @@ entrypoints ask of a framework in backends.py, and what is trained in the worklo
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import ctypes
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import Any, Callable, ContextManager, Dict, List, Optional, TextIO, Tuple
 
-from fingerprint import VARIABLES, fingerprint
+from fingerprint import fingerprint, told_variable
 from job import Cell, Input, Job, MalformedJob, Operation, Settings, Unavailable, parse_job, read_job
 from knobs import variables
-from modules import Modules, blamed, function_of
+from modules import Modules, blamed, function_of, print_traceback
 from task import Line, Task
 from values import Value
 
@@ -87,11 +88,11 @@ class Server:
         """Print the fingerprint, then what each cell and each operation gives, as it comes."""
         obstacle = self.set_up()
         asked = [*self.job.cells, *(operation.cell for operation in self.job.operations)]
-        seen = {name: value for name, value in sorted(os.environ.items()) if VARIABLES.fullmatch(name)}
+        seen = {name: value for name, value in sorted(os.environ.items()) if told_variable(name)}
         try:
             self.framework.load(self.job.settings)
         except Exception as error:
-            traceback.print_exc()
+            print_traceback()
             obstacle = obstacle or error
         told = fingerprint(self.framework, [cell.device for cell in asked], seen)
         self.emit({"line": "fingerprint", "fingerprint": told})
@@ -122,7 +123,7 @@ class Server:
         except Unavailable as error:
             return {**line, "outcome": "unavailable", "reason": str(error)}
         except Exception as error:
-            traceback.print_exc()
+            print_traceback()
             reason = blamed(error, self.modules.folders.get(cell.workload), self.job.codes[cell.workload].name)
             return {**line, "outcome": "failed", "reason": reason}
 
@@ -150,7 +151,7 @@ class Server:
         code = self.job.codes[cell.workload]
 
         def blame(error: BaseException) -> str:
-            traceback.print_exc()
+            print_traceback()
             return blamed(error, self.modules.folders.get(cell.workload), code.name)
 
         return Task(cell, self.framework, self.emit, rows=code.rows, blame=blame)
@@ -162,6 +163,17 @@ def private_output() -> TextIO:
     sys.stdout.flush()
     os.dup2(2, 1)
     return lines
+
+
+def end() -> None:
+    """End the process, all being told: to take the interpreter apart takes 11 ms, and libraries crash in it."""
+    try:
+        atexit._run_exitfuncs()  # noqa: SLF001 - there is no public way
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        ctypes.CDLL(None).fflush(None)  # what libraries printed without Python
+    finally:
+        os._exit(0)
 
 
 def main(framework: Framework) -> None:
@@ -178,8 +190,11 @@ def main(framework: Framework) -> None:
         print("the job's form is in docs/architecture.md, an example in default-job.json", file=sys.stderr)
         sys.exit(2)
 
+    encode = json.JSONEncoder(allow_nan=False).encode
+
     def emit(line: Line) -> None:
-        output.write(json.dumps(line, allow_nan=False) + "\n")
+        output.write(encode(line) + "\n")
         output.flush()
 
     Server(framework, job, emit).serve()
+    end()

@@ -6,25 +6,38 @@ import ctypes
 import os
 import platform
 import re
-import subprocess
 import sys
-import traceback
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Tuple
 
 from job import describe
+from modules import print_traceback
 
 if TYPE_CHECKING:
     from cell import Framework
 
-NUMERIC_FLAGS = re.compile(
-    r"sse4_2|avx|avx2|fma|f16c|avx512\w*|amx\w*|avx_\w+|asimd\w*|fphp|fcma|sve\w*|sme\w*|bf16|i8mm"
-)
-VARIABLES = re.compile(
-    r"(OMP|KMP|OPENBLAS|MKL|NPY|ATEN|ONEDNN|DNNL|TF|XLA|JAX|KERAS|CUBLAS|CUDA|NVIDIA)_(?!CLI_|VAR_)\w+|(PY)?TORCH\w*"
-    r"|NPROC|GLIBC_TUNABLES"
-)
+# Not as patterns: to compile them took longer than to read all else that the fingerprint tells.
+NUMERIC_FLAGS = frozenset(("sse4_2", "avx", "avx2", "fma", "f16c", "fphp", "fcma", "bf16", "i8mm"))
+NUMERIC_FAMILIES = ("avx512", "amx", "avx_", "asimd", "sve", "sme")
+LIBRARIES = frozenset(("OMP", "KMP", "OPENBLAS", "MKL", "NPY", "ATEN", "ONEDNN", "DNNL"))
+LIBRARIES |= {"TF", "XLA", "JAX", "KERAS", "CUBLAS", "CUDA", "NVIDIA"}
+
+
+def numeric(flag: str) -> bool:
+    """Whether a flag of the processor matters to numbers."""
+    return flag in NUMERIC_FLAGS or flag.startswith(NUMERIC_FAMILIES)
+
+
+def told_variable(name: str) -> bool:
+    """Whether a variable of the process can change numbers."""
+    library, _, rest = name.partition("_")
+    if library in LIBRARIES:
+        return bool(rest) and not rest.startswith(("CLI_", "VAR_")) and is_word(rest)
+    return (name.startswith(("TORCH", "PYTORCH")) and is_word(name)) or name in ("NPROC", "GLIBC_TUNABLES")
+
+
+def is_word(text: str) -> bool:
+    return text.replace("_", "a").isalnum()
 
 
 def cpu() -> Dict[str, Any]:
@@ -37,18 +50,46 @@ def cpu() -> Dict[str, Any]:
     except OSError:
         pass
     words = (found.get("flags") or found.get("Features") or "").split()
-    flags = sorted({word for word in words if NUMERIC_FLAGS.fullmatch(word)})
+    flags = sorted({word for word in words if numeric(word)})
     return {"machine": platform.machine(), "vendor": found.get("vendor_id", "unknown"), "flags": flags}
 
 
 def packages() -> Dict[str, str]:
-    """Every installed distribution."""
-    found = {}
-    for distribution in metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
+    """Every installed distribution: what importlib.metadata tells, which takes 20 ms to import."""
+    found: Dict[str, str] = {}
+    for folder in sys.path:
+        for name, version in distributions(Path(folder)):
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
     return dict(sorted(found.items()))
+
+
+def distributions(folder: Path) -> Iterator[Tuple[str, str]]:
+    """The names and versions of what is installed in a folder of `sys.path`, or in an archive there."""
+    if folder.is_file():
+        from importlib import metadata
+
+        for distribution in metadata.distributions(path=[str(folder)]):
+            yield distribution.metadata["Name"], distribution.version
+    elif os.access(folder, os.R_OK):
+        egg = folder.suffix.lower() == ".egg"
+        for place in folder.iterdir():
+            if place.suffix.lower() in (".dist-info", ".egg-info") or (egg and place.name.lower() == "egg-info"):
+                told = headers(place)
+                if told.get("name"):
+                    yield told["name"], told.get("version", "")
+
+
+def headers(place: Path) -> Dict[str, str]:
+    """The headers of a distribution's metadata, which is a file or in a folder, as far as to its name and version."""
+    told: Dict[str, str] = {}
+    path = next(filter(Path.is_file, (place / "METADATA", place / "PKG-INFO", place)), Path(os.devnull))
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            key, _, value = line.partition(":")
+            told.setdefault(key.lower(), value.strip())
+            if not line.strip() or {"name", "version"} <= told.keys():
+                break
+    return told
 
 
 def conda_packages() -> List[str]:
@@ -62,7 +103,7 @@ def loaded_libraries(part: str) -> List[str]:
         lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    paths = {line.split(None, 5)[5].strip() for line in lines if "/" in line}
+    paths = {line.split(None, 5)[5].strip() for line in lines if "/" in line and part in line}
     return sorted(path for path in paths if part in Path(path).name)
 
 
@@ -95,17 +136,19 @@ def numpy_dispatch() -> Dict[str, str]:
 
 # The call of each CUDA library that gives its version as one number.
 CUDA_VERSIONS = {"cublas": ("libcublasLt.so", "cublasLtGetVersion"), "cudnn": ("libcudnn.so", "cudnnGetVersion")}
-DRIVER = re.compile(r"Kernel Module.*?\s(\d+\.\d[\d.]*)")
+DRIVER = r"Kernel Module.*?\s(\d+\.\d[\d.]*)"
 
 
 def nvidia_driver() -> str:
     """The version of the NVIDIA driver: the kernel's word, or where that is hidden the tool's."""
     try:
-        told = DRIVER.search(Path("/proc/driver/nvidia/version").read_text(encoding="utf-8"))
+        told = re.search(DRIVER, Path("/proc/driver/nvidia/version").read_text(encoding="utf-8"))
         if told:
             return told.group(1)
     except OSError:
         pass
+    import subprocess
+
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, timeout=20, check=True)
@@ -156,7 +199,7 @@ def fingerprint(framework: Framework, devices: List[str], seen: Dict[str, str]) 
         if on_gpu:
             kernels.update(cuda_libraries())  # last: a framework loads them when it is first asked
     except Exception as error:  # an unknown version may lack what a probe asks for
-        traceback.print_exc()
+        print_traceback()
         kernels["probe_error"] = describe(error)
     conda = conda_packages()
     return {

@@ -5,20 +5,17 @@ Standard library only, Python 3.9 or newer.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
-import re
 import sys
-from dataclasses import dataclass, field
 from math import isfinite, prod
 from pathlib import Path
 from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
+from values import fields
+
 FORMAT = 2
 CAPS = ("sse4.2", "avx2", "avx512")
-DEVICE = re.compile(r"cpu|cuda:\d+")
-FILE = re.compile(r"[A-Za-z_]\w*\.py")
 WIDTHS = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "bool": 1}
 
 
@@ -30,7 +27,7 @@ class MalformedJob(Exception):
     """The job is not what the contract says."""
 
 
-@dataclass(frozen=True)
+@fields
 class Settings:
     """How the process is set up: threads, a cap on the instruction set, variables."""
 
@@ -39,16 +36,16 @@ class Settings:
     env: Dict[str, str]
 
 
-@dataclass(frozen=True)
+@fields
 class Code:
     """The modules of a workload: file name -> source text; and the rows of its table, as workload.yaml has them."""
 
     name: str
     files: Dict[str, str]
-    rows: Dict[str, Any] = field(default_factory=dict)
+    rows: Dict[str, Any]
 
 
-@dataclass(frozen=True)
+@fields
 class Input:
     """A tensor that the runner drew: `data` is its little-endian bits, row by row."""
 
@@ -57,7 +54,7 @@ class Input:
     data: bytes
 
 
-@dataclass(frozen=True)
+@fields
 class Cell:
     """One training job in one variant.
 
@@ -80,7 +77,7 @@ class Cell:
     fetch: FrozenSet[Tuple[int, str]]
 
 
-@dataclass(frozen=True)
+@fields
 class Operation:
     """An operation of a cell's workload on inputs of its own; only the workload's code knows what it is."""
 
@@ -89,7 +86,7 @@ class Operation:
     samples: List[Any]
 
 
-@dataclass(frozen=True)
+@fields
 class Job:
     """What a process is asked for."""
 
@@ -139,7 +136,7 @@ def parse_settings(document: Any) -> Settings:
 def parse_code(where: str, document: Any) -> Code:
     files = texts(where, document, "files")
     for name in files:
-        if not FILE.fullmatch(name):
+        if not (name.endswith(".py") and name[:-3].isidentifier()):
             raise MalformedJob(f"{where}.files has {name!r}, expected the name of a Python module's file")
     rows = take(where, document, "rows", dict) if "rows" in document else {}
     return Code(take(where, document, "name", str), files, rows)
@@ -150,9 +147,11 @@ def parse_data(document: Any) -> Dict[str, bytes]:
     found = {}
     for name, text in texts("job", document, "data").items():
         try:
-            found[name] = base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError):
+            found[name] = binascii.a2b_base64(text)
+        except ValueError:
             raise MalformedJob(f"job.data.{name} is not base64") from None
+        if binascii.b2a_base64(found[name], newline=False).decode() != text:
+            raise MalformedJob(f"job.data.{name} is not base64")
     return found
 
 
@@ -191,7 +190,7 @@ def parse_fetch(where: str, document: Any) -> FrozenSet[Tuple[int, str]]:
 def parse_cell(where: str, document: Any, codes: Dict[str, Code], data: Dict[str, bytes]) -> Cell:
     device, workload = take(where, document, "device", str), take(where, document, "workload", str)
     steps, batch = take(where, document, "steps", int), take(where, document, "batch", int)
-    if not DEVICE.fullmatch(device):
+    if device != "cpu" and not (device.startswith("cuda:") and device[5:].isdecimal()):
         raise MalformedJob(f"{where}.device is {device!r}, expected cpu or cuda:N")
     if workload not in codes:
         raise MalformedJob(f"{where}.workload is {workload[:40]!r}, which job.workloads does not have")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import platform
 import re
-from importlib import metadata
 from typing import Dict, List, Tuple
 
-from fingerprint import cpu
+from fingerprint import cpu, packages
 from job import CAPS, Settings, Unavailable
 
 # How each library spells the caps, in the order of CAPS. Several libraries ignore a cap silently, so the
@@ -25,10 +24,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 def version(distribution: str) -> Tuple[int, ...]:
     """Major, minor, patch of an installed distribution, without importing it; empty if it is not there."""
-    try:
-        return tuple(int(number) for number in re.findall(r"\d+", metadata.version(distribution))[:3])
-    except metadata.PackageNotFoundError:
-        return ()
+    return tuple(int(number) for number in re.findall(r"\d+", packages().get(distribution, ""))[:3])
 
 
 def numpy_disabled(cap: int) -> str:

@@ -6,13 +6,27 @@ framework's adapter; NumPy's arrays are taken here, since nearly every framework
 
 from __future__ import annotations
 
-import base64
+import binascii
+import importlib
 import struct
 import sys
-from dataclasses import dataclass
-from hashlib import sha256
 from math import prod
-from typing import Any, Dict, List, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple, Type, Union
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as fields
+else:
+
+    def fields(kind: Type[Any]) -> Type[Any]:
+        """A class that is made with the fields that it names: of a dataclass no more, which takes 8 ms for all here."""
+        names = tuple(kind.__annotations__)
+
+        def take_all(self: Any, *values: Any, **named: Any) -> None:
+            vars(self).update(zip(names, values), **named)
+
+        kind.__init__ = take_all
+        return kind
+
 
 INLINE = 16  # values of at most so many elements are told in full, larger ones by the digest of their bits
 
@@ -34,7 +48,29 @@ CODES: Dict[str, str] = {
 }
 
 
-@dataclass(frozen=True)
+class Digests:
+    """SHA-256. OpenSSL's is five times as fast as Python's own, and takes 4 ms to load: too long for a few digests."""
+
+    FEW = 1 << 20  # bytes
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def of(self, data: bytes) -> str:
+        self.taken += len(data)
+        module = "hashlib" if "hashlib" in sys.modules or self.taken > self.FEW else OWN
+        try:
+            digest: str = importlib.import_module(module).sha256(data).hexdigest()
+        except ImportError:  # a Python that is built without its own
+            digest = importlib.import_module("hashlib").sha256(data).hexdigest()
+        return digest
+
+
+OWN = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
+DIGESTS = Digests()
+
+
+@fields
 class Value:
     """`data` is the little-endian bits of the elements, row by row; every NaN is the dtype's one quiet NaN."""
 
@@ -50,7 +86,7 @@ class Value:
     @property
     def digest(self) -> str:
         """SHA-256 of the bits."""
-        return sha256(self.data).hexdigest()
+        return DIGESTS.of(self.data)
 
     def told(self) -> Union[List[str], str]:
         """The elements as exact text where they are few, else the digest."""
@@ -58,7 +94,7 @@ class Value:
 
     def base64(self) -> str:
         """The bits as text."""
-        return base64.b64encode(self.data).decode("ascii")
+        return binascii.b2a_base64(self.data, newline=False).decode("ascii")
 
 
 def texts(dtype: str, data: bytes) -> List[str]:

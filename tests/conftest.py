@@ -45,6 +45,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"{reason}: make engine")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with slow tests first: a worker takes a whole file, and a long last one would leave others idle."""
+    long = {item.path for item in items for mark in ("slow", "docker", "network") if item.get_closest_marker(mark)}
+    items.sort(key=lambda item: item.path not in long)
+
+
 SMALL = """\
 format: 1
 defaults:

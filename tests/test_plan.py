@@ -127,6 +127,17 @@ def test_a_variant_may_be_for_some_flavours_only(small_matrix) -> None:
     assert ids == ["tiny/numpy-3.0-other/unrolled"]
 
 
+def test_a_profile_may_have_some_of_the_workloads(write_matrix) -> None:
+    matrix = load(
+        write_matrix(
+            ("workloads: [./tiny]", "workloads: [./tiny, mlp]"),
+            ('{environments: ["numpy-*"]', '{environments: ["numpy-*"], workloads: ["ti*"]'),
+        )
+    )
+    assert {cell.workload.name for cell in plan(matrix, profile="default").cells} == {"tiny"}
+    assert {cell.workload.name for cell in plan(matrix, profile="both").cells} == {"tiny", "mlp"}
+
+
 # profile, what stands in the small matrix, what replaces it, the message, what was meant
 MATCHING_NOTHING = [
     ("default", "/numpy-2.0-cpu/parallel,", "/numpy-2.0-cpu/paralel,", "include matches no cell", PARALLEL_2),
@@ -137,6 +148,13 @@ MATCHING_NOTHING = [
         "[nunpy-1.0-cpu]",
         "names 'nunpy-1.0-cpu', which matches no environment",
         "numpy-1.0-cpu",
+    ),
+    (
+        "default",
+        'default: {environments: ["numpy-*"]',
+        'default: {environments: ["numpy-*"], workloads: [tinny]',
+        "names 'tinny', which matches no workload",
+        "tiny",
     ),
     (
         "both",

@@ -17,7 +17,7 @@ from bench.faults.clean import Environment, read
 from bench.faults.explain import clean_lines, explain
 from bench.faults.score import Verdict, judge
 from repromatrix import resources
-from repromatrix.explain.judge.sites import Attribution
+from repromatrix.explain.judge.sites import TraceExplanation
 from repromatrix.matrix.model import Workload
 from repromatrix.matrix.workload import load_workload
 
@@ -60,7 +60,7 @@ class Judged:
     """A run with all that is known of it."""
 
     truth: dict[str, Any]
-    found: Attribution
+    found: TraceExplanation
     verdict: Verdict
 
 

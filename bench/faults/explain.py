@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.faults.clean import Asked, Environment, Line, answers, trace_of
-from repromatrix.explain.judge.sites import Attribution, Flips, Task, Tried, attribute, detected, samples, to_try, tried
+from repromatrix.explain.judge.sites import (
+    Flips,
+    Task,
+    TraceExplanation,
+    Tried,
+    detected,
+    explanation_of,
+    samples,
+    to_try,
+    tried,
+)
 from repromatrix.results.trace import Trace
 
 OWN = "own"
@@ -27,7 +37,7 @@ class _Case:
     asked: dict[Flips, Tried] = field(default_factory=dict)
 
 
-def explain(environment: Environment, runs: Iterable[Mapping[str, Any]]) -> dict[str, Attribution]:
+def explain(environment: Environment, runs: Iterable[Mapping[str, Any]]) -> dict[str, TraceExplanation]:
     """Return what is found in each run (its job and the lines that it gave), by the lines' id.
 
     Raises:
@@ -46,7 +56,7 @@ def explain(environment: Environment, runs: Iterable[Mapping[str, Any]]) -> dict
         if not wanted and all(case.own_asked for case in differing.values()):
             break
         _own_and(environment, differing, sorted(wanted))
-    return {name: attribute(_clean(case), case.b, case.asked, case.task, case.own) for name, case in cases.items()}
+    return {name: explanation_of(_clean(case), case.b, case.asked, case.task, case.own) for name, case in cases.items()}
 
 
 def clean_lines(environment: Environment, jobs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Line]]:

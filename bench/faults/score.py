@@ -95,7 +95,7 @@ class Score:
 
 
 def judge(framework: str, truth: Mapping[str, Any], found: Mapping[str, Any]) -> Verdict:
-    """Hold a run's truth against what was found (`repromatrix.explain.judge.sites.Attribution` as JSON data)."""
+    """Hold a run's truth against what was found (`repromatrix.explain.judge.sites.TraceExplanation` as JSON data)."""
     return Verdict(
         framework=framework,
         seed=truth["seed"],

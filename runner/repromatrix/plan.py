@@ -21,6 +21,7 @@ class Cell:
     Attributes:
         member: from 1 on, the same cell with its parameters moved by one ULP each: a member of the noise ensemble;
             above 1000 the same cell with its parameters drawn from another seed.
+        made: whether it is no cell of the matrix, but one with a factor changed to explain others.
     """
 
     workload: Workload
@@ -29,6 +30,11 @@ class Cell:
     device: str
     settings: Settings
     member: int = 0
+    made: bool = False
+
+    def runs(self, repeats: int) -> int:
+        """Return how often it runs: of members and changed cells one run tells what is asked of them."""
+        return 1 if self.made or self.member else repeats
 
     @property
     def id(self) -> str:
@@ -152,11 +158,13 @@ def plan(matrix: Matrix, *, profile: str, select: Sequence[str] = ()) -> Plan:
     cells = universe(matrix)
     chosen_profile = _profile(matrix, profile)
     excluded = _excluded(matrix, cells)
-    names = _environment_names(matrix, chosen_profile)
+    names, jobs = _environment_names(matrix, chosen_profile), _workload_names(matrix, chosen_profile)
     in_profile = [
         cell
         for cell in cells
-        if cell.environment.name in names and (not chosen_profile.devices or cell.device in chosen_profile.devices)
+        if cell.environment.name in names
+        and cell.workload.name in jobs
+        and (not chosen_profile.devices or cell.device in chosen_profile.devices)
     ]
     kept = [cell for cell in in_profile if cell.id not in excluded and selected(cell, select)]
     if not kept:
@@ -254,15 +262,28 @@ def _profile(matrix: Matrix, name: str) -> Profile:
     return matrix.profiles[name]
 
 
+def _workload_names(matrix: Matrix, profile: Profile) -> frozenset[str]:
+    every = [each.name for each in matrix.workloads]
+    _require_all_match(matrix, profile, profile.workloads, every, "workload")
+    wanted = profile.workloads or ("*",)
+    return frozenset(name for name in every if any(fnmatchcase(name, pattern) for pattern in wanted))
+
+
+def _require_all_match(
+    matrix: Matrix, profile: Profile, patterns: Sequence[str], names: Sequence[str], what: str
+) -> None:
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise MatrixError(
+                f"the profile {profile.name!r} names {pattern!r}, which matches no {what}",
+                where=f"{matrix.path.name}:{profile.line}",
+                hint=suggest(pattern, names),
+            )
+
+
 def _environment_names(matrix: Matrix, profile: Profile) -> frozenset[str]:
     every = [each.name for each in matrix.environments]
-    for pattern in (*profile.environments, *profile.exclude_environments):
-        if not any(fnmatchcase(name, pattern) for name in every):
-            raise MatrixError(
-                f"the profile {profile.name!r} names {pattern!r}, which matches no environment",
-                where=f"{matrix.path.name}:{profile.line}",
-                hint=suggest(pattern, every),
-            )
+    _require_all_match(matrix, profile, (*profile.environments, *profile.exclude_environments), every, "environment")
     return frozenset(
         name
         for name in every

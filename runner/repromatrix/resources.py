@@ -31,6 +31,17 @@ def folder(name: str) -> Path:
     return found
 
 
+def matrix() -> Path:
+    """Return the matrix that comes with the product."""
+    packaged = _PACKAGE / "_data" / "matrix.yaml"
+    return packaged if packaged.is_file() else _PACKAGE.parents[1] / "matrix.yaml"
+
+
+def is_installed(path: Path) -> bool:
+    """Whether a path lies in the installed product, where nothing of the user's is written."""
+    return path.absolute().is_relative_to(_PACKAGE / "_data")
+
+
 def schema(name: str) -> Path:
     """Return the path of the JSON Schema `name`."""
     return _PACKAGE / "schemas" / f"{name}.json"

@@ -50,6 +50,7 @@ def command(bench: Bench, write_matrix, monkeypatch, capsys, tmp_path: Path) -> 
     skip = shutil.ignore_patterns("locks", "__pycache__")
     shutil.copytree(real("images"), product, ignore=skip, dirs_exist_ok=True)
     monkeypatch.setattr(resources, "folder", lambda name: product if name == "images" else real(name))
+    monkeypatch.setattr(resources, "matrix", lambda: tmp_path / "matrix.yaml")
     monkeypatch.setattr(choosing, "choose", lambda _: Choice(engine=bench.engine, reason="a test wants it"))
     monkeypatch.chdir(tmp_path)
 

@@ -236,13 +236,101 @@ def test_of_two_folders_that_share_few_cells_some_of_the_missing_are_listed(comm
     assert int(count) == total - 1
 
 
-def test_logs_of_other_steps_exit_2(command) -> None:
+def test_logs_of_other_steps_are_incomparable_and_the_flags_that_are_named_work(command) -> None:
     (command.folder / "a.txt").write_text("10 0.5\n20 0.25\n")
     (command.folder / "b.txt").write_text("10 0.5\n30 0.25\n")
     said = command("compare", "a.txt", "b.txt")
+    assert said.code == 1
+    assert "a.txt has step 20 where b.txt has step 30: --common-steps" in said.out
+    said = command("compare", "a.txt", "b.txt", "--common-steps")
+    assert (said.code, "compared at the 1 steps that both have, of 2 and 2" in said.out) == (0, True)
+    assert command("compare", "a.txt", "b.txt", "--by-place").code == 0
+
+
+def write(command, **files: str) -> None:
+    for name, text in files.items():
+        (command.folder / f"{name}.csv").write_text(text)
+
+
+def test_every_metric_is_shown_and_counts_as_it_is_asked_to(command) -> None:
+    write(command, a="step,loss,grad_norm,time\n1,0x1p0,0x1p0,1\n2,0x1p1,0x1p0,1\n")
+    write(command, b="step,loss,grad_norm,time\n1,0x1p0,0x1p0,2\n2,0x1p1,0x1p3,2\n")
+    said = command("compare", "a.csv", "b.csv")
+    assert said.code == 0
+    assert "shown, not judged: --metric grad_norm makes it count" in said.out
+    assert "left out: time (ignored: measured, not computed; --metric NAME compares one)" in said.out
+    document = found(command("compare", "a.csv", "b.csv", "--format", "json"))
+    assert {each["metric"]: (each["rule"], each["verdict"]) for each in document["pairs"]} == {
+        "loss": ("judged", "identical"),
+        "grad_norm": ("shown", "divergent"),
+    }
+    assert (document["total"], document["verdicts"]) == (1, {"identical": 1})
+    codes = {"grad_norm": 1, "grad_norm=exact": 1, "grad_norm=ignore": 0, "time": 1, "grad_norm=shown": 0, "lo*": 0}
+    for wish, code in codes.items():
+        assert command("compare", "a.csv", "b.csv", "--metric", wish).code == code, wish
+    assert command("compare", "a.csv", "b.csv", "--metric", "loss", "--metric", "norm=exact").code == 1
+    assert "divergent" not in command("compare", "a.csv", "b.csv", "--metric", "grad_norm=ignore").out
+
+
+def test_a_column_is_named_behind_a_file_or_for_all_of_them(command) -> None:
+    write(command, a="step,numpy,torch\n1,0x1p0,0x1p0\n2,0x1p1,0x1p2\n", b="step,x,torch\n1,0x1p0,0x1p0\n2,1,0x1p2\n")
+    assert command("compare", "a.csv::numpy", "a.csv::torch").code == 1
+    assert command("compare", "a.csv::torch", "b.csv::torch").code == 0
+    assert command("compare", "a.csv::torch", "b.csv").code == 0
+    assert command("compare", "a.csv", "b.csv", "--column", "torch").code == 0
+    document = found(command("compare", "a.csv", "a.csv", "--column", "torch", "--column", "numpy", "--format", "json"))
+    assert [each["metric"] for each in document["pairs"]] == ["torch", "numpy"]
+    said = command("compare", "a.csv::tensorflow", "a.csv::torch")
+    assert (said.code, "no column tensorflow; there are: numpy, torch" in said.err) == (2, True)
+    assert "a.csv::torch" in said.err.partition("next: ")[2]
+
+
+def test_what_shares_no_name_is_refused_with_the_columns_and_arguments_that_work(command) -> None:
+    write(command, a="step,accuracy,lr\n1,1,1\n2,1,1\n", b="step,recall,momentum\n1,1,1\n2,1,1\n")
+    said = command("compare", "a.csv", "b.csv")
     assert said.code == 2
-    assert "a.txt has step 20 where b.txt has step 30" in said.err
-    assert "next: " in said.err
+    assert "a.csv has accuracy, lr; b.csv has recall, momentum" in said.err
+    hint = said.err.partition("next: ")[2].partition(": ")[2]
+    assert command("compare", *re.findall("'([^']+)'", hint)).code == 0
+    said = command("compare", "a.csv")
+    assert (said.code, "which of them are to be compared?" in said.err) == (2, True)
+    write(command, c="step,time,memory\n1,1,1\n2,1,1\n")
+    said = command("compare", "c.csv", "c.csv")
+    assert (said.code, "only times and the like: time, memory" in said.err) == (2, True)
+    assert command("compare", "c.csv::time", "c.csv::time").code == 0
+
+
+def test_training_is_held_against_training_and_validation_against_validation(command) -> None:
+    write(command, a="epoch,loss,val_loss\n0,0x1p0,0x1p1\n", b="epoch,eval_loss,train_loss\n0,0x1p1,0x1p0\n")
+    document = found(command("compare", "a.csv", "b.csv", "--format", "json"))
+    assert {(each["metric"], each["verdict"]) for each in document["pairs"]} == {
+        ("loss", "identical"),
+        ("val_loss", "identical"),
+    }
+
+
+@pytest.mark.parametrize("options", [("--dtype", "float32"), ("--pairs", "all"), ("--comma", "decimal")])
+def test_an_option_with_one_value_is_refused_when_it_is_given_twice(command, options) -> None:
+    write(command, a="0.5\n")
+    said = command("compare", "a.csv", "a.csv", *options, *options)
+    assert (said.code, f"{options[0]} is given twice" in said.err) == (2, True)
+
+
+def test_a_rule_or_a_metric_that_is_none_is_refused(command) -> None:
+    write(command, a="step,loss\n1,0.5\n")
+    said = command("compare", "a.csv", "a.csv", "--metric", "loss=never")
+    assert (said.code, "'never' is no rule" in said.err) == (2, True)
+    said = command("compare", "a.csv", "a.csv", "--metric", "gradnorm")
+    assert (said.code, "no log has a metric gradnorm; there are: loss" in said.err) == (2, True)
+
+
+def test_a_log_beside_a_cell_is_its_loss(ran) -> None:
+    own = losses(ran.folder)
+    rows = "".join(f"{at},{value},9\n" for at, value in enumerate(own))
+    (ran.folder / "a.csv").write_text(f"step,loss,lr\n{rows}")
+    said = ran("compare", PARALLEL, "a.csv")
+    assert said.code == 0
+    assert "lr (no other log has it)" in said.out
 
 
 def test_the_output_may_go_to_a_file(command) -> None:
@@ -271,7 +359,7 @@ def test_nothing_to_compare_exits_3_and_says_what_there_is(ran, side: str, what:
 
 BAD = {
     "a file that is not there": (("gone.csv", "gone.csv"), "gone.csv: no such file"),
-    "a line that is no number": (("bad.csv", "bad.csv"), "bad.csv:3: 'x' where"),
+    "a line that is no number": (("bad.csv", "bad.csv"), "bad.csv:3: loss: 'x' where"),
     "a folder without a run": ((".", "."), "holds no finished run"),
     "the same cells without two folders": (("good.csv", "good.csv", "--pairs", "same-id"), "no two sources of cells"),
     "a damaged record": (("record.json", "good.csv"), "record.json: not a readable record"),

@@ -62,7 +62,9 @@ def test_what_differs_is_flipped_and_the_cause_is_told(command) -> None:
         "dtype": "cause",
         "gradient": "refuted",
     }
-    assert document["sentence"].startswith("The cause of the difference is dtype, which flipped alone leaves the same")
+    assert document["sentence"].startswith(
+        "The difference of 2.50e-1 (33.3 %, from step 1) is caused by dtype: flipped alone it leaves"
+    )
     framework = document["rows"][0]
     assert framework["a"]["cell"] == "tiny/torch-3.0-cuda/auto.dtype-float64.gradient-manual"
     assert (framework["a"]["changed"], framework["b"]["reason"]) == (
@@ -77,7 +79,7 @@ def test_the_table_has_a_row_for_each_factor_and_ends_in_one_plain_sentence(comm
     lines = said.out.splitlines()
     (row,) = (line for line in lines if line.startswith("dtype"))
     assert row.split() == ["dtype", "float64", "float32", "identical", "identical", "100%", "|", "100%", "cause"]
-    assert lines[-1].startswith("The cause of the difference is dtype")
+    assert lines[-1].startswith("The difference of 2.50e-1 (33.3 %, from step 1) is caused by dtype")
     assert "note: framework at B's end: numpy has no gradient=auto" in said.out
     assert "budget     10 cells for 3 factors and 1 condition" in said.err
 
@@ -94,13 +96,15 @@ def test_factors_that_only_work_together_are_found_together(command) -> None:
     }
 
 
-def test_what_no_experiment_explains_is_not_attributed(command) -> None:
+def test_what_no_experiment_explains_is_unexplained(command) -> None:
     ends = {NUMPY: 0.5, CAPPED: 0.75}
     command.engine.answer = losses(lambda cell: ends.get(cell["id"], 4.0))
     said, document = explained(command, NUMPY, CAPPED)
-    assert (said.code, document["attributed"]) == (1, False)
+    assert (said.code, document["explained"]) == (1, False)
     assert set(findings(document).values()) == {"refuted"}
-    assert document["sentence"].startswith("The difference is unexplained. Tried: threads, isa, SOME_CAP")
+    assert document["sentence"].startswith(
+        "The difference of 2.50e-1 (33.3 %, from step 1) is unexplained. Tried: threads, isa, SOME_CAP"
+    )
 
 
 def test_what_another_explain_adds_meanwhile_is_kept(command) -> None:
@@ -135,7 +139,9 @@ def test_never_more_cells_than_the_budget_are_looked_at(command) -> None:
 def test_the_same_bits_need_no_experiment(command) -> None:
     said, document = explained(command, NUMPY, TORCH)
     assert (said.code, document["rows"], document["spent"]) == (0, [], 2)
-    assert document["sentence"] == "The two cells have the same bits: nothing is to be explained."
+    assert document["sentence"] == (
+        "The two cells have the same losses to the bit, but another final state, which is not explained."
+    )
 
 
 def test_asked_again_nothing_runs_and_the_answer_is_the_same(command) -> None:
@@ -155,8 +161,8 @@ def test_the_manifest_of_an_earlier_run_stays_as_it_is(command) -> None:
     after = store.read_manifest()
     assert replace(after, files=before.files) == before
     assert set(after.files) > set(before.files)  # only what was written for the explanation is new
-    hybrid = "tiny/torch-3.0-cuda/auto.gradient-manual"
-    assert len(list((command.folder / "results" / "records" / hybrid).glob("*.json"))) == 1
+    changed_cell = "tiny/torch-3.0-cuda/auto.gradient-manual"
+    assert len(list((command.folder / "results" / "records" / changed_cell).glob("*.json"))) == 1
 
 
 def test_a_measured_noise_floor_judges_rather_than_the_tolerance(command) -> None:

@@ -17,7 +17,7 @@ from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
 from repromatrix.explain.foreign_trace import ForeignTrace, document
 from repromatrix.explain.judge.sites import Operation
-from repromatrix.explain.space import Hybrids
+from repromatrix.explain.space import Space
 from repromatrix.matrix import load
 from repromatrix.results import trace as traces
 from repromatrix.results.store import Store
@@ -36,8 +36,8 @@ def ground(tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("results"))
     execution = Execution(matrix=matrix, engine=engine, store=store, listener=story, jobs=1)
     cells = {cell.id.rpartition("/")[2]: cell for cell in plan.cells}
-    hybrids = Hybrids(matrix, cells["parallel"].workload)
-    return Namespace(execution=execution, cells=cells, hybrids=hybrids, store=store)
+    space = Space(matrix, cells["parallel"].workload)
+    return Namespace(execution=execution, cells=cells, space=space, store=store)
 
 
 def foreign(ground, variant: str, path: Path, change=None) -> Path:
@@ -58,7 +58,7 @@ def column(document, name: str) -> dict:
 
 
 def explained(ground, path: Path):
-    return ForeignTrace(ground.execution, ground.hybrids, ground.cells["parallel"], path).explain()
+    return ForeignTrace(ground.execution, ground.space, ground.cells["parallel"], path).explain()
 
 
 def test_the_same_bits_are_no_difference(ground, tmp_path) -> None:
@@ -182,6 +182,7 @@ def test_what_is_found_is_told_as_data_too(ground, tmp_path) -> None:
         "detected": True,
         "factors": {"update": "sequential"},
         "equals": [],
+        "by_chance": [],
         "starts": [],
         "operations": [],
         "untold": [],

@@ -33,7 +33,7 @@ def test_merge_carries_experiments_and_says_what_is_gone_that_they_stand_on(comm
     command("run", "--results", "one")
     gone = [Run(id=f"tiny/numpy-2.0-cpu/{name}", key="a1" * 32) for name in ("parallel", "sequential")]
     pair = Pair(
-        a=gone[0], b=gone[1], of=("asked",), factors=(), trials=(), conditions=(), budget=2, spent=2, exhausted=False
+        a=gone[0], b=gone[1], of=("asked",), factors=(), flips=(), conditions=(), budget=2, spent=2, exhausted=False
     )
     Store(command.folder / "one").write_experiments(Experiments(pairs=(pair,)))
     said = command("merge", "one", "--json")

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from repromatrix import resources
-from repromatrix.explain.factors import Interventions
+from repromatrix.explain.factors import Flips
 from repromatrix.explain.operations import anatomies, to_replay
 from repromatrix.explain.operations_text import document, plain
 from repromatrix.explain.replays import Pair
@@ -121,19 +121,19 @@ def test_an_unknown_environment_is_named_with_the_nearest(double) -> None:
     assert "numpy-2.0-cpu" in said.err
 
 
-def interventions(bench, a: str, b: str) -> Interventions:
+def flips_of(bench, a: str, b: str) -> Flips:
     cells = {each.id: each for each in universe(bench.matrix)}
-    return Interventions(bench.matrix, cells[a], cells[b])
+    return Flips(bench.matrix, cells[a], cells[b])
 
 
 def test_cells_that_differ_in_their_environment_alone_are_replayed_themselves(bench) -> None:
-    found = to_replay(interventions(bench, OLD, NUMPY))
+    found = to_replay(flips_of(bench, OLD, NUMPY))
     assert isinstance(found, Pair)
     assert (found.left.id, found.right.id) == (OLD, NUMPY)
 
 
 def test_of_two_frameworks_one_cell_takes_the_options_and_the_dtype_of_the_other(bench) -> None:
-    found = to_replay(interventions(bench, NUMPY, TORCH))
+    found = to_replay(flips_of(bench, NUMPY, TORCH))
     assert isinstance(found, Pair)
     assert (found.a, found.b) == (NUMPY, TORCH)
     assert found.left.id == NUMPY  # NumPy has no automatic gradient, so PyTorch takes what NumPy has
@@ -143,14 +143,14 @@ def test_of_two_frameworks_one_cell_takes_the_options_and_the_dtype_of_the_other
 
 
 def test_two_dtypes_of_one_environment_have_no_inputs_in_common(bench) -> None:
-    found = to_replay(interventions(bench, NUMPY, SINGLE))
+    found = to_replay(flips_of(bench, NUMPY, SINGLE))
     assert isinstance(found, NotTestable)
     assert found.reason == "float64 against float32: no input of one is an input of the other"
 
 
 def test_anatomies_are_kept_as_studies_with_reasons_where_nothing_was_replayed(bench) -> None:
     install(bench, {NUMPY: Environment(changes={"sigmoid": nudged})})
-    replays = anatomies(bench.execution(), [interventions(bench, OLD, NUMPY), interventions(bench, NUMPY, SINGLE)])
+    replays = anatomies(bench.execution(), [flips_of(bench, OLD, NUMPY), flips_of(bench, NUMPY, SINGLE)])
     found = replays.anatomies
     assert replays.settled  # what cannot be replayed is not asked again
     assert [(each.a, each.b, each.reason is None) for each in found] == [(OLD, NUMPY, True), (NUMPY, SINGLE, False)]
@@ -180,10 +180,10 @@ def explained(command, *arguments: str):
     return command("explain", OLD, NUMPY, "--jobs", "1", *arguments)
 
 
-def test_explain_tells_the_operations_of_a_pair_below_its_ledger(command) -> None:
+def test_explain_tells_the_operations_of_a_pair_below_its_experiments(command) -> None:
     said = explained(command)
     explanation, operations = said.out.split("operations on the same inputs (float64): ")
-    assert "The cause of the difference is" in explanation
+    assert " is caused by " in explanation
     assert operations.startswith("sigmoid differs on the same inputs (at hidden, output)\n")
 
 

@@ -334,7 +334,7 @@ def touch_matrix(command) -> None:
     path.write_text(path.read_text() + "# a comment\n")
 
 
-def lose_hybrid(command) -> None:
+def lose_changed(command) -> None:
     next((command.folder / "results" / "records").glob("**/*default.isa-avx2*/*.json")).unlink()
 
 
@@ -346,7 +346,7 @@ def lose_replay(command) -> None:
     next((command.folder / "results" / "replays").rglob("*.json")).unlink()
 
 
-@pytest.mark.parametrize("change", [touch_matrix, lose_hybrid, lose_experiments, lose_replay])
+@pytest.mark.parametrize("change", [touch_matrix, lose_changed, lose_experiments, lose_replay])
 def test_what_explanations_stand_on_makes_them_anew(explained, made, change) -> None:
     change(explained)
     assert explained(*ALL).code == 0
@@ -364,7 +364,7 @@ def test_operations_that_were_left_out_are_replayed_when_they_are_asked_for(comm
     assert made.since() == ["everything", "produce"]
 
 
-def test_a_hybrid_that_ran_out_of_time_is_asked_again(command, made) -> None:
+def test_a_changed_cell_that_ran_out_of_time_is_asked_again(command, made) -> None:
     def slow(cells, number):
         if any("default.isa-avx2" in cell["id"] for cell in cells):
             return [say.fingerprint()], say.Exit(timed_out=True)
@@ -382,7 +382,7 @@ def test_a_hybrid_that_ran_out_of_time_is_asked_again(command, made) -> None:
     assert made.since() == []
 
 
-def test_a_hybrid_that_failed_is_an_answer(command, made) -> None:
+def test_a_changed_cell_that_failed_is_an_answer(command, made) -> None:
     def crash(cells, number):
         if any("default.isa-avx2" in cell["id"] for cell in cells):
             return [say.fingerprint()], say.Exit(code=-6)

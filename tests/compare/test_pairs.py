@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +14,10 @@ from repromatrix.compare.difference import Verdict
 from repromatrix.compare.difference import compare as compare_records
 from repromatrix.compare.pair import Terms, pair, side
 from repromatrix.compare.pairs import Mode, compare
+from repromatrix.compare.series import Rule
 from repromatrix.errors import UsageError
-from repromatrix.results.log import Log
+from repromatrix.results.logs import figures
+from repromatrix.results.logs.columns import Column
 from repromatrix.results.record import Outcome
 
 ALLOWED = Allowances(
@@ -25,8 +28,13 @@ ALLOWED = Allowances(
 )
 
 
-def log(*texts: str, name: str = "log", first_step: int = 1) -> series.Series:
-    return series.of_log(Log(name="", texts=texts, first_step=first_step), name, f"{name}.csv")
+def log(*texts: str, name: str = "log", steps: tuple = ()) -> series.Series:
+    read = figures.parse(texts)
+    assert not isinstance(read, int)
+    logged = np.array(steps, dtype=float).reshape(len(texts), -1) if steps else None
+    axis = ("step",) if logged is not None and logged.shape[1] == 1 else ("epoch", "batch") if steps else ()
+    column = Column(name="loss", values=read[0], texts=read[1], steps=logged, axis=axis)
+    return series.of_log(column, name, f"{name}.csv")
 
 
 def two(a, b, dtype=None):
@@ -165,27 +173,71 @@ def test_a_printed_number_keeps_its_digits_and_gets_no_bits_and_no_ulps():
     assert found.flat()["max_ulp"] is None
 
 
-def of_steps(steps, *texts, name="log"):
-    return series.of_log(Log(name="", texts=texts, first_step=1, steps=steps), name, f"{name}.csv")
+def test_a_step_is_what_the_logs_say_and_its_place_too():
+    found = two(log("0x1p0", "0x1p1", steps=(10, 20)), log("0x1p0", "0x1p2", name="other", steps=(10, 20)))
+    assert (found.first.step, found.first.logged, found.first.label) == (2, 20, "step 20")
+    found = two(log("1", "2", steps=((1, 5), (2, 5))), log("1", "3", name="other", steps=((1, 5), (2, 5))))
+    assert (found.first.step, found.first.logged, found.first.label) == (2, None, "epoch 2, batch 5")
 
 
-def test_logs_of_every_tenth_step_are_compared_where_the_steps_are_the_same():
-    found = two(of_steps((10, 20), "0x1p0", "0x1p1"), of_steps((10, 20), "0x1p0", "0x1p2", name="other"))
-    assert (found.first.step, found.first.logged) == (2, 20)
-    assert "log has steps 10 to 20; here they are counted from 1" in found.difference.caveats
+OTHER_STEPS = {
+    "another step": ((10, 20), (10, 30), "log has step 20 where other has step 30: --common-steps"),
+    "every tenth": ((1, 2), (10, 20), "log has step 1 where other has step 10"),
+    "from 0 and from 1": ((0, 1), (1, 2), "log has step 0 where other has step 1"),
+    "none on one side": ((10, 20), (), "log has step 10 first, and other says no steps: --by-place"),
+    "two counts and one": (((1, 1), (1, 2)), (1, 2), "log counts epoch and batch, other counts step: --by-place"),
+}
 
 
-def test_logs_of_other_steps_are_refused():
-    with pytest.raises(UsageError, match="log has step 20 where other has step 30") as caught:
-        two(of_steps((10, 20), "1", "2"), of_steps((10, 30), "1", "2", name="other"))
-    assert caught.value.hint
-    with pytest.raises(UsageError, match="log has step 10 where other has step 1"):
-        two(of_steps((10, 20), "1", "2"), log("1", "2", name="other"))
+@pytest.mark.parametrize(("a", "b", "reason"), OTHER_STEPS.values(), ids=OTHER_STEPS)
+def test_logs_of_other_steps_are_incomparable_and_never_renumbered(a, b, reason):
+    found = two(log("1", "2", steps=a), log("1", "2", name="other", steps=b))
+    assert found.difference.verdict is Verdict.INCOMPARABLE
+    assert reason in found.difference.reason
+    assert not found.passes(Terms())
 
 
-def test_entries_that_were_skipped_are_said():
-    skipping = series.of_log(Log(name="", texts=("0x1p0",), first_step=1, skipped=2), "hf", "hf.json")
-    assert two(skipping, log("0x1p0")).difference.caveats == ("hf: 2 entries without a loss left out",)
+@pytest.mark.parametrize("steps", [(0, 1), (1, 2), (0.08, 0.16)])
+def test_steps_without_a_gap_are_the_places_of_a_log_that_says_none(steps):
+    found = two(log("1", "2", steps=steps), log("1", "3", name="other"))
+    assert found.first.step == 2
+
+
+def test_logs_of_other_steps_may_be_compared_at_those_that_both_have():
+    a = log("0x1p0", "0x1p1", "0x1p2", steps=(10, 20, 30))
+    b = log("0x1p0", "0x1p3", name="other", steps=(10, 30))
+    found = pair(side([a]), side([b]), ALLOWED, common_steps=True)
+    assert (found.difference.measure.steps, found.first.logged) == (2, 30)
+    assert found.difference.caveats[0] == "compared at the 2 steps that both have, of 3 and 2 (--common-steps)"
+    none = pair(side([a]), side([log("1", name="other", steps=(7,))]), ALLOWED, common_steps=True)
+    assert none.difference.verdict is Verdict.INCOMPARABLE
+
+
+def test_float32_as_python_prints_one_is_compared_as_float32():
+    found = two(log("0.10000000149011612", "0.5"), log("0.10000000894069672", "0.5", name="other"))
+    assert (found.exact, found.difference.ulp_dtype, found.difference.measure.max_ulp) == (True, "float32", 1)
+    assert any("printed as Python prints one" in each for each in found.difference.caveats)
+
+
+def test_a_metric_that_is_shown_never_fails_and_an_exact_one_is_never_allowed_to_differ():
+    a, b = log("0x1p-1"), log("0x1.0000000000001p-1", name="other")
+    for rule, terms, expected in (
+        (Rule.SHOWN, Terms(), True),
+        (Rule.EXACT, Terms(verdicts=(Verdict.ROUNDING,)), False),
+        (Rule.ROUNDING, Terms(), True),
+        (Rule.JUDGED, Terms(), False),
+        (Rule.JUDGED, Terms(verdicts=(Verdict.ROUNDING,)), True),
+    ):
+        assert two(replace(a, rule=rule), replace(b, rule=rule)).passes(terms) is expected
+
+
+def test_only_series_of_one_group_are_compared_and_those_that_are_shown_do_not_count():
+    losses = [log("1", name="a"), log("1", name="b")]
+    others = [replace(log(text, name=f"lr{text}"), group="lr", rule=Rule.SHOWN) for text in ("1", "2")]
+    for limit in (10, 1):
+        found = compare([*losses, *others], Mode.ALL, ALLOWED, limit=limit)
+        assert (found.total, found.verdicts, len(found.pairs)) == (1, {Verdict.IDENTICAL: 1}, 2)
+        assert found.passes(Terms())
 
 
 def test_text_beside_a_cell_is_read_in_the_cells_dtype_where_it_can_be_that(cells):
@@ -212,11 +264,6 @@ def test_logs_of_nobody_known_are_judged_by_the_tolerance_of_their_dtype():
     found = two(log("0x1p-1"), log("0x1.0000000000001p-1", name="other")).difference
     assert (found.verdict, found.judged_by) == (Verdict.ROUNDING, "a test")
     assert (found.measure.max_ulp, found.measure.first_difference) == (1, 1)
-
-
-def test_steps_that_a_log_counts_from_0_are_said():
-    found = two(log("0x1p0", first_step=0), log("0x1p0", name="other")).difference
-    assert found.caveats == ("log counts its steps from 0; here they are counted from 1",)
 
 
 def test_the_first_differing_step_comes_with_both_values(cells):

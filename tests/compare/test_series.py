@@ -7,17 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repromatrix.compare import series
-from repromatrix.compare.series import fits, half_units, read, significant, told_apart
+from repromatrix.compare import digits, series
+from repromatrix.compare.digits import last_place, significant
+from repromatrix.compare.series import fits, half_units, read, told_apart
 from repromatrix.floats import FORMS, nearest
-from repromatrix.results.log import Log
+from repromatrix.results.logs import figures
+from repromatrix.results.logs.columns import Column
 from repromatrix.results.record import Outcome
 
 DTYPES = st.sampled_from(sorted(FORMS))
 
 
-def log(*texts: str, first_step: int = 1) -> series.Series:
-    return series.of_log(Log(name="", texts=texts, first_step=first_step), "log", "log.csv")
+def log(*texts: str) -> series.Series:
+    read = figures.parse(texts)
+    assert not isinstance(read, int)
+    return series.of_log(Column(name="loss", values=read[0], texts=read[1]), "log", "log.csv")
 
 
 def single(value: float) -> float:
@@ -47,7 +51,7 @@ def test_rounding_to_float64_first_does_no_harm(text, dtype):
 @given(st.lists(st.floats(allow_nan=False, width=32), min_size=1, max_size=6))
 def test_what_is_printed_with_enough_digits_is_told_apart_and_fits_its_dtype(values):
     texts = [f"{each:.8e}" if np.isfinite(each) else str(each) for each in values]
-    assert told_apart(texts, "float32")
+    assert told_apart(digits.of(texts), "float32")
     assert fits(log(*texts), "float32")
     assert read(log(*texts), "float32").values.tolist() == values
 
@@ -68,7 +72,7 @@ TOLD = {
 
 @pytest.mark.parametrize(("texts", "dtype", "expected"), TOLD.values(), ids=TOLD)
 def test_whether_digits_show_which_values_they_were(texts, dtype, expected):
-    assert told_apart(texts, dtype) is expected
+    assert told_apart(digits.of(texts), dtype) is expected
 
 
 def test_text_that_shows_more_than_a_dtype_has_does_not_fit_it():
@@ -94,6 +98,35 @@ DIGITS = {"0.0012": 2, "1.20": 3, "-1.5e-30": 2, "0": 1, "0.00": 1, "100": 3, ".
 @pytest.mark.parametrize(("text", "expected"), DIGITS.items())
 def test_leading_zeros_are_not_significant(text, expected):
     assert significant(text) == expected
+
+
+@given(
+    st.lists(
+        st.one_of(st.floats().map(repr), st.decimals(places=3, allow_nan=False, allow_infinity=False).map(str)),
+        min_size=1,
+    )
+)
+def test_digits_of_many_texts_are_those_of_each(texts):
+    texts = [each for each in texts if figures.number(each) == each] or ["0.10"]
+    for some in (texts, [each for each in texts if not {*each} & {*"einE"}]):
+        found = digits.of(some)
+        decimal = [place for place, each in enumerate(some) if not digits.special(each)]
+        assert [int(found.significant[at]) for at in decimal] == [significant(some[at]) for at in decimal]
+        assert [int(found.last_place[at]) for at in decimal] == [last_place(some[at]) for at in decimal]
+
+
+def test_float32_as_python_prints_one_is_told_by_every_number_and_a_long_one():
+    assert log("0.10000000149011612", "0.5", "nan").told == "float32"
+    assert log("0.10000000149011612", "0.1").told is None
+    assert log("0.5", "0.25").told is None
+    assert log("0.50000000000", "0.25000000000").told is None
+    assert read(log("0.10000000149011612", "0.5"), "float32").told_apart
+
+
+def test_every_digit_of_a_short_text_fits_and_of_a_long_one_is_looked_at():
+    assert fits(log("0.298371", "1e-05", "0.0", "nan"), "float32")
+    assert not fits(log("1e-50"), "float32")
+    assert not fits(log("1e39"), "float32")
 
 
 def test_half_a_unit_of_the_last_place_is_what_printing_may_hide():

@@ -7,13 +7,14 @@ import pytest
 from repromatrix.compare.allowance import Allowances, Tolerance
 from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.explain.judge.findings import ConditionRow, Finding
-from repromatrix.explain.judge.flips import Experiment, Judge
-from repromatrix.results.experiments import Attempt, ConditionTrial
+from repromatrix.explain.judge.flips import Changed, Judge
+from repromatrix.explain.text import tell
+from repromatrix.results.experiments import Condition, Side
 from tests.compare import builder
 
 ALLOWED = Allowances(tolerances={"float64": Tolerance(relative=0.0, absolute=1e-3, source="a test")})
-NONE = Experiment(reason="not for this cell")
-NOBODY = Attempt(run=None, reason="judged apart")
+NONE = Changed(reason="not for this cell")
+NOBODY = Side(run=None, reason="judged apart")
 
 
 def cell(*losses: float, name: str, kernels: str = "native"):
@@ -27,15 +28,20 @@ OTHER = cell(0.5, 4.0, name="h", kernels="capped")
 
 
 def under(at_a, at_b, *, option: bool = False) -> ConditionRow:
-    trial = ConditionTrial(
+    attempt = Condition(
         name="layout=in_out" if option else "capped",
         kind="option" if option else "settings",
         changes=(("layout", "in_out"),) if option else (("isa", "sse4.2"), ("threads", "1")),
         a=NOBODY,
         b=NOBODY,
     )
-    ends = [each if isinstance(each, Experiment) else Experiment(record=each) for each in (at_a, at_b)]
-    return Judge(A, B, (), ALLOWED).condition(trial, *ends)
+    ends = [each if isinstance(each, Changed) else Changed(record=each, members=moved(each)) for each in (at_a, at_b)]
+    return Judge(A, B, (), ALLOWED, (moved(A), moved(B))).condition(attempt, *ends)
+
+
+def moved(record):
+    """Return members that are as the record is: with them enough elements differ to exclude chance."""
+    return dict.fromkeys(range(1, 8), record)
 
 
 FINDINGS = [
@@ -74,7 +80,7 @@ def test_where_it_took_effect_at_one_end_both_are_held_against_each_other() -> N
 
 
 def test_a_side_that_could_still_be_run_keeps_it_from_being_a_cause() -> None:
-    left = Experiment(reason="not run", left=True)
+    left = Changed(reason="not run", left=True)
     assert under(AS_B, left).finding is Finding.CONTRIBUTES
     assert under(AS_A, left).finding is Finding.INCONCLUSIVE
 
@@ -94,19 +100,29 @@ def explanation(*conditions: ConditionRow) -> Explanation:
     )
 
 
-def test_a_difference_that_vanishes_under_a_condition_is_attributed_to_it() -> None:
+def test_a_difference_that_vanishes_under_a_condition_is_explained_by_it() -> None:
     found = explanation(under(AS_A, AS_B), under(AS_B, AS_B))
-    assert found.attributed
+    assert found.explained
     assert found.sentence == (
-        "No factor that could be tested explains the difference. It vanishes under a condition that neither cell has; "
+        "The difference of 5.00e-1 (66.7 %, from step 2) is explained by no factor that could be tested. It vanishes "
+        "under a condition that neither cell has; "
         "the cause is what that changes: capped leaves the same bits at A's end and the same bits at both ends."
     )
 
 
+def test_a_condition_is_not_called_the_cause_where_operations_are_named_that_it_may_not_change() -> None:
+    found = replace(explanation(under(AS_A, AS_B), under(AS_B, AS_B)), operations=("sigmoid",))
+    assert "but by operations. On the same inputs sigmoid differs. It also vanishes under a condition" in found.sentence
+    assert found.sentence.endswith("; that this changes sigmoid was not shown, so it is not called the cause.")
+    assert "the cause is" not in found.sentence
+    (row,) = [line for line in tell(found).splitlines() if line.startswith("capped") and "identical" in line]
+    assert row.split()[-1] == "vanishes"
+
+
 def test_conditions_that_change_nothing_are_told_among_what_was_tried() -> None:
     found = explanation(under(AS_A, AS_B), under(NONE, NONE, option=True))
-    assert not found.attributed
-    assert found.sentence == "The difference is unexplained. Tried: capped."
+    assert not found.explained
+    assert found.sentence == "The difference of 5.00e-1 (66.7 %, from step 2) is unexplained. Tried: capped."
 
 
 def test_the_sentence_of_a_condition_says_what_it_sets_and_what_it_leaves() -> None:

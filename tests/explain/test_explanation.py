@@ -8,7 +8,7 @@ from repromatrix.compare.allowance import Allowances, Tolerance
 from repromatrix.compare.difference import Verdict
 from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.explain.judge.findings import Finding, Row
-from repromatrix.explain.judge.flips import Experiment, Judge
+from repromatrix.explain.judge.flips import Changed, Judge
 from repromatrix.explain.judge.sets import next_sets
 from repromatrix.results.experiments import Factor
 from repromatrix.results.record import Outcome
@@ -16,10 +16,10 @@ from tests.compare import builder
 
 ALLOWED = Allowances(tolerances={"float64": Tolerance(relative=0.0, absolute=1e-3, source="a test")})
 FACTORS = tuple(Factor(name=name, a="0", b="1", silent=name == "cap") for name in ("one", "two", "three", "cap"))
-NONE = Experiment(reason="there is no such thing")
+NONE = Changed(reason="there is no such thing")
 
 
-def cell(*losses: float, name: str = "hybrid", kernels: str = "Haswell", **words):
+def cell(*losses: float, name: str = "changed_cell", kernels: str = "Haswell", **words):
     found = builder.record(losses, id=f"mazur/numpy-2.4.6-cpu/{name}", **words)
     return replace(found, fingerprint={"kernels": {"core": kernels, "core_requested": name}, "threads": {}})
 
@@ -29,8 +29,13 @@ NEAR = cell(0.5, 0.2504, name="near")  # 4e-4 from A, within what is allowed
 
 
 def flip(at_a, at_b, *, a=A, b=B, factors=("one",)) -> Row:
-    ends = [each if isinstance(each, Experiment) else Experiment(record=each) for each in (at_a, at_b)]
-    return Judge(a, b, FACTORS, ALLOWED).row(factors, *ends)
+    ends = [each if isinstance(each, Changed) else Changed(record=each, members=moved(each)) for each in (at_a, at_b)]
+    return Judge(a, b, FACTORS, ALLOWED, (moved(a), moved(b))).row(factors, *ends)
+
+
+def moved(record):
+    """Return members that are as the record is: with them enough elements differ to exclude chance."""
+    return dict.fromkeys(range(1, 8), record)
 
 
 FINDINGS = [
@@ -75,7 +80,7 @@ def test_an_end_tells_whether_its_own_bits_changed() -> None:
     assert (found.a.changed, found.b.changed) == (False, True)
     assert found.a.after is not None
     assert found.a.after.verdict is Verdict.DIVERGENT
-    assert "no bit changes, divergent by 0.5 at A's end" in found.sentence
+    assert "no bit changes, divergent by 5.00e-1 (66.7 %, from step 2) at A's end" in found.sentence
 
 
 def test_a_cap_of_which_nothing_shows_is_not_refuted() -> None:
@@ -96,7 +101,7 @@ def test_where_a_loss_is_not_finite_only_unchanged_bits_refute() -> None:
     assert flip(cell(0.5, float("nan")), NONE, b=nan).finding is Finding.CAUSE
 
 
-LEFT = Experiment(reason="not run", left=True)
+LEFT = Changed(reason="not run", left=True)
 
 
 def test_while_an_end_could_still_be_run_nothing_is_a_cause_and_nothing_refuted() -> None:
@@ -112,7 +117,7 @@ UNUSABLE = [
 
 
 @pytest.mark.parametrize(("record", "reason"), UNUSABLE)
-def test_a_hybrid_that_gave_nothing_proves_nothing(record, reason) -> None:
+def test_a_changed_cell_that_gave_nothing_proves_nothing(record, reason) -> None:
     found = flip(record, NONE)
     assert (found.finding, found.a.reason, found.b.reason) == (Finding.NOT_TESTABLE, reason, "there is no such thing")
 
@@ -140,10 +145,26 @@ HALF = (cell(0.5, 0.5), cell(0.5, 0.5))
 
 def test_the_conclusion_names_the_smallest_cause_and_what_it_leaves() -> None:
     found = explanation(flip(*CAUSE), flip(*NOTHING, factors=("two",)))
-    assert found.attributed
-    words = "which flipped alone leaves the same bits at A's end and the same bits at B's end."
-    assert found.sentence == f"The cause of the difference is one, {words}"
+    assert found.explained
+    words = "flipped alone it leaves the same bits at A's end and the same bits at B's end."
+    assert found.sentence == f"The difference of 5.00e-1 (66.7 %, from step 2) is caused by one: {words}"
     assert "the only factor" in explanation(flip(*CAUSE)).sentence
+
+
+def test_the_operations_that_differ_are_said_with_a_cause_that_is_a_place() -> None:
+    told = replace(explanation(flip(*CAUSE)), operations=("product", "sigmoid"))
+    assert "On the same inputs product and sigmoid differ." in told.sentence
+    place, option = (Factor(name=name, a="x", b="y") for name in ("version", "one"))
+    of_options = replace(told, factors=(place, option))  # only the option is to blame: operations tell of the places
+    assert "On the same inputs" not in of_options.sentence
+
+
+def test_what_makes_only_the_losses_the_same_is_said_as_that() -> None:
+    near, back = (cell(0.5, loss, weights=2.0) for loss in (0.2504, 0.25))  # the same losses, other weights
+    found = explanation(flip(near, back, b=NEAR))
+    assert not found.explained
+    assert "the same losses, but output_weights of step 2 still differs" in found.rows[0].sentence
+    assert found.sentence.endswith("Nearest: one leaves the same losses, but output_weights of step 2 differs.")
 
 
 def test_an_end_that_nobody_tested_is_told_beside_the_cause() -> None:
@@ -162,14 +183,17 @@ def test_a_set_says_which_smaller_ones_no_experiment_rules_out() -> None:
     assert alone.untested == ()
 
 
-def test_what_is_not_attributed_lists_what_was_tried() -> None:
+def test_what_is_unexplained_lists_what_was_tried() -> None:
     found = explanation(flip(*HALF), flip(NONE, NONE, factors=("two",)), exhausted=True)
-    assert not found.attributed
-    assert found.sentence == "The difference is unexplained. Tried: one. The budget ended the search after 9 cells."
+    assert not found.explained
+    assert found.sentence == (
+        "The difference of 5.00e-1 (66.7 %, from step 2) is unexplained. Tried: one. "
+        "The budget ended the search after 9 cells."
+    )
 
 
 def test_cells_with_the_same_bits_need_no_explanation() -> None:
-    assert explanation(b=cell(0.5, 0.25, name="b")).attributed
+    assert explanation(b=cell(0.5, 0.25, name="b")).explained
 
 
 def singles(**findings) -> list[Row]:

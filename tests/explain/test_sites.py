@@ -7,8 +7,8 @@ import pytest
 from repromatrix.explain.judge.sites import (
     Operation,
     Task,
-    attribute,
     detected,
+    explanation_of,
     places,
     samples,
     sentences,
@@ -28,6 +28,15 @@ TASK = Task(
 )
 VALUES = {"update": ("parallel", "sequential"), "layout": ("out_in", "in_out"), "dtype": ("float32", "float64")}
 SEQUENTIAL = (("update", "sequential"),)
+
+
+def differing(*places):
+    """Other values in these places at all three steps: element by element."""
+    return {(step, name, element): OTHER for name, element in places for step in (1, 2, 3)}
+
+
+GRADIENTS = differing(*(("grad_hidden_weights", element) for element in range(4)))  # twelve elements
+SUMS = differing(*(("hidden_pre", element) for element in range(2)), ("loss", 0))  # nine
 
 
 def black_box(changes=None, **words):
@@ -63,13 +72,13 @@ def answers(found, per_flips):
     return asked
 
 
-def attributed(found, per_flips):
-    return attribute(black_box(), found, answers(found, per_flips), TASK, replayed(black_box()))
+def told_of(found, per_flips):
+    return explanation_of(black_box(), found, answers(found, per_flips), TASK, replayed(black_box()))
 
 
 def test_the_same_bits_are_no_difference() -> None:
-    found = attribute(black_box(), black_box(), {}, TASK, None)
-    assert (found.detected, found.attributed) == (False, False)
+    found = explanation_of(black_box(), black_box(), {}, TASK, None)
+    assert (found.detected, found.explained) == (False, False)
     assert sentences(found) == ("every bit of every traced tensor is the same",)
 
 
@@ -82,35 +91,32 @@ def test_a_trace_in_another_dtype_or_with_another_prediction_differs() -> None:
 
 def test_an_operation_is_told_with_all_its_steps() -> None:
     there = {(1, "hidden", 0): OTHER, (3, "hidden", 1): OTHER, (2, "loss", 0): OTHER}
-    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): there})
+    found = told_of(black_box({(1, "hidden", 0): 1.0}), {(): there})
     assert found.factors == ()
     assert found.operations == (Operation(tensor="hidden", steps=(1, 3)), Operation(tensor="loss", steps=(2,)))
-    assert sentences(found)[0] == "hidden differs on the same inputs at steps 1, 3"
+    assert sentences(found)[1].startswith("hidden differs on the same inputs at steps 1, 3, by up to ")
 
 
 def test_an_option_that_leaves_nothing_unexplained_is_the_cause() -> None:
-    everywhere = {(step, "grad_hidden_weights", 0): OTHER for step in (1, 2, 3)}
-    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): everywhere, SEQUENTIAL: {}})
+    found = told_of(black_box({(1, "hidden", 0): 1.0}), {(): GRADIENTS, SEQUENTIAL: {}})
     assert (found.factors, found.operations, found.equals) == (SEQUENTIAL, (), ())
 
 
 def test_an_option_and_what_it_leaves_are_both_told() -> None:
-    everywhere = {(step, "grad_hidden_weights", 0): OTHER for step in (1, 2, 3)}
     flip = {(2, "output", 1): OTHER}
-    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): everywhere | flip, SEQUENTIAL: flip})
+    found = told_of(black_box({(1, "hidden", 0): 1.0}), {(): GRADIENTS | flip, SEQUENTIAL: flip})
     assert found.factors == SEQUENTIAL
     assert found.operations == (Operation(tensor="output", steps=(2,)),)
 
 
 def test_two_options_are_found_one_on_top_of_the_other() -> None:
     both = (("layout", "in_out"), *SEQUENTIAL)
-    update, layout = {(1, "grad_hidden_weights", 0): OTHER}, {(1, "hidden_pre", 0): OTHER}
-    per_flips = {(): update | layout, SEQUENTIAL: layout, (("layout", "in_out"),): update, both: {}}
-    assert attributed(black_box({(1, "hidden", 0): 1.0}), per_flips).factors == both
+    per_flips = {(): GRADIENTS | SUMS, SEQUENTIAL: SUMS, (("layout", "in_out"),): GRADIENTS, both: {}}
+    assert told_of(black_box({(1, "hidden", 0): 1.0}), per_flips).factors == both
 
 
 def test_an_option_that_makes_another_place_differ_is_no_cause() -> None:
-    found = attributed(
+    found = told_of(
         black_box({(1, "hidden", 0): 1.0}),
         {(): {(1, "hidden", 0): OTHER, (2, "hidden", 0): OTHER}, SEQUENTIAL: {(1, "loss", 0): OTHER}},
     )
@@ -120,18 +126,28 @@ def test_an_option_that_makes_another_place_differ_is_no_cause() -> None:
 
 def test_two_options_that_explain_the_same_are_both_told() -> None:
     layout = (("layout", "in_out"),)
-    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): {(1, "hidden", 0): OTHER}, SEQUENTIAL: {}, layout: {}})
+    found = told_of(black_box({(1, "hidden", 0): 1.0}), {(): GRADIENTS, SEQUENTIAL: {}, layout: {}})
     assert (found.factors, found.equals) == (layout, (SEQUENTIAL,))
 
 
+def test_an_option_that_makes_too_few_elements_equal_is_no_cause_and_is_said_with_their_number() -> None:
+    few = dict(list(GRADIENTS.items())[:7])
+    found = told_of(black_box({(1, "hidden", 0): 1.0}), {(): few, SEQUENTIAL: {}})
+    assert (found.factors, found.by_chance) == ((), ((SEQUENTIAL, 7),))
+    assert [operation.tensor for operation in found.operations] == ["grad_hidden_weights"]
+    assert sentences(found)[-1] == "update=sequential would explain more, in 7 elements: so few agree by chance"
+    more = dict(list(GRADIENTS.items())[:8])
+    assert told_of(black_box({(1, "hidden", 0): 1.0}), {(): more, SEQUENTIAL: {}}).factors == SEQUENTIAL
+
+
 def test_another_number_of_steps_is_a_factor() -> None:
-    found = attributed(black_box(steps=4), {(): {}})
+    found = told_of(black_box(steps=4), {(): {}})
     assert (found.factors, found.operations) == ((("steps", "4"),), ())
 
 
 def test_weights_that_begin_otherwise_are_told_by_what_they_add_to_the_sum() -> None:
     # The first unit's weight is 0.25 more than A's own: so are its sum, of input 1, and the weight after the update.
-    found = attributed(
+    found = told_of(
         black_box({(1, "hidden", 0): 1.0}),
         {(): {(1, "hidden_pre", 0): 0.25, (1, "hidden_weights", 0): 0.25}},
     )
@@ -139,7 +155,7 @@ def test_weights_that_begin_otherwise_are_told_by_what_they_add_to_the_sum() -> 
 
 
 def test_a_sum_that_differs_by_something_else_is_an_operation_of_its_own() -> None:
-    found = attributed(
+    found = told_of(
         black_box({(1, "hidden", 0): 1.0}),
         {(): {(1, "hidden_pre", 0): 0.125, (1, "hidden_weights", 0): 0.25}},
     )
@@ -151,21 +167,21 @@ def test_of_a_tensor_that_a_cannot_compute_apart_nothing_is_told() -> None:
     found = black_box({(1, "hidden", 0): 1.0})
     asked = answers(found, {(): {(1, "hidden", 0): OTHER, (2, "loss", 0): OTHER}})
     own = replayed(black_box(), {(1, "hidden", 0): OTHER})
-    told = attribute(black_box(), found, asked, TASK, own)
+    told = explanation_of(black_box(), found, asked, TASK, own)
     assert told.untold == ("hidden",)
     assert [each.tensor for each in told.operations] == ["loss"]
 
 
-def test_what_nothing_explains_is_said_not_to_be_attributed() -> None:
-    found = attributed(black_box({(1, "hidden", 0): 1.0}), {(): {}})
-    assert (found.detected, found.attributed) == (True, False)
-    assert sentences(found) == ("unexplained: no option and no operation of a step explains it",)
+def test_what_nothing_explains_is_said_unexplained() -> None:
+    found = told_of(black_box({(1, "hidden", 0): 1.0}), {(): {}})
+    assert (found.detected, found.explained) == (True, False)
+    assert sentences(found)[1:] == ("unexplained: no option and no operation of a step explains it",)
 
 
 def test_a_cell_that_cannot_be_computed_apart_is_explained_by_the_whole_cell_alone() -> None:
     found = black_box({(1, "hidden", 0): 1.0})
     asked = {(): tried(found, None, same=False), SEQUENTIAL: tried(found, None, same=True)}
-    told = attribute(black_box(), found, asked, TASK, None)
+    told = explanation_of(black_box(), found, asked, TASK, None)
     assert (told.factors, told.operations) == (SEQUENTIAL, ())
 
 
@@ -173,7 +189,7 @@ def test_the_last_prediction_is_compared_with_a_forward_pass_after_the_last_upda
     found = black_box()
     outputs = replayed(found)
     outputs[-1]["output"][0] = OTHER.hex()
-    assert places(found, outputs) == {("prediction", 4)}
+    assert places(found, outputs) == {("prediction", 4): 1}
 
 
 @pytest.mark.parametrize(("layout", "expected"), [("out_in", 0.25), ("in_out", 0.25), ("in_out_untransposed", 0.5)])
@@ -211,7 +227,7 @@ def test_weights_that_begin_as_another_beginning_does_are_told_beside_a_wrong_up
     found = black_box({(1, "hidden", 0): 1.0})
     value = float.fromhex(dict(found.tensors)["hidden_weights"][0][0])
     outputs = other_beginning(found, {(1, "hidden_weights", 0): value + 2**-10})
-    told = attribute(black_box(), found, {(): tried(found, outputs, same=False)}, TASK, replayed(black_box()))
+    told = explanation_of(black_box(), found, {(): tried(found, outputs, same=False)}, TASK, replayed(black_box()))
     assert told.starts == ("hidden_weights",)
     assert told.operations == (Operation(tensor="hidden_weights", steps=(1, 2)),)
 
@@ -219,7 +235,7 @@ def test_weights_that_begin_as_another_beginning_does_are_told_beside_a_wrong_up
 def test_a_beginning_that_leads_to_weights_further_from_theirs_is_not_told() -> None:
     found = black_box({(1, "hidden", 0): 1.0})
     outputs = other_beginning(found, {(1, "hidden_weights", 0): 4.0})
-    told = attribute(black_box(), found, {(): tried(found, outputs, same=False)}, TASK, replayed(black_box()))
+    told = explanation_of(black_box(), found, {(): tried(found, outputs, same=False)}, TASK, replayed(black_box()))
     assert told.starts == ()
 
 
@@ -228,6 +244,6 @@ def test_a_beginning_explains_no_more_of_the_first_step_than_has_its_bits() -> N
     changes = {(1, "output_pre", 0): OTHER, (1, "output_weights", 0): OTHER, (1, "grad_hidden_weights", 0): OTHER}
     for same, left in (({}, ()), ({(1, "grad_hidden_weights", 0): 0.125}, (("grad_hidden_weights", (1,)),))):
         outputs = [*replayed(found, changes), replayed(found, same)[0]]
-        told = attribute(black_box(), found, {(): tried(found, outputs, same=False)}, TASK, replayed(black_box()))
+        told = explanation_of(black_box(), found, {(): tried(found, outputs, same=False)}, TASK, replayed(black_box()))
         assert told.starts == ("output_weights",)
         assert tuple((each.tensor, each.steps) for each in told.operations) == left

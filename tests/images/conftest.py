@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,14 +17,14 @@ def environment(small_matrix) -> Environment:
     return small_matrix().environment("numpy-2.0-cpu")
 
 
-HARNESS = ("job", "values", "modules", "task")
+HARNESS = ("job", "values", "modules", "task", "fingerprint")
 
 
 @pytest.fixture
 def harness(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     """Return modules of the harness by their names, imported as inside an environment and for this test alone."""
     monkeypatch.syspath_prepend(str(checkout / "images"))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     for name in HARNESS:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield SimpleNamespace(**{name: importlib.import_module(name) for name in HARNESS})

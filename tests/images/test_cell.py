@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,29 @@ def test_the_modules_of_a_workload_are_taken_away_at_the_end(serve, tmp_path):
     done = serve(job(cell("a")), env=os.environ | {"TMPDIR": str(tmp_path / "temporary")})
     assert cells(done)["a"]["outcome"] == "ok"
     assert not list((tmp_path / "temporary").iterdir())
+
+
+LEAVES = """
+import atexit, ctypes, sys, threading, time
+from array import array
+
+
+def train(task):
+    atexit.register(print, "said at the end")
+    ctypes.CDLL(None).printf(b"printed without Python")
+    sys.stderr.write("no newline")
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    for _ in range(4):
+        task.record({"loss": 1.0, "twice": 2.0})
+"""
+
+
+def test_the_process_ends_once_all_is_told_and_nothing_that_was_said_is_lost(serve):
+    start = time.monotonic()
+    done = serve(job(cell("a"), files={"fake.py": LEAVES}))
+    assert cells(done)["a"]["outcome"] == "ok"
+    assert time.monotonic() - start < 30, "the process waited for a thread of a cell"
+    assert all(words in done.stderr for words in ("said at the end", "printed without Python", "no newline"))
 
 
 def test_what_anyone_prints_goes_to_standard_error(serve):
@@ -388,6 +412,9 @@ MALFORMED = [
     (with_input(dtype="float8"), "cells[0].inputs.w.dtype is 'float8'"),
     (with_input(data="v"), "cells[0].inputs.w.data is 'v', which job.data does not have"),
     (job() | {"data": {"w": "?"}}, "job.data.w is not base64"),
+    (job() | {"data": {"v": "AAA", "w": ""}}, "job.data.v is not base64"),
+    (job() | {"data": {"v": "AA AA", "w": ""}}, "job.data.v is not base64"),
+    (job() | {"data": {"v": "ÄAAA", "w": ""}}, "job.data.v is not base64"),
     (job(files={"../fake.py": ""}), "files has '../fake.py', expected the name of a Python module's file"),
     (job(operations=[operation("o", samples=None)]), "operations[0].samples has the wrong type"),
     (job(operations=[operation("o", device="tpu")]), "operations[0].device is 'tpu'"),

@@ -313,23 +313,19 @@ def mode(of_cell: Cell) -> str:
     return dict(asked.jobs.options_of(of_cell))["compile"]
 
 
-def test_what_a_framework_runs_op_by_op_gives_its_traces_back(laid_out):
-    """A compiled step may be fused, and need not be what its parts are."""
+@pytest.mark.slow
+def test_a_framework_gives_its_traces_back_op_by_op_and_each_primitive_is_right_however_it_is_compiled(laid_out):
+    """A compiled step may be fused, and need not be what its parts are; its primitives are right in small numbers."""
     cells, where = laid_out
     eager = [each for each in cells if mode(each) == "eager"]
-    if not eager:
-        pytest.skip("this environment compiles every step")
-    told = {name: steps_of(found) for name, found in trained(eager, trace=True, **where).items()}
-    lines = operated([replayed(each, told[each.id]) for each in eager], **where)
-    for line, of_cell in zip(lines, eager, strict=True):
-        assert line["options"]["compile"] == "eager"
-        check_step(line, told[of_cell.id], of_cell)
-
-
-def test_each_primitive_of_a_framework_is_right_in_small_numbers_however_it_is_compiled(laid_out):
-    cells, where = laid_out
     one_of_each = {(mode(each), each.variant.dtype): each for each in reversed(cells)}
     chosen = [each for (how, dtype), each in one_of_each.items() if how == "eager" or dtype == "float32"]
-    lines = operated([each for of_cell in chosen for each in table(SMALL, of_cell)], **where)
-    for start in range(0, len(lines), len(SMALL)):
+    told = {name: steps_of(found) for name, found in trained(eager, trace=True, **where).items()} if eager else {}
+    primitives = [each for of_cell in chosen for each in table(SMALL, of_cell)]
+    lines = operated([*(replayed(each, told[each.id]) for each in eager), *primitives], **where)  # in one process
+    for line, of_cell in zip(lines[: len(eager)], eager, strict=True):
+        assert line["options"]["compile"] == "eager"
+        check_step(line, told[of_cell.id], of_cell)
+    assert len(lines) == len(eager) + len(primitives)
+    for start in range(len(eager), len(lines), len(SMALL)):
         check_table(SMALL, lines[start : start + len(SMALL)])

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -161,3 +162,20 @@ def test_what_the_harness_tells_the_runner_takes_and_reads_the_same_of_the_bits(
     assert runner.exact(texts, dtype) == tuple(texts)
     for place, text in enumerate(texts):
         assert runner.element(data[place * width : (place + 1) * width], dtype) == text
+
+
+def test_few_digests_and_many_are_the_same_sha_256(harness, monkeypatch) -> None:
+    for name in [name for name in sys.modules if name == "hashlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    digests = harness.values.Digests()
+    few = digests.of(b"bits")
+    assert "hashlib" not in sys.modules
+    digests.of(bytes(digests.FEW))
+    assert "hashlib" in sys.modules
+    assert few == digests.of(b"bits") == hashlib.sha256(b"bits").hexdigest()
+
+
+def test_a_python_without_its_own_sha_256_takes_that_of_openssl(harness, monkeypatch) -> None:
+    monkeypatch.delitem(sys.modules, "hashlib")
+    monkeypatch.setitem(sys.modules, harness.values.OWN, None)
+    assert harness.values.Digests().of(b"bits") == hashlib.sha256(b"bits").hexdigest()

@@ -13,14 +13,15 @@ from repromatrix.explain.judge.explanation import explanations
 from repromatrix.published.figures import check
 from repromatrix.published.statements import judge
 from repromatrix.published.verdicts import Kind, Word
-from repromatrix.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
+from repromatrix.results.experiments import Condition, Experiments, Factor, Flip, Pair, Run, Side
 from repromatrix.results.manifest import Column, Published
 from repromatrix.results.record import Outcome
+from tests.moved import with_members
 
 ALLOWED = Allowances(
     tolerances={name: Tolerance(relative=0, absolute=1e-4, source="s") for name in ("float64", "float32")}
 )
-NONE = Attempt(run=None, reason="there is no such cell")
+NONE = Side(run=None, reason="there is no such cell")
 
 
 @pytest.fixture
@@ -218,7 +219,7 @@ def test_what_cannot_be_read_is_told_with_the_statement(tell, claim, said):
 
 
 @pytest.fixture
-def trial(builder):
+def attempt(builder):
     """Return the verdict on what is blamed, given the losses (A's, B's or others) that each flip at A's end gives."""
 
     def find(blamed, conditions=None, sets=None, **flips):
@@ -231,22 +232,22 @@ def trial(builder):
             if like is None:
                 return NONE
             if like == "left":
-                return Attempt(run=None, reason="not run: the budget of 9 cells is spent", left=True)
+                return Side(run=None, reason="not run: the budget of 9 cells is spent", left=True)
             made = builder.record(losses[like], variant=name, version="3.0")
             records[made.key] = made
-            return Attempt(run=Run(id=made.cell.id, key=made.key))
+            return Side(run=Run(id=made.cell.id, key=made.key))
 
         pair = Pair(
             a=Run(id=own["A"].cell.id, key=own["A"].key),
             b=Run(id=own["B"].cell.id, key=own["B"].key),
             of=("published",),
             factors=tuple(Factor(name=name, a="x", b="y") for name in flips),
-            trials=tuple(
-                Trial(factors=names if isinstance(names, tuple) else (names,), a=ran(f"a.{names}", like), b=NONE)
+            flips=tuple(
+                Flip(factors=names if isinstance(names, tuple) else (names,), a=ran(f"a.{names}", like), b=NONE)
                 for names, like in (flips | (sets or {})).items()
             ),
             conditions=tuple(
-                ConditionTrial(
+                Condition(
                     name=name,
                     kind="option" if "=" in name else "settings",
                     changes=(("o", "v"),),
@@ -259,7 +260,7 @@ def trial(builder):
             spent=2,
             exhausted=False,
         )
-        found = explanations(Experiments(pairs=(pair,)), records, ALLOWED)
+        found = explanations(Experiments(pairs=(with_members(pair, records),)), records, ALLOWED)
         columns = tuple(Column(title=n, framework="numpy", variant=n.lower(), predictions=n.lower()) for n in "AB")
         test = {"type": "cause", "columns": ["B", "A"], "blamed": blamed}
         data = {
@@ -279,84 +280,84 @@ def trial(builder):
 UPDATE, DTYPE, LAYOUT = {"factor": "update"}, {"factor": "dtype"}, {"option": "layout", "value": "y"}
 
 
-def test_what_is_blamed_is_confirmed_where_its_flip_accounts_for_the_difference(trial):
-    found, _ = trial([UPDATE], update="B", dtype="A")
+def test_what_is_blamed_is_confirmed_where_its_flip_accounts_for_the_difference(attempt):
+    found, _ = attempt([UPDATE], update="B", dtype="A")
     assert (found.word, found.condition) == (Word.CONFIRMED, None)
     (row,) = found.evidence.tried
     assert (row.names, row.blamed, row.finding) == (("update",), True, "cause")
     assert [(end.where, end.verdict) for end in row.ends] == [("a", "identical"), ("b", None)]
 
 
-def test_it_is_refuted_where_its_flip_changes_nothing_and_another_accounts_for_it(trial):
-    found, _ = trial([UPDATE], update="A", dtype="B")
+def test_it_is_refuted_where_its_flip_changes_nothing_and_another_accounts_for_it(attempt):
+    found, _ = attempt([UPDATE], update="A", dtype="B")
     assert found.word is Word.REFUTED
     assert [(row.said, row.finding, row.blamed) for row in found.evidence.tried] == [
         ("update", "refuted", True), ("dtype", "cause", False),
     ]  # fmt: skip
 
 
-def test_a_factor_that_both_cells_have_alike_is_not_the_cause(trial):
-    found, _ = trial([{"factor": "loss_form"}], dtype="B")
+def test_a_factor_that_both_cells_have_alike_is_not_the_cause(attempt):
+    found, _ = attempt([{"factor": "loss_form"}], dtype="B")
     assert found.word is Word.REFUTED
     assert found.evidence.tried[0].finding == "no difference"
 
 
-def test_of_several_things_blamed_the_condition_names_those_that_matter(trial):
-    found, _ = trial([UPDATE, DTYPE], update="A", dtype="B")
+def test_of_several_things_blamed_the_condition_names_those_that_matter(attempt):
+    found, _ = attempt([UPDATE, DTYPE], update="A", dtype="B")
     assert (found.condition.kind, found.condition.names) == (Kind.CAUSES, ("dtype",))
-    found, _ = trial([UPDATE], update="other", dtype="B")  # it shrinks the difference
+    found, _ = attempt([UPDATE], update="other", dtype="B")  # it shrinks the difference
     assert (found.condition.kind, found.condition.names) == (Kind.CAUSES, ("update",))
 
 
-def test_what_accounts_for_it_as_well_is_told(trial):
-    found, _ = trial([UPDATE], update="B", dtype="B")
+def test_what_accounts_for_it_as_well_is_told(attempt):
+    found, _ = attempt([UPDATE], update="B", dtype="B")
     assert (found.word, found.condition.kind, found.condition.names) == (Word.CONDITION, Kind.ALSO, ("dtype",))
 
 
-def test_things_blamed_that_are_the_cause_together_are_confirmed(trial):
-    found, _ = trial([UPDATE, DTYPE], sets={("update", "dtype"): "B"}, update="other", dtype="A")
+def test_things_blamed_that_are_the_cause_together_are_confirmed(attempt):
+    found, _ = attempt([UPDATE, DTYPE], sets={("update", "dtype"): "B"}, update="other", dtype="A")
     assert found.word is Word.CONFIRMED
-    found, _ = trial([UPDATE], sets={("update", "dtype"): "B"}, update="A", dtype="A")
+    found, _ = attempt([UPDATE], sets={("update", "dtype"): "B"}, update="A", dtype="A")
     assert (found.word, found.condition.names) == (Word.CONDITION, ("update",))
 
 
-def test_a_condition_that_neither_has_is_judged_like_a_factor(trial):
+def test_a_condition_that_neither_has_is_judged_like_a_factor(attempt):
     settings = [{"settings": "haswell"}]
-    assert trial(settings, {"haswell": "B"})[0].word is Word.CONFIRMED
-    assert trial(settings, {"haswell": "far"}, dtype="B")[0].word is Word.REFUTED
-    assert trial([LAYOUT], {"layout=y": "B"})[0].word is Word.CONFIRMED
-    assert trial([LAYOUT], layout="B")[0].word is Word.CONFIRMED  # B has that value: it is a factor of the pair
-    assert trial([LAYOUT | {"value": "z"}], layout="B")[0].word is Word.NOT_TESTED
+    assert attempt(settings, {"haswell": "B"})[0].word is Word.CONFIRMED
+    assert attempt(settings, {"haswell": "far"}, dtype="B")[0].word is Word.REFUTED
+    assert attempt([LAYOUT], {"layout=y": "B"})[0].word is Word.CONFIRMED
+    assert attempt([LAYOUT], layout="B")[0].word is Word.CONFIRMED  # B has that value: it is a factor of the pair
+    assert attempt([LAYOUT | {"value": "z"}], layout="B")[0].word is Word.NOT_TESTED
 
 
-def test_an_option_that_is_blamed_is_not_the_setting_of_its_name(trial):
+def test_an_option_that_is_blamed_is_not_the_setting_of_its_name(attempt):
     threads = [{"option": "threads", "value": "y"}]
-    assert trial(threads, **{"option threads": "B", "threads": "A"})[0].word is Word.CONFIRMED
-    assert trial(threads, **{"option threads": "A", "threads": "B"})[0].word is Word.REFUTED
+    assert attempt(threads, **{"option threads": "B", "threads": "A"})[0].word is Word.CONFIRMED
+    assert attempt(threads, **{"option threads": "A", "threads": "B"})[0].word is Word.REFUTED
 
 
-def test_what_the_budget_did_not_reach_is_not_refuted(trial):
-    found, _ = trial([UPDATE, {"settings": "haswell"}], {"haswell": "left"}, update="A", dtype="B")
+def test_what_the_budget_did_not_reach_is_not_refuted(attempt):
+    found, _ = attempt([UPDATE, {"settings": "haswell"}], {"haswell": "left"}, update="A", dtype="B")
     assert (found.word, found.reason) == (
         Word.NOT_TESTED,
         "the budget ended the search before all that is blamed was tested",
     )
-    assert trial([UPDATE], {"haswell": "left"}, update="A", dtype="B")[0].word is Word.REFUTED  # nobody blames it
+    assert attempt([UPDATE], {"haswell": "left"}, update="A", dtype="B")[0].word is Word.REFUTED  # nobody blames it
 
 
-def test_what_nobody_could_test_or_nothing_accounts_for_is_not_tested(trial):
-    found, _ = trial([{"settings": "unknown"}, {"factor": "unknown"}], dtype="B")
+def test_what_nobody_could_test_or_nothing_accounts_for_is_not_tested(attempt):
+    found, _ = attempt([{"settings": "unknown"}, {"factor": "unknown"}], dtype="B")
     assert (found.word, found.reason) == (Word.NOT_TESTED, "no experiment could test what is blamed")
-    found, _ = trial([UPDATE], update="A", dtype="A")
+    found, _ = attempt([UPDATE], update="A", dtype="A")
     assert found.word is Word.NOT_TESTED
     assert "no experiment accounts for the difference" in found.reason
 
 
-def test_never_equal_depends_on_what_an_experiment_makes_equal(trial):
-    _, found = trial([UPDATE], sets={("update", "layout"): "B"}, update="A", dtype="B", layout="A")
+def test_never_equal_depends_on_what_an_experiment_makes_equal(attempt):
+    _, found = attempt([UPDATE], sets={("update", "layout"): "B"}, update="A", dtype="B", layout="A")
     assert (found.word, found.condition.kind, found.condition.names) == (Word.CONDITION, Kind.EXPERIMENT, ("dtype",))
     assert found.condition.cells == (("mazur/numpy-3.0-cpu/a.dtype", "mazur/numpy-3.0-cpu/b"),)
-    _, found = trial([UPDATE], update="A", dtype="other")
+    _, found = attempt([UPDATE], update="A", dtype="other")
     assert (found.word, found.evidence.explained) == (
         Word.CONFIRMED, (("mazur/numpy-3.0-cpu/a", "mazur/numpy-3.0-cpu/b"),),
     )  # fmt: skip

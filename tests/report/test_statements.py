@@ -17,8 +17,10 @@ from repromatrix.report.verify.check import verify
 from repromatrix.report.verify.flips import judged_pair
 from repromatrix.report.verify.measure import Judges
 from repromatrix.report.verify.published import recompute_published
-from repromatrix.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
+from repromatrix.results import experiments as ran
+from repromatrix.results.experiments import Experiments, Factor, Flip, Pair, Run, Side
 from repromatrix.results.manifest import Column, Published
+from tests.moved import with_members
 from tests.report.reports import build
 from tests.report.texts import of_html, of_markdown
 
@@ -211,13 +213,13 @@ def experiments(builder, records, data):
     def attempt(name):
         like = data.draw(ENDS, label=name)
         if like in ("none", "left"):
-            return Attempt(run=None, reason="why not", left=like == "left")
+            return Side(run=None, reason="why not", left=like == "left")
         losses = {"A": a, "B": b}.get(like) or builder.record(data.draw(LOSSES))
         made = replace(
             losses, cell=replace(a.cell, id=f"mazur/x/{name}"), key=builder.hashlib.sha256(name.encode()).hexdigest()
         )
         known[made.key] = made
-        return Attempt(run=Run(id=made.cell.id, key=made.key))
+        return Side(run=Run(id=made.cell.id, key=made.key))
 
     names = (("option threads",), ("threads",), ("option threads", "threads"))
     pair = Pair(
@@ -225,13 +227,13 @@ def experiments(builder, records, data):
         b=Run(id=b.cell.id, key=b.key),
         of=("published",),
         factors=tuple(Factor(name=name, a="x", b="y") for (name,) in names[:2]),
-        trials=tuple(Trial(factors=each, a=attempt(f"a{each}"), b=attempt(f"b{each}")) for each in names),
+        flips=tuple(Flip(factors=each, a=attempt(f"a{each}"), b=attempt(f"b{each}")) for each in names),
         conditions=tuple(
-            ConditionTrial(name=name, kind=kind, changes=(("k", "v"),), a=attempt(f"a.{name}"), b=attempt(f"b.{name}"))
+            ran.Condition(name=name, kind=kind, changes=(("k", "v"),), a=attempt(f"a.{name}"), b=attempt(f"b.{name}"))
             for name, kind in (("s", "settings"), ("o=v", "option"))
         ),
         budget=9,
         spent=9,
         exhausted=False,
     )
-    return pair, known
+    return (with_members(pair, known) if data.draw(st.booleans(), label="members") else pair), known

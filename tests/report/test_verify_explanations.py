@@ -21,9 +21,10 @@ from repromatrix.report.verify.cells import classes as classes_again
 from repromatrix.report.verify.check import KINDS, verify
 from repromatrix.report.verify.experiments import honest
 from repromatrix.report.verify.explanations import explained
-from repromatrix.results.experiments import Attempt, Experiments, Factor, Run
+from repromatrix.results.experiments import Experiments, Factor, Run, Side
 from repromatrix.results.record import Outcome
 from repromatrix.results.store import Store
+from tests.moved import with_members
 from tests.report import tried
 from tests.values import unseal
 
@@ -49,7 +50,7 @@ def tried_pairs(draw, builder):
     losses = st.tuples(*[st.sampled_from(LOSSES)] * 2)
     kinds = st.sampled_from(list(FORMS))
     records = [builder.record(draw(losses), dtype=draw(kinds), id=f"mazur/x/{number}", steps=2) for number in range(3)]
-    hybrids = [
+    changed_cells = [
         replace(
             builder.record(
                 draw(losses),
@@ -63,8 +64,8 @@ def tried_pairs(draw, builder):
         )
         for number in range(6)
     ]
-    runs = [Attempt(run=tried.run(each)) for each in (*hybrids, *records)]
-    gone = Attempt(run=Run(id="mazur/x/gone", key="00"))
+    runs = [Side(run=tried.run(each)) for each in (*changed_cells, *records)]
+    gone = Side(run=Run(id="mazur/x/gone", key="00"))
     ends = st.sampled_from([*runs, *runs, tried.NONE, tried.LEFT, gone]).flatmap(
         lambda end: st.booleans().map(lambda left: replace(end, left=left or end.left))
     )
@@ -86,11 +87,17 @@ def tried_pairs(draw, builder):
             exhausted=draw(st.booleans()),
         )
         known = {each.name for each in found.factors}
-        trials = [tried.Trial(factors=each, a=draw(ends), b=draw(ends)) for each in names if known.issuperset(each)]
+        attempts = [tried.Flip(factors=each, a=draw(ends), b=draw(ends)) for each in names if known.issuperset(each)]
         if draw(st.integers(0, 9)) == 0:
             found = replace(found, a=Run(id=found.a.id, key="11"))
-        pairs.append(replace(found, trials=tuple(trials)))
-    return records, Experiments(pairs=tuple(pairs)), {each.key: each for each in (*records, *hybrids)}
+        pairs.append(replace(found, flips=tuple(attempts)))
+    known = {each.key: each for each in (*records, *changed_cells)}
+    if draw(st.booleans()):
+        pairs = [with_members(pair, known) for pair in pairs]
+        for key in draw(st.lists(st.sampled_from(sorted(known)), max_size=5)):  # members that are as they please
+            if "~" in known[key].cell.id:
+                known[key] = replace(known[key], trajectories=(builder.trajectory(draw(losses), None, 1.0),))
+    return records, Experiments(pairs=tuple(pairs)), known
 
 
 @given(data=st.data())
@@ -171,7 +178,7 @@ def test_a_pair_whose_factors_are_not_those_of_its_two_records_is_named(rich):
         ((layout, update, replace(threads, silent=False)), ["threads"]),
         ((layout, replace(update, silent=True)), ["update"]),
     ]:
-        sly = replace(first, factors=factors, trials=(), conditions=())
+        sly = replace(first, factors=factors, flips=(), conditions=())
         found = honest(Experiments(pairs=(sly,)), known)
         assert [each.where.rpartition(": ")[2] for each in found] == told, factors
 
@@ -197,14 +204,14 @@ def test_an_option_that_is_called_as_a_setting_is_held_against_what_the_records_
         ((fast, version, replace(option, silent=True)), ["option threads"]),
         ((fast, version, option, Factor(name="variable FAST", a="none", b="1", silent=True)), []),
     ]:
-        sly = replace(first, factors=factors, trials=(), conditions=())
+        sly = replace(first, factors=factors, flips=(), conditions=())
         found = honest(Experiments(pairs=(sly,)), known)
         assert [each.where.rpartition(": ")[2] for each in found] == told, factors
 
 
 def test_a_factor_whose_own_experiment_was_taken_away_is_named(rich):
     first = rich.experiments.pairs[0]
-    sly = replace(first, trials=tuple(each for each in first.trials if each.factors != ("threads",)))
+    sly = replace(first, flips=tuple(each for each in first.flips if each.factors != ("threads",)))
     (found,) = honest(Experiments(pairs=(sly,)), rich.tried)
     assert found.where.endswith(": threads")
     assert found.says == "never flipped alone, nor told why not"
@@ -212,17 +219,24 @@ def test_a_factor_whose_own_experiment_was_taken_away_is_named(rich):
 
 @pytest.fixture
 def results(builder, tmp_path):
-    """A folder with two cells and an experiment between them, and its hybrid."""
+    """A folder with two cells and an experiment between them, and its changed_cell."""
     store = Store(tmp_path / "results")
     a, b = builder.record((0.5, 0.25), variant="a"), builder.record((0.5, 0.125), variant="b")
-    made = tried.hybrid(builder, a, "update-sequential", like=b)
-    for record in (a, b, made):
+    made = tried.changed_cell(builder, a, "update-sequential", like=b)
+    attempts = ((("update",), tried.ran(made), tried.NONE),)
+    found = tried.pair(a, b, ("classes",), (("update", "parallel", "sequential"),), attempts)
+    keep(store, builder, found, a, b, made)
+    return store, made
+
+
+def keep(store, builder, pair, a, b, made):
+    """Write two records, what was flipped between them and the members that exclude chance."""
+    records = {each.key: each for each in (a, b, made)}
+    pair = with_members(pair, records)
+    for record in records.values():
         store.write(record)
     store.write_manifest(builder.manifest([a, b], tables=()))
-    trials = ((("update",), tried.ran(made), tried.NONE),)
-    found = tried.pair(a, b, ("classes",), (("update", "parallel", "sequential"),), trials)
-    store.write_experiments(Experiments(pairs=(found,)))
-    return store, made
+    store.write_experiments(Experiments(pairs=(pair,)))
 
 
 def command(name, store):
@@ -244,20 +258,16 @@ def test_a_report_on_options_that_are_called_as_other_factors_holds(builder, tmp
     store = Store(tmp_path / "results")
     a = replace(builder.record((0.5, 0.25), variant="a"), factors=(*OWN, ("version", "old")))
     b = replace(builder.record((0.5, 0.125), variant="b"), factors=(*OWN, ("version", "new")))
-    made = replace(tried.hybrid(builder, a, "option-version-new", like=b), factors=b.factors)
-    for record in (a, b, made):
-        store.write(record)
-    store.write_manifest(builder.manifest([a, b], tables=()))
-    trials = ((("option version",), tried.ran(made), tried.NONE),)
-    pair = tried.pair(a, b, ("classes",), (("option version", "old", "new"),), trials)
-    store.write_experiments(Experiments(pairs=(pair,)))
+    made = replace(tried.changed_cell(builder, a, "option-version-new", like=b), factors=b.factors)
+    attempts = ((("option version",), tried.ran(made), tried.NONE),)
+    keep(store, builder, tried.pair(a, b, ("classes",), (("option version", "old", "new"),), attempts), a, b, made)
     assert (command("report", store), command("verify", store)) == (0, 0)
     said = (store.folder.parent / "report" / "report.md").read_text("utf-8")
     assert "option version alone: the cause in 1 of 1 pair" in said
     assert "option version old" in said
 
 
-def test_a_hybrid_that_was_changed_or_taken_away_is_found(results, capsys):
+def test_a_changed_cell_that_was_changed_or_taken_away_is_found(results, capsys):
     store, made = results
     command("report", store)
     path = store.record_path(made.cell.id, made.key)

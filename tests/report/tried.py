@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from repromatrix.results.experiments import Attempt, ConditionTrial, Experiments, Factor, Pair, Run, Trial
+from repromatrix.results.experiments import Condition, Experiments, Factor, Flip, Pair, Run, Side
+from tests.moved import with_members
 
 
 def run(record):
@@ -10,14 +11,14 @@ def run(record):
 
 
 def ran(record):
-    return Attempt(run=run(record))
+    return Side(run=run(record))
 
 
-NONE = Attempt(run=None, reason="the matrix has no environment of that kind")
-LEFT = Attempt(run=None, reason="not run: the budget of 6 cells is spent", left=True)
+NONE = Side(run=None, reason="the matrix has no environment of that kind")
+LEFT = Side(run=None, reason="not run: the budget of 6 cells is spent", left=True)
 
 
-def hybrid(builder, record, name, *, like=None, losses=None, kernels=None, **cell):
+def changed_cell(builder, record, name, *, like=None, losses=None, kernels=None, **cell):
     """A record of an experiment: `record` under another name, with the losses of another one or its own."""
     made = replace(
         record,
@@ -29,13 +30,13 @@ def hybrid(builder, record, name, *, like=None, losses=None, kernels=None, **cel
     return builder.with_losses(made, losses) if losses else made
 
 
-def pair(a, b, of, factors, trials, conditions=(), *, exhausted=False):
+def pair(a, b, of, factors, attempts, conditions=(), *, exhausted=False):
     return Pair(
         a=run(a),
         b=run(b),
         of=of,
         factors=tuple(Factor(name=n, a=x, b=y, silent=n in ("threads", "isa")) for n, x, y in factors),
-        trials=tuple(Trial(factors=names, a=at_a, b=at_b) for names, at_a, at_b in trials),
+        flips=tuple(Flip(factors=names, a=at_a, b=at_b) for names, at_a, at_b in attempts),
         conditions=conditions,
         budget=2 + 2 * len(factors),
         spent=4,
@@ -44,7 +45,7 @@ def pair(a, b, of, factors, trials, conditions=(), *, exhausted=False):
 
 
 def condition(name, kind, changes, at_a, at_b):
-    return ConditionTrial(name=name, kind=kind, changes=changes, a=at_a, b=at_b)
+    return Condition(name=name, kind=kind, changes=changes, a=at_a, b=at_b)
 
 
 def experiments(builder, a, c, same, numpy, torch, jax):
@@ -55,17 +56,17 @@ def experiments(builder, a, c, same, numpy, torch, jax):
         a: a cell; c: one of its length with other losses; same: one with the same losses.
         numpy, torch, jax: cells of one length, all different.
     """
-    updated = hybrid(builder, a, "update-sequential", like=c)
-    threaded = hybrid(builder, a, "threads-2")
-    strict = hybrid(builder, a, "strict", like=c, kernels={"openblas_core": "Nehalem"})
-    loose = hybrid(builder, c, "strict")
-    coarse = hybrid(builder, numpy, "dtype-float32", like=torch, losses={10: 0.25}, dtype="float32")
-    moved = hybrid(builder, numpy, "layout-oi", losses={1: 0.2983711087600027})
-    both = hybrid(builder, torch, "framework-jax", like=jax, framework="jax", version=jax.cell.version)
-    no_bit = hybrid(builder, torch, "compile-default")
-    gone = hybrid(builder, torch, "api-keras")
-    foreign = hybrid(builder, torch, "asked", losses={2: 0.7})
-    off = [hybrid(builder, each, "fma-off", like=numpy) for each in (torch, foreign)]
+    updated = changed_cell(builder, a, "update-sequential", like=c)
+    threaded = changed_cell(builder, a, "threads-2")
+    strict = changed_cell(builder, a, "strict", like=c, kernels={"openblas_core": "Nehalem"})
+    loose = changed_cell(builder, c, "strict")
+    coarse = changed_cell(builder, numpy, "dtype-float32", like=torch, losses={10: 0.25}, dtype="float32")
+    moved = changed_cell(builder, numpy, "layout-oi", losses={1: 0.2983711087600027})
+    both = changed_cell(builder, torch, "framework-jax", like=jax, framework="jax", version=jax.cell.version)
+    no_bit = changed_cell(builder, torch, "compile-default")
+    gone = changed_cell(builder, torch, "api-keras")
+    foreign = changed_cell(builder, torch, "asked", losses={2: 0.7})
+    off = [changed_cell(builder, each, "fma-off", like=numpy) for each in (torch, foreign)]
     old = replace(torch, key="0" * 64)
     pairs = (
         pair(
@@ -96,7 +97,7 @@ def experiments(builder, a, c, same, numpy, torch, jax):
             (
                 (("framework",), NONE, NONE),
                 (("compile",), ran(no_bit), NONE),
-                (("api",), Attempt(run=run(gone)), NONE),
+                (("api",), Side(run=run(gone)), NONE),
                 (("framework", "api"), ran(both), NONE),
                 (("compile", "api"), NONE, NONE),
             ),
@@ -113,4 +114,5 @@ def experiments(builder, a, c, same, numpy, torch, jax):
         pair(old, numpy, ("classes", "asked"), (), ()),
     )
     kept = (a, c, same, numpy, torch, jax, foreign, updated, threaded, strict, loose, coarse, moved, both, no_bit)
-    return Experiments(pairs=pairs), {each.key: each for each in (*kept, *off)}
+    records = {each.key: each for each in (*kept, *off)}
+    return Experiments(pairs=tuple(with_members(pair, records) for pair in pairs)), records

@@ -13,13 +13,13 @@ from repromatrix import resources
 from repromatrix.errors import ResultsError
 from repromatrix.results.experiments import (
     ORIGINS,
-    Attempt,
-    ConditionTrial,
+    Condition,
     Experiments,
     Factor,
+    Flip,
     Pair,
     Run,
-    Trial,
+    Side,
     decode,
     encode,
 )
@@ -33,13 +33,13 @@ def factor(name: str) -> Factor:
 
 
 def flipped(found: Pair) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for trial in found.trials for name in trial.factors))
+    return tuple(dict.fromkeys(name for attempt in found.flips for name in attempt.factors))
 
 
 RUNS = st.builds(Run, id=TEXT, key=TEXT)
 ATTEMPTS = st.one_of(
-    st.builds(Attempt, run=RUNS, reason=st.none(), left=st.booleans()),
-    st.builds(Attempt, run=st.none(), reason=TEXT, left=st.booleans()),
+    st.builds(Side, run=RUNS, reason=st.none(), left=st.booleans()),
+    st.builds(Side, run=st.none(), reason=TEXT, left=st.booleans()),
 )
 PAIRS = st.builds(
     Pair,
@@ -47,12 +47,12 @@ PAIRS = st.builds(
     b=RUNS,
     of=st.sets(st.sampled_from(ORIGINS)).map(tuple),
     factors=st.lists(st.builds(Factor, name=TEXT, a=TEXT, b=TEXT, silent=st.booleans()), max_size=2).map(tuple),
-    trials=st.lists(
-        st.builds(Trial, factors=st.lists(TEXT, min_size=1, max_size=2).map(tuple), a=ATTEMPTS, b=ATTEMPTS), max_size=2
+    flips=st.lists(
+        st.builds(Flip, factors=st.lists(TEXT, min_size=1, max_size=2).map(tuple), a=ATTEMPTS, b=ATTEMPTS), max_size=2
     ).map(tuple),
     conditions=st.lists(
         st.builds(
-            ConditionTrial,
+            Condition,
             name=TEXT,
             kind=st.sampled_from(["settings", "option"]),
             changes=st.dictionaries(TEXT, TEXT, max_size=2).map(lambda found: tuple(sorted(found.items()))),
@@ -69,7 +69,7 @@ A, B, C = (Run(id=f"tiny/numpy-2.0-cpu/{name}", key=name * 64) for name in "abc"
 
 
 def pair(a: Run, b: Run, *of, budget: int = 4) -> Pair:
-    return Pair(a=a, b=b, of=of, factors=(), trials=(), conditions=(), budget=budget, spent=2, exhausted=False)
+    return Pair(a=a, b=b, of=of, factors=(), flips=(), conditions=(), budget=budget, spent=2, exhausted=False)
 
 
 @given(st.lists(PAIRS, max_size=3).map(tuple))
@@ -102,17 +102,20 @@ def test_a_pair_fits_as_long_as_both_cells_have_the_keys_of_the_run() -> None:
     assert every.fitting({A.id: A.key}).pairs == ()
 
 
-def test_its_runs_are_its_cells_and_every_hybrid_once() -> None:
-    tried = Trial(factors=("dtype",), a=Attempt(run=C), b=Attempt(run=None, reason="no"))
-    found = replace(pair(A, B), trials=(tried, replace(tried, factors=("dtype", "isa"))))
+def test_its_runs_are_its_cells_and_every_changed_cell_once() -> None:
+    tried = Flip(factors=("dtype",), a=Side(run=C), b=Side(run=None, reason="no"))
+    found = replace(pair(A, B), flips=(tried, replace(tried, factors=("dtype", "isa"))))
     assert found.runs == (A, B, C)
 
 
 DAMAGE = [
     (b"not JSON", "not readable experiments"),
-    (b'{"format": 2, "pairs": []}', "format 2, this release reads format 1"),
-    (encode(Experiments(pairs=(pair(A, B),))).replace(b'"budget": 4', b'"budget": true'), "whole number is due"),
-    (encode(Experiments(pairs=(pair(A, B, "classes"),))).replace(b'"classes"', b'"claims"'), "'claims' where one of"),
+    (b'{"format": 1, "pairs": []}', "format 1, this release reads format 2"),
+    (encode(Experiments(pairs=(pair(A, B),))).replace(b'"budget": 4', b'"budget": true'), "Expected `int`, got `bool`"),
+    (
+        encode(Experiments(pairs=(pair(A, B, "classes"),))).replace(b'"classes"', b'"claims"'),
+        "Invalid enum value 'claims'",
+    ),
 ]
 
 
@@ -127,13 +130,25 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, content: bytes, messa
 
 
 def test_an_end_without_a_run_and_without_a_reason_is_damage() -> None:
-    whole = Experiments(
-        pairs=(replace(pair(A, B), trials=(Trial(factors=("x",), a=Attempt(run=A), b=Attempt(run=B)),)),)
-    )
-    document = json.loads(encode(whole))
-    document["pairs"][0]["trials"][0]["a"]["run"] = None
+    flip = Flip(factors=("x",), a=Side(run=None), b=Side(run=B))
+    damaged = replace(pair(A, B), factors=(factor("x"),), flips=(flip,))
     with pytest.raises(ResultsError, match="either a run or a reason"):
-        decode(json.dumps(document).encode(), "somewhere")
+        decode(encode(Experiments(pairs=(damaged,))), "somewhere")
+
+
+@pytest.mark.parametrize("name", [f"{C.id}~1", f"{A.id}~x", f"{A.id}~0", A.id])
+def test_a_member_of_another_cell_is_refused(name: str) -> None:
+    damaged = replace(pair(A, B), members=(Run(id=name, key="k"),))
+    with pytest.raises(ResultsError, match="is no member of"):
+        decode(encode(Experiments(pairs=(damaged,))), "somewhere")
+
+
+def test_members_are_among_the_runs_that_a_pair_stands_on() -> None:
+    moved = tuple(Run(id=f"{each.id}~1", key=each.key[::-1]) for each in (A, B, C))
+    flip = Flip(factors=("x",), a=Side(run=C, members=moved[2:]), b=Side(run=None, reason="no"))
+    whole = replace(pair(A, B), factors=(factor("x"),), flips=(flip,), members=moved[:2])
+    assert whole.runs == (A, B, C, *moved)
+    assert decode(encode(Experiments(pairs=(whole,))), "somewhere").pairs == (whole,)
 
 
 def test_a_folder_where_nothing_was_explained_has_no_pairs(tmp_path: Path) -> None:
@@ -144,7 +159,7 @@ def test_a_folder_where_nothing_was_explained_has_no_pairs(tmp_path: Path) -> No
 
 
 def test_a_flip_of_what_is_no_factor_of_the_pair_is_refused_by_its_name() -> None:
-    end = Attempt(run=None, reason="none")
-    strange = replace(pair(A, B, "asked"), trials=(Trial(factors=("layout",), a=end, b=end),))
+    end = Side(run=None, reason="none")
+    strange = replace(pair(A, B, "asked"), flips=(Flip(factors=("layout",), a=end, b=end),))
     with pytest.raises(ResultsError, match="'layout' was flipped, which is no factor"):
         decode(encode(Experiments(pairs=(strange,))), "experiments.json")

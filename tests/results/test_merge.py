@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from repromatrix.errors import ResultsError
-from repromatrix.results.experiments import Attempt, Experiments, Factor, Pair, Run, Trial
+from repromatrix.results.experiments import Experiments, Factor, Flip, Pair, Run, Side
 from repromatrix.results.manifest import Entry, Manifest
 from repromatrix.results.merge import merge
 from repromatrix.results.record import Outcome, Record
@@ -20,18 +20,18 @@ from tests import values
 from tests.results.conftest import TRAJECTORY, described
 from tests.results.test_replay import FRESH, a_replay
 
-A, B, HYBRID = (
+A, B, CHANGED = (
     Run(id=f"tiny/{name}-1-cpu/x", key=letter * 64) for name, letter in (("a", "a"), ("b", "b"), ("h", "c"))
 )
-OTHER_HYBRID = replace(HYBRID, key="9" * 64)
+OTHER_CHANGED = replace(CHANGED, key="9" * 64)
 OTHER_NUMBERS = (values.with_column(TRAJECTORY, "loss", texts=("0x1.0000000000000p+0", "nan")),)
 
 
-def a_pair(*of, a: Run = A, b: Run = B, hybrid: Run = HYBRID, spent: int = 3) -> Pair:
-    trial = Trial(factors=("dtype",), a=Attempt(run=hybrid), b=Attempt(run=None, reason="no such variant"))
-    factors = tuple(Factor(name=each, a="1", b="2") for each in trial.factors)
+def a_pair(*of, a: Run = A, b: Run = B, changed_cell: Run = CHANGED, spent: int = 3) -> Pair:
+    attempt = Flip(factors=("dtype",), a=Side(run=changed_cell), b=Side(run=None, reason="no such variant"))
+    factors = tuple(Factor(name=each, a="1", b="2") for each in attempt.factors)
     return Pair(
-        a=a, b=b, of=of, factors=factors, trials=(trial,), conditions=(), budget=9, spent=spent, exhausted=False
+        a=a, b=b, of=of, factors=factors, flips=(attempt,), conditions=(), budget=9, spent=spent, exhausted=False
     )
 
 
@@ -42,12 +42,12 @@ def target(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def a_run(tmp_path: Path, a_record: Callable[..., Record]) -> Callable[..., Store]:
-    """Make a folder whose run has some cells, and perhaps pairs whose hybrids have records too."""
+    """Make a folder whose run has some cells, and perhaps pairs whose changed_cells have records too."""
 
     def make(name: str, *runs: Run, pairs: tuple[Pair, ...] = (), **changed) -> Store:
         store = Store(tmp_path / name)
         for run in dict.fromkeys((*runs, *(run for each in pairs for run in each.runs))):
-            known = changed if run.id == HYBRID.id else {}
+            known = changed if run.id == CHANGED.id else {}
             store.write(a_record(cell=run.id, key=run.key, **known))
         entries = tuple(Entry(id=run.id, key=run.key, reason=None) for run in runs)
         store.write_manifest(Manifest(profile="p", entries=entries, published=(), tolerances=()))
@@ -61,18 +61,18 @@ def a_run(tmp_path: Path, a_record: Callable[..., Record]) -> Callable[..., Stor
 # Experiments.
 
 
-def test_the_pairs_of_all_folders_are_brought_together_with_the_records_of_their_hybrids(a_run, target) -> None:
+def test_the_pairs_of_all_folders_are_brought_together_with_the_records_of_their_changed_cells(a_run, target) -> None:
     c = Run(id="tiny/d-1-cpu/x", key="d" * 64)
-    other = a_pair("asked", b=c, hybrid=Run(id="tiny/i-1-cpu/x", key="e" * 64))
+    other = a_pair("asked", b=c, changed_cell=Run(id="tiny/i-1-cpu/x", key="e" * 64))
     one, two = a_run("one", A, B, pairs=(a_pair("classes"),)), a_run("two", A, c, pairs=(other,))
     merged = merge([one.folder, two.folder], target)
     assert target.read_experiments().pairs == (a_pair("classes"), other)
-    assert set(target.records_of(target.read_experiments())) == {A.key, B.key, c.key, HYBRID.key, "e" * 64}
+    assert set(target.records_of(target.read_experiments())) == {A.key, B.key, c.key, CHANGED.key, "e" * 64}
     assert [each.id for each in merged.manifest.entries] == [A.id, B.id, c.id]
     assert merged.remarks == ()
 
 
-def test_the_log_of_a_hybrid_comes_with_it(a_run, target) -> None:
+def test_the_log_of_a_changed_cell_comes_with_it(a_run, target) -> None:
     log = "logs/c-1-cpu/default-cpu-1.log"
     one = a_run("one", A, B, pairs=(a_pair("asked"),), log=log, outcome=Outcome.FAILED, reason="x", trajectories=())
     one.place_of_log(log).parent.mkdir(parents=True)
@@ -100,7 +100,7 @@ def test_one_pair_of_two_folders_stands_once_with_every_reason_why_it_was_explai
 def test_of_two_folders_the_experiments_on_the_cells_of_the_merged_run_are_taken_and_that_is_told(
     a_run, target, first
 ) -> None:
-    old = a_pair("asked", a=replace(A, key="f" * 64), hybrid=OTHER_HYBRID, spent=8)
+    old = a_pair("asked", a=replace(A, key="f" * 64), changed_cell=OTHER_CHANGED, spent=8)
     stale = a_run("stale", B, pairs=(old,), trajectories=OTHER_NUMBERS)
     current = a_run("current", A, B, pairs=(a_pair("asked"),))
     folders = [stale.folder, current.folder]
@@ -109,13 +109,13 @@ def test_of_two_folders_the_experiments_on_the_cells_of_the_merged_run_are_taken
     assert merged.remarks == (
         f"experiments on {A.id} and {B.id} in {stale.folder}: taken from {current.folder}, those are of the merged run",
     )
-    assert target.read(HYBRID.id, OTHER_HYBRID.key) is not None, "its records are kept: to explain again is quicker"
+    assert target.read(CHANGED.id, OTHER_CHANGED.key) is not None, "its records are kept: to explain again is quicker"
 
 
 @pytest.mark.parametrize("first", [True, False])
 def test_of_two_that_agree_the_one_that_looked_at_more_is_taken_and_that_is_told(a_run, target, first) -> None:
     less = a_run("less", A, B, pairs=(a_pair("asked"),))
-    more = a_run("more", A, B, pairs=(a_pair("asked", hybrid=OTHER_HYBRID, spent=4),))
+    more = a_run("more", A, B, pairs=(a_pair("asked", changed_cell=OTHER_CHANGED, spent=4),))
     folders = [less.folder, more.folder]
     merged = merge(folders if first else folders[::-1], target)
     assert [each.spent for each in target.read_experiments().pairs] == [4]
@@ -123,11 +123,11 @@ def test_of_two_that_agree_the_one_that_looked_at_more_is_taken_and_that_is_told
     assert remark.startswith(f"experiments on {A.id} and {B.id} in {less.folder}: taken from {more.folder}")
 
 
-@pytest.mark.parametrize("hybrid", [HYBRID, OTHER_HYBRID], ids=["the same key", "another key"])
-def test_other_numbers_of_a_hybrid_are_a_conflict_and_nothing_is_written(a_run, target, hybrid) -> None:
+@pytest.mark.parametrize("changed_cell", [CHANGED, OTHER_CHANGED], ids=["the same key", "another key"])
+def test_other_numbers_of_a_changed_cell_are_a_conflict_and_nothing_is_written(a_run, target, changed_cell) -> None:
     one = a_run("one", A, B, pairs=(a_pair("asked"),))
-    two = a_run("two", A, B, pairs=(a_pair("asked", hybrid=hybrid),), trajectories=OTHER_NUMBERS)
-    with pytest.raises(ResultsError, match=f"two different results of {HYBRID.id}") as caught:
+    two = a_run("two", A, B, pairs=(a_pair("asked", changed_cell=changed_cell),), trajectories=OTHER_NUMBERS)
+    with pytest.raises(ResultsError, match=f"two different results of {CHANGED.id}") as caught:
         merge([one.folder, two.folder], target)
     assert str(one.folder) in caught.value.what
     assert caught.value.hint.endswith(f"repromatrix merge {one.folder}")
@@ -135,32 +135,32 @@ def test_other_numbers_of_a_hybrid_are_a_conflict_and_nothing_is_written(a_run, 
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_of_one_hybrid_under_one_key_the_record_that_ran_is_taken(a_run, target, first) -> None:
+def test_of_one_changed_cell_under_one_key_the_record_that_ran_is_taken(a_run, target, first) -> None:
     one = a_run("one", A, B, pairs=(a_pair("asked"),))
     crash = {"outcome": Outcome.FAILED, "reason": "x", "trajectories": ()}
     two = a_run("two", A, B, pairs=(a_pair("asked"),), **crash)
     merge([one.folder, two.folder] if first else [two.folder, one.folder], target)
-    assert target.read(HYBRID.id, HYBRID.key).outcome is Outcome.OK
+    assert target.read(CHANGED.id, CHANGED.key).outcome is Outcome.OK
 
 
 def test_two_environments_of_one_name_are_told_also_where_only_experiments_have_them(a_run, a_record, target) -> None:
     stores = [a_run(name, A, B, pairs=(a_pair("asked"),)) for name in ("one", "two")]
-    for store, key in zip(stores, (HYBRID.key, OTHER_HYBRID.key), strict=True):
-        record = a_record(cell=HYBRID.id, key=key)
+    for store, key in zip(stores, (CHANGED.key, OTHER_CHANGED.key), strict=True):
+        record = a_record(cell=CHANGED.id, key=key)
         loose = replace(record.provenance, lock_digest=None, base_digest=key[:8])
         store.write(replace(record, provenance=loose))
-        store.write_experiments(Experiments(pairs=(a_pair("asked", hybrid=replace(HYBRID, key=key)),)))
+        store.write_experiments(Experiments(pairs=(a_pair("asked", changed_cell=replace(CHANGED, key=key)),)))
     with pytest.raises(ResultsError, match="two different environments are named h-1-cpu"):
         merge([store.folder for store in stores], target)
 
 
 def test_a_record_that_is_gone_is_told_and_the_pair_is_kept(a_run, target) -> None:
     one = a_run("one", A, B, pairs=(a_pair("asked"),))
-    one.record_path(HYBRID.id, HYBRID.key).unlink()
+    one.record_path(CHANGED.id, CHANGED.key).unlink()
     merged = merge([one.folder], target)
     assert target.read_experiments().pairs == (a_pair("asked"),)
     assert merged.remarks == (
-        f"experiments and studies in {one.folder} stand on 1 records that are gone, of {HYBRID.id}",
+        f"experiments and studies in {one.folder} stand on 1 records that are gone, of {CHANGED.id}",
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
-    shared.selection(parser)
+    shared.selection(parser, own=True)
     parser.add_argument("--rebuild", action="store_true", help="build also what is here")
     lock = parser.add_mutually_exclusive_group()
     lock.add_argument("--locked", action="store_true", help="exit 4 if a base would hold other packages than its lock")

@@ -13,7 +13,7 @@ from repromatrix.errors import EnvironmentFailedError
 
 def arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
-    shared.selection(parser)
+    shared.selection(parser, own=True)
     shared.engine(parser)
     shared.json_output(parser)
     parser.add_argument("--sbom", type=Path, metavar="DIR", help="write a CycloneDX bill of materials for each")

@@ -22,7 +22,7 @@ _SECONDS = {"d": 86400, "h": 3600}
 
 def arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
-    shared.selection(parser)
+    shared.selection(parser, own=True)
     parser.set_defaults(profile=None)
     parser.add_argument("--older-than", type=_age, metavar="AGE", help="only what was made longer ago: 30d, 12h")
     parser.add_argument(

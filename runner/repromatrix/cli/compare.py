@@ -1,11 +1,12 @@
 """`repromatrix compare A B ...`: what separates runs, cells, published columns and other people's loss logs.
 
-Needs no engine and no matrix. Exit 0: the metrics of every pair are identical, or of a verdict that --allow names; 1:
-something is not. --state asks for the same weights after the last update too.
+Needs no engine and no matrix. Exit 0: the losses of every pair are identical, or of a verdict that --allow names; 1:
+something is not. Other metrics of logs are shown; --metric makes them count. --state asks for the same weights after
+the last update too.
 """
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,9 @@ from repromatrix.floats import FORMS
 
 if TYPE_CHECKING:
     from repromatrix.compare.allowance import Stated
+    from repromatrix.compare.metrics import Wish
     from repromatrix.compare.pairs import Mode
+    from repromatrix.results.logs.columns import Asked
 
 _PRINTED = "printed"  # of --allow, beside the verdicts
 
@@ -28,14 +31,18 @@ def arguments(parser: ArgumentParser) -> None:
     from repromatrix.compare.difference import Verdict
     from repromatrix.compare.pairs import Mode
     from repromatrix.report.comparison_pages import PRESENTERS
+    from repromatrix.results.logs.columns import Repeated
+    from repromatrix.results.logs.figures import Comma
 
+    shared.once(parser)
     allowed = (*(verdict.value for verdict in Verdict if verdict is not Verdict.IDENTICAL), _PRINTED)
     parser.add_argument(
         "sides",
         nargs="+",
         metavar="A",
-        help="a cell or a pattern of cells, a record, a results folder, published:COLUMN, or a loss log (CSV, JSON, "
-        "JSON lines, plain numbers); NAME= in front names it",
+        help="a cell or a pattern of cells, a record, a results folder, published:COLUMN, or a loss log (a table, "
+        "JSON, printed lines, .npy, .npz, safetensors, TensorBoard events, any of them gzipped); NAME= in front names "
+        "it, ::COLUMN behind it chooses one of its columns",
     )
     shared.results(parser)
     parser.add_argument(
@@ -49,9 +56,43 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dtype",
         choices=tuple(FORMS),
-        help="what a log's numbers are; default: the other side's dtype if they can be that, else float64",
+        help="what a log's numbers are; default: float32 where they are printed as Python prints one, else the other "
+        "side's dtype if they can be that, else float64",
     )
-    parser.add_argument("--column", metavar="NAME", help="the column or key with the losses of a log")
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the column, key or array of every log that is compared; may be repeated",
+    )
+    parser.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar="NAME[=RULE]",
+        type=_wish,
+        help="how a metric of logs counts beside the losses: judged (the default), exact, rounding, shown or ignore; "
+        "NAME may be a shell pattern or a word of its name; may be repeated",
+    )
+    steps = parser.add_mutually_exclusive_group()
+    steps.add_argument(
+        "--common-steps", action="store_true", help="compare logs of other steps at those that both have"
+    )
+    steps.add_argument(
+        "--by-place", action="store_true", help="leave the steps of logs unread: compare the n-th number with the n-th"
+    )
+    parser.add_argument(
+        "--repeated",
+        choices=[each.value for each in Repeated],
+        help="which number counts where a log has a step twice with two numbers, as after a restart; default: none, an "
+        "error",
+    )
+    parser.add_argument(
+        "--comma",
+        choices=[each.value for each in Comma],
+        help="what a comma in a number stands for; default: what the file's numbers show, else they are refused",
+    )
     parser.add_argument(
         "--allow",
         action="append",
@@ -68,6 +109,8 @@ def arguments(parser: ArgumentParser) -> None:
         "compare before/results after/results",
         "compare mazur/torch-2.13.0-cpu/auto mine=losses.csv --dtype float32",
         "compare 'mazur/*/auto' --allow rounding",
+        "compare golden.txt train.log --metric grad_norm=exact --allow printed",
+        "compare table.csv::numpy table.csv::torch",
     )
 
 
@@ -81,14 +124,21 @@ def run(options: Namespace) -> int:
     from repromatrix.report.comparison import build
     from repromatrix.report.comparison_pages import PRESENTERS
 
-    sources = Sources(options.results, options.column, printed, _stated)
+    sources = Sources(options.results, _asked(options), options.metric, printed, _stated)
     series = sources.read(options.sides)
     folders = len(options.sides) == 2 == sources.folders  # noqa: PLR2004
     mode = Mode(options.pairs) if options.pairs else Mode.SAME_ID if folders else Mode.ALL
-    found = compare(series, mode, sources.allowed(), limit=options.limit, dtype=options.dtype)
+    found = compare(
+        series,
+        mode,
+        sources.allowed(),
+        limit=options.limit,
+        dtype=options.dtype,
+        common_steps=options.common_steps,
+    )
     allowed = tuple(dict.fromkeys(Verdict(name) for name in options.allow if name != _PRINTED))
     terms = Terms(verdicts=allowed, printed=_PRINTED in options.allow, state=options.state)
-    view = build(found, terms, (_said(mode, asked=options.pairs is not None),))
+    view = build(found, terms, (_said(mode, asked=options.pairs is not None), *sources.notes))
     content = PRESENTERS[options.format](view)
     if options.output:
         resources.write_atomically(options.output, content.encode())
@@ -96,6 +146,31 @@ def run(options: Namespace) -> int:
     else:
         sys.stdout.write(content)
     return int(ExitCode.OK if view.passes else ExitCode.DIFFERENCE)
+
+
+def _asked(options: Namespace) -> "Asked":
+    from repromatrix.results.logs.columns import Asked, Repeated
+    from repromatrix.results.logs.figures import Comma
+
+    return Asked(
+        columns=tuple(dict.fromkeys(options.column)),
+        repeated=Repeated(options.repeated) if options.repeated else None,
+        comma=Comma(options.comma) if options.comma else None,
+        by_place=options.by_place,
+    )
+
+
+def _wish(text: str) -> "Wish":
+    """Return which metric counts, and how."""
+    from repromatrix.compare.metrics import Wish
+    from repromatrix.compare.series import Rule
+
+    name, equals, rule = text.rpartition("=")
+    name, rule = (name, rule) if equals else (text, Rule.JUDGED.value)
+    known = [each.value for each in Rule]
+    if not name or rule not in known:
+        raise ArgumentTypeError(f"{rule!r} is no rule: write NAME or NAME=RULE, RULE one of {', '.join(known)}")
+    return Wish(name=name, rule=Rule(rule))
 
 
 def _stated() -> "Iterable[Stated]":

@@ -6,7 +6,7 @@ Exit 0: all cells have the same bits, or each difference is explained; 1: one is
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -24,11 +24,12 @@ from repromatrix.explain.judge.sites import sentences
 from repromatrix.explain.pairs import Pairs
 from repromatrix.explain.rounds import Rounds
 from repromatrix.explain.search import OWN, Question, Search
-from repromatrix.explain.space import Hybrids
+from repromatrix.explain.space import Space
 from repromatrix.explain.text import tell, tell_many
 from repromatrix.images.lockable import Spare
 from repromatrix.matrix import Matrix, load
 from repromatrix.plan import Cell, find
+from repromatrix.published.pairs import Documents
 from repromatrix.results.experiments import Experiments, Origin, Pair
 from repromatrix.results.store import Store
 
@@ -98,7 +99,7 @@ def run(options: Namespace) -> int:
             print(json.dumps({**found.document(), "operations": told}, indent=1))
         else:
             print("\n\n".join((tell(found), *(() if parts is None else (anatomy.tell(parts),)))))
-        return int(ExitCode.OK if found.attributed else ExitCode.DIFFERENCE)
+        return int(ExitCode.OK if found.explained else ExitCode.DIFFERENCE)
     if options.a not in _PARTS:
         raise UsageError(
             f"{options.a} and nothing to hold it against",
@@ -110,7 +111,7 @@ def run(options: Namespace) -> int:
         print(json.dumps({"format": 1, "explanations": documents}, indent=1))
     else:
         print(tell_many(every))
-    return int(ExitCode.OK if all(each.attributed for each in every) else ExitCode.DIFFERENCE)
+    return int(ExitCode.OK if all(each.explained for each in every) else ExitCode.DIFFERENCE)
 
 
 def _file(options: Namespace, story: Story) -> int:
@@ -121,14 +122,14 @@ def _file(options: Namespace, story: Story) -> int:
         raise UsageError("--budget and --no-operations are for two cells", where=options.b, hint="leave them out")
     matrix = load(options.matrix)
     cell = find(matrix, options.a)
-    hybrids = Hybrids(matrix, cell.workload)
+    space = Space(matrix, cell.workload)
     execution = execution_of(matrix, [cell], options, story)
-    found = ForeignTrace(execution, hybrids, cell, Path(options.b)).explain()
+    found = ForeignTrace(execution, space, cell, Path(options.b)).explain()
     if options.json:
         print(json.dumps(document(found, cell, options.b), indent=1))
     else:
         print("\n".join((f"{options.b} against {cell.id}", *(f"  {each}" for each in sentences(found)))))
-    return int(ExitCode.OK if found.attributed or not found.detected else ExitCode.DIFFERENCE)
+    return int(ExitCode.OK if found.explained or not found.detected else ExitCode.DIFFERENCE)
 
 
 def everything(options: Namespace, story: Story, origins: Sequence[Origin] = ("classes", "published")) -> Everything:
@@ -139,7 +140,7 @@ def everything(options: Namespace, story: Story, origins: Sequence[Origin] = ("c
     """
     matrix, store = load(options.matrix), Store(options.results)
     store.read_experiments()  # what cannot be read ends it before anything runs
-    pairs = Pairs(matrix, store)
+    pairs = Pairs(matrix, store, Documents)
     questions = pairs.every(origins)
     if not questions:
         _keep(store, (), origins)
@@ -155,9 +156,9 @@ def everything(options: Namespace, story: Story, origins: Sequence[Origin] = ("c
     notes = _notes(searches, len(tried.pairs) - len(tried.fitting(pairs.keys()).pairs))
     for line in notes:
         story.say(line)
-    found = explanations(tried, rounds.records, allowed(matrix, store))
-    attributed = sum(each.attributed for each in found)
-    line = f"{'explained':<10} {attributed} of {len(found)} pairs: {len(rounds.records)} cells"
+    found = explanations(tried, rounds.records, judges)
+    done = sum(each.explained for each in found)
+    line = f"{'explained':<10} {done} of {len(found)} pairs: {len(rounds.records)} cells"
     story.say(f"{line}, {rounds.ran} ran now, {monotonic() - started:.0f} s")
     replayed, final = ((), True) if options.no_operations else _replay(execution, searches, found, story)
     return Everything(
@@ -186,7 +187,7 @@ def _replay(
     apart = {
         (each.a, each.b) for each in found if "published" in each.of and each.before.verdict is not Verdict.IDENTICAL
     }
-    pairs = [each.question.hybrids for each in searches]
+    pairs = [each.question.flips for each in searches]
     wanted = [each for each in pairs if (each.a.id, each.b.id) in apart]
     if not wanted:
         return (), True
@@ -205,27 +206,30 @@ def _pair(options: Namespace, story: Story) -> tuple[Explanation, Anatomy | None
     spare, store = Spare(), Store(options.results)
     matrix = spare.remembered(load(options.matrix), (options.a, options.b))
     store.read_experiments()  # what cannot be read ends it before anything runs
-    question = Pairs(matrix, store).named(options.a, options.b)
+    question = Pairs(matrix, store, Documents).named(options.a, options.b)
     cells = _cells([question])
     places = spare.places(cell.environment for cell in cells if cell.environment.name in spare.names)
     execution = execution_of(matrix, cells, options, story, lock_folders=places)
-    search = Search(question, allowed(matrix, store), options.budget)
-    story.say(f"{'budget':<10} {search.told} (--budget N for another)")
+    judges = allowed(matrix, store)
+    search = Search(question, judges, options.budget)
+    story.say(f"{'budget':<10} {search.words} (--budget N for another)")
     rounds = Rounds(execution, matrix.repeats, story)
     rounds.begin(search)
     rounds.finish([search])
     tried = Experiments(pairs=(search.pair,))
     _keep(store, tried.pairs)
-    found = explanations(tried, rounds.records, allowed(matrix, store))[0]
+    found = explanations(tried, rounds.records, judges)[0]
     if options.no_operations or found.before.verdict is Verdict.IDENTICAL:
         return found, None
     from repromatrix.explain.operations import anatomies
 
-    return found, anatomies(execution, [question.hybrids]).anatomies[0]
+    told = anatomies(execution, [question.flips]).anatomies[0]
+    names = tuple(dict.fromkeys(place.primitive for place in told.sources)) if told.separable else ()
+    return replace(found, operations=names), told
 
 
 def _cells(questions: Sequence[Question]) -> list[Cell]:
-    return [cell for each in questions for cell in (each.hybrids.a, each.hybrids.b)]
+    return [cell for each in questions for cell in (each.flips.a, each.flips.b)]
 
 
 def _keep(store: Store, pairs: Sequence[Pair], whole: Sequence[Origin] = ()) -> None:

@@ -20,7 +20,7 @@ _SHOWN = 5  # names in a message
 
 def arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
-    shared.selection(parser)
+    shared.selection(parser, own=True)
     parser.set_defaults(profile=None)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--all", action="store_true", help="resolve everything again; versions stay where they can")

@@ -20,6 +20,10 @@ from repromatrix.errors import ExitCode, ReaderGoneError, RepromatrixError, Usag
 # The one list of commands: what they are for -> the name of a module in repromatrix.cli -> one line of help. To print
 # it, none of them is loaded.
 _GROUPS = {
+    "begin": {
+        "init": "write a small matrix and a training job that runs as it is",
+        "workload": "check a training job of your own: what it records, what it lacks",
+    },
     "run the matrix": {
         "matrix": "all in order: plan, build, run, report, explain",
         "plan": "print the cells that would run, and those left out with the reason",

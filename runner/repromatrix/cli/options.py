@@ -6,6 +6,35 @@ import re
 from argparse import ArgumentParser
 from pathlib import Path
 
+from repromatrix import resources
+
+BUILTIN = "builtin"
+_MATRIX = Path("matrix.yaml")
+
+
+class Once(argparse.Action):
+    """Takes one value, and refuses a second one: neither of two is silently the one that counts."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: argparse.Namespace, values: object, option_string: str | None = None
+    ) -> None:
+        """Keep the value.
+
+        Raises:
+            SystemExit: there is one already.
+        """
+        given: frozenset[str] = getattr(namespace, "given_once", frozenset())
+        if self.dest in given:
+            parser.error(f"{option_string} is given twice")
+        namespace.given_once = given | {self.dest}
+        setattr(namespace, self.dest, values)
+
+
+def once(parser: ArgumentParser) -> None:
+    """Make every option of a parser that takes one value refuse a second one."""
+    parser.register("action", None, Once)
+    parser.register("action", "store", Once)
+
 
 def examples(parser: ArgumentParser, *commands: str) -> None:
     """Show, below a command's help, what one types."""
@@ -21,9 +50,20 @@ def volume(parser: ArgumentParser) -> None:
     group.add_argument("-v", "--verbose", action="store_true", help="print a line for every cell")
 
 
-def matrix(parser: ArgumentParser) -> None:
-    """Which matrix."""
-    parser.add_argument("--matrix", type=Path, default=Path("matrix.yaml"), metavar="FILE", help="default: matrix.yaml")
+def matrix(parser: ArgumentParser, *, own: bool = False) -> None:
+    """Which matrix; with `own`, none but one's own unless it is asked for."""
+    absent = "" if own else f", or where there is none {BUILTIN}"
+    parser.add_argument(
+        "--matrix",
+        type=_matrix,
+        default=_MATRIX if own or _MATRIX.exists() else resources.matrix(),
+        metavar="FILE",
+        help=f"default: matrix.yaml{absent}; {BUILTIN} is the one that comes with repromatrix",
+    )
+
+
+def _matrix(text: str) -> Path:
+    return resources.matrix() if text == BUILTIN else Path(text)
 
 
 def profile(parser: ArgumentParser) -> None:
@@ -31,9 +71,9 @@ def profile(parser: ArgumentParser) -> None:
     parser.add_argument("--profile", default="default", metavar="NAME", help="default: default")
 
 
-def selection(parser: ArgumentParser) -> None:
+def selection(parser: ArgumentParser, *, own: bool = False) -> None:
     """Which cells of the matrix."""
-    matrix(parser)
+    matrix(parser, own=own)
     profile(parser)
     parser.add_argument(
         "--select",

@@ -11,7 +11,7 @@ from repromatrix.errors import EnvironmentFailedError, UsageError
 
 def arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
-    shared.selection(parser)
+    shared.selection(parser, own=True)
     shared.registry(parser)
     shared.jobs(parser)
     shared.json_output(parser)

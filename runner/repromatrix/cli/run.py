@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repromatrix import resources
 from repromatrix.cli import options as shared
 from repromatrix.cli.select import execution_of, read
 from repromatrix.cli.story import Story
@@ -22,7 +23,7 @@ _OF_HERE = ("python", "label", "device")
 
 def arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
-    shared.selection(parser)
+    shared.selection(parser, own=True)
     shared.engine(parser)
     shared.json_output(parser)
     shared.results(parser)
@@ -64,7 +65,7 @@ def execute(options: Namespace, story: Story) -> "Summary":
 
     matrix, plan, at_hand = _here(options, story) if options.here else _pinned(options)
     execution = execution_of(matrix, plan.cells, options, story, at_hand=at_hand)
-    with story.progress(len(plan.every_cell) * matrix.repeats + len(plan.cells) * options.trace):
+    with story.progress(sum(cell.runs(matrix.repeats) for cell in plan.every_cell) + len(plan.cells) * options.trace):
         summary, traced = run_plan(execution, matrix, plan, trace=options.trace)
     if traced:
         story.say(f"{'traced':<10} {sum(each.key is not None for each in traced)} of {len(plan.cells)} cells")
@@ -93,7 +94,8 @@ def _here(options: Namespace, story: Story) -> "tuple[Matrix, Plan, Engine | Non
     if options.profile != "default":
         raise UsageError("--here and --profile do not go together", hint="choose cells with --select")
     own = {"python": options.python, "label": options.label, "devices": options.device}
-    return prepare(load(options.matrix), options.here, story, select=options.select, **own)
+    matrix = options.matrix if options.matrix.exists() else resources.matrix()
+    return prepare(load(matrix), options.here, story, select=options.select, **own)
 
 
 def tell(summary: "Summary", results: Path, members: frozenset[str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repromatrix import resources
 from repromatrix.cli.story import Story
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def share_of(options: Namespace, chosen: "Engine", story: Story, *, own_base_fir
     from repromatrix.images.digests import NAME
     from repromatrix.images.sharing import shared
 
-    digests = options.digests or options.matrix.parent / NAME
+    digests = options.digests or (Path() if resources.is_installed(options.matrix) else options.matrix.parent) / NAME
     return shared(options.registry, chosen, story, digests, own_base_first=own_base_first)
 
 

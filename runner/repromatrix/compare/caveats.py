@@ -11,16 +11,11 @@ def of_series(a: Series, b: Series, *, same_cpu_class: bool | None) -> list[str]
     found = []
     if same_cpu_class is False:
         found.append("the CPU classes differ too, so this is not a difference of the versions alone")
-    for each in dict.fromkeys((a, b)):
-        if each.deterministic is False:
-            found.append(f"{each.name} is not deterministic: its first repeat is compared")
-        if each.logged:
-            found.append(f"{each.name} has steps {each.logged[0]} to {each.logged[-1]}; here they are counted from 1")
-        if each.skipped:
-            entries = "1 entry" if each.skipped == 1 else f"{each.skipped:,} entries"
-            found.append(f"{each.name}: {entries} without a loss left out")
-        if each.first_step == 0 and not each.logged:
-            found.append(f"{each.name} counts its steps from 0; here they are counted from 1")
+    found += [
+        f"{each.name} is not deterministic: its first repeat is compared"
+        for each in dict.fromkeys((a, b))
+        if each.deterministic is False
+    ]
     return found
 
 
@@ -29,11 +24,13 @@ def of_reading(own: Series, other: Series, dtype: str) -> list[str]:
     if own.dtype:
         return []
     found = []
-    if own.texts is not None:
+    if own.told == dtype:
+        found.append(f"{own.name}: every number is a {dtype}, printed as Python prints one, so its dtype is {dtype}")
+    elif own.joined is not None:
         found.append(f"{own.name} is decimal text: each number is taken as the nearest {dtype}")
     if other.dtype and other.dtype != dtype:
         found.append(f"{own.name} has numbers that are no {other.dtype}")
-    elif own.texts is None and not series.fits(own, dtype):
+    elif own.joined is None and not series.fits(own, dtype):
         found.append(f"{own.name} has numbers that are no {dtype}")
     return found
 
@@ -42,9 +39,10 @@ def of_digits(sides: Iterable[tuple[Series, Reading]]) -> list[str]:
     """Return which series show too few digits to tell their bits."""
     found = []
     for own, reading in sides:
-        if own.texts is not None and not reading.told_apart:
-            counts = sorted(map(series.significant, own.texts))
-            digits = str(counts[0]) if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
+        if own.joined is not None and not reading.told_apart:
+            counts = series.shown(own).significant
+            least, most = int(counts.min()), int(counts.max())
+            digits = str(least) if least == most else f"{least} to {most}"
             found.append(
                 f"{own.name} shows {digits} significant digits, too few to tell {reading.dtype} values apart: "
                 "compared at the printed digits"

@@ -31,7 +31,8 @@ def classes_of(series: Sequence[Series]) -> tuple[tuple[int, ...], ...]:
     found: dict[tuple[object, ...], list[int]] = {}
     for place, each in enumerate(series):
         alone = place if each.absent or each.deterministic is False else None
-        key = (each.workload, each.dtype, each.texts is None, each.digest, each.first_step, each.logged, alone)
+        steps = None if each.logged is None else each.logged.tobytes()
+        key = (each.workload, each.dtype, each.joined is None, each.digest, steps, each.group, alone)
         found.setdefault(key, []).append(place)
     return tuple(tuple(each) for each in sorted(found.values(), key=lambda each: -len(each)))
 

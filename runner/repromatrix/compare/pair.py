@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from repromatrix.compare import arrays, caveats, printed, series
+from repromatrix.compare import arrays, caveats, printed, series, steps
 from repromatrix.compare.allowance import Allowance, Allowances
 from repromatrix.compare.arrays import Bools, Measure, Values
 from repromatrix.compare.difference import Difference, Judged, Judgement, Verdict, judge, metrics, worst
-from repromatrix.compare.series import Reading, Series
-from repromatrix.errors import UsageError
+from repromatrix.compare.series import Reading, Rule, Series
 from repromatrix.floats import coarser
 
 
@@ -38,10 +37,16 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A step, from 1, at which two series differ; `logged`: the number that their sources give it, if another."""
+    """A step, from 1, at which two series differ.
+
+    Attributes:
+        logged: the number that their sources give it; None: they give none, or not one alone.
+        label: what their sources call it, in words, where that is another step than its place.
+    """
 
     step: int
     logged: int | None
+    label: str | None
     a: Value
     b: Value
 
@@ -71,6 +76,8 @@ class Pair:
         other_state: whether it speaks for a pair whose weights after the last update are known to be others.
         deterministic: False: a side's repeats differ, so its first one proves nothing about the pair.
         first: the first differing step; None: none, or nothing was measured.
+        metric: the name of the numbers in a log; None: of cells.
+        rule: how the pair counts.
         stands_for: how many pairs of series it speaks for.
         cells: ids that it speaks for, where the same cell of two folders is compared.
     """
@@ -81,19 +88,25 @@ class Pair:
     other_state: bool
     deterministic: bool
     first: Point | None
+    metric: str | None = None
+    rule: Rule = Rule.JUDGED
     stands_for: int = 1
     cells: tuple[str, ...] = ()
 
     def passes(self, terms: Terms) -> bool:
         """Whether it is identical or of an allowed verdict, and nothing else stands against it."""
+        if self.rule is Rule.SHOWN:
+            return True
+        fine = {Rule.JUDGED: terms.verdicts, Rule.ROUNDING: (Verdict.ROUNDING,)}.get(self.rule, ())
         told = terms.printed or not self.untold
         state = not (terms.state and self.other_state)
-        return told and state and self.deterministic and self.difference.verdict in {Verdict.IDENTICAL, *terms.verdicts}
+        return told and state and self.deterministic and self.difference.verdict in {Verdict.IDENTICAL, *fine}
 
     def flat(self) -> dict[str, Any]:
         """Return everything but the values of the first differing step as JSON values without nesting."""
-        own = {"exact": self.exact, "untold": self.untold, "other_state": self.other_state}
+        own: dict[str, Any] = {"exact": self.exact, "untold": self.untold, "other_state": self.other_state}
         own |= {"deterministic": self.deterministic, "pairs": self.stands_for}
+        own |= {"metric": self.metric, "rule": self.rule.value}
         ulps = {} if self.exact else {"max_ulp": None}
         return self.difference.flat() | ulps | own | {"cells": list(self.cells)}
 
@@ -125,7 +138,7 @@ def side(members: Iterable[Series], name: str | None = None) -> Side:
     )
 
 
-def pair(left: Side, right: Side, allowed: Allowances, dtype: str | None = None) -> Pair:
+def pair(left: Side, right: Side, allowed: Allowances, dtype: str | None = None, *, common_steps: bool = False) -> Pair:
     """Compare two sides.
 
     Args:
@@ -133,9 +146,7 @@ def pair(left: Side, right: Side, allowed: Allowances, dtype: str | None = None)
         right: its `b`.
         allowed: judges a pair of one workload; its tolerances judge all others.
         dtype: what numbers of no stated dtype are read in; None: the other side's if it can be, else float64.
-
-    Raises:
-        UsageError: the sides are of other steps.
+        common_steps: whether two logs of other steps are compared at those that both have.
     """
     a, b = left.series, right.series
     said = caveats.of_series(a, b, same_cpu_class=_same(left.cpu_classes, right.cpu_classes))
@@ -145,15 +156,20 @@ def pair(left: Side, right: Side, allowed: Allowances, dtype: str | None = None)
     if a.workload and b.workload and a.workload != b.workload:
         reason = f"workload {a.workload} against {b.workload}"
         return _pair(left, right, Judgement(verdict=Verdict.INCOMPARABLE, reason=reason), said)
-    _check_steps(a, b)
+    if common_steps and (both := steps.common(a, b)):
+        counts = f"{both[0].steps:,} steps that both have, of {a.steps:,} and {b.steps:,}"
+        said += [f"compared at the {counts} (--common-steps)"] if both[0].steps < max(a.steps, b.steps) else []
+        a, b = both
+    if parted := steps.parted(a, b):
+        return _pair(left, right, Judgement(verdict=Verdict.INCOMPARABLE, reason=parted), said)
     a_dtype, b_dtype = _dtype(a, b, dtype), _dtype(b, a, dtype)
     said += [*caveats.of_reading(a, b, a_dtype), *caveats.of_reading(b, a, b_dtype)]
     if a_dtype != b_dtype:
         said.append(f"{a_dtype} against {b_dtype}: ULPs in {coarser(a_dtype, b_dtype)}")
     one, other = series.read(a, a_dtype), series.read(b, b_dtype)
-    steps, coarse = min(a.steps, b.steps), coarser(a_dtype, b_dtype)
+    count, coarse = min(a.steps, b.steps), coarser(a_dtype, b_dtype)
     exact = one.told_apart and other.told_apart
-    texts = printed.rewritten(a, b, steps)
+    texts = printed.rewritten(a, b, count)
     values, untold = (one.values, 0) if exact else _as_printed(a, b, one.values, other.values, texts)
     found = arrays.measure(values, other.values, coarse)
     judgement = judge(values, other.values, found, _allowance(a, b, allowed, coarse, found.steps), coarse)
@@ -161,7 +177,7 @@ def pair(left: Side, right: Side, allowed: Allowances, dtype: str | None = None)
         said += caveats.of_digits(((a, one), (b, other)))
         if judgement.verdict is Verdict.IDENTICAL:
             judgement = Judgement(verdict=Verdict.IDENTICAL, reason="in all printed digits; bits cannot be told")
-    texts &= arrays.same_bits(values[:steps], other.values[:steps])
+    texts &= arrays.same_bits(values[:count], other.values[:count])
     found, judgement = _as_written(a, b, texts, found, judgement)
     others = metrics(a.metrics, b.metrics, allowed.tolerances.get(coarse), coarse)
     chosen = worst((Judged(metric=None, measure=found, judgement=judgement), *others))
@@ -176,6 +192,8 @@ def pair(left: Side, right: Side, allowed: Allowances, dtype: str | None = None)
         other_state=_other(left.states, right.states),
         deterministic=_deterministic(a, b),
         first=point,
+        metric=a.metric or b.metric,
+        rule=a.rule,
     )
 
 
@@ -185,35 +203,18 @@ def _of_metric(series: Series, name: str) -> Reading:
     return Reading(dtype=column.dtype, values=arrays.decode(column.texts), told_apart=True)
 
 
-def _check_steps(a: Series, b: Series) -> None:
-    """Refuse two logs that tell of other steps.
-
-    Raises:
-        UsageError: a step that only one of them has.
-    """
-    if a.logged == b.logged:
-        return
-    one, other = (each.logged or range(each.first_step, each.first_step + each.steps) for each in (a, b))
-    parted = next((pair for pair in zip(one, other, strict=False) if pair[0] != pair[1]), None)
-    if parted:
-        raise UsageError(
-            f"{a.name} has step {parted[0]} where {b.name} has step {parted[1]}: only the same steps can be compared",
-            hint="give both the same steps, or leave the steps out: lines are then counted from 1",
-        )
-
-
 def _as_printed(a: Series, b: Series, left: Values, right: Values, texts: Bools) -> tuple[Values, int]:
     """Return the left values, those that can be the right ones in all printed digits replaced, and how many are not.
 
     Of two texts of one precision none is replaced.
     """
-    steps = len(texts)
-    same = printed.agree(a, b, steps)
-    doubtful = same & (texts | ~arrays.same_bits(left[:steps], right[:steps]))
+    count = len(texts)
+    same = printed.agree(a, b, count)
+    doubtful = same & (texts | ~arrays.same_bits(left[:count], right[:count]))
     for place in np.flatnonzero(doubtful & texts):
         doubtful[place] = not printed.of_one_precision(a, b, int(place))
     changed = left.copy()
-    changed[:steps] = np.where(same, right[:steps], left[:steps])
+    changed[:count] = np.where(same, right[:count], left[:count])
     return changed, int(doubtful.sum())
 
 
@@ -222,19 +223,20 @@ def _as_written(
 ) -> tuple[Measure, Judgement]:
     """Count two texts of one precision that are two numbers as a difference, though they are read as one value."""
     place = next((int(each) for each in np.flatnonzero(rewritten) if printed.of_one_precision(a, b, int(each))), None)
-    if place is None or a.texts is None or b.texts is None:
+    if place is None:
         return found, judgement
     if found.first_difference is None or place + 1 < found.first_difference:
         found = replace(found, first_difference=place + 1)
     if judgement.verdict is not Verdict.IDENTICAL:
         return found, judgement
-    reason = f"step {place + 1}: {a.texts[place]} against {b.texts[place]} are read as one value"
+    reason = f"step {place + 1}: {printed.written(a, place)} against {printed.written(b, place)} are read as one value"
     return found, Judgement(verdict=Verdict.ROUNDING, reason=reason)
 
 
 def _point(step: int, a: Series, b: Series, one: Reading, other: Reading) -> Point:
     at = step - 1
-    logged = a.logged or b.logged
+    counting = a if a.logged is not None else b
+    label = steps.label(counting, at) if counting.logged is not None else None
     left, right = (
         Value(
             dtype=reading.dtype,
@@ -244,7 +246,8 @@ def _point(step: int, a: Series, b: Series, one: Reading, other: Reading) -> Poi
         )
         for of, reading in ((a, one), (b, other))
     )
-    return Point(step=step, logged=logged[at] if logged else None, a=left, b=right)
+    told = label if label != f"step {step}" else None
+    return Point(step=step, logged=counting.step(at), label=told, a=left, b=right)
 
 
 def _pair(left: Side, right: Side, judgement: Judgement, said: list[str]) -> Pair:
@@ -255,6 +258,8 @@ def _pair(left: Side, right: Side, judgement: Judgement, said: list[str]) -> Pai
         other_state=_other(left.states, right.states),
         deterministic=_deterministic(left.series, right.series),
         first=None,
+        metric=left.series.metric or right.series.metric,
+        rule=left.series.rule,
     )
 
 
@@ -295,7 +300,10 @@ def _dtype(own: Series, other: Series, asked: str | None) -> str:
     """Return what a series is read in: its own dtype, the one asked for, or the other side's if it can be that."""
     if own.dtype or asked:
         return own.dtype or asked or ""
-    return other.dtype if other.dtype and series.fits(own, other.dtype) else "float64"
+    if own.told:
+        return own.told
+    known = other.dtype or other.told
+    return known if known and series.fits(own, known) else "float64"
 
 
 def _allowance(a: Series, b: Series, allowed: Allowances, dtype: str, steps: int) -> Allowance | None:

@@ -14,7 +14,7 @@ from repromatrix.compare.allowance import Allowances
 from repromatrix.compare.difference import Verdict
 from repromatrix.compare.groups import Group, classes_of, describe
 from repromatrix.compare.pair import Pair, Side, Terms, pair, side
-from repromatrix.compare.series import Series
+from repromatrix.compare.series import Rule, Series
 from repromatrix.errors import UsageError
 
 MOST_PAIRS = 5_000  # of classes; beyond, each class is held against the largest alone
@@ -34,7 +34,7 @@ class Comparison:
 
     Attributes:
         by_class: whether `pairs` are of the classes in `groups`.
-        total: how many pairs of series were asked for.
+        total: how many pairs of series are judged.
         verdicts: verdict -> how many of them; fewer in all than `total` where not all classes were compared.
         notes: what else the reader must know, in words.
     """
@@ -50,9 +50,10 @@ class Comparison:
 
     def passes(self, terms: Terms) -> bool:
         """Whether every pair that was asked for is known to pass."""
-        fine = {Verdict.IDENTICAL, *terms.verdicts}
         compared = sum(self.verdicts.values()) == self.total
-        return compared and set(self.verdicts) <= fine and all(each.passes(terms) for each in self.pairs)
+        listed = sum(each.stands_for for each in self.pairs if each.rule is not Rule.SHOWN) == self.total
+        there = listed or not self.verdicts.get(Verdict.MISSING) or Verdict.MISSING in terms.verdicts
+        return compared and there and all(each.passes(terms) for each in self.pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +88,15 @@ class _Tally:
 
 
 def compare(
-    series: Sequence[Series], mode: Mode, allowed: Allowances, *, limit: int, dtype: str | None = None
+    series: Sequence[Series],
+    mode: Mode,
+    allowed: Allowances,
+    *,
+    limit: int,
+    dtype: str | None = None,
+    common_steps: bool = False,
 ) -> Comparison:
-    """Compare series, all of different names.
+    """Compare series, all of different names, each with those of its group.
 
     Args:
         series: at least two, of different names.
@@ -97,6 +104,7 @@ def compare(
         allowed: judges pairs of one workload; its tolerances judge all others.
         limit: more pairs than that are given by class.
         dtype: what numbers of no stated dtype are read in; None: the other side's if they can be, else float64.
+        common_steps: whether logs of other steps are compared at those that both have.
 
     Raises:
         UsageError: the same cells are asked for, and there are no two sources of cells.
@@ -106,22 +114,46 @@ def compare(
     if mode is Mode.SAME_ID:
         series, wanted = _same_ids(series, notes)
     elif mode is Mode.FIRST:
-        wanted = _Wanted(places=tuple((0, place) for place in range(1, len(series))))
-    total = len(series) * (len(series) - 1) // 2 if wanted is None else len(wanted.places)
-    if total <= limit:
-        places = tuple(combinations(range(len(series)), 2)) if wanted is None else wanted.places
+        wanted = _Wanted(places=tuple((each[0], place) for each in _groups(series) for place in each[1:]))
+    many = _count(series) if wanted is None else len(wanted.places)
+    total = _count(series, judged=True) if wanted is None else _judged(series, wanted.places)
+    if many <= limit:
+        places = tuple(both for each in _groups(series) for both in combinations(each, 2))
+        places = places if wanted is None else wanted.places
         cells = wanted.cells if wanted else ()
-        pairs = [pair(side([series[a]]), side([series[b]]), allowed, dtype) for a, b in places]
+        pairs = [
+            pair(side([series[a]]), side([series[b]]), allowed, dtype, common_steps=common_steps) for a, b in places
+        ]
         if cells:
             pairs = [replace(each, cells=(cell,)) for each, cell in zip(pairs, cells, strict=True)]
         return _comparison(mode, series, (), pairs, total=total, notes=notes)
     classes = classes_of(series)
     groups = describe(series, classes)
     tallies = _tallies_of_all(series, classes, notes) if wanted is None else _tallies(wanted, series, classes)
-    notes.insert(0, f"{total:,} pairs are more than {limit:,} (--limit): given by class, a pair for each two classes")
+    notes.insert(0, f"{many:,} pairs are more than {limit:,} (--limit): given by class, a pair for each two classes")
     sides = _sides(series, classes, groups)
-    pairs = [each.of(pair(sides[a], sides[b], allowed, dtype)) for (a, b), each in tallies.items()]
+    pairs = [
+        each.of(pair(sides[a], sides[b], allowed, dtype, common_steps=common_steps)) for (a, b), each in tallies.items()
+    ]
     return _comparison(mode, series, groups, pairs, total=total, notes=notes)
+
+
+def _groups(series: Sequence[Series]) -> list[list[int]]:
+    """Return the places of the series of each group, those that are judged first."""
+    found: dict[str, list[int]] = {}
+    for place, each in enumerate(series):
+        found.setdefault(each.group, []).append(place)
+    return sorted(found.values(), key=lambda each: series[each[0]].rule is Rule.SHOWN)
+
+
+def _count(series: Sequence[Series], *, judged: bool = False) -> int:
+    """Return how many pairs there are within the groups, or those that are judged."""
+    chosen = [each for each in series if not (judged and each.rule is Rule.SHOWN)]
+    return sum(size * (size - 1) // 2 for size in Counter(each.group for each in chosen).values())
+
+
+def _judged(series: Sequence[Series], places: Sequence[tuple[int, int]]) -> int:
+    return sum(series[a].rule is not Rule.SHOWN for a, _ in places)
 
 
 def _comparison(
@@ -135,10 +167,10 @@ def _comparison(
 ) -> Comparison:
     verdicts: Counter[Verdict] = Counter()
     for each in pairs:
-        verdicts[each.difference.verdict] += each.stands_for
+        if each.rule is not Rule.SHOWN:
+            verdicts[each.difference.verdict] += each.stands_for
     if groups and mode is Mode.ALL:  # what has no trajectory is in no class
-        present = sum(not each.absent for each in series)
-        verdicts[Verdict.MISSING] += total - present * (present - 1) // 2
+        verdicts[Verdict.MISSING] += total - _count([each for each in series if not each.absent], judged=True)
     return Comparison(
         mode=mode,
         by_class=bool(groups),
@@ -215,19 +247,22 @@ def _tallies_of_all(
     series: Sequence[Series], classes: Sequence[Sequence[int]], notes: list[str]
 ) -> dict[tuple[int, int], _Tally]:
     """Count the pairs of all series that have a trajectory by class, without going through them."""
-    present = [number for number, places in enumerate(classes) if not series[places[0]].absent]
-    pairs = len(present) * (len(present) - 1) // 2
-    found = {
-        (each, each): _Tally(count=len(classes[each]) * (len(classes[each]) - 1) // 2)
-        for each in present
-        if len(classes[each]) > 1
-    }
-    chosen = combinations(present, 2) if pairs <= MOST_PAIRS else ((present[0], b) for b in present[1:])
+    found: dict[tuple[int, int], _Tally] = {}
+    present: dict[str, list[int]] = {}
+    for number, places in enumerate(classes):
+        if not series[places[0]].absent:
+            present.setdefault(series[places[0]].group, []).append(number)
+            if len(places) > 1:
+                found[number, number] = _Tally(count=len(places) * (len(places) - 1) // 2)
+    pairs = sum(len(each) * (len(each) - 1) // 2 for each in present.values())
     if pairs > MOST_PAIRS:
+        chosen = [(each[0], other) for each in present.values() for other in each[1:]]
         notes.append(
             f"{pairs:,} pairs of classes are more than {MOST_PAIRS:,}: each class is compared with C1 alone, the rest "
             "is not known and does not pass"
         )
+    else:
+        chosen = [both for each in present.values() for both in combinations(each, 2)]
     absent = sum(bool(each.absent) for each in series)
     if absent:
         notes.append(f"{absent} series have no trajectory and are in no class: each of their pairs is missing")

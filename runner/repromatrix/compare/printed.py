@@ -30,23 +30,28 @@ def agree(a: Series, b: Series, steps: int) -> Bools:
 def rewritten(a: Series, b: Series, steps: int) -> Bools:
     """Tell step by step whether two texts are two numbers, whatever they are read as; never of an exact side."""
     found: Bools = np.zeros(steps, dtype=np.bool_)
-    if a.texts is not None and b.texts is not None:
-        for place, (one, other) in enumerate(zip(a.texts, b.texts, strict=False)):
-            if one != other and not ({"x", "n"} & {*one, *other}):  # hexadecimal, nan, inf
-                found[place] = Decimal(one) != Decimal(other)
+    if a.joined is None or b.joined is None or a.joined == b.joined:
+        return found
+    left, right = a.texts or (), b.texts or ()
+    other = np.fromiter((one != two for one, two in zip(left, right, strict=False)), dtype=np.bool_, count=steps)
+    other &= series.shown(a).decimal[:steps] & series.shown(b).decimal[:steps]
+    found = other & ~arrays.same_bits(_values(a)[:steps], _values(b)[:steps])
+    for place in np.flatnonzero(other & ~found):  # one float64 is nearest to both
+        found[place] = Decimal(left[place]) != Decimal(right[place])
     return found
 
 
 def of_one_precision(a: Series, b: Series, place: int) -> bool:
     """Whether two texts show their digits to the same place."""
-    if a.texts is None or b.texts is None:
+    if a.joined is None or b.joined is None:
         return False
-    return series.last_place(a.texts[place]) == series.last_place(b.texts[place])
+    return bool(series.shown(a).last_place[place] == series.shown(b).last_place[place])
 
 
 def written(of: Series, place: int) -> str | None:
     """Return the number as its source has it in decimal digits, else None."""
-    return None if of.texts is None or "x" in of.texts[place] else of.texts[place]
+    texts = of.texts
+    return None if texts is None or "x" in texts[place] else texts[place]
 
 
 def _meet(a: Series, b: Series, place: int) -> bool:
@@ -58,10 +63,11 @@ def _meet(a: Series, b: Series, place: int) -> bool:
 
 
 def _interval(of: Series, place: int) -> Interval:
-    if of.texts is None or "x" in of.texts[place]:
+    text = written(of, place)
+    if text is None:
         value = Fraction(float(_values(of)[place]))
         return Interval(low=value, high=value)
-    return Interval.printed(of.texts[place])
+    return Interval.printed(text)
 
 
 def _values(of: Series) -> Values:

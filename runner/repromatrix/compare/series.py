@@ -5,23 +5,39 @@ often on digits that were not printed. So a series keeps its texts and is read i
 """
 
 import hashlib
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from repromatrix.compare import arrays, exact
+from repromatrix.compare import arrays, digits, exact
 from repromatrix.compare.arrays import Values
+from repromatrix.compare.digits import Digits
 from repromatrix.floats import FORMS, nearest
-from repromatrix.results.log import Log
+from repromatrix.results.logs import figures
+from repromatrix.results.logs.columns import Column as Printed
 from repromatrix.results.record import Description, Outcome, Provenance, Record
 from repromatrix.results.value import Column, Trajectory
 
+LOSS = "loss"  # the metric of a cell, a published column, and the loss of a log whatever it is called there
 _PRECISION = 53  # of float64
 _CACHED = 512  # series by identity: one side of many pairs is read once
+_SPLIT = 64  # whose texts are kept apart; each is some 60 bytes
+_TELLING = 9  # digits: more than a float32 needs
+_GUARANTEED = {"float64": 15, "float32": 6, "bfloat16": 2, "float16": 3}  # any so many digits come back
+
+
+class Rule(StrEnum):
+    """How a metric counts: by what is allowed, only if it is identical, up to rounding, or not at all."""
+
+    JUDGED = "judged"
+    EXACT = "exact"
+    ROUNDING = "rounding"
+    SHOWN = "shown"
+    IGNORE = "ignore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,7 +50,8 @@ class Series:
         workload: None: nobody states it.
         dtype: of a cell; None: nobody states it.
         values: exact, or the float64 nearest to the texts; None: there is no trajectory.
-        texts: the printed numbers; None where the values are exact.
+        joined: the printed numbers, by line feeds; None where the values are exact.
+        told: the dtype that the digits show by themselves: float32 as Python prints one, else None.
         digest: equal digests, equal bits (equal texts, where there are texts).
         absent: why there are no values, else None.
         left_out: whether that is because the cell cannot run there.
@@ -44,9 +61,11 @@ class Series:
         cell: a cell's description, its id replaced by `name`; `cell_id` is the id itself.
         provenance: what a cell ran in.
         factors: the options that a cell really used.
-        first_step: 0 or 1, as its source counts.
-        logged: the step of each loss where its source leaves some out, else None.
-        skipped: how many entries without a loss its source has.
+        logged: what the source counts, a row for each number; None: it counts nothing.
+        axis: the names of what it counts, the finest last.
+        metric: the name of its numbers in a log; None: of a cell.
+        group: what is compared with each other.
+        rule: how it counts.
     """
 
     name: str
@@ -54,7 +73,8 @@ class Series:
     workload: str | None = None
     dtype: str | None = None
     values: Values | None = None
-    texts: tuple[str, ...] | None = None
+    joined: str | None = None
+    told: str | None = None
     digest: str = ""
     absent: str | None = None
     left_out: bool = False
@@ -65,14 +85,33 @@ class Series:
     cell_id: str | None = None
     provenance: Provenance | None = None
     factors: tuple[tuple[str, str], ...] = ()
-    first_step: int = 1
-    logged: tuple[int, ...] | None = None
-    skipped: int = 0
+    logged: Values | None = None
+    axis: tuple[str, ...] = ()
+    metric: str | None = None
+    group: str = LOSS
+    rule: Rule = Rule.JUDGED
 
     @property
     def steps(self) -> int:
         """How many losses there are."""
         return 0 if self.values is None else len(self.values)
+
+    @property
+    def texts(self) -> tuple[str, ...] | None:
+        """The printed numbers one by one; None where the values are exact."""
+        return None if self.joined is None else _texts(self)
+
+    def step(self, place: int) -> int | None:
+        """Return the whole number that its source gives a place, from 0; None: it gives none, or several."""
+        if self.logged is None or self.logged.shape[1] != 1 or place >= len(self.logged):
+            return None
+        found = float(self.logged[place, 0])
+        return int(found) if found.is_integer() and self.whole else None
+
+    @property
+    def whole(self) -> bool:
+        """Whether its steps are whole numbers."""
+        return self.logged is not None and bool((self.logged == np.rint(self.logged)).all())
 
     def named(self, name: str) -> "Series":
         """Return it under another name."""
@@ -121,28 +160,63 @@ def _judged(trajectory: Trajectory, losses: Values) -> str:
     return hashlib.sha256(repr((own, others)).encode()).hexdigest() if others else own
 
 
-def of_log(log: Log, name: str, source: str) -> Series:
-    """Return the losses of a log; hexadecimal numbers are exact."""
-    values = _finite(log.texts)
-    exactly = all("x" in each or each.lstrip("-") in ("nan", "inf") for each in log.texts)
-    digest = _digest(values) if exactly else hashlib.sha256("\n".join(log.texts).encode()).hexdigest()
-    texts = None if exactly else log.texts
+def of_log(column: Printed, name: str, source: str) -> Series:
+    """Return the numbers of a log; hexadecimal ones are exact."""
+    exactly = column.texts is None or ("x" in column.texts and _is_exact(column.texts))
+    joined = None if exactly else column.texts
     return Series(
         name=name,
         source=source,
-        values=values,
-        texts=texts,
-        digest=digest,
-        first_step=log.first_step,
-        logged=log.steps,
-        skipped=log.skipped,
+        dtype=column.dtype,
+        values=column.values,
+        joined=joined,
+        told=None if joined is None or column.dtype else _told(column.values, joined),
+        digest=_digest(column.values) if joined is None else hashlib.sha256(joined.encode()).hexdigest(),
+        logged=column.steps,
+        axis=column.axis,
+        metric=column.name,
     )
+
+
+def _is_exact(joined: str) -> bool:
+    return all("x" in each or digits.special(each) for each in joined.split("\n"))
 
 
 def of_column(printed: Sequence[str], workload: str, name: str, source: str) -> Series:
     """Return a column of a published table of a workload."""
-    log = Log(name=name, texts=tuple(printed), first_step=1)
-    return replace(of_log(log, name, source), workload=workload)
+    joined = "\n".join(printed)
+    values = arrays.values(map(figures.value, printed))
+    return replace(
+        of_log(Printed(name=name, values=values, texts=joined), name, source), workload=workload, metric=None, told=None
+    )
+
+
+@lru_cache(maxsize=_SPLIT)
+def _texts(series: Series) -> tuple[str, ...]:
+    return tuple((series.joined or "").split("\n"))
+
+
+@lru_cache(maxsize=_SPLIT)
+def shown(series: Series) -> Digits:
+    """Return which digits the texts of a series show."""
+    return digits.of(series.texts or ())
+
+
+def _told(values: Values, joined: str) -> str | None:
+    """Return float32 where every number is one and one has more digits than that needs, as Python prints one."""
+    finite = np.isfinite(values)
+    with np.errstate(over="ignore"):
+        back = values.astype(np.float32).astype(np.float64)
+    if "x" in joined or not (back[finite] == values[finite]).all():
+        return None
+    texts = sorted(joined.split("\n"), key=len, reverse=True)  # the first one tells, but for zeros at its end
+    return "float32" if any(len(each) > _TELLING and _long(each) for each in texts) else None
+
+
+def _long(text: str) -> bool:
+    """Whether a text has more digits than a float32 needs, zeros at its end aside, which Python does not print."""
+    mantissa = text.lower().partition("e")[0]
+    return digits.significant(mantissa.rstrip("0") if "." in mantissa else mantissa) > _TELLING
 
 
 @lru_cache(maxsize=_CACHED)
@@ -154,9 +228,10 @@ def read(series: Series, dtype: str) -> Reading:
     """
     if series.values is None:
         raise ValueError(f"{series.name} has no values")
-    if series.texts is None:
+    if series.joined is None:
         return Reading(dtype=dtype, values=series.values, told_apart=True)
-    return Reading(dtype=dtype, values=_nearest(series, dtype), told_apart=told_apart(series.texts, dtype))
+    told = dtype == series.told or told_apart(shown(series), dtype)
+    return Reading(dtype=dtype, values=_nearest(series, dtype), told_apart=told)
 
 
 @lru_cache(maxsize=_CACHED)
@@ -164,63 +239,36 @@ def fits(series: Series, dtype: str) -> bool:
     """Whether every number can be one of a dtype: its value there, printed to as many digits, is the text."""
     if series.values is None:
         return False
-    if series.texts is None:
+    if series.joined is None:
         return bool(arrays.same_bits(arrays.rounded(series.values, dtype), series.values).all())
-    pairs = zip(_nearest(series, dtype).tolist(), series.texts, strict=True)
-    return all(exact.agrees(value, text) if np.isfinite(value) else _special(text) for value, text in pairs)
+    found, texts, values = shown(series), series.texts or (), _nearest(series, dtype)
+    size = np.abs(series.values)
+    form = FORMS[dtype]
+    normal = (size == 0) | ((size >= 2.0 ** (form.least + form.precision)) & np.isfinite(values))
+    sure = found.decimal & (found.significant <= _GUARANTEED[dtype]) & normal
+    return all(
+        exact.agrees(float(values[at]), texts[at]) if np.isfinite(values[at]) else digits.special(texts[at])
+        for at in np.flatnonzero(~sure)
+    )
 
 
-def told_apart(texts: Sequence[str], dtype: str) -> bool:
+def told_apart(found: Digits, dtype: str) -> bool:
     """Whether decimal texts show which values of a dtype they were.
 
     A text with as many significant digits as tell any two values apart does. A shorter one does only beside such a
     one, where the places behind the point vary: then the writer leaves out nothing but what is not needed.
     """
     enough = FORMS[dtype].digits
-    # With an exponent of its own, a zero is nothing but zero.
-    figures = [each for each in texts if not (_special(each) or "x" in each or re.fullmatch("[-+.0]+[eE].*", each))]
-    counts = [significant(text) for text in figures]
-    if all(count >= enough for count in counts):
+    telling = found.decimal & ~found.bare  # with an exponent of its own, a zero is nothing but zero
+    counts, places = found.significant[telling], found.last_place[telling]
+    if (counts >= enough).all():
         return True
-    places = set(map(last_place, figures))
-    return max(counts) >= enough and len(places) > 1 and not _padded(figures)
+    return bool(counts.max() >= enough and (places != places[0]).any() and not found.padded[telling].any())
 
 
-def significant(text: str) -> int:
-    """Return how many significant digits a decimal text shows; a zero shows one."""
-    mantissa = text.lower().partition("e")[0]
-    return len(mantissa.lstrip("+-0.").replace(".", "")) or 1
-
-
-def last_place(text: str) -> int:
-    """Return the exponent of ten of the last digit that a decimal text shows."""
-    mantissa, _, exponent = text.lower().partition("e")
-    return int(exponent or 0) - len(mantissa.partition(".")[2])
-
-
-@lru_cache(maxsize=_CACHED)
 def half_units(series: Series) -> Values:
     """Return half a unit of the last printed place of each number, 0 where it is exact."""
-    if series.texts is None:
-        return np.zeros(series.steps)
-    return np.array([0.0 if _special(each) or "x" in each else _half(each) for each in series.texts])
-
-
-def _half(text: str) -> float:
-    return float(f"5e{last_place(text) - 1}")
-
-
-def _padded(figures: Iterable[str]) -> bool:
-    """Whether a text ends in a zero that a writer of the shortest text would leave out, `0.50` but not `1.0`."""
-    return any(re.search(r"\.[0-9]+0(?:[eE]|$)", each) for each in figures)
-
-
-def _special(text: str) -> bool:
-    return text.lstrip("-") in ("nan", "inf")
-
-
-def _finite(texts: Iterable[str]) -> Values:
-    return arrays.values(float.fromhex(each) if "x" in each else float(each) for each in texts)
+    return np.zeros(series.steps) if series.joined is None else digits.half_units(shown(series))
 
 
 def _digest(values: Values) -> str:
@@ -229,13 +277,13 @@ def _digest(values: Values) -> str:
 
 def _nearest(series: Series, dtype: str) -> Values:
     """Return the value of a dtype nearest to each text, rounded once."""
-    if series.values is None or series.texts is None or dtype == "float64":
+    if series.values is None or series.joined is None or dtype == "float64":
         return arrays.values(()) if series.values is None else series.values
     # float64 is the first rounding: a second one is right unless it meets a tie that the first one made.
     found = arrays.rounded(series.values, dtype)
     for place in np.flatnonzero(_ties(series.values, dtype)):
-        text = series.texts[place]
-        if "x" not in text and not _special(text):
+        text = (series.texts or ())[place]
+        if "x" not in text and not digits.special(text):
             found[place] = nearest(text, dtype)
     return found
 

@@ -1,5 +1,6 @@
 """Words of a command line -> series: cells, records, results folders, published columns, logs of other programs."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -7,11 +8,15 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from repromatrix.compare import series
+from repromatrix.compare import metrics, series
 from repromatrix.compare.allowance import Allowances, Floor, Stated, Tolerance, of_run, tolerances
+from repromatrix.compare.arrays import Values
+from repromatrix.compare.metrics import Read, Wish
 from repromatrix.compare.series import Series
-from repromatrix.errors import NothingSelectedError
-from repromatrix.results import foreign
+from repromatrix.errors import NothingSelectedError, UsageError
+from repromatrix.results.logs import files
+from repromatrix.results.logs import read as logs
+from repromatrix.results.logs.columns import Asked
 from repromatrix.results.manifest import Entry, Manifest
 from repromatrix.results.record import Description
 from repromatrix.results.store import Store, record_of
@@ -33,7 +38,8 @@ class Sources:
 
     Args:
         results: the folder whose cells may be named.
-        column: of a log, the one with the losses.
+        asked: what is said of every log: its columns, its steps, its commas.
+        wishes: which metrics of logs count, and how.
         printed: the published columns that a run names, as series.
         stated: the tolerances of the matrix, for what no run states.
     """
@@ -41,16 +47,20 @@ class Sources:
     def __init__(
         self,
         results: Path,
-        column: str | None,
+        asked: Asked,
+        wishes: Sequence[Wish],
         printed: Callable[[Manifest], Iterable[Series]],
         stated: Callable[[], Iterable[Stated]],
     ) -> None:
         self._results = Store(results)
-        self._column, self._printed, self._stated = column, printed, stated
+        self._asked, self._wishes = asked, wishes
+        self._printed, self._stated = printed, stated
         self._manifests: dict[str, tuple[Store, Manifest]] = {}
         self._arrays: dict[str, Series] = {}
+        self._steps: dict[bytes, Values] = {}
         self._labels: Counter[str] = Counter()
         self.folders = 0
+        self.notes: list[str] = []  # what was read as what
 
     def read(self, arguments: Sequence[str]) -> tuple[Series, ...]:
         """Return the series of all arguments under names of their own.
@@ -59,17 +69,30 @@ class Sources:
             UsageError: a file that cannot be used.
             NothingSelectedError: an argument that names nothing, or fewer than two series in all.
         """
-        found: list[Series] = []
+        parts: list[list[Series]] = []
+        reads: list[tuple[int, Read]] = []
         chosen: set[tuple[str, str]] = set()
         for argument in arguments:
             name, rest = _named(argument)
-            read = [self._shared(each) for each in self._series(rest, name)]
-            for each in read if name is None or len(read) == 1 else [one.named(f"{name}:{one.name}") for one in read]:
-                cell = (each.source, each.cell_id or "")
-                if each.cell_id and cell in chosen:
+            parts.append([])
+            for one in self._series(rest, name):
+                if isinstance(one, Read):
+                    reads.append((len(parts) - 1, one))
+                    continue
+                cell = (one.source, one.cell_id or "")
+                if one.cell_id and cell in chosen:
                     continue  # two patterns may choose one cell
                 chosen.add(cell)
-                found.append(each.named(name) if name is not None and len(read) == 1 else each)
+                parts[-1].append(self._shared(one))
+            if name is not None:
+                single = len(parts[-1]) == 1
+                parts[-1] = [each.named(name if single else f"{name}:{each.name}") for each in parts[-1]]
+        if reads:
+            others = any(parts)
+            logged, self.notes = metrics.of_logs([read for _, read in reads], self._wishes, others=others)
+            for (place, _), own in zip(reads, logged, strict=True):
+                parts[place] += [self._shared(each) for each in own]
+        found = [each for part in parts for each in part]
         if len(found) < 2:  # noqa: PLR2004
             raise NothingSelectedError(
                 f"{len(found)} series is selected by {' '.join(arguments)}: nothing to compare it with",
@@ -90,15 +113,15 @@ class Sources:
         stated = stated or _told(tolerances(self._stated()), "matrix.yaml")
         return Allowances(floors=floors, tolerances=tolerances(_DOCUMENTED) | stated)
 
-    def _series(self, rest: str, name: str | None) -> Iterator[Series]:
-        path = Path(rest)
+    def _series(self, rest: str, name: str | None) -> Iterator[Series | Read]:
+        path, column = _columned(rest)
         if rest.startswith(_PUBLISHED):
             yield from self._published(rest.removeprefix(_PUBLISHED))
-        elif path.is_dir():
+        elif path.is_dir() and column is None:
             self.folders += 1
             yield from self._cells(Store(path), self._label(name or rest), None)
-        elif path.exists() or _like_a_file(rest):
-            yield from self._file(path)
+        elif path.exists() or _like_a_file(str(path)):
+            yield self._file(path, column, name or rest)
         else:
             yield from self._cells(self._results, str(self._results.folder), rest)
 
@@ -106,14 +129,17 @@ class Sources:
         self._labels[wanted] += 1
         return wanted if self._labels[wanted] == 1 else f"{wanted} ({self._labels[wanted]})"
 
-    def _file(self, path: Path) -> Iterator[Series]:
-        data = foreign.read_bytes(path)
-        record = record_of(data, str(path))
+    def _file(self, path: Path, column: str | None, name: str) -> Series | Read:
+        data = files.read(path)
+        record = record_of(data, str(path)) if column is None else None
         if record:
-            yield series.of_record(record, str(path))
-            return
-        for log in foreign.parse(data, str(path), self._column):
-            yield series.of_log(log, f"{path}:{log.name}" if log.name else str(path), str(path))
+            return series.of_record(record, str(path))
+        if column is not None and self._asked.columns:
+            raise UsageError("both FILE::COLUMN and --column", where=str(path), hint="use one of them")
+        asked = self._asked if column is None else replace(self._asked, columns=(column,))
+        log = logs.parse(data, str(path), asked)
+        bare = name.removesuffix(f"::{column}") if column is not None else name
+        return Read(name=bare, source=str(path), log=log, chosen=asked.columns)
 
     def _cells(self, store: Store, label: str, pattern: str | None) -> Iterator[Series]:
         manifest = self._manifest(store, label)
@@ -149,10 +175,14 @@ class Sources:
         return self._manifests[label][1]
 
     def _shared(self, found: Series) -> Series:
-        """Return a series with the array of an earlier one that has the same bits."""
+        """Return a series with the numbers and the steps of an earlier one that has the same."""
         if found.values is None:
             return found
-        return replace(found, values=self._arrays.setdefault(found.digest, found).values)
+        same = self._arrays.setdefault(found.digest, found)
+        logged = found.logged
+        if logged is not None:
+            logged = self._steps.setdefault(hashlib.sha256(logged.tobytes()).digest() + bytes(logged.shape[1]), logged)
+        return replace(found, values=same.values, joined=same.joined, logged=logged)
 
 
 def _named(argument: str) -> tuple[str | None, str]:
@@ -161,8 +191,16 @@ def _named(argument: str) -> tuple[str | None, str]:
     return (name, rest) if equals and name and rest and not Path(argument).exists() else (None, argument)
 
 
+def _columned(text: str) -> tuple[Path, str | None]:
+    """Split FILE::COLUMN; what exists under the whole text is no such thing."""
+    path, colons, column = text.partition("::")
+    if not colons or not path or not column or Path(text).exists():
+        return Path(text), None
+    return Path(path), column
+
+
 def _like_a_file(text: str) -> bool:
-    suffixes = (".csv", ".tsv", ".txt", ".log", ".json", ".jsonl", ".ndjson")
+    suffixes = (".csv", ".tsv", ".txt", ".log", ".json", ".jsonl", ".ndjson", ".npy", ".npz", ".safetensors", ".gz")
     return text.endswith(suffixes) or text.startswith((".", "/")) or text.endswith("/")
 
 

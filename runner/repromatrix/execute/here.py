@@ -127,7 +127,12 @@ def _with(matrix: Matrix, environment: Environment, backend: str) -> Matrix:
         for each in matrix.workloads
     )
     profile = Profile(
-        name=PROFILE, environments=(environment.name,), exclude_environments=(), devices=(), line=environment.line
+        name=PROFILE,
+        environments=(environment.name,),
+        exclude_environments=(),
+        workloads=matrix.profiles["default"].workloads if "default" in matrix.profiles else (),
+        devices=(),
+        line=environment.line,
     )
     return replace(
         matrix,

@@ -201,7 +201,7 @@ class Execution:
             cpu_class=host.cpu_class(),
             cpus=self.limits_of(cell).cpus,
             gpu=host.nvidia_devices() if cell.device != "cpu" else (),
-            repeats=1 if trace else self._repeats,
+            repeats=1 if trace else cell.runs(self._repeats),
             trace=trace,
         )
 
@@ -266,7 +266,7 @@ class Execution:
             for bits in work.result.bits.pop(found.id, {}).values():  # of outputs: the record has their digests
                 self.store.write_value(bits)
             # Kept as soon as its last repeat ends: what comes after must not cost it.
-            if len(finished[found.id]) == self._repeats:
+            if len(finished[found.id]) == cells[found.id].runs(self._repeats):
                 self._keep(self._assembled(cells[found.id], batch, works, finished[found.id]), cached=False)
 
         def failed(_: Work, error: EnvironmentFailedError) -> None:
@@ -277,18 +277,18 @@ class Execution:
 
         works += [
             Work(
-                asked=batch.cells,
+                asked=tuple(cell for cell in batch.cells if cell.runs(self._repeats) > repeat),
                 log=batch.log(self.store, str(repeat + 1)),
                 limits=self.limits_of(batch.cells[0]),  # equal settings, equal limits
                 heard=heard,
                 failed=failed if repeat == 0 else _told_already,
             )
-            for repeat in range(self._repeats)
+            for repeat in range(max(cell.runs(self._repeats) for cell in batch.cells))
         ]
         return works
 
     def _assembled(self, cell: Cell, batch: Batch, works: Sequence[Work], finished: Mapping[int, Finished]) -> Record:
-        repeats = range(self._repeats)
+        repeats = range(cell.runs(self._repeats))
         built = works[0].built
         return assemble(
             cell,

@@ -19,7 +19,8 @@ from repromatrix.explain.impact.rows import Companion
 from repromatrix.matrix import Environment, Matrix
 from repromatrix.matrix.check import suggest
 from repromatrix.plan import Cell, cells_of
-from repromatrix.results import foreign
+from repromatrix.results.logs import files
+from repromatrix.results.logs import read as logs
 from repromatrix.results.record import Record
 from repromatrix.results.value import Role
 
@@ -113,7 +114,8 @@ def _every(matrix: Matrix, environment: Environment, workload: str) -> list[Cell
 
 def _agrees(record: Record, log: Path) -> bool:
     """Whether the losses of a cell are those of a file in every digit that it shows."""
-    (found, *_) = foreign.parse(foreign.read_bytes(log), str(log), None)
+    columns = logs.parse(files.read(log), str(log)).columns
+    found = next((each for each in columns if each.name.rpartition("/")[2] == "loss"), columns[0])
     own, other = series.of_record(record, ""), series.of_log(found, log.name, str(log))
     return own.steps == other.steps and bool(agree(own, other, own.steps).all())
 

@@ -8,7 +8,7 @@ from repromatrix.execute import host
 from repromatrix.execute.run import Execution
 from repromatrix.explain.network import network
 from repromatrix.explain.replays import Studying
-from repromatrix.explain.space import Hybrids, Vocabulary, chosen
+from repromatrix.explain.space import Space, Vocabulary, chosen
 from repromatrix.matrix import Environment, Matrix, Workload
 from repromatrix.operations.kept import Judgements
 from repromatrix.operations.listing import Entry, entries
@@ -48,11 +48,11 @@ def cells_to_list(matrix: Matrix, environments: Sequence[Environment]) -> Iterat
     taken_apart = [each for each in matrix.workloads if network(each) is not None]
     if not taken_apart:
         raise UsageError("no workload of this matrix has operations that are known", where=matrix.path.name)
-    workload, hybrids = taken_apart[0], Hybrids(matrix, taken_apart[0])
+    workload, space = taken_apart[0], Space(matrix, taken_apart[0])
     for environment in environments:
         for like in _like(matrix, workload, environment):
-            for options in _variants(hybrids.vocabulary, environment.framework):
-                cell = hybrids.cell(hybrids.state(like) | chosen(options), like)
+            for options in _variants(space.vocabulary, environment.framework):
+                cell = space.cell(space.state(like) | chosen(options), like)
                 if isinstance(cell, Cell):
                     yield cell
 

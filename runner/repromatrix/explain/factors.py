@@ -1,6 +1,6 @@
 """Two cells -> the factors in which they differ, and the cell that has some of them from the other side. Pure.
 
-Such a hybrid is the experiment that shows what a factor does. A condition is a change that neither cell has.
+Such a cell shows what a factor does. A condition is a change that neither cell has.
 """
 
 from collections.abc import Iterable
@@ -13,10 +13,10 @@ from repromatrix.explain.space import (
     FRAMEWORK,
     OF_SETTINGS,
     VERSION,
-    Hybrids,
     NotTestable,
     Part,
     PartKind,
+    Space,
     State,
     Vocabulary,
     chosen,
@@ -26,10 +26,10 @@ from repromatrix.explain.space import (
 from repromatrix.matrix import Matrix, Settings
 from repromatrix.plan import Cell, selected
 
-__all__ = ["Condition", "Factor", "Hybrids", "Interventions", "NotTestable", "Side", "Vocabulary"]
+__all__ = ["Change", "Factor", "Flips", "NotTestable", "Space", "Vocabulary", "Which"]
 
-Side: TypeAlias = Literal["a", "b"]
-SIDES: tuple[Side, Side] = ("a", "b")
+Which: TypeAlias = Literal["a", "b"]
+SIDES: tuple[Which, Which] = ("a", "b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Change:
     """A named change that neither cell has: all of a settings of the matrix, or one option.
 
     Attributes:
@@ -71,17 +71,17 @@ class Condition:
         return self.settings.name if self.settings else f"{self.option}={self.value}"
 
 
-class Interventions:
-    """The factors in which cells A and B of a matrix differ, and their hybrids."""
+class Flips:
+    """The factors in which cells A and B of a matrix differ, and the cells with some of them flipped."""
 
-    def __init__(self, matrix: Matrix, a: Cell, b: Cell, *, hybrids: Hybrids | None = None) -> None:
+    def __init__(self, matrix: Matrix, a: Cell, b: Cell, *, space: Space | None = None) -> None:
         """Find the factors.
 
         Args:
             matrix: whose cells they are.
             a: a cell.
             b: the other.
-            hybrids: of that matrix and their workload, to share what they remember between pairs.
+            space: of that matrix and their workload, to share what they remember between pairs.
 
         Raises:
             UsageError: the cells are of two workloads or lengths, which no flip can bring together.
@@ -93,8 +93,8 @@ class Interventions:
                 hint="name two cells of one workload and length: repromatrix plan",
             )
         self.a, self.b = a, b
-        self._hybrids = hybrids or Hybrids(matrix, a.workload)
-        self._states = {"a": self._hybrids.state(a), "b": self._hybrids.state(b)}
+        self._space = space or Space(matrix, a.workload)
+        self._states = {"a": self._space.state(a), "b": self._space.state(b)}
         self._parts = self._factors()
         self.factors = tuple(self._factor(name) for name in self._parts)
 
@@ -110,22 +110,22 @@ class Interventions:
         return tuple(dict.fromkeys(each for each in found if 1 < len(each) < len(self._parts)))
 
     @property
-    def conditions(self) -> tuple[Condition, ...]:
+    def conditions(self) -> tuple[Change, ...]:
         """Return, as conditions, the settings of the matrix that are neither cell's own and are for one of them."""
         own = {self.a.settings.name, self.b.settings.name}
         return tuple(
-            Condition(settings=each)
-            for name, each in self._hybrids.matrix.settings.items()
+            Change(settings=each)
+            for name, each in self._space.matrix.settings.items()
             if name not in own and any(selected(cell, each.cells) for cell in (self.a, self.b))
         )
 
-    def changes(self, condition: Condition) -> tuple[tuple[str, str], ...]:
+    def changes(self, condition: Change) -> tuple[tuple[str, str], ...]:
         """Return what a condition sets, sorted by name."""
         if condition.settings is None:
             return ((condition.option, condition.value),)
         return tuple(sorted((part.name, value) for part, value in set_by(condition.settings).items()))
 
-    def flipped(self, side: Side, names: Iterable[str]) -> Cell | NotTestable:
+    def flipped(self, side: Which, names: Iterable[str]) -> Cell | NotTestable:
         """Return the cell of one side with these factors taken from the other side."""
         other = self._states["b" if side == "a" else "a"]
         state = dict(self._states[side])
@@ -133,7 +133,7 @@ class Interventions:
             state |= {part: other.get(part) for part in self._parts[name]}
         return self._cell(state)
 
-    def under(self, side: Side, condition: Condition) -> Cell | NotTestable:
+    def under(self, side: Which, condition: Change) -> Cell | NotTestable:
         """Return the cell of one side under a condition."""
         state = dict(self._states[side])
         if condition.settings is not None:
@@ -143,7 +143,7 @@ class Interventions:
             state |= set_by(condition.settings)
         else:
             where = str(state[FRAMEWORK]), str(state[FLAVOUR])
-            reason = self._hybrids.lacks(*where, condition.option, condition.value)
+            reason = self._space.lacks(*where, condition.option, condition.value)
             if reason is not None:
                 return NotTestable(reason=reason)
             state |= chosen({condition.option: condition.value})
@@ -167,15 +167,15 @@ class Interventions:
         a, b = (" ".join(_text(self._states[side].get(part)) for part in parts) for side in SIDES)
         return Factor(kind=parts[0].kind, name=name, a=a, b=b)
 
-    def _bound(self, side: Side) -> list[str]:
+    def _bound(self, side: Which) -> list[str]:
         """Return the options whose value on that side the other side's framework does not have."""
         here, other = self._states[side], self._states["b" if side == "a" else "a"]
         there = str(other[FRAMEWORK]), str(other[FLAVOUR])
         options = {name: part for name, (part, *_) in self._parts.items() if part.kind == "option"}
-        return [name for name, part in options.items() if self._hybrids.lacks(*there, part.name, here.get(part))]
+        return [name for name, part in options.items() if self._space.lacks(*there, part.name, here.get(part))]
 
     def _cell(self, state: State) -> Cell | NotTestable:
-        return self._hybrids.cell(state, self.a, own=(self.a, self.b))
+        return self._space.cell(state, self.a, own=(self.a, self.b))
 
 
 def _told(part: Part, options: Iterable[str]) -> str:

@@ -12,19 +12,19 @@ from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
 from repromatrix.explain.judge.sites import (
-    Attribution,
     Flips,
     Outputs,
     Task,
+    TraceExplanation,
     Tried,
-    attribute,
     detected,
+    explanation_of,
     samples,
     to_try,
     tried,
 )
 from repromatrix.explain.network import network_of
-from repromatrix.explain.space import DTYPE, Hybrids, NotTestable, Part
+from repromatrix.explain.space import DTYPE, NotTestable, Part, Space
 from repromatrix.floats import FORMS
 from repromatrix.plan import Cell
 from repromatrix.results import document as documents
@@ -40,7 +40,7 @@ _UNUSED = ("framework", "version", "flavour", "python", "environment", "variant"
 class ForeignTrace:
     """One file against one cell, in the environments of an execution."""
 
-    def __init__(self, execution: Execution, hybrids: Hybrids, cell: Cell, path: Path) -> None:
+    def __init__(self, execution: Execution, space: Space, cell: Cell, path: Path) -> None:
         """Read the file.
 
         Raises:
@@ -48,12 +48,12 @@ class ForeignTrace:
             NewerFormatError: it was written for a newer release.
         """
         self._execution, self._cell = execution, cell
-        self._hybrids = hybrids
-        self._state = self._hybrids.state(cell)
+        self._space = space
+        self._state = self._space.state(cell)
         self._replaying = Replaying(execution)
         self._b = _read(path, cell)
-        options = hybrids.vocabulary[cell.environment.framework]
-        dtypes = sorted({each.dtype for each in hybrids.variants if each.framework == cell.environment.framework})
+        options = space.vocabulary[cell.environment.framework]
+        dtypes = sorted({each.dtype for each in space.variants if each.framework == cell.environment.framework})
         self._values = {**{name: each for name, each in options.items() if len(each) > 1}, "dtype": tuple(dtypes)}
         work = network_of(cell)
         self._task = Task(
@@ -64,7 +64,7 @@ class ForeignTrace:
             options={name: str(self._state[Part("option", name)]) for name in options},
         )
 
-    def explain(self) -> Attribution:
+    def explain(self) -> TraceExplanation:
         """Return what makes the difference.
 
         Raises:
@@ -73,7 +73,7 @@ class ForeignTrace:
         """
         a = self._own_trace()
         if not detected(a, self._b):
-            return attribute(a, self._b, {}, self._task, None)
+            return explanation_of(a, self._b, {}, self._task, None)
         (own,) = self._steps({(): self._cell}, a, a).values()
         asked: dict[Flips, Tried] = {}
         while wanted := to_try(asked, self._values, self._task):
@@ -81,11 +81,11 @@ class ForeignTrace:
             there = {flips: cell for flips, cell in cells.items() if not isinstance(cell, NotTestable)}
             told = self._steps(there, a, self._b)
             asked |= {flips: tried(self._b, told.get(flips), same=False) for flips in wanted}
-        return attribute(a, self._b, asked, self._task, own)
+        return explanation_of(a, self._b, asked, self._task, own)
 
     def _flipped(self, flips: Flips) -> Cell | NotTestable:
         flipped = {DTYPE if name == DTYPE.name else Part("option", name): value for name, value in flips}
-        return self._hybrids.cell({**self._state, **flipped}, self._cell, own=(self._cell,))
+        return self._space.cell({**self._state, **flipped}, self._cell, own=(self._cell,))
 
     def _own_trace(self) -> Trace:
         records = self._execution.run([self._cell]).records
@@ -117,7 +117,7 @@ class ForeignTrace:
         return {flips: _outputs(each) for flips, each in zip(cells, self._replaying.run(requests), strict=True)}
 
 
-def document(found: Attribution, cell: Cell, path: str) -> dict[str, object]:
+def document(found: TraceExplanation, cell: Cell, path: str) -> dict[str, object]:
     """Return what was found as JSON data."""
     return {
         "format": 1,
@@ -126,6 +126,7 @@ def document(found: Attribution, cell: Cell, path: str) -> dict[str, object]:
         "detected": found.detected,
         "factors": dict(found.factors),
         "equals": [dict(each) for each in found.equals],
+        "by_chance": [{"options": dict(flips), "elements": elements} for flips, elements in found.by_chance],
         "starts": list(found.starts),
         "operations": [{"tensor": each.tensor, "steps": list(each.steps)} for each in found.operations],
         "untold": list(found.untold),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.run import Execution
-from repromatrix.explain.factors import Interventions, NotTestable
+from repromatrix.explain.factors import Flips, NotTestable
 from repromatrix.explain.judge.replays import Anatomy, anatomy
 from repromatrix.explain.replays import Pair, Studying
 from repromatrix.operations.kept import Judgements
@@ -28,7 +28,7 @@ class Replays:
     settled: bool
 
 
-def anatomies(execution: Execution, pairs: Sequence[Interventions]) -> Replays:
+def anatomies(execution: Execution, pairs: Sequence[Flips]) -> Replays:
     """Return the anatomy of each pair, in order; what was replayed is kept in the results folder.
 
     Raises:
@@ -46,7 +46,9 @@ def anatomies(execution: Execution, pairs: Sequence[Interventions]) -> Replays:
         for each, found in zip(pairs, chosen, strict=True)
     ]
     store = execution.store
-    store.write_studies(store.read_studies().with_pairs(studies))
+    earlier = store.read_studies()
+    if (merged := earlier.with_pairs(studies)) != earlier:  # writing seals the folder: longer than all else here
+        store.write_studies(merged)
     tried = [(each, studied[each.a, each.b]) for each in able]
     return Replays(
         anatomies=judged(studies, studying.testimony),
@@ -88,7 +90,7 @@ def judged(studies: Sequence[Study], testimony: Callable[[End], Testimony | None
     return tuple(found)
 
 
-def to_replay(pair: Interventions) -> Pair | NotTestable:
+def to_replay(pair: Flips) -> Pair | NotTestable:
     """Return the two cells whose operations tell of a pair: of one dtype, and of the same options where that can be.
 
     Where the environments or settings differ, one cell takes the options and the dtype of the other, as far as its

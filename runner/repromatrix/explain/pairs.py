@@ -1,41 +1,87 @@
-"""Which pairs of cells to explain: two that are named, every two classes, every two published columns."""
+"""Which pairs of cells to explain: two that are named, pairs of classes that tell the most, published columns."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol, TypeAlias
 
 from repromatrix.compare.classes import Class, classes
 from repromatrix.compare.versions import version_key
 from repromatrix.errors import UsageError
-from repromatrix.explain.factors import Condition, Hybrids, Interventions
+from repromatrix.explain.factors import Change, Flips
+from repromatrix.explain.nearness import Nearness
 from repromatrix.explain.search import Question
-from repromatrix.explain.space import FLAVOUR, FRAMEWORK, VERSION, State
+from repromatrix.explain.space import Space
 from repromatrix.matrix import Matrix
 from repromatrix.matrix.check import suggest
 from repromatrix.plan import Cell, find, universe
-from repromatrix.published.assertions import Blamed, Cause
-from repromatrix.published.setups import find as find_record
-from repromatrix.published.setups import setups
-from repromatrix.published.table import parse
 from repromatrix.results.experiments import Origin
-from repromatrix.results.manifest import Manifest, Published
+from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
 from repromatrix.results.store import Store
 
 _PUBLISHED, _CLASS = "published:", "class:"
-# Of a workload with more pairs of classes than these, each class is explained with the one most like it.
-MOST_PAIRS = 700
+
+
+class Blamed(Protocol):
+    """What somebody blames a difference on: an option or settings."""
+
+    @property
+    def kind(self) -> str:
+        """`option` or `settings`."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def value(self) -> str:
+        """An option's value."""
+
+
+class Documents(Protocol):
+    """What documents say about the cells of a run."""
+
+    def pairs(self) -> Iterable[tuple[str, str]]:
+        """Return the ids of every two cells that they hold against each other."""
+
+    def blamed(self) -> Mapping[frozenset[str], Sequence[Blamed]]:
+        """Return what they blame, by the ids of the two cells."""
+
+
+Read: TypeAlias = Callable[[Manifest, Sequence[Record]], Documents]
+
+
+class _Spaces(dict[str, Space]):
+    """By the name of a workload what its cells can be asked for: worked out when it is asked for, as it takes time."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        super().__init__()
+        self._matrix = matrix
+
+    def __missing__(self, name: str) -> Space:
+        workload = next(each for each in self._matrix.workloads if each.name == name)
+        self[name] = Space(self._matrix, workload)
+        return self[name]
 
 
 class Pairs:
     """Finds pairs among the cells of a matrix and those of the latest run."""
 
-    def __init__(self, matrix: Matrix, store: Store) -> None:
+    def __init__(self, matrix: Matrix, store: Store, documents: Read) -> None:
+        """Begin.
+
+        Args:
+            matrix: whose cells.
+            store: where the latest run is.
+            documents: reads what documents say about the cells of a run.
+        """
         self._matrix = matrix
         self._store = store
-        self._hybrids = {each.name: Hybrids(matrix, each) for each in matrix.workloads}
+        self._documents = documents
+        self._spaces = _Spaces(matrix)
         self._cells = {cell.id: cell for cell in universe(matrix)}
-        self._states: dict[str, State] = {}
+        self._nearness = Nearness(self._spaces)
         self._manifest: Manifest | None = None
         self._records: list[Record] = []
 
@@ -46,7 +92,7 @@ class Pairs:
             UsageError: a name that means nothing, the same cell twice, or two workloads or lengths.
         """
         left, right = (self._members(each) for each in (a, b))
-        first, second = self._nearest(left, right)
+        first, second = self._nearness.nearest(left, right)
         if first.id == second.id:
             raise UsageError(f"both are {first.id}", hint="name two cells: repromatrix plan")
         return self._question(first, second, ("asked",), self._asked().get(frozenset((first.id, second.id)), ()))
@@ -75,16 +121,20 @@ class Pairs:
         self._run()
         return frozenset((each.cell.environment, each.cell.device) for each in self._records)
 
-    def _question(self, a: Cell, b: Cell, of: tuple[Origin, ...], asked: Sequence[Condition]) -> Question:
-        found = Interventions(self._matrix, a, b, hybrids=self._hybrids[a.workload.name])
-        return Question(hybrids=found, of=of, asked=tuple(asked))
+    def _question(self, a: Cell, b: Cell, of: tuple[Origin, ...], asked: Sequence[Change]) -> Question:
+        flips = Flips(self._matrix, a, b, space=self._spaces[a.workload.name])
+        return Question(flips=flips, of=of, asked=tuple(asked))
 
     def _run(self) -> Manifest:
         if self._manifest is None:
             self._manifest = self._store.read_manifest()
             members = {name for each in self._manifest.ensembles for name in each.members}
-            self._records = [r for r in self._store.records(self._manifest)[0] if r.cell.id not in members]
+            own = tuple(entry for entry in self._manifest.entries if entry.id not in members)
+            self._records = list(self._store.records(replace(self._manifest, entries=own))[0])
         return self._manifest
+
+    def _said(self) -> Documents:
+        return self._documents(self._run(), self._records)
 
     def _of_classes(self) -> Iterator[tuple[Cell, Cell]]:
         found = classes(self._records)
@@ -98,73 +148,25 @@ class Pairs:
             if cells:
                 alike.setdefault((each.workload, each.steps), []).append(cells)
         for groups in alike.values():
-            pairs = list(combinations(groups, 2))
-            every = [self._nearest(*pair) for pair in pairs]
-            yield from every if len(every) <= MOST_PAIRS else self._most_alike(groups, pairs, every)
-
-    def _most_alike(
-        self,
-        groups: Sequence[Sequence[Cell]],
-        pairs: Sequence[tuple[Sequence[Cell], Sequence[Cell]]],
-        nearest: Sequence[tuple[Cell, Cell]],
-    ) -> Iterator[tuple[Cell, Cell]]:
-        """Yield for each class its pair with the class most like it, each pair once."""
-        chosen: dict[int, None] = {}
-        for cells in groups:
-            own = [place for place, pair in enumerate(pairs) if cells is pair[0] or cells is pair[1]]
-            chosen[min(own, key=lambda place: self._apart(*nearest[place]))] = None
-        yield from (nearest[place] for place in chosen)
+            yield from self._nearness.chosen(groups)
 
     def _of_columns(self) -> Iterator[tuple[Cell, Cell]]:
-        for table in self._run().published:
-            cells = self._columns(table)
-            for a, b in combinations(cells.values(), 2):
-                if a.steps == b.steps and a.id != b.id:
-                    yield a, b
+        for ids in self._said().pairs():
+            if all(name in self._cells for name in ids):
+                yield self._cells[ids[0]], self._cells[ids[1]]
 
-    def _columns(self, table: Published) -> dict[str, Cell]:
-        """Return the cell that answers for each column in the latest run, as the report chooses it."""
-        records = [each for each in self._records if each.cell.workload == table.workload]
-        found = {}
-        for column in table.columns:
-            places = setups(column, records)
-            record = find_record(records, places[0], column.variant) if places else None
-            if record is not None and record.trajectory is not None and record.cell.id in self._cells:
-                found[column.title] = self._cells[record.cell.id]
-        return found
-
-    def _asked(self) -> dict[frozenset[str], tuple[Condition, ...]]:
-        """Return the conditions that claims of published tables blame, by the cells of the two columns."""
+    def _asked(self) -> dict[frozenset[str], tuple[Change, ...]]:
+        """Return the conditions that documents blame, by the two cells."""
         if not self._store.has_manifest:
             return {}
-        found: dict[frozenset[str], tuple[Condition, ...]] = {}
-        for table in self._run().published:
-            cells = self._columns(table)
-            for test in (each.test for each in parse(table.data, table.workload, ()).statements):
-                if isinstance(test, Cause) and all(title in cells for title in test.pair):
-                    ids = frozenset(cells[title].id for title in test.pair)
-                    found[ids] = (*found.get(ids, ()), *filter(None, map(self._condition, test.blamed)))
-        return found
+        blamed = self._said().blamed()
+        return {ids: tuple(filter(None, map(self._condition, things))) for ids, things in blamed.items()}
 
-    def _condition(self, blamed: Blamed) -> Condition | None:
+    def _condition(self, blamed: Blamed) -> Change | None:
         if blamed.kind == "option":
-            return Condition(option=blamed.name, value=blamed.value)
+            return Change(option=blamed.name, value=blamed.value)
         settings = self._matrix.settings.get(blamed.name) if blamed.kind == "settings" else None
-        return Condition(settings=settings) if settings else None
-
-    def _nearest(self, left: Sequence[Cell], right: Sequence[Cell]) -> tuple[Cell, Cell]:
-        """Return the two cells that differ in the fewest factors; of equal ones the first."""
-        if len(left) == len(right) == 1:
-            return left[0], right[0]
-        return min(((a, b) for a in left for b in right), key=lambda pair: self._apart(*pair))
-
-    def _apart(self, *pair: Cell) -> int:
-        for cell in pair:
-            if cell.id not in self._states:
-                self._states[cell.id] = self._hybrids[cell.workload.name].state(cell)
-        a, b = (self._states[cell.id] for cell in pair)
-        parts = {part for part in a.keys() | b.keys() if a.get(part) != b.get(part)}
-        return len(parts - {VERSION, FLAVOUR} if FRAMEWORK in parts else parts)
+        return Change(settings=settings) if settings else None
 
     def _members(self, text: str) -> list[Cell]:
         if text.startswith(_PUBLISHED):

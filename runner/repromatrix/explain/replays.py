@@ -65,8 +65,10 @@ class Studying:
         """
         self._trace({cell.id: cell for pair in pairs for cell in (pair.left, pair.right)})
         able = [pair for pair in pairs if self._reason(pair) is None]
-        steps = self._round([request for pair in able for request in self._steps(pair)])
         cells = {cell.id: cell for pair in able for cell in (pair.left, pair.right)}
+        # One round, so that an environment starts once for both.
+        both = [*(request for pair in able for request in self._steps(pair)), *self._fresh_requests(cells.values())]
+        steps = self._round(both)
         fresh_ones = self._fresh(cells.values())
         recorded: dict[tuple[str, str], tuple[Request, ...]] = {}
         for pair in able:
@@ -175,12 +177,15 @@ class Studying:
         left_own, left_other, right_own, right_other = (steps[request.id] for request in self._steps(pair))
         return [(pair.left, left_own, left_other), (pair.right, right_own, right_other)]
 
-    def _fresh(self, cells: Iterable[Cell]) -> dict[str, tuple[tuple[str, str], ...]]:
-        requests = [
+    def _fresh_requests(self, cells: Iterable[Cell]) -> list[Request]:
+        return [
             Request(cell=cell, operation=primitive, inputs=fresh.inputs(primitive, cell.variant.dtype))
             for cell in cells
             for primitive in PRIMITIVES
         ]
+
+    def _fresh(self, cells: Iterable[Cell]) -> dict[str, tuple[tuple[str, str], ...]]:
+        requests = self._fresh_requests(cells)
         replays = self._round(requests)
         found: dict[str, list[tuple[str, str]]] = {}
         for request in requests:

@@ -48,7 +48,7 @@ class Rounds:
 
     @property
     def settled(self) -> bool:
-        """Whether all of it is an answer, so that asking again runs nothing; a hybrid that failed is one."""
+        """Whether all of it is an answer, so that asking again runs nothing; a cell that failed is one."""
         return all(map(_is_answer, self._records.values()))
 
     def begin(self, search: Search) -> None:
@@ -76,8 +76,8 @@ class Rounds:
         to_run = self._without_record(new)
         self._announce(min(search.stage for search in searches), to_run, waiting)
         started = monotonic()
-        with self._story.progress(len(to_run) * self._repeats):
-            # A hybrid that failed is an answer, or an unchanged pair would run again whenever it is asked for.
+        with self._story.progress(sum(cell.runs(self._repeats) for cell in to_run)):
+            # Failures are kept, so that asking again does not rerun them.
             summary = self._execution.run(new, retry=retry)
         self._pace.add(len(batches_of(to_run)), monotonic() - started)
         self.ran += summary.ran

@@ -1,6 +1,6 @@
-"""What a cell can be asked for, as a state -> the cell that has it: the matrix's own, or a hybrid. Pure.
+"""What a cell can be asked for, as a state -> the cell that has it: the matrix's own, or a new one. Pure.
 
-A hybrid that the matrix has is that cell. Any other is named after the nearest variant and settings of the matrix and
+A new one is named after the nearest variant and settings of the matrix and
 what was changed.
 """
 
@@ -62,7 +62,7 @@ def chosen(options: Mapping[str, str] | Iterable[tuple[str, str]]) -> State:
     return {Part("option", name): value for name, value in dict(options).items()}
 
 
-class Hybrids:
+class Space:
     """Every cell of a workload that can be asked for in a matrix's environments; it remembers what it was asked."""
 
     def __init__(self, matrix: Matrix, workload: Workload) -> None:
@@ -138,6 +138,7 @@ class Hybrids:
             variant=self._variant(environment, state, like),
             device=device,
             settings=self._settings(state),
+            made=True,
         )
         return (
             self._allowed(found) if selected(found, found.settings.cells) else NotTestable(reason=only(found.settings))

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
-from repromatrix.compare.difference import Difference, Verdict
+from repromatrix.compare.difference import Difference
+from repromatrix.compare.size import size
 from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.explain.judge.findings import ConditionRow, End, Row
 from repromatrix.results.experiments import Factor
 
+UNEXPLAINED = "unexplained"
+VANISHES = "vanishes"  # the difference, under a condition of which nothing shows that it changes the operations
 _WIDEST = 28  # characters of a value
 
 
@@ -16,7 +19,7 @@ def tell(explanation: Explanation) -> str:
     if explanation.rows:
         lines += ["", *_table(explanation)]
     if explanation.conditions:
-        lines += ["", *_conditions(explanation.conditions)]
+        lines += ["", *_conditions(explanation)]
     lines += [f"note: {each}" for each in _notes(explanation)]
     lines += [f"caveat: {each}" for each in explanation.before.caveats]
     again = f"  next: repromatrix explain {explanation.a} {explanation.b} --budget {2 * explanation.budget}"
@@ -31,15 +34,17 @@ def tell_many(found: Sequence[Explanation]) -> str:
         explained = [each for each in found if origin in each.of]
         if explained:
             rows = [(each.a, each.b, _size(each.before), _cause(each)) for each in explained]
-            done = sum(each.attributed for each in explained)
+            done = sum(each.explained for each in explained)
             lines += [f"{title}: {done} of {len(explained)} explained", *_aligned(rows), ""]
     return "\n".join([*lines, "next: repromatrix explain A B for the experiments of a pair"])
 
 
 def _cause(explanation: Explanation) -> str:
-    least = [each for each in explanation.explained if len(each.factors) == len(explanation.explained[0].factors)]
+    least = [each for each in explanation.explaining if len(each.factors) == len(explanation.explaining[0].factors)]
     found = [" + ".join(each.factors) for each in least] or [each.name for each in explanation.dissolved]
-    return " | ".join(found) if found else "nothing to explain" if explanation.attributed else "not attributed"
+    if not found and explanation.nearly:
+        return f"{UNEXPLAINED} ({explanation.nearly})"
+    return " | ".join(found) if found else "nothing to explain" if explanation.explained else UNEXPLAINED
 
 
 def _table(explanation: Explanation) -> list[str]:
@@ -48,9 +53,15 @@ def _table(explanation: Explanation) -> list[str]:
     return _aligned([head, *(_row(each, values) for each in (*explanation.rows, *explanation.sets))])
 
 
-def _conditions(conditions: Sequence[ConditionRow]) -> list[str]:
+def _conditions(explanation: Explanation) -> list[str]:
+    conditions = explanation.conditions
     head = ("condition", "at A", "at B", "at both", "verdict")
-    return _aligned([head, *((c.name, _end(c.a), _end(c.b), _end(c.both), c.finding.value) for c in conditions)])
+    return _aligned([head, *((c.name, *map(_end, (c.a, c.b, c.both)), _verdict(c, explanation)) for c in conditions)])
+
+
+def _verdict(row: ConditionRow, explanation: Explanation) -> str:
+    """Return a condition's verdict; where operations are named it is not called the cause."""
+    return VANISHES if row.explains and explanation.operations else row.finding.value
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -79,18 +90,17 @@ def _short(text: str) -> str:
 def _end(end: End) -> str:
     if end.after is None:
         return "not tested"
-    return f"{_size(end.after)}{', no bit changed' if end.changed is False else ''}"
+    left = "the same losses, not the rest" if end.beyond else _size(end.after)
+    return f"{left}{', no bit changed' if end.changed is False else ''}"
 
 
-def _size(found: Difference) -> str:
-    if found.verdict is Verdict.IDENTICAL or found.measure is None or found.measure.max_abs is None:
-        return found.verdict.value
-    return f"{found.verdict.value} {found.measure.max_abs:.3g}"
+def _size(found: Difference, *, dtype: bool = False) -> str:
+    return f"{found.verdict.value} {size(found, dtype=dtype)}".rstrip()
 
 
 def _difference(found: Difference) -> str:
     by = f", judged by {found.judged_by}" if found.judged_by else ""
-    return f"{_size(found)}{by}"
+    return f"{_size(found, dtype=True)}{by}"
 
 
 def _notes(explanation: Explanation) -> list[str]:

@@ -36,7 +36,7 @@ if not told["old"]:
     told["packages"] = fingerprint.packages()
     told["conda"] = fingerprint.conda_packages()
     told["variables"] = {name: os.environ[name] for name in sorted(os.environ)
-        if fingerprint.VARIABLES.fullmatch(name) or name in ("LD_LIBRARY_PATH", "LD_PRELOAD")}
+        if fingerprint.told_variable(name) or name in ("LD_LIBRARY_PATH", "LD_PRELOAD")}
     import importlib, importlib.util
     told["there"] = importlib.util.find_spec(framework) is not None
     try:

@@ -1,6 +1,7 @@
 """Environment -> lock: every package with version and hashes, and the sizes of the wheels.
 
-A lock is `images/<framework>/locks/<environment>.txt`. Made again it stays as it is: what it holds is
+A lock is `images/<framework>/locks/<environment>.txt` or, of a matrix of one's own, `locks/<environment>.txt` beside
+it, where the product's own does not answer the same request. Made again it stays as it is: what it holds is
 preferred, so that only a changed request changes it. Its header names the command, and no time.
 """
 
@@ -65,15 +66,18 @@ class Move:
 
 
 def path_of(environment: Environment, folder: Path | None = None) -> Path:
-    """Return where the lock of an environment stands."""
-    images = folder or resources.folder("images")
-    return images / environment.framework / "locks" / f"{environment.name}.txt"
+    """Return where the lock of an environment stands.
+
+    Of a matrix of one's own: beside it, unless there is none and the product's own answers the same request.
+    """
+    own = (folder or resources.folder("images")) / environment.framework / "locks" / f"{environment.name}.txt"
+    beside = None if folder else _beside(environment)
+    return own if beside is None or (not beside.is_file() and _answers(own, environment)) else beside
 
 
 def is_current(environment: Environment, folder: Path | None = None) -> bool:
     """Whether the lock is there and answers what matrix.yaml asks for."""
-    path = path_of(environment, folder)
-    return path.is_file() and _request_of(_text(path)) == _request(environment)
+    return _answers(path_of(environment, folder), environment)
 
 
 def read(environment: Environment, folder: Path | None = None) -> Lock:
@@ -111,7 +115,7 @@ def make(environment: Environment, folder: Path | None = None) -> bool:
     """
     path = path_of(environment, folder)
     before = _text(path) if path.is_file() else ""
-    return _write(environment, path, before, resolve(environment, before))
+    return _write(environment, _written(path, environment, folder), before, resolve(environment, before))
 
 
 def adopt(environment: Environment, pinned: str, folder: Path | None = None) -> None:
@@ -139,7 +143,7 @@ def upgrade(environment: Environment, names: Sequence[str], folder: Path | None 
     moves = _moves(versions(before), versions(resolved.text)) if resolved.text else ()
     if resolved.text and not any(move.name in names for move in moves):
         return ()
-    _write(environment, path, before, resolved)
+    _write(environment, _written(path, environment, folder), before, resolved)
     return moves
 
 
@@ -166,9 +170,26 @@ def hashes_in(path: Path) -> frozenset[str]:
 
 def orphans(environments: Iterable[Environment], folder: Path | None = None) -> tuple[Path, ...]:
     """Return the lock files that belong to none of `environments`, which should be all of the matrix."""
-    images = folder or resources.folder("images")
-    known = {path_of(each, images) for each in environments}
-    return tuple(sorted(path for path in images.glob("*/locks/*") if path not in known))
+    known = {each: path_of(each, folder) for each in environments}
+    beside = {each.locks for each in known if each.locks}
+    if beside and not folder:
+        there = [path for place in beside for path in place.glob("*")]
+    else:
+        there = list((folder or resources.folder("images")).glob("*/locks/*"))
+    return tuple(sorted(set(there).difference(known.values())))
+
+
+def _beside(environment: Environment) -> Path | None:
+    return environment.locks / f"{environment.name}.txt" if environment.locks else None
+
+
+def _written(path: Path, environment: Environment, folder: Path | None) -> Path:
+    """Return where a lock is written: what came with the product stays as it is for a matrix of one's own."""
+    return path if folder else _beside(environment) or path
+
+
+def _answers(path: Path, environment: Environment) -> bool:
+    return path.is_file() and _request_of(_text(path)) == _request(environment)
 
 
 def _write(environment: Environment, path: Path, before: str, resolved: Resolved) -> bool:

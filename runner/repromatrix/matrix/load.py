@@ -34,6 +34,7 @@ TOLERANCES = {
     "bfloat16": Tolerance(relative=1.6e-2, absolute=1.0e-5, source=_SOURCE),
     "float16": Tolerance(relative=1.0e-3, absolute=1.0e-5, source=_SOURCE),
 }
+LOCKS = "locks"  # folder beside a matrix of one's own
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
@@ -43,7 +44,7 @@ def load(path: Path) -> Matrix:
     Raises:
         MatrixError: naming file, line, what was expected and a suggestion.
     """
-    text = read_text(path, "run in the project's folder, or give --matrix FILE")
+    text = read_text(path, "to write one: repromatrix init; the one that comes with repromatrix: --matrix builtin")
     document = parse(text, path.name)
     check(document, path.name)
     check_meaning(document, path)
@@ -58,6 +59,7 @@ class _Reader:
         self.document = document
         self.data: dict[str, Any] = document.data
         self.defaults: dict[str, Any] = self.data.get("defaults", {})
+        self.locks = None if path.resolve() == resources.matrix().resolve() else path.absolute().parent / LOCKS
 
     def matrix(self) -> Matrix:
         settings = {name: _settings(name, entry) for name, entry in self.data.get("settings", {}).items()}
@@ -122,6 +124,7 @@ class _Reader:
             suffix=suffix,
             line=line,
             file=self.path.name,
+            locks=self.locks,
         )
 
     def _workloads(self) -> tuple[Workload, ...]:
@@ -173,6 +176,7 @@ class _Reader:
             name=name,
             environments=tuple(entry["environments"]),
             exclude_environments=tuple(entry.get("exclude_environments", ())),
+            workloads=tuple(entry.get("workloads", ())),
             devices=tuple(entry.get("devices", ())),
             line=self._line("profiles", name),
         )

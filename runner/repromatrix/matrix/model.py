@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -32,20 +32,26 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Framework + version + flavour + Python + base = one lock, one image."""
+    """Framework + version + flavour + Python + base = one lock, one image.
+
+    Attributes:
+        requirements: with `{version}` in them.
+        locks: the folder beside the matrix in which locks are written; None: it is the product's matrix.
+    """
 
     framework: str
     version: str
     flavour: str
     python: str
     base: str
-    requirements: tuple[str, ...]  # with {version} in them
+    requirements: tuple[str, ...]
     index: str | None
     devices: tuple[str, ...]
     variables: tuple[tuple[str, str], ...]
     suffix: str
     line: int
     file: str
+    locks: Path | None = field(default=None, compare=False)
 
     @property
     def where(self) -> str:
@@ -269,11 +275,17 @@ class Exclude:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A named part of the matrix: patterns over environment names, and the devices."""
+    """A named part of the matrix: patterns over the names of environments and of workloads, and the devices.
+
+    Attributes:
+        workloads: empty: all.
+        devices: empty: all.
+    """
 
     name: str
     environments: tuple[str, ...]
     exclude_environments: tuple[str, ...]
+    workloads: tuple[str, ...] = ()
     devices: tuple[str, ...]
     line: int
 

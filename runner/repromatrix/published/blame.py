@@ -41,7 +41,7 @@ def blame(blamed: Sequence[Blamed], explanation: Explanation, records: Mapping[s
     """
     own = [_blamed(each, explanation, records) for each in blamed]
     names = {name for each in own for name in each.names}
-    rows: tuple[Row | ConditionRow, ...] = (*explanation.explained, *explanation.dissolved)
+    rows: tuple[Row | ConditionRow, ...] = (*explanation.explaining, *explanation.dissolved)
     whole = [_tried(explanation, each, names) for each in rows]
     word, condition, reason = _word(own, whole, explanation)
     if word is Word.REFUTED and any(_unfinished(each, explanation) for each in blamed):

@@ -10,7 +10,8 @@ from repromatrix.compare.difference import Verdict
 from repromatrix.compare.groups import Group
 from repromatrix.compare.pair import Pair, Terms, Value
 from repromatrix.compare.pairs import Comparison, Mode
-from repromatrix.compare.rules import Rule
+from repromatrix.compare.rules import Rule as Description
+from repromatrix.compare.series import Rule
 from repromatrix.floats import FORMS, ordinal
 from repromatrix.report import wording
 
@@ -82,7 +83,8 @@ def build(comparison: Comparison, terms: Terms, notes: Sequence[str] = ()) -> Vi
     folds = _folds(comparison, terms)
     detailed = len(comparison.pairs) <= _DETAILED
     differences = [each.difference for each in comparison.pairs]
-    caveats = Counter(caveat for each in differences for caveat in each.caveats)
+    judged = [each.difference for each in comparison.pairs if each.rule is not Rule.SHOWN]
+    caveats = Counter(caveat for each in judged for caveat in each.caveats)
     return View(
         comparison=comparison,
         terms=terms,
@@ -175,6 +177,10 @@ def _reasons(pair: Pair, terms: Terms) -> Iterator[str]:
         yield f"{counted(pair.untold, 'step')} written otherwise, with too few digits to tell: {more}"
     if not pair.deterministic:
         yield "not deterministic"
+    if pair.rule is Rule.SHOWN:
+        yield f"shown, not judged: --metric {pair.metric} makes it count"
+    elif pair.rule is not Rule.JUDGED:
+        yield f"judged as {pair.rule.value} (--metric)"
 
 
 def _label(pair: Pair) -> str:
@@ -197,7 +203,7 @@ def _detail(pair: Pair) -> tuple[str, ...]:
         for each in (point.a, point.b)
     ]
     widths = [max(len(each[at]) for each in values) for at in range(4)]
-    logged = "" if point.logged is None else f", step {point.logged:,} of the logs"
+    logged = "" if point.label is None else f", {point.label} of the logs"
     lines = [f"of {counted(found.steps, 'step')}, the first that differs is {point.step:,}{logged}:"]
     for name, each in zip("ab", values, strict=True):
         cells = "  ".join(cell.ljust(width) for cell, width in zip(each, widths, strict=True))
@@ -251,7 +257,7 @@ def _members(names: Sequence[str]) -> str:
     return ", ".join(names[:_MEMBERS]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def rule(found: Rule) -> str:
+def rule(found: Description) -> str:
     """Return a rule in words: `framework torch; update parallel or sequential`."""
     terms = [
         "; ".join(f"{name} {' or '.join(values)}" for name, values in each.factors) or "all cells"

@@ -144,7 +144,7 @@ def document(view: View) -> dict[str, Any]:
             {
                 **{name: getattr(each, name) for name in ("name", "source", "workload", "dtype", "steps", "absent")},
                 "deterministic": each.deterministic,
-                "decimal": each.texts is not None,
+                "decimal": each.joined is not None,
                 "class": names.get(each.name),
             }
             for each in found.series

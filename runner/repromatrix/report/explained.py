@@ -1,12 +1,14 @@
 """Experiments -> the pairs of this run with what the experiments show."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from repromatrix.compare.allowance import Allowances
 from repromatrix.compare.difference import Verdict
 from repromatrix.explain.judge.explanation import Explanation, explanations
+from repromatrix.explain.judge.named import named
 from repromatrix.report.evidence import Evidence
+from repromatrix.report.replayed import Replayed
 from repromatrix.results.experiments import Experiments, Pair
 
 
@@ -39,14 +41,26 @@ class ExplainedPairs:
 def explained_pairs(evidence: Evidence, allowed: Allowances) -> ExplainedPairs:
     """Judge the pairs whose cells are those of this run, or that somebody asked for."""
     keys = {entry.id: entry.key for entry in evidence.manifest.entries}
+    operations = _operations(evidence.replayed, keys)
     pairs: list[ExplainedPair] = []
     outdated = 0
     for pair in evidence.experiments.pairs:
         alone = Experiments(pairs=(pair,))
         found = explanations(alone, evidence.tried, allowed) if _is_of(pair, keys) else ()
-        pairs += [ExplainedPair(pair=pair, explanation=explanation) for explanation in found]
+        own = operations.get(pair.cells, ())
+        pairs += [ExplainedPair(pair=pair, explanation=replace(each, operations=own)) for each in found]
         outdated += not found
     return ExplainedPairs(pairs=tuple(pairs), outdated=outdated)
+
+
+def _operations(replayed: Replayed, keys: Mapping[str, str | None]) -> dict[frozenset[str], tuple[str, ...]]:
+    """Return, by the two cells of a pair, the operations of it that differ on the same inputs."""
+    found: dict[frozenset[str], tuple[str, ...]] = {}
+    for study in replayed.studies.pairs:
+        ends = [replayed.ends.get(end) for end in (study.left, study.right) if end is not None]
+        if study.is_of(keys) and len(ends) == len("ab") and ends[0] and ends[1]:
+            found[frozenset((study.a, study.b))] = named(ends[0], ends[1])
+    return found
 
 
 def _is_of(pair: Pair, keys: Mapping[str, str | None]) -> bool:

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -49,7 +51,7 @@ def html(view: View) -> str:
     )
     # The digests stand over exactly these texts, so no template engine may touch them.
     return (
-        _environment()
+        _environment(TEMPLATES)
         .get_template("index.html")
         .render(
             view=view,
@@ -63,8 +65,7 @@ def html(view: View) -> str:
 
 def markdown(view: View) -> str:
     """Return the summary for a pull request or a job: under 60 kB, a cut is announced."""
-    environment = _environment()
-    environment.finalize = _markdown_text  # Markdown has its own escapes
+    environment = _environment(TEMPLATES, _markdown_text)  # Markdown has its own escapes
     text = re.sub(r"\n{3,}", "\n\n", environment.get_template("report.md").render(view=view))
     if len(text.encode()) <= MARKDOWN_BYTES:
         return text
@@ -82,9 +83,11 @@ def _read(folder: Path, name: str) -> str:
     return (folder / name).read_text("utf-8")
 
 
-def _environment() -> jinja2.Environment:
+@cache
+def _environment(folders: tuple[Path, ...], finalize: Callable[[object], object] | None = None) -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        finalize=finalize,
+        loader=jinja2.FileSystemLoader(folders),
         undefined=jinja2.StrictUndefined,
         autoescape=jinja2.select_autoescape(("html",)),
         trim_blocks=True,

@@ -1,13 +1,13 @@
 """Values -> the short texts that the report shows; every rounding for display is here."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from repromatrix.compare.rules import NOT_STATED, Rule
+from repromatrix.compare.size import number
 from repromatrix.floats import FORMS
 from repromatrix.published.setups import Setup
 from repromatrix.results.record import Provenance, Record
@@ -37,12 +37,7 @@ class Mark:
 
 def distance(value: float | None) -> str:
     """Return a distance with three significant digits: `4.04e-8`."""
-    if value is None:
-        return NOTHING
-    if value == 0 or not math.isfinite(value):
-        return "0" if value == 0 else str(value)
-    mantissa, _, exponent = f"{value:.2e}".partition("e")
-    return f"{mantissa}e{int(exponent)}"
+    return NOTHING if value is None else number(value)
 
 
 def count(value: int | None) -> str:

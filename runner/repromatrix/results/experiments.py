@@ -1,16 +1,17 @@
-"""What was tried to explain pairs of cells, as frozen values and as JSON (schemas/experiments.json, format 1).
+"""What was run to explain pairs of cells, as frozen values and as JSON (schemas/experiments.json, format 2).
 
 Only what ran, and why the rest could not: findings are judged again from the records by whoever reads this.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Literal, TypeAlias, get_args
 
-from repromatrix.errors import NewerFormatError, ResultsError
+from repromatrix.errors import ResultsError
 from repromatrix.results import document as documents
+from repromatrix.results.record import fields_of, refuse_other_format
 
-FORMAT = 1
+FORMAT = 2
 _AGAIN = "delete that file and explain again: repromatrix explain"
 
 # Why a pair is explained: it stands for two classes, for two published columns, or somebody asked for it.
@@ -18,7 +19,6 @@ Origin: TypeAlias = Literal["classes", "published", "asked"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 # A condition is a named settings of the matrix, or an option with a value.
 Kind: TypeAlias = Literal["settings", "option"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,30 +40,33 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """What was run at one end; without a run `reason` says why there is none.
+class Side:
+    """What was run on one side.
 
     Attributes:
+        run: the changed cell; None: there is none, and `reason` says why.
         left: it could have been run, and the budget did not reach it.
+        members: the same cell from inputs moved by one ULP, as far as they were needed to tell a cause from chance.
     """
 
     run: Run | None
     reason: str | None = None
     left: bool = False
+    members: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class Flip:
     """Factors that were flipped, together if several: A with them from B, and B with them from A."""
 
     factors: tuple[str, ...]
-    a: Attempt
-    b: Attempt
+    a: Side
+    b: Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConditionTrial:
-    """A named change that neither side has: A under it, and B under it.
+class Condition:
+    """A named change that neither cell has: A under it, and B under it.
 
     Attributes:
         name: the settings' name, or `option=value`.
@@ -73,28 +76,30 @@ class ConditionTrial:
     name: str
     kind: Kind
     changes: tuple[tuple[str, str], ...]
-    a: Attempt
-    b: Attempt
+    a: Side
+    b: Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """All that was tried on two cells.
+    """All that was run for two cells.
 
     Attributes:
-        budget: how many cells might be looked at, A and B included; `spent`: how many were.
+        budget: how many cells might be looked at, A and B included, members not; `spent`: how many were.
         exhausted: whether the budget ended the search.
+        members: A and B from inputs moved by one ULP.
     """
 
     a: Run
     b: Run
     of: tuple[Origin, ...]
     factors: tuple[Factor, ...]
-    trials: tuple[Trial, ...]
-    conditions: tuple[ConditionTrial, ...]
+    flips: tuple[Flip, ...]
+    conditions: tuple[Condition, ...]
     budget: int
     spent: int
     exhausted: bool
+    members: tuple[Run, ...] = ()
 
     @property
     def cells(self) -> frozenset[str]:
@@ -104,9 +109,11 @@ class Pair:
     @property
     def runs(self) -> tuple[Run, ...]:
         """All that it stands on, each once: A and B first."""
-        tried: tuple[Trial | ConditionTrial, ...] = (*self.trials, *self.conditions)
-        found = [end.run for each in tried for end in (each.a, each.b) if end.run]
-        return tuple(dict.fromkeys((self.a, self.b, *found)))
+        changed: tuple[Flip | Condition, ...] = (*self.flips, *self.conditions)
+        sides = [side for each in changed for side in (each.a, each.b)]
+        own = [side.run for side in sides if side.run]
+        moved = [run for side in sides for run in side.members]
+        return tuple(dict.fromkeys((self.a, self.b, *own, *self.members, *moved)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +124,7 @@ class Experiments:
 
     def fitting(self, keys: Mapping[str, str | None]) -> "Experiments":
         """Return the pairs whose two cells still have these keys (cell id -> key)."""
-        kept = [each for each in self.pairs if all(keys.get(run.id) == run.key for run in (each.a, each.b))]
+        kept = [pair for pair in self.pairs if all(keys.get(run.id) == run.key for run in (pair.a, pair.b))]
         return Experiments(pairs=tuple(kept))
 
     def merged(self, new: Iterable[Pair], whole: Iterable[Origin] = ()) -> "Experiments":
@@ -128,147 +135,72 @@ class Experiments:
             whole: origins of which `new` has every pair, so that older ones of them are forgotten.
         """
         gone = frozenset(whole)
-        fresh = {each.cells: each for each in new}
+        fresh = {pair.cells: pair for pair in new}
         pairs: list[Pair] = []
-        for each in self.pairs:
-            of = tuple(origin for origin in each.of if origin not in gone)
-            found = fresh.pop(each.cells, None)
-            if found is not None:
-                pairs.append(replace(found, of=tuple(origin for origin in ORIGINS if origin in {*of, *found.of})))
+        for pair in self.pairs:
+            of = tuple(origin for origin in pair.of if origin not in gone)
+            newer = fresh.pop(pair.cells, None)
+            if newer is not None:
+                pairs.append(replace(newer, of=tuple(origin for origin in ORIGINS if origin in {*of, *newer.of})))
             elif of:
-                pairs.append(replace(each, of=of))
+                pairs.append(replace(pair, of=of))
         return Experiments(pairs=(*pairs, *fresh.values()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document(Experiments):
+    """The experiments as they stand in their file."""
+
+    format: int = FORMAT
+
+
+def member(run: Run) -> int:
+    """Return which member of the ensemble of its cell a run is; 0: the cell itself."""
+    return int(run.id.rpartition("~")[2]) if "~" in run.id else 0
 
 
 def encode(experiments: Experiments) -> bytes:
     """Return the experiments as canonical JSON: sorted keys, one trailing newline."""
-    return documents.write({"format": FORMAT, "pairs": [_write_pair(each) for each in experiments.pairs]})
+    return documents.canonical(Document(pairs=experiments.pairs))
 
 
 def decode(data: bytes, where: str) -> Experiments:
-    """Read experiments.
+    """Read experiments, strictly: canonical JSON of known fields, nothing that contradicts itself.
 
     Raises:
-        NewerFormatError: a newer release wrote them.
+        NewerFormatError: another release wrote them.
         ResultsError: damaged.
     """
     try:
-        document = documents.read(data)
-        if document["format"] != FORMAT:
-            raise NewerFormatError(
-                f"experiments of format {document['format']}, this release reads format {FORMAT}",
-                where=where,
-                hint="update repromatrix, or explain into another --results folder",
-            )
-        return Experiments(pairs=tuple(_read_pair(each) for each in document["pairs"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultsError(
-            f"not readable experiments ({type(error).__name__}: {error})", where=where, hint=_AGAIN
-        ) from error
+        refuse_other_format(data, FORMAT, "experiments", where)
+        found = Experiments(**fields_of(documents.strict(data, Document), Experiments))
+        for pair in found.pairs:
+            _check(pair)
+    except ValueError as error:
+        raise ResultsError(f"not readable experiments ({error})", where=where, hint=_AGAIN) from error
+    return found
 
 
-def _write_pair(pair: Pair) -> dict[str, Any]:
-    return {
-        "a": _write_run(pair.a),
-        "b": _write_run(pair.b),
-        "of": list(pair.of),
-        "factors": [{"name": each.name, "a": each.a, "b": each.b, "silent": each.silent} for each in pair.factors],
-        "trials": [{"factors": list(each.factors), **_write_ends(each)} for each in pair.trials],
-        "conditions": [
-            {"name": each.name, "kind": each.kind, "changes": dict(each.changes), **_write_ends(each)}
-            for each in pair.conditions
-        ],
-        "budget": pair.budget,
-        "spent": pair.spent,
-        "exhausted": pair.exhausted,
-    }
+def _check(pair: Pair) -> None:
+    """Refuse a pair that contradicts itself.
 
-
-def _write_ends(trial: Trial | ConditionTrial) -> dict[str, Any]:
-    return {
-        name: {"run": _write_run(end.run) if end.run else None, "reason": end.reason, "left": end.left}
-        for name, end in (("a", trial.a), ("b", trial.b))
-    }
-
-
-def _write_run(run: Run) -> dict[str, str]:
-    return {"id": run.id, "key": run.key}
-
-
-def _read_pair(entry: Mapping[str, Any]) -> Pair:
-    pair = Pair(
-        a=_read_run(entry["a"]),
-        b=_read_run(entry["b"]),
-        of=tuple(cast("Origin", _one_of(each, ORIGINS)) for each in _list(entry["of"])),
-        factors=tuple(map(_read_factor, _list(entry["factors"]))),
-        trials=tuple(map(_read_trial, _list(entry["trials"]))),
-        conditions=tuple(map(_read_condition, _list(entry["conditions"]))),
-        budget=_whole(entry["budget"]),
-        spent=_whole(entry["spent"]),
-        exhausted=_truth(entry["exhausted"]),
-    )
-    known = {each.name for each in pair.factors}
-    if strange := sorted({name for each in pair.trials for name in each.factors} - known):
+    Raises:
+        ValueError: a flip of what is no factor of it, a side with both a run and a reason, a member of another cell.
+    """
+    known = {factor.name for factor in pair.factors}
+    if strange := sorted({name for flip in pair.flips for name in flip.factors} - known):
         raise ValueError(f"{strange[0][:40]!r} was flipped, which is no factor of {pair.a.id} and {pair.b.id}")
-    return pair
+    changed: tuple[Flip | Condition, ...] = (*pair.flips, *pair.conditions)
+    for side in [side for each in changed for side in (each.a, each.b)]:
+        if (side.run is None) == (side.reason is None):
+            raise ValueError("a side has either a run or a reason")
+        _check_members(side.members, [side.run.id] if side.run else [])
+    _check_members(pair.members, [pair.a.id, pair.b.id])
 
 
-def _read_factor(entry: Mapping[str, Any]) -> Factor:
-    return Factor(name=_text(entry["name"]), a=_text(entry["a"]), b=_text(entry["b"]), silent=_truth(entry["silent"]))
-
-
-def _read_trial(entry: Mapping[str, Any]) -> Trial:
-    names = tuple(map(_text, _list(entry["factors"])))
-    return Trial(factors=names, a=_read_attempt(entry["a"]), b=_read_attempt(entry["b"]))
-
-
-def _read_condition(entry: Mapping[str, Any]) -> ConditionTrial:
-    return ConditionTrial(
-        name=_text(entry["name"]),
-        kind=cast("Kind", _one_of(entry["kind"], KINDS)),
-        changes=tuple(sorted((_text(name), _text(value)) for name, value in entry["changes"].items())),
-        a=_read_attempt(entry["a"]),
-        b=_read_attempt(entry["b"]),
-    )
-
-
-def _read_attempt(entry: Mapping[str, Any]) -> Attempt:
-    run = None if entry["run"] is None else _read_run(entry["run"])
-    reason = None if entry["reason"] is None else _text(entry["reason"])
-    if (run is None) == (reason is None):
-        raise ValueError("an end has either a run or a reason")
-    return Attempt(run=run, reason=reason, left=_truth(entry["left"]))
-
-
-def _read_run(entry: Mapping[str, Any]) -> Run:
-    return Run(id=_text(entry["id"]), key=_text(entry["key"]))
-
-
-def _one_of(value: Any, known: Iterable[str]) -> str:
-    if value not in known:
-        raise ValueError(f"{value!r} where one of {', '.join(known)} is due")
-    return str(value)
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r} where a list is due"[:80])
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} where text is due"[:80])
-    return value
-
-
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{value!r} where true or false is due"[:80])
-    return value
-
-
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{value!r} where a whole number is due"[:80])
-    return value
+def _check_members(members: Iterable[Run], cells: Iterable[str]) -> None:
+    known = set(cells)
+    for run in members:
+        cell, _, number = run.id.rpartition("~")
+        if cell not in known or not number.isdecimal() or number.startswith("0"):
+            raise ValueError(f"{run.id[:80]!r} is no member of {', '.join(known) or 'a cell that did not run'}")

@@ -1,4 +1,4 @@
-"""The JSON Schemas of records and traces, made from the types that read and write them.
+"""The JSON Schemas of records, traces and experiments, made from the types that read and write them.
 
 To write them anew: `python -m repromatrix.results.schemas`.
 """
@@ -10,11 +10,12 @@ import msgspec
 
 from repromatrix import resources
 from repromatrix.results import document as documents
-from repromatrix.results import operations, record, trace
+from repromatrix.results import experiments, operations, record, trace
 
 _TITLES = {
     "record": "What one cell gave: outcome, values in columns, fingerprint, provenance.",
     "operations": "Which cells ran the workload `operations`, with its table and inputs.",
+    "experiments": "What was run to explain pairs of cells, and why the rest could not be.",
     "trace": "Every value of a traced cell, step by step.",
 }
 
@@ -32,6 +33,7 @@ def made() -> dict[str, dict[str, Any]]:
     return {
         "record": schema("record", _TITLES["record"], record.Document, record.FORMAT) | _RAN,
         "operations": schema("operations", _TITLES["operations"], operations.Listing, operations.FORMAT),
+        "experiments": schema("experiments", _TITLES["experiments"], experiments.Document, experiments.FORMAT),
         "trace": schema("trace", _TITLES["trace"], trace.Document, trace.FORMAT),
     }
 

@@ -1,4 +1,4 @@
-"""Why classes differ, in a real browser: the table of pairs, its filter, and a pair's ledger."""
+"""Why classes differ, in a real browser: the table of pairs, its filter, and a pair's experiments."""
 
 import pytest
 
@@ -10,11 +10,11 @@ BAD = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def explained(builder, written):
-    """Three classes: one pair is attributed, two are not."""
+    """Three classes: one pair is explained, two are not."""
     words = {"framework": "torch", "version": "2.13.0", "dtype": "float32"}
     a, b, c = (builder.record([0.5, last], variant=v, **words) for v, last in (("a", 0.25), ("b", 0.3), ("c", 0.7)))
-    made = tried.hybrid(builder, a, "gradient-manual", like=b)
-    other = tried.hybrid(builder, a, "strict", like=c)
+    made = tried.changed_cell(builder, a, "gradient-manual", like=b)
+    other = tried.changed_cell(builder, a, "strict", like=c)
     factors = (("gradient", "auto", "manual"), ("layout", "io", BAD))
     flipped = ((("gradient",), tried.ran(made), tried.NONE), (("layout",), tried.NONE, tried.NONE))
     nothing = ((("layout",), tried.NONE, tried.NONE),)
@@ -74,7 +74,7 @@ def test_a_pairs_name_opens_the_experiments_with_every_experiment_as_text(page, 
     assert page.complaints == []
 
 
-def test_a_cell_of_a_ledger_opens_what_is_known_of_it(page, explained):
+def test_a_cell_of_an_experiment_opens_what_is_known_of_it(page, explained):
     page.open(explained)
     page.click("#why-table button")
     page.click("dialog[open] dd a")
@@ -91,7 +91,7 @@ def test_on_a_phone_nothing_but_tables_is_wider_than_the_screen(page, explained)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_section_and_its_ledger_can_be_used_by_everyone(page, explained, scheme):
+def test_the_section_and_its_experiments_can_be_used_by_everyone(page, explained, scheme):
     page.scheme(scheme)
     page.open(explained)
     page.show("explanations")

@@ -1,13 +1,12 @@
 """Experiments -> how many pairs are explained, by what, and what each change showed over all pairs."""
 
 from collections import Counter
-from itertools import combinations
 
 from repromatrix.report.verify.explanations import judged_pairs
-from repromatrix.results.experiments import ConditionTrial
+from repromatrix.results.experiments import Condition
 from tests.report.oracles.kinds import CauseTotals, ExplanationTotals, FactorTotals
 
-_FINDINGS = ("cause", "contributes", "inconclusive", "refuted", "not testable")
+_FINDINGS = ("cause", "not confirmed", "coincidence", "contributes", "inconclusive", "refuted", "not testable")
 
 
 def totals(evidence, judges, classes):
@@ -23,13 +22,8 @@ def totals(evidence, judges, classes):
 
 
 def _total(experiments, pairs, apart, classes):
-    lost = [pair for pair in apart if not pair.attributed]
-    tried = {frozenset((pair.pair.a.id, pair.pair.b.id)) for pair in pairs}
-    kinds = [
-        (one.values["workload"], len(one.values["losses"]), one.cells) for one in classes if one.kind == "class_of"
-    ]
-    possible = [(a[2], b[2]) for a, b in combinations(kinds, 2) if a[:2] == b[:2]]
-    untried = [1 for a, b in possible if not any(frozenset((x, y)) in tried for x in a for y in b)]
+    lost = [pair for pair in apart if not pair.explained]
+    kinds = [one for one in classes if one.kind == "class_of"]
     return ExplanationTotals(
         cells=_ends(pairs),
         pairs=len(apart),
@@ -38,7 +32,7 @@ def _total(experiments, pairs, apart, classes):
         exhausted=sum(pair.pair.exhausted for pair in lost),
         same=len(pairs) - len(apart),
         outdated=len(experiments.pairs) - len(pairs),
-        not_tried=len(untried) if any("classes" in pair.pair.of for pair in pairs) else 0,
+        classes=len(kinds) if any("classes" in pair.pair.of for pair in pairs) else 0,
     )
 
 
@@ -47,7 +41,7 @@ def _causes(apart):
         causes = tuple(names for names, _ in pair.causes)
         return causes, () if causes else tuple(_name(line) for line in pair.dissolving)
 
-    for causes, conditions in dict.fromkeys(why(pair) for pair in apart if pair.attributed):
+    for causes, conditions in dict.fromkeys(why(pair) for pair in apart if pair.explained):
         members = [pair for pair in apart if why(pair) == (causes, conditions)]
         yield CauseTotals(
             cells=_ends(members), causes=causes, conditions=conditions, pairs=len(members), among=len(apart)
@@ -72,7 +66,7 @@ def _factors(apart):
 
 
 def _name(line):
-    return line.trial.name if isinstance(line.trial, ConditionTrial) else " + ".join(line.trial.factors)
+    return line.change.name if isinstance(line.change, Condition) else " + ".join(line.change.factors)
 
 
 def _ends(pairs):

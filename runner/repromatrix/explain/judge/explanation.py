@@ -3,17 +3,21 @@
 `explain`, the report and `verify` all come here, so that none can say what the records do not show.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 from repromatrix.compare.allowance import Allowances
 from repromatrix.compare.difference import Difference, Verdict
+from repromatrix.compare.size import size
 from repromatrix.explain.judge.findings import ConditionRow, Finding, Row
-from repromatrix.explain.judge.flips import Experiment, Judge, usable
-from repromatrix.results.experiments import Attempt, Experiments, Factor, Origin, Pair
+from repromatrix.explain.judge.flips import Changed, Judge, usable
+from repromatrix.results.experiments import Experiments, Factor, Origin, Pair, Run, Side, member
 from repromatrix.results.record import Record
+
+# Factors in which operations of two cells may differ when their options are the same.
+PLACES = frozenset({"framework", "version", "flavour", "python", "device"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,8 @@ class Explanation:
         conditions: a row for each condition that was tried: changes that neither cell has.
         budget: how many cells might be looked at, A and B included; `spent`: how many were.
         exhausted: whether the budget ended the search.
+        operations: those that differ on the same inputs, where both cells' steps can be taken apart. What they
+            contradict is not said: nothing shows that a condition changes one of them.
     """
 
     a: str
@@ -41,9 +47,10 @@ class Explanation:
     exhausted: bool
     conditions: tuple[ConditionRow, ...] = ()
     of: tuple[Origin, ...] = ()
+    operations: tuple[str, ...] = ()
 
     @property
-    def explained(self) -> tuple[Row, ...]:
+    def explaining(self) -> tuple[Row, ...]:
         """The rows that account for the whole difference, the smallest sets first."""
         found = [row for row in (*self.rows, *self.sets) if row.explains]
         return tuple(sorted(found, key=lambda row: len(row.factors)))
@@ -51,7 +58,7 @@ class Explanation:
     @property
     def causes(self) -> tuple[Row, ...]:
         """The smallest of the rows that account for the whole difference."""
-        return tuple(each for each in self.explained if len(each.factors) == len(self.explained[0].factors))
+        return tuple(each for each in self.explaining if len(each.factors) == len(self.explaining[0].factors))
 
     @property
     def untested(self) -> tuple[tuple[str, ...], ...]:
@@ -66,36 +73,84 @@ class Explanation:
         return tuple(each for each in self.conditions if each.explains)
 
     @property
-    def attributed(self) -> bool:
+    def explained(self) -> bool:
         """Whether there is nothing to explain, or an experiment that explains it."""
-        return self.before.verdict is Verdict.IDENTICAL or bool(self.explained) or bool(self.dissolved)
+        return self.before.verdict is Verdict.IDENTICAL or bool(self.explaining) or bool(self.dissolved)
+
+    @property
+    def nearly(self) -> str:
+        """What makes the losses the same and not all else that is recorded, in words; empty: nothing does."""
+        ends = [(row, end.beyond) for row in (*self.rows, *self.sets) for end in (row.a, row.b) if end.beyond]
+        least = min((len(row.factors) for row, _ in ends), default=0)
+        told: dict[str, list[str]] = {}
+        for row, beyond in ends:
+            if beyond and len(row.factors) == least:
+                told.setdefault(" + ".join(row.factors), []).append(beyond)
+        return "; ".join(
+            f"{name} leaves the same losses, but {' and '.join(dict.fromkeys(rest))} differs"
+            for name, rest in told.items()
+        )
 
     @property
     def sentence(self) -> str:
-        """The conclusion in words, from values only."""
+        """The conclusion in words, from values only; what the replayed operations contradict is not said."""
         if self.before.verdict is Verdict.IDENTICAL:
-            return "The two cells have the same bits: nothing is to be explained."
-        if self.explained:
+            if self.before.same_state is False:
+                return "The two cells have the same losses to the bit, but another final state, which is not explained."
+            return "The two cells have the same losses to the bit: nothing is to be explained."
+        far = size(self.before)
+        what = f"The difference of {far}" if far else "The difference"
+        if self.explaining:
             how = "together" if len(self.causes[0].factors) > 1 else "alone"
-            found = "; or to ".join(
-                f"{' + '.join(each.factors)}, which flipped {how} leaves {each.leaves}" for each in self.causes
+            found = "; or by ".join(
+                f"{' + '.join(each.factors)}: flipped {how} it leaves {each.leaves}" for each in self.causes
             )
             only = " It is the only factor in which they differ." if len(self.factors) == 1 else ""
-            return f"The cause of the difference is {found}.{only}{self._apart()}{self._without()}"
+            return f"{what} is caused by {found}.{only}{self._apart()}{self._operated()}{self._without()}"
+        if self.operations and self.dissolved:
+            return (
+                f"{what} is explained by no factor that could be tested, but by operations."
+                f"{self._operated()}{self._without()}"
+            )
         if self.dissolved:
             return (
-                "No factor that could be tested explains the difference. It vanishes under a condition that neither "
+                f"{what} is explained by no factor that could be tested. It vanishes under a condition that neither "
                 f"cell has; the cause is what that changes: {self._conditions()}."
             )
         singles = [" + ".join(each.factors) for each in (*self.rows, *self.sets) if _tested(each)]
         tried = ", ".join([*singles, *(each.name for each in self.conditions if _tested(each))])
+        nearly = f" Nearest: {self.nearly}." if self.nearly else ""
         more = f" The budget ended the search after {self.spent} cells." if self.exhausted else ""
-        return f"The difference is unexplained. Tried: {tried or 'nothing that can be tested'}.{more}"
+        tested = tried or "nothing that can be tested"
+        return f"{what} is unexplained. Tried: {tested}.{nearly}{self._operated()}{more}"
+
+    @property
+    def in_operations(self) -> str:
+        """Which operations differ, in words, where that is no matter of options alone: a clause that follows others."""
+        named = {name for row in self.causes for name in row.factors}
+        somewhere = PLACES & {factor.name for factor in self.factors}
+        if not self.operations or (named and somewhere and not named & somewhere):
+            return ""
+        names = self.operations
+        listed = f"{names[0]} differs" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} differ"
+        return f". On the same inputs {listed}"
+
+    @property
+    def doubt(self) -> str:
+        """Why a condition is not called the cause where operations are named, in words: a clause that follows it."""
+        if not self.operations or not self.dissolved:
+            return ""
+        return f"; that this changes {' or '.join(self.operations)} was not shown, so it is not called the cause"
+
+    def _operated(self) -> str:
+        return f"{self.in_operations.removeprefix('.')}." if self.in_operations else ""
 
     def _without(self) -> str:
         """Say under which conditions the difference vanishes too."""
         found = self._conditions()
-        return f" It also vanishes under a condition that neither cell has: {found}." if found else ""
+        if not found:
+            return ""
+        return f" It also vanishes under a condition that neither cell has: {found}{self.doubt}."
 
     def _conditions(self) -> str:
         return "; ".join(f"{each.name} leaves {each.leaves}" for each in self.dissolved)
@@ -116,7 +171,7 @@ class Explanation:
             "rows": [each.document() for each in self.rows],
             "sets": [each.document() for each in self.sets],
             "conditions": [each.document() for each in self.conditions],
-            "attributed": self.attributed,
+            "explained": self.explained,
             "sentence": self.sentence,
             "budget": self.budget,
             "spent": self.spent,
@@ -146,31 +201,45 @@ def explanations(
 
 
 def judged(pair: Pair, records: Mapping[str, Record], allowed: Allowances) -> Explanation:
-    """Judge what was tried on one pair, whose own two records are there and usable."""
-    judge = Judge(records[pair.a.key], records[pair.b.key], pair.factors, allowed)
-    rows = [judge.row(each.factors, seen(each.a, records), seen(each.b, records)) for each in pair.trials]
+    """Judge what was run for one pair, whose own two records are there and usable."""
+    judge = judge_of(pair, records, allowed)
+    rows = [judge.row(flip.factors, seen(flip.a, records), seen(flip.b, records)) for flip in pair.flips]
+    conditions = [judge.condition(each, seen(each.a, records), seen(each.b, records)) for each in pair.conditions]
     return Explanation(
         of=pair.of,
         a=pair.a.id,
         b=pair.b.id,
         before=judge.before,
         factors=pair.factors,
-        rows=tuple(each for each in rows if len(each.factors) == 1),
-        sets=tuple(each for each in rows if len(each.factors) > 1 and each.finding is not Finding.NOT_TESTABLE),
-        conditions=tuple(
-            judge.condition(each, seen(each.a, records), seen(each.b, records)) for each in pair.conditions
-        ),
+        rows=tuple(row for row in rows if len(row.factors) == 1),
+        sets=tuple(row for row in rows if len(row.factors) > 1 and row.finding is not Finding.NOT_TESTABLE),
+        conditions=tuple(conditions),
         budget=pair.budget,
         spent=pair.spent,
         exhausted=pair.exhausted,
     )
 
 
-def seen(attempt: Attempt, records: Mapping[str, Record]) -> Experiment:
-    """Return what was seen of one end."""
-    if attempt.run is None:
-        return Experiment(reason=attempt.reason, left=attempt.left)
-    record = records.get(attempt.run.key)
+def judge_of(pair: Pair, records: Mapping[str, Record], allowed: Allowances) -> Judge:
+    """Return who judges what was changed in a pair."""
+    members = [_members([run for run in pair.members if _of(run) == own.id], records) for own in (pair.a, pair.b)]
+    return Judge(records[pair.a.key], records[pair.b.key], pair.factors, allowed, (members[0], members[1]))
+
+
+def seen(side: Side, records: Mapping[str, Record]) -> Changed:
+    """Return what was seen of one side."""
+    if side.run is None:
+        return Changed(reason=side.reason, left=side.left)
+    record = records.get(side.run.key)
     if record is None:
-        return Experiment(reason="its record is not there", left=attempt.left)
-    return Experiment(record=record, left=attempt.left)
+        return Changed(reason="its record is not there", left=side.left)
+    return Changed(record=record, left=side.left, members=_members(side.members, records))
+
+
+def _members(runs: Iterable[Run], records: Mapping[str, Record]) -> dict[int, Record]:
+    return {member(run): records[run.key] for run in runs if run.key in records}
+
+
+def _of(run: Run) -> str:
+    """Return the cell that a run is a member of."""
+    return run.id.rpartition("~")[0]

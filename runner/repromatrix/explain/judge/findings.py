@@ -5,6 +5,8 @@ from enum import StrEnum
 from typing import Any
 
 from repromatrix.compare.difference import Difference, Verdict
+from repromatrix.compare.size import size
+from repromatrix.explain.judge.chance import Evidence
 from repromatrix.results.experiments import Kind
 
 _LEFT = {Verdict.IDENTICAL: "the same bits", Verdict.ROUNDING: "no more than rounding"}
@@ -16,6 +18,8 @@ class Finding(StrEnum):
     `cause`: at every end that can be tested the pair is identical or within the noise floor afterwards, and at one of
     them at least it was not so before, by the same floor: that of the coarser dtype of what is left.
     `cause together`: the same of a set, though of none of its factors alone.
+    `not confirmed`: it would be a cause, but too few elements differed before to exclude chance.
+    `coincidence`: it would be a cause, but from inputs moved by one ULP it does not work.
     `contributes`: the largest difference shrinks by more than the noise floor, or vanishes at one end alone.
     `inconclusive`: it shrinks, by no more than the noise floor. `refuted`: alone, it changes nothing that separates the
     cells: no bit at its end, or the difference does not shrink. `not testable`: there is no such experiment.
@@ -27,6 +31,8 @@ class Finding(StrEnum):
 
     CAUSE = "cause"
     TOGETHER = "cause together"
+    UNCONFIRMED = "not confirmed"
+    COINCIDENCE = "coincidence"
     CONTRIBUTES = "contributes"
     INCONCLUSIVE = "inconclusive"
     REFUTED = "refuted"
@@ -38,15 +44,17 @@ class End:
     """One experiment as it is judged.
 
     Attributes:
-        cell: the hybrid's id; None: there is none.
+        cell: the changed cell's id; None: there is none.
         changed: whether any bit of its trajectory differs from that of the cell at its end.
-        after: what separates the hybrid from the other side's cell; None: it was not tested.
-        share: how much of the difference is explained: 1 if the hybrid is identical to the other side, or within the
-            noise floor where the cells were beyond it; else 1 - (largest |loss difference| over the steps afterwards) /
-            (the same before), at least 0. None: not tested, or a loss is not finite.
+        after: what separates the changed cell from the other side's cell; None: it was not tested.
+        share: how much of the difference is explained: 1 if it won; else 1 - (largest |loss difference| over the steps
+            afterwards) / (the same before), at least 0. None: not tested, or a loss is not finite.
         gain: by how much the largest |loss difference| shrank; None as for `share`.
         reason: why it was not tested, else None.
         left: it could be run, and the budget did not reach it.
+        won: whether the pair is identical or within the noise floor afterwards, which it was not before.
+        beyond: the first recorded value that still differs although every metric is the same; None: none does.
+        evidence: what excludes, or does not, that it won by chance; None: it did not win.
     """
 
     cell: str | None
@@ -56,6 +64,9 @@ class End:
     gain: float | None
     reason: str | None
     left: bool = False
+    won: bool = False
+    beyond: str | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +92,7 @@ class Row:
     def leaves(self) -> str:
         """What is left after a flip that explains the difference, in words."""
         ends = (("A", self.a), ("B", self.b))
-        found = " and ".join(f"{_LEFT[end.after.verdict]} at {name}'s end" for name, end in ends if end.after)
+        found = " and ".join(f"{_left(end)} at {name}'s end" for name, end in ends if end.after)
         lacking = [name for name, end in ends if not end.after]
         return f"{found} (not tested at {lacking[0]}'s end)" if lacking else found
 
@@ -130,8 +141,7 @@ class ConditionRow:
     @property
     def leaves(self) -> str:
         """What is left under it, in words, where that is nothing that needs a cause."""
-        ends = [(where, end.after) for where, end in self.ends if end.after and end.share == 1]
-        return " and ".join(f"{_LEFT[after.verdict]} {where}" for where, after in ends if after.verdict in _LEFT)
+        return " and ".join(f"{_left(end)} {where}" for where, end in self.ends if end.won)
 
     @property
     def sentence(self) -> str:
@@ -147,13 +157,19 @@ class ConditionRow:
         return {**own, **ends, "finding": self.finding.value, "sentence": self.sentence}
 
 
+def _left(end: End) -> str:
+    """Return what is left at an end that was tested and settled."""
+    return "the same losses" if end.beyond or end.after is None else _LEFT[end.after.verdict]
+
+
 def _end(end: End) -> str:
     if end.after is None:
         return f"not tested ({end.reason})"
     unchanged = "no bit changes, " if end.changed is False else ""
-    size = end.after.measure.max_abs if end.after.measure else None
-    far = "" if size is None or end.after.verdict is Verdict.IDENTICAL else f" by {size:.3g}"
-    return f"{unchanged}{end.after.verdict.value}{far}"
+    if end.beyond is not None:
+        return f"{unchanged}the same losses, but {end.beyond} still differs"
+    far = size(end.after)
+    return f"{unchanged}{end.after.verdict.value}{f' by {far}' if far else ''}"
 
 
 def _end_document(end: End) -> dict[str, Any]:

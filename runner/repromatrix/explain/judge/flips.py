@@ -1,17 +1,18 @@
-"""Two records and the experiments between them -> rows of a explanation.
+"""Two records and the cells that were changed between them -> rows of an explanation. Pure.
 
-An experiment is a hybrid: the cell of one side (its end) with some factors taken from the other side. Pure.
+A changed cell is that of one side (its end) with some factors taken from the other side, or under a condition.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from repromatrix.compare import arrays
 from repromatrix.compare.allowance import Allowances, Floor, Tolerance
 from repromatrix.compare.difference import Difference, Verdict, compare, judged
+from repromatrix.explain.judge.chance import Evidence, differing, first_differing, total
 from repromatrix.explain.judge.findings import ConditionRow, End, Finding, Row
-from repromatrix.results.experiments import ConditionTrial, Factor
+from repromatrix.results.experiments import Condition, Factor
 from repromatrix.results.record import Record
 
 _SETTLED = (Verdict.IDENTICAL, Verdict.ROUNDING)
@@ -24,93 +25,142 @@ _HALF = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Experiment:
-    """The record of a hybrid, or why there is none; `left`: it could be run, and the budget did not reach it."""
+class Changed:
+    """The record of a changed cell, or why there is none; `left`: it could be run, and the budget did not reach it.
+
+    Attributes:
+        members: by number, the same cell from inputs moved by one ULP.
+    """
 
     record: Record | None = None
     reason: str | None = None
     left: bool = False
+    members: Mapping[int, Record] = field(default_factory=dict)
 
 
 class Judge:
-    """Judges experiments between two records that both have a trajectory."""
+    """Judges changed cells against two records that both have a trajectory."""
 
-    def __init__(self, a: Record, b: Record, factors: Sequence[Factor], allowed: Allowances) -> None:
+    def __init__(
+        self,
+        a: Record,
+        b: Record,
+        factors: Sequence[Factor],
+        allowed: Allowances,
+        members: tuple[Mapping[int, Record], Mapping[int, Record]] = ({}, {}),
+    ) -> None:
+        """Begin.
+
+        Args:
+            a: a record.
+            b: the other.
+            factors: in which they differ.
+            allowed: who tells rounding from more.
+            members: of A and of B, by number, from inputs moved by one ULP.
+        """
         self._a, self._b, self._allowed = a, b, allowed
-        self._silent = {each.name for each in factors if each.silent}
+        self._members = members
+        self._silent = {factor.name for factor in factors if factor.silent}
         self.before = compare(a, b, allowed)
         self._verdicts: dict[str, Verdict] = {}
 
-    def row(self, factors: Sequence[str], at_a: Experiment, at_b: Experiment) -> Row:
+    def row(self, factors: Sequence[str], at_a: Changed, at_b: Changed) -> Row:
         """Judge a flip at both ends."""
         # What took effect at one end was not ignored at the other, even where it changes nothing there.
         signs = [_sign(at_a, self._a), _sign(at_b, self._b)]
         ignored = set(factors) <= self._silent and not any(signs)
-        ends = (self._end(at_a, self._a, self._b, ignored=ignored), self._end(at_b, self._b, self._a, ignored=ignored))
-        finding = self._finding([each for each in ends if each.after is not None], together=len(factors) > 1)
-        if at_a.left or at_b.left:  # one end may show what the other contradicts
-            finding = _HALF.get(finding, finding)
-        return Row(factors=tuple(factors), a=ends[0], b=ends[1], finding=finding)
+        a = self._end(at_a, self._a, self._b, ignored=ignored)
+        b = self._end(at_b, self._b, self._a, ignored=ignored)
+        finding = self._finding([end for end in (a, b) if end.after is not None], together=len(factors) > 1)
+        return Row(factors=tuple(factors), a=a, b=b, finding=_final(finding, (at_a, at_b), (a, b)))
 
-    def condition(self, trial: ConditionTrial, at_a: Experiment, at_b: Experiment) -> ConditionRow:
+    def condition(self, condition: Condition, at_a: Changed, at_b: Changed) -> ConditionRow:
         """Judge a condition applied to A, to B and to both; `at_a`: A under it."""
-        silent = trial.kind == "settings"
+        silent = condition.kind == "settings"
         signs = {"a": not silent or _sign(at_a, self._a), "b": not silent or _sign(at_b, self._b)}
         a = self._end(at_a, self._a, self._b, ignored=not signs["a"])
         b = self._end(at_b, self._b, self._a, ignored=not signs["b"])
         both = self._both(at_a, at_b, ignored=not any(signs.values()))
-        finding = self._effect(a, b, both)
-        if at_a.left or at_b.left:
-            finding = _HALF.get(finding, finding)
+        ends = (both,) if both.after is not None else (a, b)
         return ConditionRow(
-            name=trial.name, kind=trial.kind, changes=trial.changes, a=a, b=b, both=both, finding=finding
+            name=condition.name,
+            kind=condition.kind,
+            changes=condition.changes,
+            a=a,
+            b=b,
+            both=both,
+            finding=_final(self._effect(a, b, both), (at_a, at_b), ends),
         )
 
-    def _both(self, at_a: Experiment, at_b: Experiment, *, ignored: bool) -> End:
+    def _both(self, at_a: Changed, at_b: Changed, *, ignored: bool) -> End:
         """Judge A under a condition against B under it."""
         found = [at_a.record, at_b.record]
         reasons = [each.reason or (_unusable(each.record) if each.record else "not tried") for each in (at_a, at_b)]
         reason = next((each for each in reasons if each), "no sign that it took effect" if ignored else None)
-        after = compare(found[0], found[1], self._allowed) if found[0] and found[1] and reason is None else None
-        return End(
-            cell=None,
-            changed=None,
-            after=after,
-            share=self._share(after) if after else None,
-            gain=_gain(self.before, after) if after else None,
-            reason=reason,
-        )
+        if found[0] is None or found[1] is None or reason is not None:
+            return End(cell=None, changed=None, after=None, share=None, gain=None, reason=reason)
+        members = {0: (found[0], found[1]), **_both(at_a.members, at_b.members)}
+        return self._tested(members, cell=None, changed=None)
 
     def _effect(self, a: End, b: End, both: End) -> Finding:
         tested = [each for each in (a, b, both) if each.after is not None]
         if not tested:
             return Finding.NOT_TESTABLE
-        won = any(self._won(each.after) for each in tested if each.after)
-        if won and (both.after is None or self._won(both.after)):
+        won = any(end.won for end in tested)
+        if won and (both.after is None or both.won):
             return Finding.CAUSE
         if won or any(map(self._shrinks, tested)):
             return Finding.CONTRIBUTES
         return Finding.REFUTED if all(map(_changes_nothing, tested)) else Finding.INCONCLUSIVE
 
-    def _end(self, experiment: Experiment, own: Record, other: Record, *, ignored: bool) -> End:
-        found = experiment.record
-        reason = experiment.reason or (_unusable(found) if found else "not tried")
+    def _end(self, changed: Changed, own: Record, other: Record, *, ignored: bool) -> End:
+        record = changed.record
+        cell = record.cell.id if record else None
+        reason = changed.reason or (_unusable(record) if record else "not tried")
         if reason is None and ignored:
             reason = "no sign that it took effect"
-        after = compare(found, other, self._allowed) if found is not None and reason is None else None
+        if record is None or reason is not None:
+            return End(cell=cell, changed=None, after=None, share=None, gain=None, reason=reason, left=changed.left)
+        of_other = self._members[1] if other is self._b else self._members[0]
+        pairs = {0: (record, other), **_both(changed.members, of_other)}
+        return self._tested(pairs, cell=cell, changed=record.trajectories != own.trajectories)
+
+    def _tested(self, pairs: Mapping[int, tuple[Record, Record]], *, cell: str | None, changed: bool | None) -> End:
+        """Return an end by what separates the changed cell from the other one, and their members by number."""
+        after = compare(*pairs[0], self._allowed)
+        won = self._won(after, *pairs[0])
+        beyond = None if won or after.verdict is not Verdict.IDENTICAL else first_differing(*pairs[0])
         return End(
-            cell=found.cell.id if found else None,
-            changed=found.trajectories != own.trajectories if found and after else None,
+            cell=cell,
+            changed=changed,
             after=after,
-            share=self._share(after) if after else None,
-            gain=_gain(self.before, after) if after else None,
-            reason=None if after else reason,
-            left=experiment.left,
+            share=1.0 if won else self._share(after),
+            gain=_gain(self.before, after),
+            reason=None,
+            won=won,
+            beyond=f"{beyond[0]} of step {beyond[1]}" if beyond else None,
+            evidence=self._evidence(pairs, after) if won else None,
         )
 
+    def _evidence(self, pairs: Mapping[int, tuple[Record, Record]], after: Difference) -> Evidence:
+        """Return what speaks for it that a change which works does not do so by chance."""
+        if pairs[0][0].key == pairs[0][1].key:
+            return Evidence(elements=0, proven=True)
+        own = _both(*self._members)
+        # Of two dtypes made one, rounding may be left; chance makes no dtype of another.
+        joined = self._a.cell.dtype != self._b.cell.dtype and len({record.cell.dtype for record in pairs[0]}) == 1
+        elements, failed, members = differing(self._a, self._b), 0, 0
+        for number in sorted(own.keys() & pairs.keys()):
+            judge = Judge(*own[number], (), self._allowed)
+            count = differing(*own[number])
+            if not count or (after.verdict is not Verdict.IDENTICAL and judge._settled_before(after.ulp_dtype)):
+                continue
+            elements, members = elements + count, members + 1
+            left = compare(*pairs[number], self._allowed)
+            failed += not (judge._won(left, *pairs[number]) or (joined and _settled(left)))
+        return Evidence(elements=elements, members=members, failed=failed)
+
     def _share(self, after: Difference) -> float | None:
-        if self._won(after):
-            return 1.0
         gain, size = _gain(self.before, after), self.before.measure and self.before.measure.max_abs
         if gain is None or size is None:
             return None
@@ -120,15 +170,17 @@ class Judge:
         afters = [each.after for each in ends if each.after is not None]
         if not afters:
             return Finding.NOT_TESTABLE
-        won = any(map(self._won, afters))
+        won = any(end.won for end in ends)
         if won and all(map(_settled, afters)):
             return Finding.TOGETHER if together else Finding.CAUSE
         if won or any(map(self._shrinks, ends)):
             return Finding.CONTRIBUTES
         return Finding.REFUTED if all(map(_changes_nothing, ends)) else Finding.INCONCLUSIVE
 
-    def _won(self, after: Difference) -> bool:
-        return after.verdict is Verdict.IDENTICAL or (_settled(after) and not self._settled_before(after.ulp_dtype))
+    def _won(self, after: Difference, changed: Record, other: Record) -> bool:
+        """Whether a change leaves the same bits in all that is recorded, or only noise where there was more."""
+        same = after.verdict is Verdict.IDENTICAL and not differing(changed, other)
+        return same or (_settled(after) and not self._settled_before(after.ulp_dtype))
 
     def _settled_before(self, dtype: str | None) -> bool:
         """Whether the cells were as close before as whoever judges what is left demands; it may be of a finer dtype."""
@@ -145,6 +197,24 @@ class Judge:
         """Whether the largest difference shrank by more than the noise floor of what is left."""
         dtype = end.after.ulp_dtype if end.after else None
         return (end.gain or 0) > _noise(self.before, dtype, self._a, self._b, self._allowed)
+
+
+def _final(finding: Finding, changed: Sequence[Changed], ends: Sequence[End]) -> Finding:
+    """Return what may be said in the end: an end that could still be run may contradict, and chance may have helped."""
+    if any(side.left for side in changed):
+        return _HALF.get(finding, finding)
+    if finding not in (Finding.CAUSE, Finding.TOGETHER):
+        return finding
+    evidence = total(end.evidence for end in ends if end.evidence)
+    if evidence.enough:
+        return finding
+    return Finding.COINCIDENCE if evidence.failed else Finding.UNCONFIRMED
+
+
+def _both(a: Mapping[int, Record], b: Mapping[int, Record]) -> dict[int, tuple[Record, Record]]:
+    """Return the members, by number, of which both sides gave something to compare."""
+    there = sorted(number for number in a.keys() & b.keys() if usable(a[number]) and usable(b[number]))
+    return {number: (a[number], b[number]) for number in there}
 
 
 def _changes_nothing(end: End) -> bool:
@@ -185,9 +255,9 @@ def _unusable(record: Record) -> str | None:
     return "its repeats differ" if record.deterministic is False else None
 
 
-def _sign(experiment: Experiment, own: Record) -> bool:
+def _sign(changed: Changed, own: Record) -> bool:
     """Whether bits, kernels or threads differ from those of the cell at its end."""
-    found = experiment.record
+    found = changed.record
     if found is None or _unusable(found):
         return False
     return found.trajectories != own.trajectories or _taken(found) != _taken(own)

@@ -8,7 +8,14 @@ from repromatrix.explain.judge.findings import Finding, Row
 
 Names: TypeAlias = tuple[str, ...]
 # The most promising first.
-_ORDER = (Finding.CAUSE, Finding.CONTRIBUTES, Finding.INCONCLUSIVE, Finding.NOT_TESTABLE, Finding.REFUTED)
+_ORDER = (
+    Finding.CAUSE,
+    Finding.CONTRIBUTES,
+    Finding.INCONCLUSIVE,
+    Finding.COINCIDENCE,
+    Finding.NOT_TESTABLE,
+    Finding.REFUTED,
+)
 
 
 def next_sets(rows: Sequence[Row], sets: Sequence[Row], bundles: Sequence[Names]) -> tuple[Names, ...]:
@@ -23,7 +30,7 @@ def next_sets(rows: Sequence[Row], sets: Sequence[Row], bundles: Sequence[Names]
         sets: of the sets that were tried.
         bundles: sets that only make sense together, tried first.
     """
-    if any(row.explains for row in rows):
+    if any(row.explains or row.finding is Finding.UNCONFIRMED for row in rows):
         return ()
     tried = {frozenset(row.factors) for row in sets}
     found = min((row.factors for row in sets if row.explains), key=len, default=None)

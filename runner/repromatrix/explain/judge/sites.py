@@ -3,16 +3,22 @@
 The trace is a black box: of it only the tensors are known. The cell A is asked what it makes of them step by step
 (`step`, docs/architecture.md), as it is and with one option after the other set to another value. A place is a traced
 tensor at a step; it is a source if A differs on the same inputs. An option is to blame if with its other
-value fewer places are sources and no other ones; what then remains is in the operations. Nothing here reads values
-that the two sides do not show.
+value fewer places are sources and no other ones, and if the places that vanish hold as many elements as exclude chance
+(`judge.chance`); what then remains is in the operations. Nothing here reads values that the two sides do not show.
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from repromatrix.compare import arrays
+from repromatrix.compare.size import sized
+from repromatrix.explain.judge.chance import ENOUGH
 from repromatrix.explain.judge.sources import sources
 from repromatrix.explain.judge.starts import starts
+from repromatrix.floats import coarser
 from repromatrix.operations.catalogue import TENSORS
 from repromatrix.results.trace import Trace
 
@@ -50,11 +56,12 @@ class Tried:
 
     Attributes:
         outputs: what `step` gave for each of `samples`, None if it cannot be computed apart.
-        left: the places that it leaves unexplained; None: nothing can be said.
+        left: the places that it leaves unexplained, each with how many of its elements differ; None: nothing can be
+            said.
     """
 
     outputs: Outputs | None
-    left: frozenset[Place] | None
+    left: Mapping[Place, int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,34 +71,40 @@ class Operation:
     Attributes:
         tensor: what it computes: a name of `PLACES`.
         steps: all steps at which it does so, from 1.
+        size: by how much at most, in words; empty: it is not measured.
     """
 
     tensor: str
     steps: tuple[int, ...]
+    size: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attribution:
+class TraceExplanation:
     """What makes a trace differ from a cell.
 
     Attributes:
         detected: whether any bit of it differs.
         factors: options with the value that the trace was made with; `steps` if it has another number of them.
         equals: other flips of as many options that explain exactly as much.
+        by_chance: flips that would explain more, of too few elements to exclude chance; each with how many.
         starts: the weights (`hidden_weights`, `output_weights`) that begin with other values.
         operations: what the options leave unexplained, in the order in which a step computes it.
+        size: by how much the losses differ, in words; empty: they are the same, or not to be compared.
         untold: tensors of which nothing can be said, as A's own step cannot be computed apart there.
     """
 
     detected: bool
     factors: Flips = ()
     equals: tuple[Flips, ...] = ()
+    by_chance: tuple[tuple[Flips, int], ...] = ()
     starts: tuple[str, ...] = ()
     operations: tuple[Operation, ...] = ()
     untold: tuple[str, ...] = ()
+    size: str = ""
 
     @property
-    def attributed(self) -> bool:
+    def explained(self) -> bool:
         """Whether the difference has a name."""
         return bool(self.factors or self.starts or self.operations)
 
@@ -134,18 +147,21 @@ def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[dict[str, list
     return [*found, after, *(found[0] | each for each in others)]
 
 
-def places(b: Trace, outputs: Outputs) -> frozenset[Place]:
-    """Return the places at which a trace has other bits than were computed from its own tensors.
+def places(b: Trace, outputs: Outputs) -> dict[Place, int]:
+    """Return the places at which a trace differs from what was computed from its own tensors, and in how many elements.
 
     Raises:
         ValueError: outputs of another number of samples, or of other shapes.
     """
     count = len(b.trajectory.losses)
-    found = {(each.tensor, each.step) for each in sources(b, outputs[:count])}
+    found = Counter((each.tensor, each.step) for each in sources(b, outputs[:count]))
     shown = b.trajectory.predictions
     after = [tuple(step) for name, steps in b.tensors if name == "output" for step in steps]
     after = [*(after or shown[:count]), tuple(outputs[count]["output"])]
-    return frozenset(found | {(PREDICTION, at) for at, row in enumerate(shown, start=1) if row != after[at - 1]})
+    for at, row in enumerate(shown, start=1):
+        if row != after[at - 1]:
+            found[PREDICTION, at] = sum(one != other for one, other in zip(row, after[at - 1], strict=True))
+    return dict(found)
 
 
 def tried(b: Trace, outputs: Outputs | None, *, same: bool) -> Tried:
@@ -157,7 +173,7 @@ def tried(b: Trace, outputs: Outputs | None, *, same: bool) -> Tried:
         same: whether the cell, run as a whole, has every bit of the trace.
     """
     if same:
-        return Tried(outputs=outputs, left=frozenset())
+        return Tried(outputs=outputs, left={})
     return Tried(outputs=outputs, left=None if outputs is None else places(b, outputs))
 
 
@@ -172,7 +188,7 @@ def to_try(asked: Mapping[Flips, Tried], values: Mapping[str, Sequence[str]], ta
     if () not in asked:
         return ((),)
     chain = _chain(asked)
-    if asked[chain[-1]].left == frozenset() or len(chain[-1]) == DEEPEST:
+    if asked[chain[-1]].left == {} or len(chain[-1]) == DEEPEST:
         return ()
     own, base = {**task.options, "dtype": task.dtype}, chain[-1]
     free = [name for name in sorted(values) if name not in dict(base)]
@@ -182,7 +198,9 @@ def to_try(asked: Mapping[Flips, Tried], values: Mapping[str, Sequence[str]], ta
     return tuple(each for each in longer if each not in asked)
 
 
-def attribute(a: Trace, b: Trace, asked: Mapping[Flips, Tried], task: Task, own: Outputs | None) -> Attribution:
+def explanation_of(
+    a: Trace, b: Trace, asked: Mapping[Flips, Tried], task: Task, own: Outputs | None
+) -> TraceExplanation:
     """Say what makes a trace differ from a cell's.
 
     Args:
@@ -193,58 +211,86 @@ def attribute(a: Trace, b: Trace, asked: Mapping[Flips, Tried], task: Task, own:
         own: what A's `step` gives for its own trace; None if it cannot be computed apart.
     """
     if not detected(a, b):
-        return Attribution(detected=False)
+        return TraceExplanation(detected=False)
     flips = _chain(asked)[-1]
     outputs, left = asked[flips].outputs, asked[flips].left
     options = {**task.options, "dtype": task.dtype, **dict(flips)}
     fused = frozenset(TENSORS) if own is None else frozenset(tensor for tensor, _ in places(a, own))
-    remaining = left or frozenset()
+    remaining = frozenset(left or ())
     into = tuple(float(each) for each in task.input)
     begun = starts(b, remaining, outputs, into, options) if outputs else {}
     remaining -= frozenset().union(*begun.values())
     counts = [len(each.trajectory.losses) for each in (a, b)]
     steps: Flips = (("steps", str(counts[1])),) if counts[0] != counts[1] else ()
-    return Attribution(
+    return TraceExplanation(
         detected=True,
         factors=tuple(sorted((*flips, *steps))),
         equals=tuple(
             each for each in asked if flips and len(each) == len(flips) and each != flips and asked[each].left == left
         ),
+        by_chance=_by_chance(asked, flips),
         starts=tuple(begun),
-        operations=_operations(remaining, fused),
+        operations=_operations(remaining, fused, _measured(b, outputs)),
+        size=_size(list(zip(a.trajectory.losses, b.trajectory.losses, strict=False)), a, b),
         untold=tuple(name for name in TENSORS if name in fused),
     )
 
 
-def sentences(found: Attribution) -> tuple[str, ...]:
+def sentences(found: TraceExplanation) -> tuple[str, ...]:
     """Return what was found, in words made from the values alone."""
     if not found.detected:
         return ("every bit of every traced tensor is the same",)
     rest = ", together with what follows" if found.starts or found.operations else ""
-    told = [f"{name}={value} makes the difference{rest}" for name, value in found.factors]
+    told = [f"the losses differ by up to {found.size}" if found.size else "every loss is the same"]
+    told += [f"{name}={value} makes the difference{rest}" for name, value in found.factors]
     told += [f"{name} begins with other values" for name in found.starts]
     told += [
         f"{each.tensor} differs on the same inputs at step{'s' * (len(each.steps) > 1)} {_ranges(each.steps)}"
+        + (f", by up to {each.size}" if each.size else "")
         for each in found.operations
     ]
-    return tuple(told) or ("unexplained: no option and no operation of a step explains it",)
+    told += [
+        f"{_said(flips)} would explain more, in {elements} elements: so few agree by chance"
+        for flips, elements in found.by_chance
+    ]
+    return tuple(told) if len(told) > 1 else (*told, "unexplained: no option and no operation of a step explains it")
+
+
+def _said(flips: Flips) -> str:
+    return " and ".join(f"{name}={value}" for name, value in flips)
 
 
 def _chain(asked: Mapping[Flips, Tried]) -> list[Flips]:
     """Return flips, one option more at a time, that each explain more than those before; first: none."""
     chain: list[Flips] = [()]
     while True:
-        base, before = chain[-1], asked[chain[-1]].left
-        fewer: list[tuple[int, Flips]] = []
-        for flips, each in asked.items():
-            if each.left is None or len(flips) != len(base) + 1 or not set(base) <= set(flips):
-                continue
-            # Fewer places and none that was none; where nothing is known of what was before, none at all.
-            if (each.left < before) if before is not None else not each.left:
-                fewer.append((len(each.left), flips))
-        if not fewer:
+        better = _better(asked, chain[-1])
+        sure = [(len(asked[flips].left or ()), flips) for flips, elements in better.items() if elements >= ENOUGH]
+        if not sure:
             return chain
-        chain.append(min(fewer)[1])
+        chain.append(min(sure)[1])
+
+
+def _better(asked: Mapping[Flips, Tried], base: Flips) -> dict[Flips, float]:
+    """Return what explains more than `base` with one option more, each with how many elements more it makes equal."""
+    before = asked[base].left
+    found: dict[Flips, float] = {}
+    for flips, each in asked.items():
+        if each.left is None or len(flips) != len(base) + 1 or not set(base) <= set(flips):
+            continue
+        # Fewer places and none that was none; where nothing is known of what was before, the whole trace is given back.
+        if before is None:
+            if not each.left:
+                found[flips] = math.inf
+        elif each.left.keys() < before.keys():
+            found[flips] = sum(count for place, count in before.items() if place not in each.left)
+    return found
+
+
+def _by_chance(asked: Mapping[Flips, Tried], flips: Flips) -> tuple[tuple[Flips, int], ...]:
+    """Return what would explain more than `flips`, of too few elements."""
+    better = _better(asked, flips)
+    return tuple((more, int(elements)) for more, elements in better.items() if elements < ENOUGH)
 
 
 def _matrices(task: Task, *, transposed: bool) -> dict[str, list[str]]:
@@ -257,12 +303,34 @@ def _matrices(task: Task, *, transposed: bool) -> dict[str, list[str]]:
     return found
 
 
-def _operations(remaining: Iterable[Place], fused: Iterable[str]) -> tuple[Operation, ...]:
+def _measured(b: Trace, outputs: Outputs | None) -> dict[str, str]:
+    """Return by how much the values of each name differ at most, in words."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for each in sources(b, outputs[: len(b.trajectory.losses)]) if outputs else ():
+        found.setdefault(each.tensor, []).append((each.expected, each.found))
+    return {name: _size(pairs, b, b) for name, pairs in found.items()}
+
+
+def _size(pairs: Sequence[tuple[str, str]], a: Trace, b: Trace) -> str:
+    """Return by how much the two numbers of pairs differ at most, in words."""
+    dtype = coarser(a.cell.dtype, b.cell.dtype)
+    left, right = (arrays.decode([pair[side] for pair in pairs]) for side in (0, 1))
+    measure = arrays.measure(left, right, dtype)
+    if measure.first_difference is None:
+        return ""
+    if measure.max_abs is None:
+        return "more than can be measured: one is not finite"
+    return sized(measure.max_abs, ulps=measure.max_ulp, dtype=dtype, relative=measure.max_rel, first=None)
+
+
+def _operations(remaining: Iterable[Place], fused: Iterable[str], sizes: Mapping[str, str]) -> tuple[Operation, ...]:
     steps: dict[str, list[int]] = {}
     for tensor, step in sorted(remaining, key=lambda place: (PLACES.index(place[0]), place[1])):
         if tensor not in fused:
             steps.setdefault(tensor, []).append(step)
-    return tuple(Operation(tensor=tensor, steps=tuple(each)) for tensor, each in steps.items())
+    return tuple(
+        Operation(tensor=tensor, steps=tuple(each), size=sizes.get(tensor, "")) for tensor, each in steps.items()
+    )
 
 
 def _ranges(steps: Sequence[int]) -> str:

@@ -24,7 +24,7 @@ def starts(
     Args:
         b: the trace.
         remaining: the places that are unexplained.
-        outputs: of `attribution.samples`: behind the steps and the last forward pass those of other beginnings.
+        outputs: of `sites.samples`: behind the steps and the last forward pass those of other beginnings.
         into: the input of the network.
         options: of A, with its dtype.
     """

@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Annotated, Any
 
 import msgspec
 
 from repromatrix.compare.classes import Class
 from repromatrix.compare.difference import Difference
+from repromatrix.compare.size import size as in_words
+from repromatrix.compare.size import sized
+from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.explain.judge.findings import ConditionRow, End, Finding, Row
 from repromatrix.report import section as base
 from repromatrix.report import wording
@@ -18,7 +20,7 @@ from repromatrix.report.plain import plain
 from repromatrix.report.run import Run
 from repromatrix.report.section import Brief, Headline, Part, Section
 from repromatrix.report.sentence import Sentence, hexadecimal, sentence
-from repromatrix.results.experiments import Attempt
+from repromatrix.results.experiments import Side
 
 PLACE = 30
 UNEXPLAINED = "unexplained"
@@ -28,6 +30,8 @@ ALONE = tuple(each for each in FINDINGS if each != Finding.TOGETHER)
 _WINNING = (Finding.CAUSE, Finding.TOGETHER)
 _SHOWED = {
     Finding.CAUSE: "{it} vanished",
+    Finding.UNCONFIRMED: "{it} vanished, which so few elements may do by chance",
+    Finding.COINCIDENCE: "{it} vanished by chance",
     Finding.CONTRIBUTES: "{it} shrank",
     Finding.INCONCLUSIVE: "{it} shrank by no more than rounding",
     Finding.REFUTED: "{it} did not shrink",
@@ -35,6 +39,7 @@ _SHOWED = {
 }
 _LEFT = {"identical": "the same bits", "rounding": "no more than rounding"}
 _ENDS = ("at A's end", "at B's end", "at both")
+_TWO = 2
 _LARGEST = 3  # unexplained pairs on the first screen
 
 Names = tuple[str, ...]
@@ -119,7 +124,10 @@ class Seen:
         key: its record's.
         changed: whether any bit of it differs from the cell that it was made of; None: not tested.
         verdict: what separates it from the other cell; None: not tested, and `reason` says why.
+        first_difference: the first step whose losses differ.
         max_abs: by how much at most, hexadecimal; None also where that is not finite.
+        max_ulp: the same in ULPs of the coarser dtype.
+        beyond: the first recorded value that differs although every metric is the same.
         share: how much of the difference that explains, hexadecimal; None: not tested, or not finite.
     """
 
@@ -127,7 +135,10 @@ class Seen:
     key: str | None
     changed: bool | None
     verdict: str | None
+    first_difference: int | None
     max_abs: str | None
+    max_ulp: int | None
+    beyond: str | None
     share: str | None
     reason: str | None
 
@@ -137,7 +148,9 @@ class Seen:
         if self.verdict is None:
             return f"not tested ({self.reason})"
         unchanged = "no bit changes, " if self.changed is False else ""
-        far = f" by {_distance(self.max_abs)}" if self.max_abs is not None else ""
+        if self.beyond is not None:
+            return f"{unchanged}the same losses, but {self.beyond} still differs"
+        far = f" by {_far(self.max_abs, self.max_ulp, self.first_difference)}" if self.max_abs is not None else ""
         share = f", {wording.share(self.share)} explained" if self.share is not None else ""
         return f"{unchanged}{self.verdict}{'' if self.verdict == 'identical' else far}{share}"
 
@@ -181,7 +194,7 @@ class Told:
     @property
     def explained(self) -> bool:
         """Whether an experiment shows the cause."""
-        return self.pair.explanation.attributed
+        return self.pair.explanation.explained
 
     @property
     def causes(self) -> tuple[Names, ...]:
@@ -194,9 +207,16 @@ class Told:
         return () if self.causes else tuple(row.name for row in self.pair.explanation.dissolved)
 
     @property
+    def operations(self) -> Names:
+        """The operations that differ on the same inputs."""
+        return self.pair.explanation.operations
+
+    @property
     def cause(self) -> str:
-        """The cause in words."""
-        return in_words(self.causes, self.conditions) if self.explained else UNEXPLAINED
+        """The cause in words; a condition of which nothing shows that it changes the operations is none."""
+        if self.operations and not self.causes and self.explained:
+            return f"operations: {', '.join(self.operations)}"
+        return causes_in_words(self.causes, self.conditions) if self.explained else UNEXPLAINED
 
 
 def build(run: Run) -> Explanations:
@@ -229,7 +249,7 @@ def build(run: Run) -> Explanations:
     )
 
 
-def in_words(causes: Iterable[Names], conditions: Iterable[str] = ()) -> str:
+def causes_in_words(causes: Iterable[Names], conditions: Iterable[str] = ()) -> str:
     """Return what explains a difference, each alone: `dtype`, `gradient + layout or framework`, `condition avx2`."""
     return " or ".join([*(" + ".join(names) for names in causes), *(f"condition {name}" for name in conditions)])
 
@@ -237,15 +257,16 @@ def in_words(causes: Iterable[Names], conditions: Iterable[str] = ()) -> str:
 def _told(pair: ExplainedPair, names: Mapping[str, str]) -> Told:
     found = pair.explanation
     values = {factor.name: (factor.name, factor.a, factor.b) for factor in found.factors}
-    trials = {trial.factors: trial for trial in pair.pair.trials}
-    flips = [_flip(row, trials[row.factors].a, trials[row.factors].b, values) for row in (*found.rows, *found.sets)]
+    flips = {flip.factors: flip for flip in pair.pair.flips}
+    alone = [_flip(row, flips[row.factors].a, flips[row.factors].b, values) for row in (*found.rows, *found.sets)]
     conditions = [
-        _condition(row, trial.a, trial.b) for row, trial in zip(found.conditions, pair.pair.conditions, strict=True)
+        _condition(row, condition.a, condition.b)
+        for row, condition in zip(found.conditions, pair.pair.conditions, strict=True)
     ]
-    return Told(pair=pair, tried=(*flips, *conditions), names=(names.get(found.a), names.get(found.b)))
+    return Told(pair=pair, tried=(*alone, *conditions), names=(names.get(found.a), names.get(found.b)))
 
 
-def _flip(row: Row, a: Attempt, b: Attempt, values: Mapping[str, tuple[str, ...]]) -> Tried:
+def _flip(row: Row, a: Side, b: Side, values: Mapping[str, tuple[str, ...]]) -> Tried:
     return Tried(
         names=row.factors,
         values=tuple(values[name] for name in row.factors),
@@ -255,7 +276,7 @@ def _flip(row: Row, a: Attempt, b: Attempt, values: Mapping[str, tuple[str, ...]
     )
 
 
-def _condition(row: ConditionRow, a: Attempt, b: Attempt) -> Tried:
+def _condition(row: ConditionRow, a: Side, b: Side) -> Tried:
     both = _seen(row.both, None)
     return Tried(
         names=(row.name,),
@@ -266,13 +287,16 @@ def _condition(row: ConditionRow, a: Attempt, b: Attempt) -> Tried:
     )
 
 
-def _seen(end: End, attempt: Attempt | None) -> Seen:
+def _seen(end: End, attempt: Side | None) -> Seen:
     return Seen(
         cell=end.cell if attempt else None,
         key=attempt.run.key if attempt and attempt.run and end.cell else None,
         changed=end.changed,
         verdict=end.after.verdict.value if end.after else None,
+        first_difference=_measured(end, "first_difference"),
         max_abs=_size(end.after) if end.after else None,
+        max_ulp=_measured(end, "max_ulp"),
+        beyond=end.beyond,
         share=hexadecimal(end.share),
         reason=end.reason,
     )
@@ -290,7 +314,7 @@ def _total(explained: ExplainedPairs, told: Sequence[Told], classes: Sequence[Cl
         "exhausted": sum(each.pair.explanation.exhausted for each in lost),
         "same": len(explained.pairs) - len(told),
         "outdated": explained.outdated,
-        "not_tried": _not_tried(explained, classes),
+        "classes": len(classes) if any("classes" in pair.pair.of for pair in explained.pairs) else 0,
     }
     cells = _cells([pair.explanation.a, pair.explanation.b] for pair in explained.pairs)
     yield sentence("explanation_totals", "explanations", _total_text(values), cells, **values)
@@ -305,8 +329,9 @@ def _total_text(values: Mapping[str, int]) -> str:
         said.append(f"{wording.count(lost)} {_is(lost)} unexplained{budget if values['exhausted'] else ''}")
     if values["same"]:
         said.append(f"{wording.count(values['same'])} more {'has' if values['same'] == 1 else 'have'} the same bits")
-    if values["not_tried"]:
-        said.append(f"{wording.pairs(values['not_tried'])} of classes {_is(values['not_tried'])} without an experiment")
+    if values["classes"] > _TWO:
+        classes = wording.count(values["classes"])
+        said.append(f"Of {classes} classes only the pairs that tell the most were looked at")
     if values["outdated"]:
         said.append(f"{wording.pairs(values['outdated'])} of an earlier run {_is(values['outdated'])} left out")
     return ". ".join(said) + "."
@@ -316,32 +341,18 @@ def _is(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def _not_tried(explained: ExplainedPairs, classes: Sequence[Class]) -> int:
-    """Return how many pairs of classes of one workload and length no experiment is about; 0 if none was to be."""
-    if not any("classes" in pair.pair.of for pair in explained.pairs):
-        return 0
-    places = {cell: place for place, found in enumerate(classes) for cell in found.cells}
-    ends = [(places.get(pair.explanation.a), places.get(pair.explanation.b)) for pair in explained.pairs]
-    tried = {frozenset(pair) for pair in ends}
-    kinds = [(found.workload, found.steps) for found in classes]
-    possible = combinations(range(len(classes)), 2)
-    return sum(kinds[a] == kinds[b] and frozenset((a, b)) not in tried for a, b in possible)
-
-
 def _causes(told: Sequence[Told]) -> list[tuple[Sentence, tuple[str, int]]]:
     """Count the pairs by what explains them, the most frequent first."""
-    groups: dict[tuple[tuple[Names, ...], Names], list[Told]] = {}
+    groups: dict[str, list[Told]] = {}
     for each in told:
         if each.explained:
-            groups.setdefault((each.causes, each.conditions), []).append(each)
+            groups.setdefault(each.cause, []).append(each)
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [_cause_total(causes, conditions, members, len(told)) for (causes, conditions), members in ordered]
+    return [_cause_total(name, members, len(told)) for name, members in ordered]
 
 
-def _cause_total(
-    causes: tuple[Names, ...], conditions: Names, members: Sequence[Told], among: int
-) -> tuple[Sentence, tuple[str, int]]:
-    name = in_words(causes, conditions)
+def _cause_total(name: str, members: Sequence[Told], among: int) -> tuple[Sentence, tuple[str, int]]:
+    causes, conditions = members[0].causes, members[0].conditions
     # The smallest sets count, so all have one size.
     together = max(map(len, causes), default=0) > 1
     how = "" if not causes else " together" if together else " alone"
@@ -418,17 +429,20 @@ def _pair(told: Told) -> Sentence:
         "classes": told.names,
         "of": told.pair.pair.of,
         "verdict": found.before.verdict.value,
+        "first_difference": found.before.measure.first_difference if found.before.measure else None,
         "max_abs": size,
+        "max_ulp": found.before.measure.max_ulp if found.before.measure else None,
         "findings": _by_finding(told, condition=False),
         "conditions": [(tried.names[0], tried.finding) for tried in told.tried if tried.condition],
     }
     classes = f" ({a or wording.NOTHING} and {b or wording.NOTHING} of {workload})" if a or b else ""
-    far = f" by up to {_distance(size)}" if size is not None else ""
-    head = f"{found.a} and {found.b}{classes} differ{far} ({found.before.verdict.value})"
+    far = f" by up to {in_words(found.before)}" if size is not None else ""
+    head = f"{found.a} and {found.b}{classes} differ{far}, {found.before.verdict.value}"
     name = "/".join(told.cells)
     if not told.explained:
         budget = f". The budget of {wording.count(found.budget)} cells ran out" if found.exhausted else ""
-        text = f"{head}: unexplained by all that was tried{_rest(told)}{budget}"
+        nearly = f". Nearest: {found.nearly}" if found.nearly else ""
+        text = f"{head}: unexplained by all that was tried{nearly}{found.in_operations}{_rest(told)}{budget}"
         values |= {"budget": found.budget, "exhausted": found.exhausted}
         return sentence("unexplained", f"unexplained/{name}", text, told.cells, **values)
     values |= {
@@ -437,12 +451,17 @@ def _pair(told: Told) -> Sentence:
         "dissolved": [(row.name, _left(row.a), _left(row.b), _left(row.both)) for row in found.dissolved],
         "only": bool(told.causes) and len(found.factors) == 1,
     }
-    text = f"{head}: {_cause_text(values)}{_rest(told)}"
+    text = f"{head}: {_cause_text(values, found)}{_rest(told)}"
     return sentence("explained", f"explained/{name}", text, told.cells, shown=False, **values)
 
 
-def _cause_text(values: Mapping[str, Any]) -> str:
-    conditions = "; ".join(f"{name} leaves {_leaves(left)}" for name, *left in values["dissolved"])
+def _cause_text(values: Mapping[str, Any], found: Explanation) -> str:
+    conditions = "; ".join(f"{name} leaves {_leaves(left)}" for name, *left in values["dissolved"]) + found.doubt
+    if not values["causes"] and found.operations:
+        return (
+            f"no factor that could be tested explains it, but operations do{found.in_operations}. It also vanishes "
+            f"under a condition that neither cell has: {conditions}"
+        )
     if not values["causes"]:
         return (
             "no factor that could be tested explains it. It vanishes under a condition that neither cell has, and "
@@ -453,7 +472,7 @@ def _cause_text(values: Mapping[str, Any]) -> str:
     smaller = ", ".join(" + ".join(names) for names in values["untested"])
     apart = f". Not tested without the rest: {smaller}" if smaller else ""
     more = f". It also vanishes under a condition that neither cell has: {conditions}" if conditions else ""
-    return f"the cause is {said}{only}{apart}{more}"
+    return f"the cause is {said}{only}{apart}{found.in_operations}{more}"
 
 
 def _one_cause(cause: tuple[Names, str | None, str | None]) -> str:
@@ -518,19 +537,19 @@ def _row(told: Told, columns: Mapping[str, Sequence[str]]) -> PairRow:
     published = "published" in told.pair.pair.of
     titles = [" = ".join(columns.get(cell, ())) for cell in told.cells] if published else classes
     names = [title or own for title, own in zip(titles, classes, strict=True)]
-    size = _size(found.before)
     conditions = [(f"{word} as a condition", names) for word, names in _by_finding(told, condition=True).items()]
     return PairRow(
         names=(names[0], names[1]),
         classes=" · ".join(classes) if published else "",
         a_cell=found.a,
         b_cell=found.b,
-        difference=found.before.verdict.value + (f" {_distance(size)}" if size else ""),
+        difference=f"{found.before.verdict.value} {in_words(found.before)}".rstrip(),
         cause=told.cause,
         explained=told.explained,
         share=_share(told),
-        rest=tuple(
-            (word, ", ".join(names)) for word, names in [*_by_finding(told, condition=False).items(), *conditions]
+        rest=(
+            *([("nearest", found.nearly)] if found.nearly and not told.explained else ()),
+            *((word, ", ".join(names)) for word, names in [*_by_finding(told, condition=False).items(), *conditions]),
         ),
     )
 
@@ -579,10 +598,9 @@ def _headlines(total: Sequence[Sentence], told: Sequence[Told], dtypes: Mapping[
     for pair in sorted(lost, key=order)[:_LARGEST]:
         a, b = (name or cell for name, cell in zip(pair.names, pair.cells, strict=True))
         before = pair.pair.explanation.before
-        size = _size(before)
-        far = f" by up to {_distance(size)}" if size else ""
+        far = f" by up to {in_words(before)}" if _size(before) else ""
         workload = pair.cells[0].partition("/")[0]
-        more = f" of {workload} differ{far} ({before.verdict.value}): {' against '.join(pair.cells)}"
+        more = f" of {workload} differ{far}, {before.verdict.value}: {' against '.join(pair.cells)}"
         yield Headline(group="unexplained", words=f"{a} and {b}", link="explanations", more=more)
 
 
@@ -627,8 +645,14 @@ def _size(found: Difference) -> str | None:
     return hexadecimal(found.measure.max_abs) if found.measure else None
 
 
-def _distance(size: str | None) -> str:
-    return wording.distance(None if size is None else float.fromhex(size))
+def _far(largest: str, ulps: int | None, first: int | None) -> str:
+    return sized(float.fromhex(largest), ulps=ulps, dtype=None, relative=None, first=first)
+
+
+def _measured(end: End, name: str) -> int | None:
+    """Return a whole number of what was measured at an end."""
+    found: int | None = getattr(end.after.measure, name) if end.after and end.after.measure else None
+    return found
 
 
 def _verdict_at(end: End) -> str | None:
@@ -637,4 +661,4 @@ def _verdict_at(end: End) -> str | None:
 
 def _left(end: End) -> str | None:
     """Return what a condition leaves at an end where the difference vanishes."""
-    return _verdict_at(end) if end.share == 1 else None
+    return _verdict_at(end) if end.share == 1 and not end.beyond else None

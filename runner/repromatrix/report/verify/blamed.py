@@ -5,7 +5,7 @@ from typing import Any
 
 from repromatrix.published.verdicts import Condition, Kind, Left, Tried, Word
 from repromatrix.report.verify.flips import JudgedPair, Line, Seen
-from repromatrix.results.experiments import ConditionTrial
+from repromatrix.results.experiments import Flip
 from repromatrix.results.factors import option_factor, option_factors
 from repromatrix.results.record import Record
 
@@ -83,7 +83,7 @@ def _once(texts: Iterable[str]) -> tuple[str, ...]:
 
 def _open(line: Line | None) -> bool:
     """Whether an end of it could still be run."""
-    return line is not None and any(end.left for end in (line.trial.a, line.trial.b))
+    return line is not None and any(end.left for end in (line.change.a, line.change.b))
 
 
 def _read(entry: Mapping[str, str]) -> tuple[str, str, str]:
@@ -115,7 +115,7 @@ def _thing(entry: Mapping[str, str], pair: JudgedPair, records: Mapping[str, Rec
 
 def _line(kind: str, name: str, said: str, value: Any, pair: JudgedPair) -> Line | None:
     for each in pair.conditions:
-        if isinstance(each.trial, ConditionTrial) and (each.trial.kind, each.trial.name) == (kind, said):
+        if not isinstance(each.change, Flip) and (each.change.kind, each.change.name) == (kind, said):
             return each
     if kind == "settings":
         return None
@@ -135,7 +135,7 @@ def _value(record: Record | None, name: str) -> str | None:
 
 
 def _names(line: Line) -> tuple[str, ...]:
-    return (line.trial.name,) if isinstance(line.trial, ConditionTrial) else line.trial.factors
+    return (line.change.name,) if not isinstance(line.change, Flip) else line.change.factors
 
 
 def _row(line: Line, pair: JudgedPair, names: set[str]) -> Tried:
@@ -146,7 +146,7 @@ def _row(line: Line, pair: JudgedPair, names: set[str]) -> Tried:
     return Tried(
         between=(a, b),
         names=_names(line),
-        kind=line.trial.kind if isinstance(line.trial, ConditionTrial) else "factors",
+        kind=line.change.kind if not isinstance(line.change, Flip) else "factors",
         blamed=all(name in names for name in _names(line)),
         finding=line.finding,
         ends=tuple(ends),

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from repromatrix.report.verify.complaint import Complaint, shown
-from repromatrix.results.experiments import ConditionTrial, Experiments, Pair, Run, Trial
+from repromatrix.results.experiments import Condition, Experiments, Flip, Pair, Run
 from repromatrix.results.factors import option_factors
 from repromatrix.results.record import Record
 
@@ -26,11 +26,11 @@ def honest(experiments: Experiments, records: Mapping[str, Record]) -> Iterable[
     for pair in experiments.pairs:
         yield from _pair(pair, records)
         sides = (pair.a, pair.b), (pair.b, pair.a)
-        trials: tuple[Trial | ConditionTrial, ...] = (*pair.trials, *pair.conditions)
-        for trial in trials:
-            for end, (own, other) in zip((trial.a, trial.b), sides, strict=True):
+        changes: tuple[Flip | Condition, ...] = (*pair.flips, *pair.conditions)
+        for change in changes:
+            for end, (own, other) in zip((change.a, change.b), sides, strict=True):
                 if end.run is not None:
-                    yield from _checked(trial, end.run, records, own, other)
+                    yield from _checked(change, end.run, records, own, other)
 
 
 def _pair(pair: Pair, records: Mapping[str, Record]) -> Iterable[Complaint]:
@@ -49,9 +49,9 @@ def _pair(pair: Pair, records: Mapping[str, Record]) -> Iterable[Complaint]:
                 says=_values(told.get(name)),
                 records=_values(due.get(name)),
             )
-    alone = {each.factors for each in pair.trials if len(each.factors) == 1}
+    alone = {each.factors for each in pair.flips if len(each.factors) == 1}
     for each in pair.factors:
-        if pair.trials and (each.name,) not in alone:  # what is cause with others may be the cause without them
+        if pair.flips and (each.name,) not in alone:  # what is cause with others may be the cause without them
             yield Complaint(
                 where=f"experiments/{pair.a.id} and {pair.b.id}: {each.name}",
                 says="never flipped alone, nor told why not",
@@ -89,7 +89,7 @@ def _values(found: tuple[str, str] | None) -> str:
 
 
 def _checked(
-    trial: Trial | ConditionTrial, run: Run, records: Mapping[str, Record], own: Run, other: Run
+    change: Flip | Condition, run: Run, records: Mapping[str, Record], own: Run, other: Run
 ) -> Iterable[Complaint]:
     found, mine, theirs = (records.get(each.key) for each in (run, own, other))
     if found is None or mine is None or theirs is None:
@@ -97,22 +97,22 @@ def _checked(
     if found.cell.id != run.id:
         yield Complaint(where=f"experiments/{run.id}", says=run.id, records=found.cell.id)
         return
-    due = _due(trial, mine, theirs)
+    due = _due(change, mine, theirs)
     stated = _stated(found)
     for name in stated.keys() & due.keys():
         if stated[name] != due[name]:
-            what = trial.name if isinstance(trial, ConditionTrial) else " + ".join(trial.factors)
+            what = change.name if isinstance(change, Condition) else " + ".join(change.factors)
             yield Complaint(
                 where=f"experiments/{own.id} with {what}: {name}", says=shown(due[name]), records=shown(stated[name])
             )
 
 
-def _due(trial: Trial | ConditionTrial, mine: Record, theirs: Record) -> dict[str, str]:
+def _due(change: Flip | Condition, mine: Record, theirs: Record) -> dict[str, str]:
     """Return what the changed cell has to state."""
     due, other = _stated(mine), _stated(theirs)
-    if isinstance(trial, ConditionTrial):
-        return due | option_factors(trial.changes) if trial.kind == "option" else due
-    flipped = {part for name in trial.factors for part in (_WITH_FRAMEWORK if name == "framework" else (name,))}
+    if isinstance(change, Condition):
+        return due | option_factors(change.changes) if change.kind == "option" else due
+    flipped = {part for name in change.factors for part in (_WITH_FRAMEWORK if name == "framework" else (name,))}
     # An option that only one framework has is stated by no side that lacks it.
     return {name: value for name, value in due.items() if name not in flipped} | {
         name: value for name, value in other.items() if name in flipped

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from repromatrix.report.verify.due import Due, due
 from repromatrix.report.verify.flips import JudgedPair, Line, Seen, judged_pair
 from repromatrix.report.verify.measure import Judges
-from repromatrix.results.experiments import ConditionTrial, Experiments, Pair, Trial
+from repromatrix.results.experiments import Condition, Experiments, Flip, Pair
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
 
@@ -58,12 +58,14 @@ def _conclusion(found: JudgedPair, classes: Sequence[Due]) -> Due:
         "classes": [next((one.values["name"] for one in classes if cell in one.cells), None) for cell in cells],
         "of": pair.of,
         "verdict": found.before.verdict,
+        "first_difference": found.before.first,
         "max_abs": found.before.hexadecimal,
+        "max_ulp": found.before.ulps,
         "findings": {word: [_name(line) for line in tested if line.finding == word] for word in words},
         "conditions": [(_name(line), line.finding) for line in found.conditions],
     }
     where = f"{pair.a.id}/{pair.b.id}"
-    if not found.attributed:
+    if not found.explained:
         return due("unexplained", f"unexplained/{where}", cells, **values, budget=pair.budget, exhausted=pair.exhausted)
     return due(
         "explained",
@@ -80,9 +82,9 @@ def _conclusion(found: JudgedPair, classes: Sequence[Due]) -> Due:
 def _smaller(found: JudgedPair) -> Iterable[tuple[str, ...]]:
     """Return the causes with one factor left out, of those that no experiment flipped without it."""
     seen = [
-        set(line.trial.factors)
+        set(line.change.factors)
         for line in (*found.singles, *found.sets)
-        if isinstance(line.trial, Trial) and line.tested
+        if isinstance(line.change, Flip) and line.tested
     ]
     for names, _ in found.causes:
         for dropped in reversed(names):
@@ -92,6 +94,8 @@ def _smaller(found: JudgedPair) -> Iterable[tuple[str, ...]]:
 
 
 def _left(seen: Seen | None) -> str | None:
+    if seen and seen.beyond:
+        return None
     return seen.verdict if seen and seen.share and float.fromhex(seen.share) == 1 else None
 
 
@@ -99,19 +103,19 @@ def _lines(found: JudgedPair) -> Iterable[Due]:
     values = {each.name: (each.name, each.a, each.b) for each in found.pair.factors}
     where = f"{found.pair.a.id}/{found.pair.b.id}"
     for line in (*found.singles, *found.sets, *found.conditions):
-        hybrids = [each.cell for each in (line.a, line.b) if each.cell]
-        cells = tuple(dict.fromkeys([found.pair.a.id, found.pair.b.id, *hybrids]))
-        trial = line.trial
-        if isinstance(trial, Trial):
-            factors = tuple(values[name] for name in trial.factors)
-            name = f"factor/{where}/{'+'.join(trial.factors)}"
+        changed = [each.cell for each in (line.a, line.b) if each.cell]
+        cells = tuple(dict.fromkeys([found.pair.a.id, found.pair.b.id, *changed]))
+        change = line.change
+        if isinstance(change, Flip):
+            factors = tuple(values[name] for name in change.factors)
+            name = f"factor/{where}/{'+'.join(change.factors)}"
             yield due("factor_verdict", name, cells, factors=factors, finding=line.finding, a=line.a, b=line.b)
         elif line.both is not None:
             yield due(
-                "condition_verdict", f"condition/{where}/{trial.name}", cells,
-                name=trial.name, changes=trial.changes, finding=line.finding, a=line.a, b=line.b, both=line.both,
+                "condition_verdict", f"condition/{where}/{change.name}", cells,
+                name=change.name, changes=change.changes, finding=line.finding, a=line.a, b=line.b, both=line.both,
             )  # fmt: skip
 
 
 def _name(line: Line) -> str:
-    return line.trial.name if isinstance(line.trial, ConditionTrial) else " + ".join(line.trial.factors)
+    return line.change.name if isinstance(line.change, Condition) else " + ".join(line.change.factors)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from repromatrix.report.verify.measure import VERDICTS, Judges, apart, coarser, judged
-from repromatrix.results.experiments import Attempt, ConditionTrial, Pair, Trial
+from repromatrix.results.experiments import Condition, Flip, Pair, Run, Side
 from repromatrix.results.record import Record
 
 # As long as an end could still be run, nothing is a cause and nothing refuted.
 _UNFINISHED = {"cause": "contributes", "cause together": "contributes", "refuted": "inconclusive"}
 _NO_SIGN = "no sign that it took effect"
+_ELEMENTS = 8  # that differed before: fewer may agree by chance
+Two = tuple[Record, Record]
 _CLOSE = ("identical", "rounding")
 
 
@@ -23,7 +25,10 @@ class Seen:
     key: str | None
     changed: bool | None
     verdict: str | None
+    first_difference: int | None
     max_abs: str | None
+    max_ulp: int | None
+    beyond: str | None
     share: str | None
     reason: str | None
 
@@ -35,6 +40,8 @@ class Gap:
     verdict: str
     size: float | None
     dtype: str = ""
+    first: int | None = None
+    ulps: int | None = None
 
     @property
     def hexadecimal(self) -> str | None:
@@ -49,13 +56,14 @@ class _Tested:
     seen: Seen
     gap: Gap | None = None
     won: bool = False
+    luck: str | None = None  # what keeps it from being a cause: chance, or that nobody can tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A trial and its verdict; `both` for conditions alone."""
+    """A change and its verdict; `both` for conditions alone."""
 
-    trial: Trial | ConditionTrial
+    change: Flip | Condition
     finding: str
     a: Seen
     b: Seen
@@ -80,7 +88,7 @@ class JudgedPair:
     @property
     def causes(self) -> tuple[tuple[tuple[str, ...], Line], ...]:
         """The smallest sets of factors that explain the pair."""
-        found = [(each.trial.factors, each) for each in (*self.singles, *self.sets) if isinstance(each.trial, Trial)]
+        found = [(each.change.factors, each) for each in (*self.singles, *self.sets) if isinstance(each.change, Flip)]
         found = [(names, line) for names, line in found if line.finding in ("cause", "cause together")]
         least = min((len(names) for names, _ in found), default=0)
         return tuple((names, line) for names, line in found if len(names) == least)
@@ -91,7 +99,7 @@ class JudgedPair:
         return tuple(each for each in self.conditions if each.finding == "cause")
 
     @property
-    def attributed(self) -> bool:
+    def explained(self) -> bool:
         """Whether anything explains the pair."""
         return bool(self.causes or self.dissolving)
 
@@ -102,13 +110,15 @@ def judged_pair(pair: Pair, records: Mapping[str, Record], judges: Judges) -> Ju
     if a is None or b is None or _fault(a) or _fault(b):
         return None
     bench = _Bench(a, b, judges)
+    own = [_moved([run for run in pair.members if run.id.startswith(f"{cell.cell.id}~")], records) for cell in (a, b)]
+    bench.members = _together(*own)
     silent = {each.name for each in pair.factors if each.silent}
-    lines = [bench.flip(each, records, silent) for each in pair.trials]
+    lines = [bench.flip(each, records, silent) for each in pair.flips]
     return JudgedPair(
         pair=pair,
         before=bench.before,
-        singles=tuple(each for each, trial in zip(lines, pair.trials, strict=True) if len(trial.factors) == 1),
-        sets=tuple(e for e, trial in zip(lines, pair.trials, strict=True) if len(trial.factors) > 1 and e.tested),
+        singles=tuple(each for each, change in zip(lines, pair.flips, strict=True) if len(change.factors) == 1),
+        sets=tuple(e for e, change in zip(lines, pair.flips, strict=True) if len(change.factors) > 1 and e.tested),
         conditions=tuple(bench.condition(each, records) for each in pair.conditions),
     )
 
@@ -118,57 +128,94 @@ class _Bench:
 
     def __init__(self, a: Record, b: Record, judges: Judges) -> None:
         self._a, self._b, self._judges = a, b, judges
+        self.members: dict[int, Two] = {}
         self.before = self._gap(a, b)
 
-    def flip(self, trial: Trial, records: Mapping[str, Record], silent: set[str]) -> Line:
-        found = [_found(each, records) for each in (trial.a, trial.b)]
+    def flip(self, change: Flip, records: Mapping[str, Record], silent: set[str]) -> Line:
+        found = [_found(each, records) for each in (change.a, change.b)]
         told = any(_took_effect(each, own) for each, own in zip(found, (self._a, self._b), strict=True))
-        mute = all(name in silent for name in trial.factors) and not told
-        a = self._seen(trial.a, found[0], self._a, self._b, mute=mute)
-        b = self._seen(trial.b, found[1], self._b, self._a, mute=mute)
+        mute = all(name in silent for name in change.factors) and not told
+        moved = [_moved(side.members, records) for side in (change.a, change.b)]
+        a = self._seen(change.a, found[0], self._a, self._b, self._against(moved[0], 1), mute=mute)
+        b = self._seen(change.b, found[1], self._b, self._a, self._against(moved[1], 0), mute=mute)
         tested = [each for each in (a, b) if each.gap]
         won = any(each.won for each in tested)
         whole = won and all(each.seen.verdict in _CLOSE for each in tested)
-        cause = "cause together" if len(trial.factors) > 1 else "cause"
+        cause = "cause together" if len(change.factors) > 1 else "cause"
         finding = self._word(tested, won=won, whole=cause if whole else None)
-        return Line(trial=trial, finding=_final(finding, trial), a=a.seen, b=b.seen)
+        return Line(change=change, finding=_final(finding, change, [a, b]), a=a.seen, b=b.seen)
 
-    def condition(self, trial: ConditionTrial, records: Mapping[str, Record]) -> Line:
-        found = [_found(each, records) for each in (trial.a, trial.b)]
+    def _against(self, moved: Mapping[int, Record], side: int) -> dict[int, Two]:
+        """Return the members of a changed cell, each with that of A (0) or B (1)."""
+        there = moved.keys() & self.members.keys()
+        return {number: (moved[number], self.members[number][side]) for number in there}
+
+    def condition(self, change: Condition, records: Mapping[str, Record]) -> Line:
+        found = [_found(each, records) for each in (change.a, change.b)]
         own = (self._a, self._b)
         mute = [
-            trial.kind == "settings" and not _took_effect(each, mine) for each, mine in zip(found, own, strict=True)
+            change.kind == "settings" and not _took_effect(each, mine) for each, mine in zip(found, own, strict=True)
         ]
-        a = self._seen(trial.a, found[0], self._a, self._b, mute=mute[0])
-        b = self._seen(trial.b, found[1], self._b, self._a, mute=mute[1])
-        both = self._between(trial, found, mute=all(mute))
+        moved = [_moved(side.members, records) for side in (change.a, change.b)]
+        a = self._seen(change.a, found[0], self._a, self._b, self._against(moved[0], 1), mute=mute[0])
+        b = self._seen(change.b, found[1], self._b, self._a, self._against(moved[1], 0), mute=mute[1])
+        both = self._between(change, found, _together(*moved), mute=all(mute))
         tested = [each for each in (a, b, both) if each.gap]
         won = any(each.won for each in tested)
         whole = won and (both.gap is None or both.won)
         finding = self._word(tested, won=won, whole="cause" if whole else None)
-        return Line(trial=trial, finding=_final(finding, trial), a=a.seen, b=b.seen, both=both.seen)
+        ends = [both] if both.gap else [a, b]
+        return Line(change=change, finding=_final(finding, change, ends), a=a.seen, b=b.seen, both=both.seen)
 
-    def _between(self, trial: ConditionTrial, found: Sequence[Record | None], *, mute: bool) -> _Tested:
-        reasons = [_missing(end, each) for end, each in zip((trial.a, trial.b), found, strict=True)]
+    def _between(
+        self, change: Condition, found: Sequence[Record | None], moved: Mapping[int, Two], *, mute: bool
+    ) -> _Tested:
+        reasons = [_missing(end, each) for end, each in zip((change.a, change.b), found, strict=True)]
         reason = reasons[0] or reasons[1] or (_NO_SIGN if mute else None)
         if reason is not None or found[0] is None or found[1] is None:
             return _Tested(seen=_nothing(None, None, reason))
-        return self._told(self._gap(found[0], found[1]), cell=None, key=None, changed=None)
+        return self._told((found[0], found[1]), moved, cell=None, key=None, changed=None)
 
-    def _seen(self, end: Attempt, found: Record | None, own: Record, other: Record, *, mute: bool) -> _Tested:
+    def _seen(
+        self, end: Side, found: Record | None, own: Record, other: Record, moved: Mapping[int, Two], *, mute: bool
+    ) -> _Tested:
         reason = _missing(end, found) or (_NO_SIGN if mute else None)
         cell, key = (found.cell.id, end.run.key) if found and end.run else (None, None)
         if found is None or reason is not None:
             return _Tested(seen=_nothing(cell, key, reason))
         changed = found.trajectories != own.trajectories
-        return self._told(self._gap(found, other), cell=cell, key=key, changed=changed)
+        return self._told((found, other), moved, cell=cell, key=key, changed=changed)
 
-    def _told(self, gap: Gap, *, cell: str | None, key: str | None, changed: bool | None) -> _Tested:
-        won = self._won(gap)
+    def _told(
+        self, two: Two, moved: Mapping[int, Two], *, cell: str | None, key: str | None, changed: bool | None
+    ) -> _Tested:
+        gap = self._gap(*two)
+        won = self._won(gap, two)
         share = _hex(1.0 if won else self._part(gap))
         size = gap.hexadecimal
-        seen = Seen(cell=cell, key=key, changed=changed, verdict=gap.verdict, max_abs=size, share=share, reason=None)
-        return _Tested(seen=seen, gap=gap, won=won)
+        beyond = None if won or gap.verdict != "identical" else _first(*two)
+        seen = Seen(
+            cell=cell, key=key, changed=changed, verdict=gap.verdict, first_difference=gap.first, max_abs=size,
+            max_ulp=gap.ulps, beyond=beyond, share=share, reason=None,
+        )  # fmt: skip
+        return _Tested(seen=seen, gap=gap, won=won, luck=self._luck(two, gap, moved) if won else None)
+
+    def _luck(self, two: Two, gap: Gap, moved: Mapping[int, Two]) -> str | None:
+        """Return `coincidence` where a member that differs is not made equal, `not confirmed` where too few differ."""
+        if two[0].key == two[1].key:
+            return None
+        elements = _elements(self._a, self._b)
+        joined = self._a.cell.dtype != self._b.cell.dtype and two[0].cell.dtype == two[1].cell.dtype
+        for number in self.members.keys() & moved.keys():
+            apart = _Bench(*self.members[number], self._judges)
+            count = _elements(*self.members[number])
+            near = gap.verdict == "rounding" and apart._gap(apart._a, apart._b, gap.dtype).verdict in _CLOSE
+            if count and not near:
+                left = apart._gap(*moved[number])
+                if not (apart._won(left, moved[number]) or (joined and left.verdict in _CLOSE)):
+                    return "coincidence"
+                elements += count
+        return None if elements >= _ELEMENTS else "not confirmed"
 
     def _part(self, gap: Gap) -> float | None:
         gain = self._gain(gap)
@@ -179,10 +226,10 @@ class _Bench:
     def _gain(self, gap: Gap) -> float | None:
         return None if gap.size is None or self.before.size is None else self.before.size - gap.size
 
-    def _won(self, gap: Gap) -> bool:
-        if gap.verdict != "rounding":
-            return gap.verdict == "identical"
-        return self._gap(self._a, self._b, gap.dtype).verdict not in _CLOSE
+    def _won(self, gap: Gap, two: Two) -> bool:
+        if gap.verdict == "identical" and not _elements(*two):
+            return True
+        return gap.verdict in _CLOSE and self._gap(self._a, self._b, gap.dtype).verdict not in _CLOSE
 
     def _word(self, tested: Sequence[_Tested], *, won: bool, whole: str | None) -> str:
         if not tested:
@@ -212,10 +259,10 @@ class _Bench:
     def _metric(self, left: Sequence[str], right: Sequence[str], workload: str, dtype: str, *, loss: bool) -> Gap:
         found = apart(left, right, dtype)
         if len(left) != len(right) or not found.steps:
-            return Gap(verdict="incomparable", size=found.max_abs, dtype=dtype)
+            return Gap(verdict="incomparable", size=found.max_abs, dtype=dtype, first=found.first, ulps=found.max_ulp)
         judge = self._judges.of(workload, dtype, found.steps) if loss else self._judges.tolerance(dtype)
         verdict, _, _ = judged(left, right, found, judge)
-        return Gap(verdict=verdict, size=found.max_abs, dtype=dtype)
+        return Gap(verdict=verdict, size=found.max_abs, dtype=dtype, first=found.first, ulps=found.max_ulp)
 
     def _bound(self, dtype: str) -> float:
         """Return by how much rounding in a dtype may set the two cells' losses apart; 0: nobody can tell."""
@@ -232,15 +279,63 @@ class _Bench:
         return absolute + relative * (math.nan if any(map(math.isnan, sizes)) else max(sizes, default=0.0))
 
 
-def _final(finding: str, trial: Trial | ConditionTrial) -> str:
-    return _UNFINISHED.get(finding, finding) if trial.a.left or trial.b.left else finding
+def _final(finding: str, change: Flip | Condition, ends: Sequence[_Tested]) -> str:
+    if change.a.left or change.b.left:
+        return _UNFINISHED.get(finding, finding)
+    lucks = [end.luck for end in ends if end.won]
+    if not finding.startswith("cause") or "coincidence" in lucks or None in lucks:
+        return "coincidence" if finding.startswith("cause") and "coincidence" in lucks else finding
+    return "not confirmed"
 
 
-def _found(end: Attempt, records: Mapping[str, Record]) -> Record | None:
+def _moved(runs: Sequence[Run], records: Mapping[str, Record]) -> dict[int, Record]:
+    """Return the records of members by their numbers; those that gave nothing are left out."""
+    there = {int(run.id[run.id.rindex("~") + 1 :]): records.get(run.key) for run in runs}
+    return {number: record for number, record in there.items() if record is not None and not _fault(record)}
+
+
+def _together(one: Mapping[int, Record], other: Mapping[int, Record]) -> dict[int, Two]:
+    return {number: (one[number], other[number]) for number in one if number in other}
+
+
+def _elements(a: Record, b: Record) -> int:
+    """Return in how many elements the first recorded value that differs does so; of a digest nobody knows but one."""
+    found = _apart(a, b)
+    return found[1] if found else 0
+
+
+def _first(a: Record, b: Record) -> str | None:
+    """Return the first recorded value that differs, in words."""
+    found = _apart(a, b)
+    return found[0] if found else None
+
+
+def _apart(a: Record, b: Record) -> tuple[str, int] | None:
+    """Return the first recorded value that differs, and in how many elements; None: none does."""
+    columns = [each.trajectories[0].columns for each in (a, b)]
+    names = list(dict.fromkeys(column.name for side in columns for column in side))
+    left, right = (
+        {
+            (step, names.index(column.name)): row
+            for column in side
+            for step, row in zip(column.at, column.rows, strict=True)
+        }
+        for side in columns
+    )
+    for place in sorted({*left, *right}):
+        one, other = left.get(place, ()), right.get(place, ())
+        if one != other:
+            alike = len(one) == len(other)
+            count = sum(1 for x, y in zip(one, other, strict=True) if x != y) if alike else 1
+            return f"{names[place[1]]} of step {place[0]}", count
+    return None
+
+
+def _found(end: Side, records: Mapping[str, Record]) -> Record | None:
     return records.get(end.run.key) if end.run else None
 
 
-def _missing(end: Attempt, found: Record | None) -> str | None:
+def _missing(end: Side, found: Record | None) -> str | None:
     """Return why an end gave nothing, or None."""
     if end.run is None:
         return end.reason
@@ -269,7 +364,10 @@ def _taken(record: Record) -> list[Any]:
 
 
 def _nothing(cell: str | None, key: str | None, reason: str | None) -> Seen:
-    return Seen(cell=cell, key=key, changed=None, verdict=None, max_abs=None, share=None, reason=reason)
+    return Seen(
+        cell=cell, key=key, changed=None, verdict=None, first_difference=None, max_abs=None, max_ulp=None, beyond=None,
+        share=None, reason=reason,
+    )  # fmt: skip
 
 
 def _hex(value: float | None) -> str | None:

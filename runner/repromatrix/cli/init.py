@@ -1,0 +1,43 @@
+"""`repromatrix init`: begin in an empty folder, with a small matrix and a training job that runs as it is."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from repromatrix.cli import options as shared
+
+_FIRST = "numpy"  # its environments are made in seconds
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help="default: this one")
+    parser.add_argument(
+        "--framework",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"numpy, torch, tensorflow, jax or keras; may be repeated; default: {_FIRST}",
+    )
+    parser.add_argument(
+        "--job", default="my_job", metavar="NAME", help="name of the workload's folder; default: my_job"
+    )
+    shared.examples(parser, "init", "init --framework torch --framework jax", "init my-project --job classifier")
+
+
+def run(options: Namespace) -> int:
+    """Write the files and say what to type next."""
+    from repromatrix.matrix.starter import begin, versions
+
+    frameworks = list(dict.fromkeys(options.framework)) or [_FIRST]
+    for path in begin(options.folder, frameworks, options.job):
+        print(f"wrote      {path}")
+    place = "" if options.folder == Path() else f"cd {options.folder} && "
+    first, found = frameworks[0], versions(frameworks)[frameworks[0]]
+    print("\nnext:")
+    print(f"  {place}repromatrix workload check {options.job}   # what the job records, in the Python at hand")
+    print(f"  {place}repromatrix matrix   # run it everywhere and write report/index.html")
+    last = f"impact {first}=={found[0]} {first}=={found[-1]}" if len(found) > 1 else "plan"
+    print(
+        f"  {place}repromatrix {last}" + ("   # what changes if you upgrade" if len(found) > 1 else "   # every cell")
+    )
+    return 0

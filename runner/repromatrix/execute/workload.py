@@ -1,0 +1,134 @@
+"""A workload, run in the Python at hand: what it records, whether it repeats itself, and what it lacks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from repromatrix import resources
+from repromatrix.errors import EnvironmentFailedError, NothingSelectedError
+from repromatrix.execute.here import prepare
+from repromatrix.execute.run import Execution, Listener
+from repromatrix.execute.trace import Tracing
+from repromatrix.matrix import Workload, load
+from repromatrix.matrix.workload import load_workload
+from repromatrix.plan import Cell
+from repromatrix.results.record import Outcome, Record
+from repromatrix.results.store import Store
+from repromatrix.results.value import Column, Role, Trajectory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What came of a workload in one framework.
+
+    Attributes:
+        problem: why it did not run, with file and line where there is one; None: it ran.
+        absent: the Python has no such framework, which is no fault of the workload.
+        lines: what its default cell records and lacks, in words.
+        deterministic: whether two fresh processes gave the same bits; None where it did not run.
+    """
+
+    framework: str
+    problem: str | None
+    absent: bool = False
+    lines: tuple[str, ...]
+    deterministic: bool | None
+
+
+def check_workload(folder: Path, listener: Listener, python: str | None = None) -> Iterator[Checked]:
+    """Run the default cell of each framework that has a module: twice as it is, and once traced.
+
+    Args:
+        folder: with `workload.yaml`.
+        listener: hears what happens.
+        python: the interpreter; None: the one that a shell would start.
+
+    Raises:
+        MatrixError: what is wrong with the folder, before anything runs.
+    """
+    place = folder.resolve()
+    workload = load_workload(place, place.name)
+    for framework in workload.frameworks:
+        if f"{framework}.py" in dict(workload.files):
+            yield _checked(workload, framework, listener, python)
+
+
+def _checked(workload: Workload, framework: str, listener: Listener, python: str | None) -> Checked:
+    matrix = replace(load(resources.matrix()), workloads=(workload,), include=(), exclude=(), repeats=2)
+    try:
+        whole, plan, engine = prepare(matrix, framework, listener, python=python, devices=("cpu",))
+    except (EnvironmentFailedError, NothingSelectedError) as error:
+        return Checked(framework=framework, problem=error.what, absent=True, lines=(), deterministic=None)
+    cell = plan.cells[0]
+    with TemporaryDirectory(prefix="repromatrix-check-") as results:
+        store = Store(Path(results))
+        execution = Execution(matrix=whole, engine=engine, store=store, listener=listener, jobs=1)
+        summary = execution.run([cell])
+        (record,) = summary.records
+        if record.outcome is not Outcome.OK:
+            return _failed(framework, f"{cell.id} {record.outcome.value.replace('_', ' ')}: {record.reason}")
+        (traced,) = Tracing(execution).run([cell], [record])
+        trace = store.read_trace(cell.id, traced.key) if traced.key else None
+        lines = _lines(cell, record, trace.trajectory if trace else None, traced.reason, len(plan.cells))
+    return Checked(framework=framework, problem=None, lines=tuple(lines), deterministic=record.deterministic)
+
+
+def _failed(framework: str, problem: str) -> Checked:
+    return Checked(framework=framework, problem=problem, lines=(), deterministic=None)
+
+
+def _lines(cell: Cell, record: Record, traced: Trajectory | None, reason: str | None, cells: int) -> Iterator[str]:
+    trajectory = record.trajectories[0]
+    more = f"; its factors and dtypes make {cells} cells in all" if cells > 1 else ""
+    yield f"ran {cell.id}: {cell.steps} steps in {cell.variant.dtype}{more}"
+    yield from (f"{role.value:<8} {_named(trajectory.of(role))}" for role in (Role.METRIC, Role.OUTPUT, Role.STATE))
+    if traced is not None:
+        yield f"{'trace':<8} {_named(traced.of(Role.TRACE))}"
+    else:
+        yield f"not traced: {reason}"
+    yield _repeats(record.trajectories)
+    yield from _lacks(cell.workload, trajectory, traced)
+
+
+def _named(columns: Sequence[Column]) -> str:
+    return (
+        ", ".join(f"{each.name} {each.dtype}{list(each.shape) if each.shape else ''}" for each in columns) or "nothing"
+    )
+
+
+def _repeats(found: Sequence[Trajectory]) -> str:
+    if len(found) == 1:
+        return "two runs in fresh processes gave the same bits"
+    first = min(
+        (
+            (step, mine.name)
+            for mine, other in zip(found[0].columns, found[1].columns, strict=False)
+            for step in _apart(mine, other)
+        ),
+        default=None,
+    )
+    where = f"first at step {first[0]}, in {first[1]}" if first else "in what they record"
+    return f"two runs in fresh processes differ: {where}; look for what is drawn, timed or threaded there"
+
+
+def _apart(a: Column, b: Column) -> Iterator[int]:
+    """Yield the first step at which a column differs."""
+    if (a.name, a.dtype, a.shape, a.at) != (b.name, b.dtype, b.shape, b.at):
+        yield 0
+        return
+    yield from (step for step, one, two in zip(a.at, a.rows, b.rows, strict=True) if one != two)
+
+
+_NO_PARAMETER = "no input has `parameter: true`, so no noise floor can be measured"
+_NO_STATE = "no state is recorded, so jobs that end with other weights may look the same: task.record(..., state={...})"
+_NO_TRACE = "nothing on the way to the metrics is recorded, so a difference cannot be placed within a step"
+
+
+def _lacks(workload: Workload, trajectory: Trajectory, traced: Trajectory | None) -> Iterator[str]:
+    if not any(each.parameter for each in workload.inputs):
+        yield f"missing: {_NO_PARAMETER}"
+    if not trajectory.of(Role.STATE):
+        yield f"missing: {_NO_STATE}"
+    if traced is not None and not traced.of(Role.TRACE):
+        yield f"missing: {_NO_TRACE}"

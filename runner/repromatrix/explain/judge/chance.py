@@ -1,0 +1,71 @@
+"""Whether a change that makes two cells equal may do so by chance. Pure.
+
+Two orders of a sum agree in one element of seven, so a change that merely moves a result by one unit in the last place
+often lands on the other cell's bits. Many elements do not agree by chance. Those count that differed before at the
+first recorded value that differs: it is computed from what both sides still have alike, while all that follows only
+passes that difference on. Where a record holds no more than a value's digest, one element of it counts.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from repromatrix.results.record import Record
+from repromatrix.results.value import by_name, first_values
+
+ENOUGH = 8  # elements; that so many agree by chance, where each does so once in seven times, is one in five millions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What speaks for an end at which the difference vanishes.
+
+    Attributes:
+        elements: that differed before, over the run and the members of the one-ULP ensemble.
+        members: that differed before; those in which the sides agreed anyway do not count.
+        failed: of these, those in which the change does not make the difference vanish.
+        proven: the changed cell is the other cell, so that nothing is left to chance.
+    """
+
+    elements: int
+    members: int = 0
+    failed: int = 0
+    proven: bool = False
+
+    @property
+    def enough(self) -> bool:
+        """Whether chance is excluded."""
+        return self.proven or (not self.failed and self.elements >= ENOUGH)
+
+    @property
+    def words(self) -> str:
+        """What it is, in words."""
+        if self.failed:
+            return f"by chance: it does not in {self.failed} of {self.members} members that differ"
+        return f"{self.elements} elements differed, {ENOUGH} exclude chance"
+
+
+def differing(a: Record, b: Record) -> int:
+    """Return how many elements differ in the first recorded value that differs; 0: all that is recorded is the same."""
+    first = first_differing(a, b)
+    if first is None:
+        return 0
+    name, step = first
+    columns = [by_name(record.trajectory).get(name) for record in (a, b) if record.trajectory]
+    rows = [dict(zip(column.at, column.rows, strict=True)).get(step, ()) for column in columns if column]
+    if len(rows) < len(columns) or len(rows[0]) != len(rows[1]):
+        return 1
+    return sum(one != other for one, other in zip(*rows, strict=True))
+
+
+def first_differing(a: Record, b: Record) -> tuple[str, int] | None:
+    """Return name and step of the first recorded value that differs; None: none does."""
+    if a.trajectory is None or b.trajectory is None:
+        return None
+    return next(first_values(a.trajectory, b.trajectory), None)
+
+
+def total(evidence: Iterable[Evidence]) -> Evidence:
+    """Return the evidence of several ends at which the difference vanishes, as one."""
+    ends = list(evidence)
+    failed = [end for end in ends if end.failed]
+    return failed[0] if failed else max(ends, key=lambda end: (end.proven, end.elements))

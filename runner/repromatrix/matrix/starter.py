@@ -1,0 +1,126 @@
+"""A folder to begin with: a small matrix, a workload that runs as it is, the schemas for editors."""
+
+import json
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from repromatrix import resources
+from repromatrix.errors import UsageError
+from repromatrix.matrix.check import suggest
+from repromatrix.matrix.load import load
+from repromatrix.matrix.model import Environment, Matrix
+from repromatrix.matrix.workload import FILE
+
+MATRIX = "matrix.yaml"
+IGNORED = ("results/", "report/")
+_SCHEMAS = ".repromatrix"
+
+
+def begin(folder: Path, frameworks: Sequence[str], job: str) -> tuple[Path, ...]:
+    """Write a matrix, a workload called `job` and what goes with them; return the files, in the order to read them.
+
+    Raises:
+        UsageError: a framework that the product does not know, a name that is none, or a file is there already.
+    """
+    known = sorted(path.stem for path in _starter().glob("*.py"))
+    for name in frameworks:
+        if name not in known:
+            raise UsageError(f"no framework {name!r}", hint=suggest(name, known))
+    if not job.isidentifier():
+        raise UsageError(f"not a name for a folder of Python modules: {job!r}", hint="letters, digits, underscore")
+    texts = _texts(load(resources.matrix()), frameworks, job)
+    there = [name for name in texts if (folder / name).exists()]
+    if there:
+        raise UsageError(
+            f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already, so nothing was written",
+            where=str(folder),
+            hint="begin in an empty folder: repromatrix init FOLDER",
+        )
+    for name, text in texts.items():
+        resources.write_atomically(folder / name, text.encode())
+    return (*(folder / name for name in texts), *_ignore(folder))
+
+
+def versions(frameworks: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Return, by framework, the versions that a folder begins with, the newest last."""
+    matrix = load(resources.matrix())
+    return {name: tuple(each.version for each in _environments(matrix, name)) for name in frameworks}
+
+
+def _starter() -> Path:
+    return resources.folder("templates") / "starter"
+
+
+def _texts(matrix: Matrix, frameworks: Sequence[str], job: str) -> dict[str, str]:
+    """Return the name and the text of each file."""
+    found = {MATRIX: _matrix(matrix, frameworks, job)}
+    for name in (FILE, *(f"{framework}.py" for framework in frameworks)):
+        found[f"{job}/{name}"] = (_starter() / name).read_text(encoding="utf-8")
+    found[f"{job}/{FILE}"] = f"# yaml-language-server: $schema=../{_SCHEMAS}/workload.json\n" + found[f"{job}/{FILE}"]
+    for name in ("matrix", "workload"):
+        found[f"{_SCHEMAS}/{name}.json"] = resources.schema(name).read_text(encoding="utf-8")
+    return found
+
+
+def _matrix(matrix: Matrix, frameworks: Sequence[str], job: str) -> str:
+    lines = [
+        f"# yaml-language-server: $schema={_SCHEMAS}/matrix.json",
+        "# What is compared. A version more: one more in `versions`, then `repromatrix lock`.",
+        "format: 1",
+        "environments:",
+    ]
+    for framework in frameworks:
+        lines += _entries(_environments(matrix, framework))
+    lines += [
+        f"workloads: [./{job}]",
+        "settings: {default: {threads: 1}}",
+        'profiles: {default: {environments: ["*"]}}',
+    ]
+    lines += [
+        "noise: {members: 4} # cells whose parameters are moved by one unit in the last place: what rounding does"
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _environments(matrix: Matrix, framework: str) -> list[Environment]:
+    """Return the environments of a framework that the product runs by default, on its default Python."""
+    profile = matrix.profiles["default"]
+    own = [each for each in matrix.environments if each.framework == framework and not each.suffix]
+    return [each for each in own if any(fnmatchcase(each.name, pattern) for pattern in profile.environments)]
+
+
+def _entries(environments: Sequence[Environment]) -> list[str]:
+    """Return the lines of a framework's environments: one entry for those that differ in nothing but the version."""
+    groups: dict[tuple[object, ...], list[Environment]] = {}
+    for each in environments:
+        groups.setdefault((each.flavour, each.requirements, each.index, each.variables), []).append(each)
+    lines = []
+    for group in groups.values():
+        first = group[0]
+        lines += [
+            f"  - framework: {first.framework}",
+            f"    flavour: {first.flavour}",
+            f"    versions: [{', '.join(_quoted(each.version) for each in group)}]",
+            f"    packages: [{', '.join(map(json.dumps, first.requirements))}]",
+        ]
+        lines += [f"    index: {first.index}"] if first.index else []
+        pairs = ", ".join(f"{name}: {value}" for name, value in first.variables)
+        lines += [f"    variables: {{{pairs}}}"] if pairs else []
+    return lines
+
+
+def _quoted(version: str) -> str:
+    return version if version.count(".") > 1 else f'"{version}"'
+
+
+def _ignore(folder: Path) -> tuple[Path, ...]:
+    """Have git ignore what runs write; what is ignored already stays."""
+    path = folder / ".gitignore"
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    added = [line for line in IGNORED if line not in before.splitlines()]
+    if not added:
+        return ()
+    start = before if not before or before.endswith("\n") else before + "\n"
+    resources.write_atomically(path, (start + "\n".join(added) + "\n").encode())
+    return (path,)

@@ -1,0 +1,171 @@
+"""Damaged files of every form: read or refused with a message, in bounded time, and no number that is not in the file.
+
+python tests/results/test_logs_fuzz.py --seconds 600 [--seed N]     as long as one likes
+"""
+
+import argparse
+import gzip
+import io
+import json
+import random
+import resource
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from repromatrix.errors import UsageError
+from repromatrix.results.logs import files, read
+from repromatrix.results.logs.columns import Asked, Column
+from repromatrix.results.logs.figures import Comma
+
+CORPUS = Path(__file__).parents[1] / "data" / "dialects"
+FILES = 2000
+MOST_SECONDS = 5.0  # of one file, on a machine that is busy
+MOST_GROWTH = 64 << 20
+PIECES = (
+    b"\n", b"\r", b"\r\n", b",", b";", b"\t", b" ", b"|", b'"', b"'", b"[", b"]", b"{", b"}", b":", b"=", b"#", b"\\",
+    b"nan", b"-inf", b"null", b"None", b"1e999", b"0x1.8p-1", b"-", b"1,234", b"0,5", b"step", b"loss", b"epoch 3/5\n",
+    b"[[[[[[[[", b"\xff\xfe", b"\x00", b"\x1b[1m", b"\x08", b"2026-01-01 10:00:00,123 ", b"9" * 40, b"(1, 2)",
+    b"tensor(0.5)", b"\xe2\x96\x88", b"\x1f\x8b", b"PK\x03\x04", b"\x93NUMPY", b"__class__", b"1_000", b"\xd9\xa1",
+)  # fmt: skip
+
+
+def seeds() -> list[bytes]:
+    """Return whole files of every form."""
+    found = [path.read_bytes() for path in sorted(CORPUS.glob("*/*")) if path.name != "case.json"]
+    array, archive = io.BytesIO(), io.BytesIO()
+    np.save(array, np.array([[1, 0.5], [2, 0.25]], "f4"))
+    np.savez(archive, step=np.arange(3), loss=np.ones(3, "f4"), other=np.zeros(2))
+    header = json.dumps({"loss": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    tensors = len(header).to_bytes(8, "little") + header + np.array([0.5, 0.25], "<f4").tobytes()
+    bar = b"Epoch 1/2\n" + b"".join(b"\r%d/3 [=>.] - loss: 0.%d - acc: 0.5" % (at, at) for at in (1, 2, 3)) + b"\n"
+    table = b"| step | loss |\n|---|---|\n| 1 | 0.5 |\n| 2 | -0.25 |\n"
+    found += [
+        *(array.getvalue(), archive.getvalue(), tensors) * 10,
+        bar,
+        table,
+        b"losses = [\n 0.5,\n -0.25,\n 1e-5]\n",
+    ]
+    return [*found, *(gzip.compress(each) for each in found[:3])]
+
+
+def damaged(chance: random.Random, every: list[bytes]) -> bytes:
+    """Return a file with one to four damages."""
+    data = bytearray(chance.choice(every))
+    for _ in range(chance.randint(1, 4)):
+        at, end = sorted((chance.randint(0, len(data)), chance.randint(0, len(data))))
+        match chance.randint(0, 6):
+            case 0 if data:
+                data[at % len(data)] ^= 1 << chance.randint(0, 7)
+            case 1:
+                del data[at : min(end, at + 30)]
+            case 2:
+                data[at:at] = chance.choice(PIECES)
+            case 3:
+                data[at:at] = data[at : min(end, at + 200)] * chance.randint(1, 3)
+            case 4:
+                other = chance.choice(every)
+                data[at:end] = other[: chance.randint(0, len(other))]
+            case 5:
+                del data[at:]
+            case _:
+                data[at : at + 1] = chance.choice(PIECES)
+    return bytes(data)
+
+
+def unfounded_bits(column: Column, data: bytes) -> list[str]:
+    """Return the numbers of a column whose bits are not in its file."""
+    kinds = ("f2", "f4", "f8", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")
+    raw = (
+        [{int(x).to_bytes(2, "little") for x in column.values.astype("f4").view("u4") >> 16}]
+        if column.dtype == "bfloat16"
+        else []
+    )
+    return [
+        repr(value)
+        for value in column.values.tolist()
+        if not raw
+        and np.isfinite(value)
+        and not any(
+            np.array([value]).astype(order + kind).tobytes() in data
+            for kind in kinds
+            for order in "<>"
+            if kind[0] == "f" or float(value).is_integer()
+        )
+    ]
+
+
+def unfounded(column: Column, data: bytes) -> list[str]:
+    """Return the numbers of a column that are not in its file."""
+    if column.texts is None:
+        with np.errstate(over="ignore"):
+            return unfounded_bits(column, data)
+    text = files.text(data, "log")
+    written = (
+        text
+        + text.replace("- ", "-")
+        + text.replace(",", "")
+        + text.replace(",", ".")
+        + text.replace(".", "").replace(",", ".")
+    )
+    return [
+        each
+        for each, value in zip(column.texts.split("\n"), column.values.tolist(), strict=True)
+        if not ("n" in each or "x" in each) and (each not in written or float(each) != value)
+    ]
+
+
+def check(data: bytes, asked: Asked) -> str:
+    """Read a file; return what came of it, and raise what must not come of it."""
+    start = time.monotonic()
+    try:
+        log = read.parse(data, "log", asked)
+    except UsageError as error:
+        outcome = "refused" if error.what and error.hint else "refused without a word"
+    else:
+        outcome = log.form
+        content = files.unpacked(data, "log")
+        for column in log.columns:
+            assert len(column.values)
+            assert column.steps is None or len(column.steps) == len(column.values)
+            if not content.startswith(b"PK"):  # packed
+                assert not unfounded(column, content), column.name
+    assert time.monotonic() - start < MOST_SECONDS
+    return outcome
+
+
+def run(seed: int, count: int | None, seconds: float | None) -> Counter[str]:
+    """Read damaged files until there are enough; return what came of them."""
+    chance, every, outcomes = random.Random(seed), seeds(), Counter[str]()  # noqa: S311
+    end = None if seconds is None else time.monotonic() + seconds
+    while sum(outcomes.values()) < (count or sys.maxsize) and (end is None or time.monotonic() < end):
+        data = damaged(chance, every)
+        asked = chance.choice((Asked(), Asked(by_place=True), Asked(comma=Comma.DECIMAL), Asked(columns=("loss",))))
+        try:
+            outcomes[check(data, asked)] += 1
+        except BaseException:
+            sys.stderr.write(f"seed {seed}, file {sum(outcomes.values())}, {asked}: {data[:2000]!r}\n")
+            raise
+    return outcomes
+
+
+def test_damaged_files_are_read_or_refused_and_no_number_is_made_up() -> None:
+    run(seed=0, count=50, seconds=None)  # what is loaded at first does not count
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    outcomes = run(seed=13, count=FILES, seconds=None)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MOST_GROWTH
+    assert sum(outcomes.values()) == FILES
+    assert not outcomes["refused without a word"]
+    assert 0.05 * FILES < outcomes["refused"] < 0.95 * FILES  # both happen
+    assert {"JSON", "JSON lines", "printed lines", "safetensors"} <= {*outcomes}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    options = parser.parse_args()
+    sys.stdout.write(f"seed {options.seed}: {run(options.seed, None, options.seconds)}\n")
