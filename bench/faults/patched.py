@@ -64,7 +64,7 @@ class Harness:
         self.framework.check(settings)
         self.framework.load(settings)
         files = {path.name: path.read_text(encoding="utf-8") for path in WORKLOAD.glob("*.py")}
-        self.module = modules.Modules({CODE: self.job.Code(CODE, files)}, framework).take(CODE)
+        self.module = modules.Modules({CODE: self.job.Code(CODE, files, {})}, framework).take(CODE)
 
     def train(self, job: Job, faults: tuple[Fault, ...]) -> Run:
         """Return the run of the patched module, and where each fault shows.

@@ -306,7 +306,7 @@ def test_a_compiled_function_that_is_no_step_is_left_as_it_is(make) -> None:
 
 
 def files(harness, **sources):
-    code = harness.job.Code("tiny", {f"{name}.py": text for name, text in sources.items()})
+    code = harness.job.Code("tiny", {f"{name}.py": text for name, text in sources.items()}, {})
     return harness.modules.Modules({"tiny:1": code}, "fake")
 
 

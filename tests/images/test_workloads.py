@@ -43,6 +43,8 @@ OPERATIONS = "operations"  # no training job: each output is a case of its own
 STEPS = 3  # at most, of the cells that are run here
 # Larger jobs, which NumPy has not, and which take seconds to compile: these cells of them are run here.
 LARGER, OF_LARGER = {"convnet", "transformer"}, {"default", "defaults-own"}
+# Frameworks that a workload leaves out: Keras has no operations of its own.
+ABSENT = {OPERATIONS: {"keras"}, **{name: {"numpy", "keras"} for name in LARGER}}
 
 
 def identified(path: Path) -> str:
@@ -61,9 +63,7 @@ class TestEveryFolder:
         assert found.title != folder.name
 
     def test_has_a_module_for_every_framework(self, folder: Path) -> None:
-        lacking = {"keras"} if folder.name == OPERATIONS else set()  # Keras has no operations of its own
-        lacking |= {"numpy", "keras"} if folder.name in LARGER else set()
-        due = FRAMEWORKS - lacking
+        due = FRAMEWORKS - ABSENT.get(folder.name, set())
         assert {f"{name}.py" for name in due} <= {path.name for path in folder.glob("*.py")}
 
     def test_compiles_and_switches_in_the_words_that_the_harness_knows(self, folder: Path) -> None:
@@ -93,8 +93,8 @@ class TestEveryModule:
 
     def test_prints_draws_and_measures_nothing(self, path: Path) -> None:
         used = set(_used(ast.parse(path.read_text())))
-        # What a framework draws, as an operation or with its own defaults, is what these are for.
-        own = {"random"} if path.parent.name in {OPERATIONS, *LARGER} else set()
+        # What a framework draws by itself is what these are for.
+        own = {"random"} if path.parent.name in {*LARGER, OPERATIONS} else set()
         assert used & (FORBIDDEN - own | {"print", "open", "exec", "eval"}) == set()
 
     def test_imports_its_own_framework_and_its_own_folder_alone(self, path: Path) -> None:

@@ -14,8 +14,8 @@ from repromatrix.results import experiments, operations, record, trace
 
 _TITLES = {
     "record": "What one cell gave: outcome, values in columns, fingerprint, provenance.",
-    "operations": "Which cells ran the workload `operations`, with its table and inputs.",
     "experiments": "What was run to explain pairs of cells, and why the rest could not be.",
+    "operations": "Which cells ran the workload `operations`, with its table and inputs.",
     "trace": "Every value of a traced cell, step by step.",
 }
 
@@ -32,8 +32,8 @@ def made() -> dict[str, dict[str, Any]]:
     """Return name -> JSON Schema of the formats whose types say all of it."""
     return {
         "record": schema("record", _TITLES["record"], record.Document, record.FORMAT) | _RAN,
-        "operations": schema("operations", _TITLES["operations"], operations.Listing, operations.FORMAT),
         "experiments": schema("experiments", _TITLES["experiments"], experiments.Document, experiments.FORMAT),
+        "operations": schema("operations", _TITLES["operations"], operations.Listing, operations.FORMAT),
         "trace": schema("trace", _TITLES["trace"], trace.Document, trace.FORMAT),
     }
 
