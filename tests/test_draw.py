@@ -8,7 +8,7 @@ import pytest
 
 from repromatrix.draw import bits
 from repromatrix.floats import FORMS, at, nearest, ordinal
-from repromatrix.matrix.model import DRAW, Input
+from repromatrix.matrix.model import DRAW, SEEDS, Input
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 MEMBERS = 6
@@ -197,3 +197,13 @@ def test_a_value_at_the_end_of_the_range_moves_to_infinity_and_no_further(dtype:
 def test_a_draw_beyond_the_range_of_the_dtype_is_infinite_and_no_word_is_said_of_it(dtype: str) -> None:
     found = numbers(drawn(scale="1e300", shape=(50,)), dtype)
     assert all(abs(each) == (abs(each) if dtype == "float64" else float("inf")) for each in found)
+
+
+def test_another_seed_draws_parameters_anew_and_leaves_all_else() -> None:
+    parameter, data = drawn(parameter=True), drawn(name="x")
+    first, other, third = (numbers(parameter, "float64", member) for member in (0, SEEDS + 1, SEEDS + 2))
+    assert sum(a == b for a, b in zip(first, other, strict=True)) == 0
+    assert sum(a == b for a, b in zip(other, third, strict=True)) == 0
+    assert bits(data, "float64", SEEDS + 1) == bits(data, "float64")
+    written = Input(name="w", shape=(1,), decimal=("0.1",), parameter=True)
+    assert bits(written, "float64", SEEDS + 1) == bits(written, "float64")

@@ -82,14 +82,34 @@ class TestNumpyMatrix:
 def test_impact_names_what_an_upgrade_changes(tmp_path: Path) -> None:
     arguments = ["--engine", "process", "--results", str(tmp_path / "results"), "--json"]
     done = repromatrix("impact", "numpy==1.26.4", "numpy==2.4.6", *arguments)
-    pairs = {pair["a"]: pair for pair in json.loads(done.stdout)["pairs"]}
-    changed = {name for name, pair in pairs.items() if pair["verdict"] != "identical"}
-    assert done.returncode == (1 if changed else 0)
-    assert Counter(name.split("/")[0] for name in pairs) == {"mazur": 9, "mlp": 5}
-    for pair in pairs.values():
-        same = pair["verdict"] == "identical"
-        assert (pair["first_difference"] is None) == same
-        assert (pair["max_ulp"] == 0) == same
+    document = json.loads(done.stdout)
+    rows = document["training"]
+    changed = {(row["workload"], row["variant"]) for row in rows if row["verdict"] != "identical"}
+    assert done.returncode == (1 if changed or document["verdict"] != "no difference seen" else 0)
+    assert Counter(row["workload"] for row in rows) == {"mazur": 9, "mlp": 5}
+    for row in rows:
+        same = row["verdict"] == "identical"
+        assert (row["first_step"] is None) == (row["first_value"] is None) == same
+        assert (row["max_ulp"] == 0) == same
+
+
+@pytest.mark.network
+def test_exec_runs_a_program_of_ones_own_in_an_environment_and_gives_its_exit_code(tmp_path: Path) -> None:
+    program = tmp_path / "train.py"
+    program.write_text("import sys, numpy\nprint(numpy.__version__, *sys.argv[1:])\nsys.exit(7)\n")
+    done = repromatrix("exec", "numpy-1.26.4-cpu", "--", "python", str(program), "--epochs", "3")
+    assert (done.returncode, done.stdout) == (7, "1.26.4 --epochs 3\n")
+
+
+@pytest.mark.network
+def test_bisect_finds_the_release_in_which_exp_changed(tmp_path: Path) -> None:
+    arguments = ["--engine", "process", "--results", str(tmp_path / "results"), "--json"]
+    done = repromatrix("bisect", "numpy", "1.26.4", "2.0.2", "--on", "operation:exp:float64", *arguments)
+    document = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert [(each["last"], each["first"], each["confirmed"]) for each in document["changes"]] == [
+        ("1.26.4", "2.0.0", True)
+    ]
 
 
 @pytest.mark.network

@@ -8,6 +8,7 @@ that no library's logarithm has a part in it.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from hashlib import sha256
 from math import prod
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repromatrix.floats import FORMS, at, nearest, ordinal
-from repromatrix.matrix.model import NOT_FINITE, Input, Nested
+from repromatrix.matrix.model import NOT_FINITE, SEEDS, Input, Nested
 
 _TERMS = 12
 _BITS = 53
@@ -33,8 +34,12 @@ def bits(given: Input, dtype: str, member: int = 0) -> bytes:
         given: the input.
         dtype: the cell's; an input with a dtype of its own ignores it.
         member: of the one-ULP ensemble: from 1 on every element of a parameter is moved by one unit in the last place,
-            in 1 all up, in 2 all down, from 3 on by chance; 0: as it is.
+            in 1 all up, in 2 all down, from 3 on by chance; 0: as it is. Above `SEEDS` the parameters that are drawn
+            are drawn anew, from another seed for each.
     """
+    if member > SEEDS:
+        fresh = given.parameter and given.draw is not None
+        given, member = replace(given, name=f"{given.name}#{member - SEEDS}") if fresh else given, 0
     dtype = given.dtype or dtype
     if given.decimal is not None and dtype not in FORMS:
         return np.array([int(Decimal(text)) for text in _texts(given.decimal)], _NATIVE[dtype]).tobytes()

@@ -20,7 +20,8 @@ class Cell:
     """Environment x device x workload x variant x settings.
 
     Attributes:
-        member: from 1 on, the same cell with its parameters moved by one ULP each: a member of the noise ensemble.
+        member: from 1 on, the same cell with its parameters moved by one ULP each: a member of the noise ensemble;
+            above 1000 the same cell with its parameters drawn from another seed.
         made: whether it is no cell of the matrix, but one with a factor changed to explain others.
     """
 

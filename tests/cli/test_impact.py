@@ -9,10 +9,7 @@ import pytest
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.images import lock as locks
 from repromatrix.matrix import load
-from repromatrix.results.record import decode
-from repromatrix.results.store import Store
 from tests import fakes as say
-from tests import values
 
 FLAVOURS = """\
   - {framework: torch, flavour: cpu, versions: ["4.0"], packages: ["torch=={version}+cpu"]}
@@ -63,61 +60,44 @@ def torch(command, write_matrix, monkeypatch) -> Callable[..., None]:
 
 
 def _sides(said) -> tuple[str, str]:
-    document = json.loads(said.out)
-    return document["before"], document["after"]
+    looked_at = json.loads(said.out)["looked_at"]
+    return looked_at["before"], looked_at["after"]
 
 
-def test_both_sides_are_of_the_flavour_that_both_have_locked(command, torch) -> None:
-    torch("torch-3.0-cuda", "torch-4.0-cpu", "torch-4.0-cuda")
-    said = command("impact", "torch==3.0", "torch==4.0", "--json")
-    assert (said.code, _sides(said)) == (0, ("torch-3.0-cuda", "torch-4.0-cuda"))
-    assert json.loads(said.out)["caveats"] == []
-    assert "caveat" not in said.err
-
-
-def test_a_flavour_that_both_can_be_given_comes_before_a_mixed_pair(command, torch) -> None:
-    torch("torch-3.0-cuda", "torch-4.0-cpu", resolvable=("torch-3.0-cpu",))
+def test_a_plain_version_is_the_cpu_build_on_both_sides(command, torch) -> None:
+    torch("torch-3.0-cuda", "torch-4.0-cpu", "torch-4.0-cuda", resolvable=("torch-3.0-cpu",))
     said = command("impact", "torch==3.0", "torch==4.0", "--json")
     assert (said.code, _sides(said)) == (0, ("torch-3.0-cpu", "torch-4.0-cpu"))
     assert "locked     torch-3.0-cpu on the fly" in said.err
 
 
-def test_where_one_index_does_not_answer_the_other_flavour_is_taken_on_both_sides(command, torch) -> None:
-    torch(resolvable=("torch-4.0-cpu", "torch-3.0-cuda", "torch-4.0-cuda"))
-    assert _sides(command("impact", "torch==3.0", "torch==4.0", "--json")) == ("torch-3.0-cuda", "torch-4.0-cuda")
-
-
-def test_a_mixed_pair_is_the_last_resort_and_is_announced(command, torch) -> None:
-    torch("torch-3.0-cuda", "torch-4.0-cpu")
-    said = command("impact", "torch==3.0", "torch==4.0", "--json", "-q")
-    assert _sides(said) == ("torch-3.0-cuda", "torch-4.0-cpu")
-    assert said.err == "caveat     the flavours differ too: cuda against cpu\n"
-    assert json.loads(said.out)["caveats"] == ["the flavours differ too: cuda against cpu"]
-
-
-def test_where_nothing_can_be_locked_the_first_reason_is_told(command, torch) -> None:
-    torch()
+def test_a_build_that_cannot_be_had_is_never_replaced_by_another(command, torch) -> None:
+    torch("torch-3.0-cuda", "torch-4.0-cpu", "torch-4.0-cuda", resolvable=("torch-3.0-cuda",))
     said = command("impact", "torch==3.0", "torch==4.0")
     assert (said.code, said.out) == (4, "")
-    assert "cannot be resolved" in said.err
+    assert "torch-3.0-cpu cannot be resolved" in said.err
+
+
+def test_another_build_is_taken_where_it_is_named(command, torch) -> None:
+    torch("torch-3.0-cuda", "torch-4.0-cuda", "torch-4.0-cpu")
+    said = command("impact", "torch[cuda]==3.0", "torch[cuda]==4.0", "--json")
+    assert (said.code, _sides(said)) == (0, ("torch-3.0-cuda", "torch-4.0-cuda"))
+
+
+def test_two_builds_that_are_named_are_told_as_what_moved(command, torch) -> None:
+    torch("torch-3.0-cuda", "torch-4.0-cpu")
+    said = command("impact", "torch[cuda]==3.0", "torch==4.0", "--json")
+    (flavour,) = json.loads(said.out)["companions"]
+    assert flavour == {"name": "flavour", "kind": "flavour", "a": "cuda", "b": "cpu"}
 
 
 def test_cells_that_are_not_deterministic_are_not_called_identical(command) -> None:
     command.engine.answer = lambda cells, number: say.everything_ok(cells, 0.5 + 0.25 * (number % 2))
     said = command("impact", "numpy==1.0", "numpy==2.0", "--select", "parallel", "--jobs", "1")
     assert said.code == 1
-    assert "identical" not in said.out
+    assert said.out.startswith("results differ, look at these")
     assert "not deterministic" in said.out.splitlines()[3]
-    assert "0 of 1 variants have the same metrics" in said.out
-    assert "caveat: tiny/numpy-1.0-cpu/parallel is not deterministic: its first repeat is compared" in said.out
-
-
-def test_the_json_carries_what_else_the_numbers_depend_on(command) -> None:
-    command.engine.answer = lambda cells, number: say.everything_ok(cells, 0.5 + 0.25 * (number % 2))
-    said = command("impact", "numpy==1.0", "numpy==2.0", "--select", "parallel", "--json", "--jobs", "1")
-    (pair,) = json.loads(said.out)["pairs"]
-    assert said.code == 1
-    assert (pair["not_deterministic"], pair["same_cpu_class"], len(pair["caveats"])) == (True, True, 2)
+    assert "tiny/numpy-1.0-cpu/parallel is not deterministic: its repeats differ" in said.out
 
 
 def test_a_selection_of_nothing_fails_before_anything_is_made(command, monkeypatch) -> None:
@@ -136,22 +116,311 @@ def test_without_two_versions_an_example_is_given(command, before: str, after: s
     assert "for example make impact FROM=numpy==1.26.4 TO=numpy==2.4.6" in said.err
 
 
-def test_a_version_written_otherwise_is_the_same_environment(command) -> None:
-    assert "the same environment" in command("impact", "numpy==2.0", "numpy==2.0.0").err
-    assert "the same environment" in command("impact", "numpy==1.5", "numpy==1.5.0").err
+@pytest.mark.parametrize("after", ["numpy==2.0.0", "numpy-2.0-cpu"])
+def test_the_same_environment_twice_has_no_differences(command, after: str) -> None:
+    said = command("impact", "numpy==2.0", after, "--json")
+    assert said.code == 0
+    assert _sides(said) == ("numpy-2.0-cpu", "numpy-2.0-cpu")
+    assert {row["verdict"] for row in json.loads(said.out)["training"]} == {"identical"}
 
 
-def test_other_weights_are_shown_and_fail_only_where_they_are_asked_for(command) -> None:
-    arguments = ("impact", "numpy==1.0", "numpy==2.0", "--select", "parallel")
-    said = command(*arguments)
+def test_nothing_runs_twice(command) -> None:
+    command("impact", "numpy==1.0", "numpy==2.0")
+    runs = len(command.engine.runs)
+    assert command("impact", "numpy==1.0", "numpy==2.0").code == 0
+    assert len(command.engine.runs) == runs > 0
+
+
+def _losses(changed: float):
+    """Answer with another loss in the second version, from its second step on."""
+
+    def answer(cells, _number):
+        later = "numpy-2.0" in cells[0]["id"]
+        told = {"loss": [[(0.5).hex()], [(changed if later else 0.5).hex()]]}
+        return [*(say.ok(cell, told=told) for cell in cells), say.end(cells)], say.CLEAN
+
+    return answer
+
+
+ONE = ("impact", "numpy==1.0", "numpy==2.0", "--select", "parallel", "--jobs", "1")
+
+
+def test_the_own_workload_is_named_and_a_foreign_one_is_asked_for(command) -> None:
+    assert "; your own tiny among them" in command(*ONE).out.splitlines()[0]
+
+
+def test_the_document_is_the_one_of_the_docs(command) -> None:
+    command.engine.answer = _losses(0.5 + 2**-30)
+    said = command(*ONE, "--json")
+    document = json.loads(said.out)
+    assert list(document) == ["verdict", "looked_at", "operations", "training", "companions"]
+    (row,) = document["training"]
+    assert said.code == 1
+    assert row == {
+        "workload": "tiny",
+        "variant": "parallel",
+        "verdict": "rounding",
+        "first_step": 2,
+        "first_value": "loss",
+        "max_ulp": 2**23,
+        "growth": None,
+    }
+    assert document["verdict"] == "numbers move at rounding level"
+
+
+def test_rounding_and_more_are_two_verdicts_and_say_where_they_begin(command) -> None:
+    command.engine.answer = _losses(0.75)
+    said = command(*ONE)
+    assert said.out.startswith("results differ, look at these: 1 of 1 training job")
+    assert "the same bits up to step 1: tiny/parallel" in said.out
+    assert "the state after the last step is the same all the same: tiny/parallel" in said.out
+
+
+def test_a_difference_at_the_first_step_points_at_data_and_defaults(command) -> None:
+    command.engine.answer = lambda cells, _: say.everything_ok(cells, 0.75 if "numpy-2.0" in cells[0]["id"] else 0.5)
+    assert "by more than rounding from step 1 on: look at data, initial values and defaults first" in command(*ONE).out
+
+
+@pytest.mark.parametrize(("failing", "verdict"), [(("numpy-2.0",), "fails"), (("numpy-1.0", "numpy-2.0"), "fails")])
+def test_what_fails_is_wrong_and_not_a_difference(command, failing: tuple[str, ...], verdict: str) -> None:
+    def answer(cells, _number):
+        bad = any(name in cells[0]["id"] for name in failing)
+        lines = [say.ended(cell, "failed", "boom") if bad else say.ok(cell) for cell in cells]
+        return [*lines, say.end(cells)], say.CLEAN
+
+    command.engine.answer = answer
+    said = command(*ONE)
+    assert said.code == 1
+    assert said.out.startswith("something is wrong or fails: 1 of 1 training job")
+    assert f"tiny/parallel  {verdict}" in said.out
+    assert "numpy-2.0-cpu/parallel: failed (boom)" in said.out
+
+
+def test_a_loss_that_is_no_number_any_more_is_wrong(command) -> None:
+    command.engine.answer = _losses(float("nan"))
+    assert command(*ONE).out.startswith("something is wrong or fails")
+
+
+def test_other_state_after_the_same_losses_is_told_and_counts(command) -> None:
+    def answer(cells, _number):
+        state = 0.25 if "numpy-1.0" in cells[0]["id"] else 0.375
+        told = {"output_weights": [None, [state.hex()] * 3]}
+        return [*(say.ok(cell, told=told) for cell in cells), say.end(cells)], say.CLEAN
+
+    command.engine.answer = answer
+    said = command(*ONE)
+    assert said.code == 1
+    assert "state differs  step 2, output_weights" in said.out
+    assert "all metrics have the same bits: tiny/parallel" in said.out
+
+
+def test_markdown_is_for_a_pull_request(command) -> None:
+    command.engine.answer = _losses(0.75)
+    lines = command(*ONE, "--markdown").out.splitlines()
+    assert lines[0].startswith("**results differ, look at these**: 1 of 1 training job")
+    assert "| tiny/parallel | divergent | step 2, loss |" in "\n".join(lines)
+    assert command(*ONE, "--markdown", "--json").code == 2
+
+
+def test_compare_finds_its_records_by_cell_id_without_a_run_and_beside_one(command) -> None:
+    cells = ("tiny/numpy-1.0-cpu/parallel", "tiny/numpy-2.0-cpu/parallel")
+    assert command("compare", *cells).code == 2
+    command(*ONE)
+    assert command("compare", *cells).code == 0
+    assert command("run", "--select", "numpy-2.0-cpu").code == 0
+    assert command("compare", *cells).code == 0
+
+
+def test_records_of_two_machines_are_not_compared_as_two_versions(command, monkeypatch) -> None:
+    from repromatrix.execute import run as running  # noqa: PLC0415 - the one test that replaces it
+
+    plain = running.provenance
+
+    def elsewhere(*, identity, engine, cpu_class, image_digest):
+        found = plain(identity=identity, engine=engine, cpu_class=cpu_class, image_digest=image_digest)
+        elsewhere.calls += 1
+        return replace(found, cpu_class=f"x86-64-v{3 + elsewhere.calls % 2}-01234567")
+
+    elsewhere.calls = 0
+    monkeypatch.setattr(running, "provenance", elsewhere)
+    said = command(*ONE)
+    assert (said.code, said.out) == (2, "")
+    assert "of different CPU classes, so not only the version moved" in said.err
+
+
+def test_what_changed_runs_in_other_settings_too(command) -> None:
+    def answer(cells, _number):
+        settings = cells[0]["id"].rpartition("+")[2]
+        loss = 0.75 if "numpy-2.0" in cells[0]["id"] or settings == "avx2" else 0.5
+        return say.everything_ok(cells, loss)
+
+    command.engine.answer = answer
+    said = command(*ONE, "--settings", "avx2")
+    assert "in the settings avx2: 1 of 1 that changed are the same on both sides" in said.out
+    assert "the settings avx2 make the same change as the upgrade in tiny/parallel" in said.out
+    assert command(*ONE, "--settings", "avx").code == 2
+
+
+def _operations(before: dict, after: dict, before_more: dict | None = None, after_more: dict | None = None):
+    """Answer with other results of operations in the second version."""
+
+    def answer(cells, _number):
+        later = "numpy-2.0" in cells[0]["id"]
+        given, more = (after, after_more) if later else (before, before_more)
+        lines = [
+            say.operations_ok(cell, given, **(more or {})) if cell["id"].startswith("operations/") else say.ok(cell)
+            for cell in cells
+        ]
+        return [*lines, say.end(cells)], say.CLEAN
+
+    return answer
+
+
+FLOAT64 = ("impact", "numpy==1.0", "numpy==2.0", "--select", "operations/*/default-float64", "--select", "parallel")
+
+
+def _rows(said) -> dict[str, dict]:
+    return {"/".join((each["operation"], each["case"])): each for each in json.loads(said.out)["operations"]}
+
+
+def test_an_operation_that_moves_says_how_many_elements_and_how_far(command) -> None:
+    same = ("float64", [1.0, 2.0, 4.0])
+    command.engine.answer = _operations({"mystery": same}, {"mystery": ("float64", [1.0, 2.0 + 2**-51, 4.0])})
+    said = command(*FLOAT64, "--json")
+    row = _rows(said)["mystery/"]
+    assert said.code == 1
+    assert (row["verdict"], row["changed"], row["size"], row["max_ulp"]) == ("rounding", 1, 3, 1)
+    assert row["scaled"] == 2**-51 / 4
+    assert (row["error_a"], row["error_b"], row["better"]) == (None, None, "unknown")
+    assert (row["dtype"], row["mode"], row["gradient"]) == ("float64", "eager", False)
+    text = command(*FLOAT64).out
+    assert text.startswith("numbers move at rounding level: 0 of 1 training job, 1 of 2 operations,")
+    assert "1 of 2 operations: the same bits in every case and dtype" in text
+
+
+def test_another_dtype_is_a_change_of_its_own(command) -> None:
+    command.engine.answer = _operations({"exp": ("float64", [1.0, 2.0])}, {"exp": ("float32", [1.0, 2.0])})
+    said = command(*FLOAT64, "--json")
+    row = _rows(said)["exp/"]
+    assert (row["verdict"], row["dtype_a"], row["dtype_b"]) == ("dtype changed", "float64", "float32")
+    assert json.loads(said.out)["verdict"] == "results differ, look at these"
+
+
+def test_what_one_side_does_not_have_is_told_with_its_reason(command) -> None:
+    gone = {"absent": {"erf": "numpy has no erf"}}
+    command.engine.answer = _operations({"erf": ("float64", [0.5])}, {}, after_more=gone)
+    said = command(*FLOAT64)
+    assert said.code == 1
+    assert "absent on one side: erf" in said.out
+    assert "numpy has no erf" in said.out
+
+
+def test_what_ends_with_an_error_only_after_is_wrong(command) -> None:
+    command.engine.answer = _operations({"erf": ("float64", [0.5])}, {}, after_more={"broken": {"erf": "boom"}})
+    said = command(*FLOAT64, "--json")
+    assert _rows(said)["erf/"]["verdict"] == "fails"
+    assert json.loads(said.out)["verdict"] == "something is wrong or fails"
+
+
+def test_cases_and_gradients_have_columns_of_their_own(command) -> None:
+    old, new = ({"sum/axis/gradient": ("float64", [each])} for each in (1.0, 1.5))
+    command.engine.answer = _operations(old, new)
+    row = _rows(command(*FLOAT64, "--json"))["sum/axis"]
+    assert (row["gradient"], row["verdict"], row["changed"]) == (True, "differs", 1)
+
+
+def test_better_or_worse_goes_by_the_exact_result(command, monkeypatch) -> None:
+    from repromatrix.explain.impact import operations  # noqa: PLC0415 - the one test that knows the exact result
+    from repromatrix.operations.results import Errors  # noqa: PLC0415
+
+    class Judge:
+        def errors(self, _name, output):
+            off = abs(float(output.numbers()[0]) - 1.0) * 2**52
+            return Errors(largest=off, mean=off, wrong=int(off > 64), judged=1)
+
+    monkeypatch.setattr(operations.Judge, "of", classmethod(lambda *_: Judge()))
+    near, far, wrong = (("float64", [1.0 + times * 2**-52]) for times in (1, 3, 100))
+    for before, after, better, verdict in (
+        (far, near, "b", "rounding"),
+        (near, far, "a", "rounding"),
+        (near, wrong, "a", "wrong"),
+        (wrong, near, "b", "differs"),
+    ):
+        command.engine.answer = _operations({"erf": before}, {"erf": after})
+        row = _rows(command(*FLOAT64, "--json", "--results", f"{better}-{verdict}"))["erf/"]
+        assert (row["better"], row["verdict"]) == (better, verdict)
+        assert (row["error_a"] > row["error_b"]) == (better == "b")
+
+
+def test_signs_of_zero_are_told_as_such(command) -> None:
+    command.engine.answer = _operations({"mystery": ("float64", [0.0, 1.0])}, {"mystery": ("float64", [-0.0, 1.0])})
+    said = command(*FLOAT64)
+    assert "signs of 0" in said.out
+    assert _rows(command(*FLOAT64, "--json"))["mystery/"]["max_ulp"] is None
+
+
+def test_a_result_whose_repeats_differ_is_no_change(command) -> None:
+    def answer(cells, number):
+        given = {"mystery": ("float64", [1.0 + number])}
+        return [*(say.operations_ok(cell, given) for cell in cells), say.end(cells)], say.CLEAN
+
+    command.engine.answer = answer
+    said = command(
+        "impact", "numpy==1.0", "numpy==2.0", "--select", "operations/*/default-float64", "--json", "--jobs", "1"
+    )
     assert said.code == 0
-    assert "1 of 1 have the same weights after the last update (state); the exit code does not" in said.out
-    cell = "tiny/numpy-2.0-cpu/parallel"
-    (path,) = (command.folder / "results" / "records" / cell).iterdir()
-    store, record = Store(command.folder / "results"), decode(path.read_bytes(), str(path))
-    other = values.with_column(record.trajectory, "output_weights", texts=("0x1.5000000000000p-3",) * 3)
-    store.write(replace(record, trajectories=(other,)))
-    said = command(*arguments)
+    assert _rows(said)["mystery/"]["verdict"] == "not deterministic"
+
+
+def test_explain_finds_the_cells_of_an_environment_that_was_locked_on_the_fly(command, monkeypatch) -> None:
+    def make(environment, folder):
+        place = locks.path_of(environment, folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(f"# request: {' '.join(locks._request(environment))}\nnumpy==1 --hash=sha256:{'a' * 64}\n")
+        return True
+
+    monkeypatch.setattr(locks, "make", make)
+    command.engine.answer = lambda cells, _: say.everything_ok(cells, 0.75 if "numpy-2.0" in cells[0]["id"] else 0.5)
+    command("impact", "numpy==1.5", "numpy==2.0", "--select", "parallel")
+    cells = ("tiny/numpy-1.5-cpu/parallel", "tiny/numpy-2.0-cpu/parallel")
+    said = command("explain", *cells, "--no-operations", "--json")
     assert said.code == 0
-    assert "  identical     differs  " in said.out
-    assert command(*arguments, "--state").code == 1
+    assert [row["factors"] for row in json.loads(said.out)["rows"]] == [["version"]]
+    assert command("compare", *cells).code == 1
+
+
+def test_seeds_tell_whether_a_change_matters(command, write_matrix) -> None:
+    drawn = "{shape: [1, 3], draw: normal, parameter: true}"
+    write_matrix(
+        ('{decimal: [["0.40", "0.45", "0.50"]], parameter: true}', drawn),
+        ("profiles:", "noise: {members: 2}\nprofiles:"),
+        (PUBLISHED, ""),
+    )
+
+    def answer(cells, _number):
+        later = "numpy-2.0" in cells[0]["id"]
+        losses = [0.5 + 0.125 * int(cell["id"].partition("~100")[2] or 0) + 0.0625 * later for cell in cells]
+        return [*(say.ok(cell, loss) for cell, loss in zip(cells, losses, strict=True)), say.end(cells)], say.CLEAN
+
+    command.engine.answer = answer
+    said = command(*ONE)
+    assert "the last loss moves by 0.07 of its spread over 8 other seeds: tiny/parallel" in said.out  # 1/16 of 7/8
+
+
+def test_operations_that_changed_run_in_other_settings_too(command) -> None:
+    def answer(cells, _number):
+        old = "numpy-1.0" in cells[0]["id"] and not cells[0]["id"].endswith("+avx2")
+        given = {"mystery": ("float64", [1.0 if old else 1.0 + 2**-52])}
+        return [*(say.operations_ok(cell, given) for cell in cells), say.end(cells)], say.CLEAN
+
+    command.engine.answer = answer
+    only = ("--select", "operations/*/default-float64", "--jobs", "1")
+    said = command("impact", "numpy==1.0", "numpy==2.0", *only, "--settings", "avx2", "--json")
+    (found,) = json.loads(said.out)["looked_at"]["settings"]
+    assert found == {
+        "settings": "avx2",
+        "gone": ["mystery float64"],
+        "stays": [],
+        "same_change": ["mystery float64"],
+        "untested": [],
+    }

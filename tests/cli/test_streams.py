@@ -25,7 +25,7 @@ repromatrix: the result could not be written to standard output: No space left o
 """
 ONE = ("--jobs", "1")
 ALONE = ("-m", "tests.cli.alone")
-SILENT = {"push", "base"}  # an error is all that they have to say here
+SILENT = {"push", "base", "bisect", "exec"}  # an error is all that they have to say here
 
 # Of every command: what it is asked, and its exit code.
 ASKED = {
@@ -40,6 +40,8 @@ ASKED = {
     "matrix": (("--json", "--no-explain", "--results", "new", "--output", "new-report", *ONE), 0),
     "cell": ((PARALLEL, "--results", "new"), 0),
     "impact": (("numpy==1.0", "numpy==2.0", "--results", "new", *ONE), 1),
+    "bisect": (("numpy", "1.0", "two", "--on", "tiny"), 2),
+    "exec": (("numpy-2.0-cpu",), 2),
     "accept": (("--json",), 0),
     "verify": (("report", "--json"), 1),
     "trace": ((OLD, PARALLEL), 1),

@@ -21,7 +21,8 @@ MEANT = [
     ("numpy==1.5", ["numpy-1.5-cpu"], "numpy==1.5"),  # one that it does not have
     ("NumPy == 1.5", ["numpy-1.5-cpu"], "numpy==1.5"),
     ("numpy==2.0.0", ["numpy-2.0-cpu"], "numpy==2.0"),  # PEP 440: the same version
-    ("torch==3.0", ["torch-3.0-cuda", "torch-3.0-cpu"], "torch==3.0"),  # flavours in the order of the file
+    ("torch==3.0", ["torch-3.0-cpu"], "torch==3.0+cpu"),  # another build is never taken in silence
+    ("torch[cuda]==3.0", ["torch-3.0-cuda"], "torch==3.0"),
     ("torch[cpu]==3.0", ["torch-3.0-cpu"], "torch==3.0+cpu"),
     ("torch[cpu]==4.5", ["torch-4.5-cpu"], "torch==4.5+new"),  # like the newest one that is not newer
     ("torch[cpu]==0.5", ["torch-0.5-cpu"], "torch==0.5+cpu"),  # older than all: like the oldest

@@ -186,7 +186,7 @@ def test_an_index_is_read_back_and_is_what_the_schema_says(tmp_path) -> None:
     assert store.read_replay_index() == ReplayIndex()
     store.write_replay_index(INDEX)
     assert store.read_replay_index() == INDEX
-    jsonschema.validate(json.loads(index.encode(INDEX)), json.loads(resources.schema("operations").read_text()))
+    jsonschema.validate(json.loads(index.encode(INDEX)), json.loads(resources.schema("replays").read_text()))
 
 
 def test_a_pair_and_a_cell_stand_once_the_newest_last_word() -> None:

@@ -26,6 +26,7 @@ from repromatrix.explain.rounds import Rounds
 from repromatrix.explain.search import OWN, Question, Search
 from repromatrix.explain.space import Space
 from repromatrix.explain.text import tell, tell_many
+from repromatrix.images.lockable import Spare
 from repromatrix.matrix import Matrix, load
 from repromatrix.plan import Cell, find
 from repromatrix.published.pairs import Documents
@@ -202,10 +203,13 @@ def _replay(
 
 
 def _pair(options: Namespace, story: Story) -> tuple[Explanation, PairFinding | None]:
-    matrix, store = load(options.matrix), Store(options.results)
+    spare, store = Spare(), Store(options.results)
+    matrix = spare.remembered(load(options.matrix), (options.a, options.b))
     store.read_experiments()  # what cannot be read ends it before anything runs
     question = Pairs(matrix, store, Documents).named(options.a, options.b)
-    execution = execution_of(matrix, _cells([question]), options, story)
+    cells = _cells([question])
+    places = spare.places(cell.environment for cell in cells if cell.environment.name in spare.names)
+    execution = execution_of(matrix, cells, options, story, lock_folders=places)
     judges = allowed(matrix, store)
     search = Search(question, judges, options.budget)
     story.say(f"{'budget':<10} {search.words} (--budget N for another)")

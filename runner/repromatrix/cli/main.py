@@ -34,6 +34,7 @@ _GROUPS = {
     "ask one thing": {
         "cell": "run one cell and print its record",
         "impact": "what changes numerically between two versions of a framework",
+        "bisect": "the release of a framework in which a value changed",
         "compare": "compare runs, cells, published figures and loss logs of other programs",
         "trace": "the first step, value and element in which two cells differ",
         "explain": "why two cells differ: change one thing at a time until the difference is gone",
@@ -45,6 +46,7 @@ _GROUPS = {
         "schema": "print a JSON Schema of a file that repromatrix reads or writes",
     },
     "environments and this machine": {
+        "exec": "run a command of your own in one of the environments",
         "doctor": "what works on this machine, what does not, and what to type",
         "image": "what an environment's image is made of, and why",
         "base": "build the base images from the distribution's packages",

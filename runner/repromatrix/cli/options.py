@@ -163,7 +163,7 @@ def state(parser: ArgumentParser) -> None:
     )
 
 
-def json_output(parser: ArgumentParser) -> None:
+def json_output(parser: "argparse._ActionsContainer") -> None:
     """Whether a program reads the result."""
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

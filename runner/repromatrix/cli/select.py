@@ -96,7 +96,7 @@ def execution_of(
     from repromatrix.images.lock import require_current
     from repromatrix.results.store import Store
 
-    folders = lock_folders or {}
+    folders = {} if lock_folders is None else lock_folders
     environments = list({cell.environment.name: cell.environment for cell in cells}.values())
     if at_hand is None:
         require_current(matrix.path, [each for each in environments if each.name not in folders])

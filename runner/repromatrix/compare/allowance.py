@@ -114,7 +114,7 @@ def allowances(manifest: Manifest, records: Mapping[str, Record]) -> Allowances:
 
 
 def of_run(store: Store, stated: Iterable[Stated] | None = None) -> Allowances:
-    """Return what the latest run of a results folder measured, and tolerances for what has no floor.
+    """Return what the latest run of a results folder measured, or `impact` where there is no run, and tolerances.
 
     Args:
         store: its ensembles are read; where there is no run, there are no floors.
@@ -123,9 +123,9 @@ def of_run(store: Store, stated: Iterable[Stated] | None = None) -> Allowances:
     Raises:
         ResultsError: a record cannot be read.
     """
-    if not store.has_manifest:
+    manifest = store.read_manifest() if store.has_manifest else store.read_impact()
+    if manifest is None:
         return measured((), {}, stated or ())
-    manifest = store.read_manifest()
     names = {name for each in manifest.ensembles for name in (each.reference, *each.members)}
     read = {each.id: store.read(each.id, each.key) for each in manifest.entries if each.id in names and each.key}
     records = {name: record for name, record in read.items() if record}

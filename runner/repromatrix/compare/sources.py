@@ -102,7 +102,7 @@ class Sources:
 
     def allowed(self) -> Allowances:
         """Return who judges: the first run with a floor or tolerance, else the matrix, else what PyTorch documents."""
-        if not self._manifests and self._results.has_manifest:
+        if not self._manifests and (self._results.has_manifest or self._results.read_impact()):
             self._manifest(self._results, str(self._results.folder))
         floors: dict[tuple[str, str], Floor] = {}
         stated: dict[str, Tolerance] = {}
@@ -145,6 +145,9 @@ class Sources:
         manifest = self._manifest(store, label)
         members = {name for each in manifest.ensembles for name in each.members}
         entries = [each for each in manifest.entries if each.key is not None]
+        if pattern is not None and pattern not in {each.id for each in entries}:
+            impact = store.read_impact()  # beside the latest run, what `impact` looked at has a name as well
+            entries += [each for each in (impact.entries if impact else ()) if each.id == pattern and each.key]
         empty = True
         for entry in entries:
             by_id = pattern is not None and "/" in pattern
@@ -167,7 +170,8 @@ class Sources:
 
     def _manifest(self, store: Store, label: str) -> Manifest:
         if label not in self._manifests:
-            self._manifests[label] = (store, store.read_manifest())
+            impact = None if store.has_manifest else store.read_impact()
+            self._manifests[label] = (store, impact or store.read_manifest())
         return self._manifests[label][1]
 
     def _shared(self, found: Series) -> Series:

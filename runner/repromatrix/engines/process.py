@@ -12,7 +12,7 @@ import selectors
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from repromatrix.errors import EnvironmentFailedError
 
 _PIECE = 1 << 16
 _MARKER = "complete.json"
+_OTHER_PYTHONS = ("PYTHONHOME", "PYTHONPATH")  # would bring another environment's packages along
 _GPU_VARIABLES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 
 
@@ -213,6 +214,19 @@ class ProcessEngine:
         own = marker.variables
         command = [str(folder / "bin" / "python"), str(folder / "repromatrix" / "entrypoint.py")]
         return command, _environment(home, folder) | _gpu_variables(gpu=gpu) | own
+
+    def execute(self, built: Built, command: Sequence[str]) -> int:
+        """Run a command of the caller's in an environment, in the caller's folder and on its terminal; return its code.
+
+        Nothing is limited and nothing is kept from it: it is the caller's own program.
+        """
+        folder = Path(built.reference)
+        own: dict[str, str] = json.loads((folder / _MARKER).read_text())["variables"]
+        path = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)])
+        kept = {name: value for name, value in os.environ.items() if name not in _OTHER_PYTHONS}
+        found = shutil.which(command[0], path=path) or command[0]
+        everything = kept | {"PATH": path, "VIRTUAL_ENV": str(folder)} | own
+        return subprocess.run([found, *command[1:]], env=everything, check=False).returncode
 
     def stop(self) -> None:
         """End every build and run under way, and each one begun later."""

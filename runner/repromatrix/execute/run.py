@@ -133,7 +133,7 @@ class Execution:
         self.store = store
         self.listener = listener
         self.jobs = jobs
-        self._lock_folders = lock_folders or {}
+        self._lock_folders = {} if lock_folders is None else lock_folders  # it may grow
         self._share = share
         self._identities: dict[str, Identity] = {}
         self._broken: dict[str, EnvironmentFailedError] = {}

@@ -146,6 +146,17 @@ def make(environment: Environment, folder: Path | None = None, rehash: Sequence[
     return Made(changed=changed, elsewhere=tuple(elsewhere))
 
 
+def adopt(environment: Environment, pinned: str, folder: Path | None = None) -> None:
+    """Write requirements that are pinned already as the lock of an environment.
+
+    Raises:
+        EnvironmentFailedError: a line has no exact version or no hash.
+    """
+    path = path_of(environment, folder)
+    _pins(pinned, path)
+    resources.write_atomically(path, (_header(environment) + pinned).encode())
+
+
 def upgrade(environment: Environment, names: Sequence[str], folder: Path | None = None) -> tuple[Move, ...]:
     """Move `names`, which the lock holds, to the newest versions that the request allows; return all that moved.
 

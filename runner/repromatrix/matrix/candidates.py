@@ -1,7 +1,9 @@
 """`torch==2.8.0` -> the environments that could be meant, the likeliest first. Pure.
 
-An environment of the matrix comes before one derived from its neighbour by changing the version. Two versions to
-compare are chosen together, so that nothing but the version differs if that can be had.
+An environment of the matrix comes before one derived from its neighbour by changing the version, and that one before
+those of other Pythons. The flavour is the one that was named, else `cpu`, else the only one: another build is never
+taken in silence. Two versions to compare are chosen together, so that nothing but the version differs if that can be
+had.
 """
 
 from dataclasses import replace
@@ -12,6 +14,19 @@ from packaging.version import Version
 from repromatrix.errors import UsageError
 from repromatrix.matrix.check import suggest
 from repromatrix.matrix.model import Environment, Matrix
+
+PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")  # what releases have wheels for, and bases are pinned of
+# The distributions that are a framework, by their names.
+FRAMEWORKS = {
+    "numpy": "numpy",
+    "torch": "torch",
+    "tensorflow": "tensorflow",
+    "tensorflow-cpu": "tensorflow",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "keras": "keras",
+}
+_PLAIN = "cpu"  # the flavour that is meant where none is named
 
 
 def candidates(matrix: Matrix, wanted: str) -> tuple[Environment, ...]:
@@ -24,49 +39,62 @@ def candidates(matrix: Matrix, wanted: str) -> tuple[Environment, ...]:
     if named:
         return (named,)
     framework, flavour, version = _parse(wanted)
-    family = [each for each in matrix.environments if each.framework == framework]
-    if not family:
-        known = sorted({each.framework for each in matrix.environments})
-        raise UsageError(f"no framework {framework!r} in {matrix.path.name}", hint=suggest(framework, known))
-    chosen = [each for each in family if flavour in (None, each.flavour)]
-    if not chosen:
-        known = sorted({each.flavour for each in family})
-        raise UsageError(f"{framework} has no flavour {flavour!r}", hint=suggest(str(flavour), known))
+    chosen = family(matrix, framework, flavour)
     exact = [each for each in chosen if Version(each.version) == Version(version)]
     nearest = _nearest(chosen, Version(version))
     derived = [replace(each, version=version) for each in nearest if Version(each.version) != Version(version)]
     return tuple({each.name: each for each in (*exact, *derived)}.values())
 
 
-def pairs(
-    matrix: Matrix, before: tuple[Environment, ...], after: tuple[Environment, ...]
-) -> tuple[tuple[Environment, Environment], ...]:
-    """Return the pairs of two sides' candidates: those of one flavour first, in the file's order, then the mixed ones.
+def family(matrix: Matrix, framework: str, flavour: str | None) -> list[Environment]:
+    """Return the environments of a framework in one flavour: the one named, else `cpu`, else the only one.
 
     Raises:
-        UsageError: the sides are different frameworks, or have an environment in common.
+        UsageError: a framework or flavour that the matrix does not have, or several flavours and none is meant.
     """
-    a, b = before[0], after[0]
-    if a.framework != b.framework:
+    every = [each for each in matrix.environments if each.framework == framework]
+    if not every:
+        known = sorted({each.framework for each in matrix.environments})
+        raise UsageError(f"no framework {framework!r} in {matrix.path.name}", hint=suggest(framework, known))
+    known = list(dict.fromkeys(each.flavour for each in every))
+    if flavour is None and _PLAIN not in known and len(known) > 1:
+        told = ", ".join(f"{framework}[{each}]==VERSION" for each in known)
+        raise UsageError(f"which {framework}? its flavours: {', '.join(known)}", hint=f"name one: {told}")
+    wanted = flavour or (_PLAIN if _PLAIN in known else known[0])
+    chosen = [each for each in every if each.flavour == wanted]
+    if not chosen:
+        raise UsageError(f"{framework} has no flavour {flavour!r}", hint=suggest(str(flavour), sorted(known)))
+    return chosen
+
+
+def on_other_pythons(found: tuple[Environment, ...]) -> tuple[Environment, ...]:
+    """Return environments, then the first of them on each further Python: a release may have wheels for no other."""
+    there = {each.python for each in found}
+    others = [python for python in reversed(PYTHONS) if python not in there]
+    return (*found, *(replace(found[0], python=python, suffix=f"-py{python}") for python in others))
+
+
+def pairs(
+    before: tuple[Environment, ...], after: tuple[Environment, ...]
+) -> tuple[tuple[Environment, Environment], ...]:
+    """Return the pairs of two sides' candidates: those of one flavour and one Python first, then the mixed ones.
+
+    Raises:
+        UsageError: the sides are different frameworks.
+    """
+    both = [(one, other) for one in before for other in after if one.framework == other.framework]
+    if not both:
         raise UsageError(
-            f"{a.name} and {b.name} are different frameworks",
+            f"{before[0].name} and {after[0].name} are different frameworks",
             hint="for those, see the report's differences between methods: make matrix",
         )
-    if {_identity(each) for each in before} & {_identity(each) for each in after}:
-        raise UsageError(f"both are {a.framework} {a.version}, the same environment", hint="name two versions")
-    flavours = list(dict.fromkeys(each.flavour for each in matrix.environments if each.framework == a.framework))
-    both = [(one, other) for one in before for other in after]
-    same = [pair for pair in both if pair[0].flavour == pair[1].flavour]
-    same.sort(key=lambda pair: (flavours.index(pair[0].flavour), pair[0].suffix != pair[1].suffix))
-    return (*same, *(pair for pair in both if pair not in same))
-
-
-def _identity(environment: Environment) -> tuple[str, str, Version]:
-    return environment.flavour, environment.suffix, Version(environment.version)
+    return tuple(sorted(both, key=lambda pair: (pair[0].flavour != pair[1].flavour, pair[0].python != pair[1].python)))
 
 
 def _parse(wanted: str) -> tuple[str, str | None, str]:
     hint = "write it like torch==2.8.0, torch[cuda]==2.8.0, or the name of an environment"
+    if any(mark in wanted for mark in ("/", ".txt", ".whl", ".lock")):
+        raise UsageError(f"no such file: {wanted}", hint="a lock, a requirements.txt or a wheel; " + hint)
     try:
         requirement = Requirement(wanted)
     except InvalidRequirement as error:

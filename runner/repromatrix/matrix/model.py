@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from repromatrix.graph import Graph
 
 DEFAULT_SETTINGS = "default"
+SEEDS = 1000  # a cell's members above it have other seeds; those below are the one-ULP ensemble
 DRAW = 1  # version of the generator of inputs (draw.py): part of a cell's key
 
 

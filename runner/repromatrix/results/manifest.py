@@ -98,6 +98,15 @@ class Document(Manifest):
     digest: str = ""
 
 
+def merged(earlier: Manifest | None, latest: Manifest) -> Manifest:
+    """Return the cells of two manifests in one: of a cell, or an ensemble, that both have, the latest counts."""
+    if earlier is None:
+        return latest
+    entries = {each.id: each for each in (*earlier.entries, *latest.entries)}
+    ensembles = {(each.workload, each.dtype, each.reference): each for each in (*earlier.ensembles, *latest.ensembles)}
+    return replace(latest, entries=tuple(entries.values()), ensembles=tuple(ensembles.values()))
+
+
 def encode(manifest: Manifest) -> bytes:
     """Return the manifest as canonical JSON: sorted keys, one trailing newline."""
     bare = Document(**fields_of(manifest, Manifest))

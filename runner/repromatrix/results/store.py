@@ -1,6 +1,7 @@
 """The results folder: one JSON per cell and key, logs beside them, and the manifest of the latest run.
 
     results/manifest.json                 the cells of the latest run, in order, each with its key
+    results/impact.json                   likewise those that `impact` looked at, each with its latest key
     results/records/<cell id>/<key>.json  immutable
     results/traces/<cell id>/<key>.json   immutable; what a traced run computed on the way
     results/replays/<cell id>/<key>.json  immutable; what an operation gave on inputs of its own
@@ -327,6 +328,22 @@ class Store:
         """Write the manifest of a run, with the digest of every file that is there, and return it."""
         resources.sweep_parts(self.folder.rglob(".*"))
         return self._write_manifest(replace(manifest, files=self._sealed()))
+
+    def write_impact(self, manifest: Manifest) -> None:
+        """Add the cells that `impact` looked at to those that it looked at before; of one id the latest key counts."""
+        merged = manifests.merged(self.read_impact(), manifest)
+        if merged != self.read_impact():
+            files.write(self._place("impact.json"), manifests.encode(merged), "the list of what impact looked at")
+
+    def read_impact(self) -> Manifest | None:
+        """Return the cells that `impact` looked at, None where it never did.
+
+        Raises:
+            ResultsError: the list is there and cannot be read.
+        """
+        path = self._place("impact.json")
+        data = files.read(path, "the list of what impact looked at")
+        return None if data is None else manifests.decode(data, str(path))
 
     def seal(self) -> None:
         """Write the manifest again where files have come or gone since; nothing where no run finished here."""
