@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from repromatrix.results.studies import Listing, Studies
 
 from repromatrix.errors import RepromatrixError, ResultsError
 from repromatrix.report.gather import gather
@@ -20,6 +19,7 @@ from repromatrix.results.manifest import Entry, Manifest
 from repromatrix.results.merge import merge
 from repromatrix.results.record import Outcome
 from repromatrix.results.replay import Replay, digest, sample
+from repromatrix.results.replays import ListedCell, ReplayIndex
 from repromatrix.results.store import Store
 from repromatrix.results.trace import Trace
 from repromatrix.results.value import Trajectory
@@ -36,6 +36,7 @@ REPLAY_OF_CELL = Replay(
     key=REPLAY,
     operation="bias",
     inputs=digest([SAMPLE]),
+    places=(),
     learning_rate="0.5",
     trace=None,
     origins=(),
@@ -63,10 +64,10 @@ def whole(tmp_path_factory) -> Path:
     entry = Entry(id=CELL.id, key=KEY, reason=None, trace=TRACE)
     manifest = store.write_manifest(Manifest(profile="p", entries=(entry,), published=(), tolerances=()))
     a, b = Run(id=CELL.id, key=KEY), Run(id=other.cell.id, key=other.key)
-    pair = Pair(a=a, b=b, of=("asked",), factors=(), trials=(), conditions=(), budget=2, spent=2, exhausted=False)
+    pair = Pair(a=a, b=b, of=("asked",), factors=(), flips=(), conditions=(), budget=2, spent=2, exhausted=False)
     store.write_experiments(Experiments(pairs=(pair,)))
-    listing = Listing(cell=CELL.id, environment=CELL.environment, fresh=(("bias", REPLAY),))
-    store.write_studies(Studies(catalogue=(listing,)))
+    listed = ListedCell(cell=CELL.id, environment=CELL.environment, fresh=(("bias", REPLAY),))
+    store.write_replay_index(ReplayIndex(listed=(listed,)))
     baseline.write(baseline.accept(manifest, [RECORD, other]), folder / "accepted.json")
     return folder
 
@@ -81,7 +82,7 @@ def _read(folder: Path) -> None:
             store.read_value(name)
 
 
-KINDS = ("records", "traces", "replays", "values", "manifest.json", "experiments.json", "studies.json", "accepted.json")
+KINDS = ("records", "traces", "replays", "values", "manifest.json", "experiments.json", "replays.json", "accepted.json")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -104,7 +105,7 @@ def test_each_bit_is_noticed_by_the_name_of_its_file(whole: Path, tmp_path: Path
     _read(folder)
 
 
-@pytest.mark.parametrize("kind", ["records", "experiments.json", "studies.json"])
+@pytest.mark.parametrize("kind", ["records", "experiments.json", "replays.json"])
 def test_what_is_damaged_is_not_sealed_as_if_it_were_right(whole: Path, tmp_path: Path, kind: str) -> None:
     folder = shutil.copytree(whole, tmp_path / "copy")
     path = next(path for path in sorted(folder.rglob("*")) if path.is_file() and kind in path.parts)

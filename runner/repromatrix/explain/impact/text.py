@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from repromatrix import harmless
 from repromatrix.explain.impact.rows import (
     Companion,
     Condition,
@@ -38,11 +39,12 @@ def text(found: Impact) -> str:
 
 def markdown(found: Impact) -> str:
     """Return the answer as Markdown."""
-    lines = [f"**{found.level.words}**{found.decision.removeprefix(found.level.words)}"]
+    decision = harmless.markdown(found.decision.removeprefix(found.level.words))
+    lines = [f"**{found.level.words}**{decision}"]
     rows = most(changed(found.training))
     if rows:
         lines += ["", *_grid(_HEAD, [_training_row(each) for each in rows[:_SHOWN]]), *_left(rows, "training jobs")]
-        lines += ["", *(f"- {note}" for note in _notes(rows[:_SHOWN]))]
+        lines += ["", *(f"- {harmless.markdown(note)}" for note in _notes(rows[:_SHOWN]))]
     groups = _groups(found)
     if groups:
         lines += [
@@ -50,11 +52,11 @@ def markdown(found: Impact) -> str:
             *_grid(_OPERATIONS, map(_group_row, groups[:_SHOWN_OPERATIONS])),
             *_left(groups, "operations", _SHOWN_OPERATIONS),
         ]
-    lines += ["", *(f"- {line.strip()}" for line in _lost(found))] if any(_lost(found)) else []
+    lines += ["", *(f"- {harmless.markdown(line.strip())}" for line in _lost(found))] if any(_lost(found)) else []
     if found.companions:
         table = [(each.name, each.kind, _short(each.a), _short(each.b)) for each in found.companions]
         lines += ["", "What else moved:", "", *_grid(("what", "kind", found.before, found.after), table)]
-    lines += ["", *_conditions(found)] if found.conditions else []
+    lines += ["", *map(harmless.markdown, _conditions(found))] if found.conditions else []
     return "\n".join(lines)
 
 
@@ -208,5 +210,5 @@ def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"|{' --- |' * len(head)}"
     for each in rows:
-        cells = [part.replace("|", "\\|") for part in each]
+        cells = [harmless.markdown(part) for part in each]
         yield f"| {' | '.join(cells)} |"
