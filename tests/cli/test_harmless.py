@@ -60,6 +60,7 @@ def test_the_reason_of_a_cell_is_harmless_wherever_it_is_printed(command, reason
 
 @pytest.mark.parametrize("name", hostile.CORPUS.values(), ids=hostile.CORPUS)
 def test_a_name_in_somebodys_file_is_harmless_in_every_form_of_a_comparison(command, name: str) -> None:
+    name = name.replace("error", "eror")  # a word that would make it a metric: one log is not compared with itself
     (command.folder / "runs.json").write_text(json.dumps({name: [0.5], "b": [0.25]}))
     told = {form: command("compare", "runs.json", "--format", form) for form in ("text", "md", "json", "junit")}
     hostile.assert_still_in_a_log(told["text"].out)
