@@ -212,6 +212,14 @@ def in_words(text: str, words: dict[str, str]) -> str:
     return re.sub(rf"\b({'|'.join(map(re.escape, words))})\b", lambda found: words[found[0]], text)
 
 
+def graph_in_words(entry, words: dict[str, str]):
+    """Return what a value is computed from with its words replaced, the names of operations left as they are."""
+    if isinstance(entry, dict):
+        return {condition: graph_in_words(text, words) for condition, text in entry.items()}
+    operation, values = entry.split("(", 1)
+    return f"{operation}({in_words(values, words)}"
+
+
 def records(folder: Path) -> tuple[Record, ...]:
     store = Store(folder / "results")
     return store.records(store.read_manifest())[0]
@@ -227,12 +235,14 @@ def worked_example(folder: Path, words: dict[str, str]) -> Path:
         work[key] = {words.get(name, name): entry for name, entry in work[key].items()}
     for key in ("metrics", "outputs"):
         work[key] = [words.get(name, name) for name in work[key]]
+    if words:
+        work["graph"] = {words.get(name, name): graph_in_words(entry, words) for name, entry in work["graph"].items()}
     (own / "workload.yaml").write_text(yaml.safe_dump(work, sort_keys=False))
     module = (source / "numpy.py").read_text()
     for old, new in words.items():
         module = module.replace(f'"{old}"', f'"{new}"')
     (own / "numpy.py").write_text(module)
-    shutil.copy2(source / "operations.py", own)
+    shutil.copy2(source / "layouts.py", own)
     (folder / "matrix.yaml").write_text(MATRIX.replace("WORKLOAD", "./mazur"))
     done = repromatrix(folder, "matrix", "--engine", "process", "--trace", "--no-explain")
     assert done.returncode == 0, done.stderr

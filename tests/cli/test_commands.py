@@ -216,7 +216,7 @@ def test_published_figures_that_are_no_json_are_told(command, write_matrix) -> N
     (command.folder / "tiny" / "published.json").write_text("102 losses")
     said = command("run")
     assert said.code == 2
-    assert "tiny/workload.yaml:24: published.json holds no published losses" in said.err
+    assert "tiny/workload.yaml:40: published.json holds no published losses" in said.err
 
 
 # Results on standard output, the story on standard error.

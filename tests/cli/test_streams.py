@@ -46,7 +46,7 @@ ASKED = {
     "verify": (("report", "--json"), 1),
     "trace": ((OLD, PARALLEL), 1),
     "explain": ((OLD, PARALLEL, "--no-operations", *ONE), 0),
-    "operations": (("numpy-2.0-cpu", *ONE), 5),
+    "operations": (("numpy-2.0-cpu", *ONE), 0),
     "compare": (("tiny/*/parallel",), 1),
     "merge": (("results", "--results", "new", "--json"), 0),
     "image": (("numpy-2.0-cpu",), 0),

@@ -1,9 +1,11 @@
 """What somebody else's trace is told to differ in: an option, the weights it begins with, or operations and steps."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
+from repromatrix.explain.judge.chance import worth
 from repromatrix.explain.judge.sites import (
     Operation,
     Task,
@@ -146,13 +148,28 @@ def test_two_options_that_explain_the_same_are_both_told() -> None:
 
 
 def test_an_option_that_makes_too_few_elements_equal_is_no_cause_and_is_said_with_their_number() -> None:
-    few = dict(list(GRADIENTS.items())[:7])
+    near = math.nextafter(0.5, 1)
+    few = dict.fromkeys(list(GRADIENTS)[:7], near)
     found = told_of(black_box({(1, "hidden", 0): 1.0}), {(): few, SEQUENTIAL: {}})
     assert (found.factors, found.by_chance) == ((), ((SEQUENTIAL, 7),))
     assert [operation.tensor for operation in found.operations] == ["grad_hidden_weights"]
-    assert sentences(found)[-1] == "update=sequential would explain more, in 7 elements: so few agree by chance"
-    more = dict(list(GRADIENTS.items())[:8])
+    assert sentences(found)[-1] == (
+        "update=sequential would explain more, which counts for 7 elements: so few agree by chance"
+    )
+    more = dict.fromkeys(list(GRADIENTS)[:8], near)
     assert told_of(black_box({(1, "hidden", 0): 1.0}), {(): more, SEQUENTIAL: {}}).factors == SEQUENTIAL
+
+
+def test_one_element_that_is_far_off_is_worth_many_that_are_near() -> None:
+    far = {next(iter(GRADIENTS)): OTHER}
+    assert told_of(black_box({(1, "hidden", 0): 1.0}), {(): far, SEQUENTIAL: {}}).factors == SEQUENTIAL
+    assert [worth((0.5).hex(), other.hex(), "float64") for other in (math.nextafter(0.5, 1), 0.5 + 2**-43, 1.0)] == [
+        1,
+        3,
+        18,
+    ]
+    assert worth((0.5).hex(), (0.25).hex(), "float16") == 3
+    assert worth("nan", (0.25).hex(), "float16") == 1
 
 
 def test_another_number_of_steps_is_a_factor() -> None:

@@ -92,10 +92,25 @@ REPLAY = (
     FILES["fake.py"]
     + """
 
-def replay(task, name, samples):
-    return {"outputs": [[name, task.dtype, sample] for sample in samples]}
+from replay import Operations
+
+
+class Own(Operations):
+    def double(self, x):
+        return [2 * value for value in x]
+
+    def tensor(self, values, shape):
+        return list(values)
+
+    def flat(self, tensor, shape):
+        return [value.hex() for value in tensor]
+
+
+def operations(task):
+    return Own(task)
 """
 )
+DOUBLED = {"value": "y", "operation": "double", "takes": [["x", "n"]], "gives": "n"}
 
 
 def cell(identifier, **changes):
@@ -317,7 +332,8 @@ def test_an_import_that_fails_fails_every_cell(serve):
 
 
 def operation(identifier, **changes):
-    return cell(identifier) | {"operation": "double", "samples": [1, 2]} | changes
+    samples = [{"x": ["0x1.0p+0"]}, {"x": ["0x1.0p+1", "-0x1.0p+1"]}]
+    return cell(identifier) | {"operation": "double", "places": [DOUBLED], "samples": samples} | changes
 
 
 def test_operations_come_after_all_cells_and_are_answered_by_the_workload(serve):
@@ -332,7 +348,7 @@ def test_operations_come_after_all_cells_and_are_answered_by_the_workload(serve)
         "dtype": "float64",
         "outcome": "ok",
         "reason": None,
-        "outputs": [["double", "float64", 1], ["double", "float64", 2]],
+        "outputs": [{"y": [(2.0).hex()]}, {"y": [(4.0).hex(), (-4.0).hex()]}],
     }
     assert told[-1] == {"line": "end", "cells": 1, "operations": 1}
 
@@ -340,7 +356,7 @@ def test_operations_come_after_all_cells_and_are_answered_by_the_workload(serve)
 def test_a_workload_whose_module_has_no_operations_says_so(serve):
     told = lines(serve(job(operations=[operation("o")])))[-2]
     assert (told["line"], told["outcome"]) == ("operation", "unavailable")
-    assert told["reason"] == "fake.py has no function replay(task, name, samples)"
+    assert told["reason"] == "fake.py has no function operations(task)"
 
 
 @pytest.mark.parametrize(

@@ -289,5 +289,8 @@ def test_experiments_that_were_edited_are_found(results, capsys):
     command("report", store)
     path = store.folder / "experiments.json"
     path.write_text(path.read_text("utf-8").replace('"update"', '"layout"'), "utf-8")
+    assert command("verify", store) == 2
+    assert "their bytes have changed since" in capsys.readouterr().err
+    unseal(store)
     assert command("verify", store) == 1
     assert re.search(r"factor/\S+/layout\n  the report says:  nothing", capsys.readouterr().err)

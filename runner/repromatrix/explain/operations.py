@@ -53,6 +53,8 @@ def replay(execution: Execution, pairs: Sequence[Flips]) -> Replays:
     earlier = store.read_replay_index()
     if (merged := earlier.with_pairs(replayed)) != earlier:  # writing seals the folder: longer than all else here
         store.write_replay_index(merged)
+    else:
+        store.seal_written()
     traced = {(pair.a, pair.b): both for pair in able if (both := replayer.traced(pair))}
     firsts = dict(zip(traced, first_differences(execution, list(traced.values())), strict=True))
     return Replays(

@@ -72,6 +72,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._digests: dict[str, str] | None = None
+        self._unsealed = False  # whether files were written here that the manifest may not name
 
     def record_path(self, cell_id: str, key: str) -> Path:
         """Return where the record of that cell and key stands."""
@@ -351,6 +352,12 @@ class Store:
             manifest = self.read_manifest()
             if manifest.files != self._sealed():
                 self.write_manifest(manifest)
+        self._unsealed = False
+
+    def seal_written(self) -> None:
+        """Seal the folder if this store wrote to it; to look through all of its files takes long."""
+        if self._unsealed:
+            self.seal()
 
     def _write_manifest(self, manifest: Manifest) -> Manifest:
         files.write(self._manifest_path, manifests.encode(manifest), "the manifest")
@@ -372,6 +379,7 @@ class Store:
 
     def _write(self, sort: Sort[KeyedT], path: Path, thing: KeyedT) -> None:
         sort.write(path, thing)
+        self._unsealed = True
         told, digest = self._told(path), resources.file_sha256(path)
         if told not in (None, digest) and self.has_manifest:  # in place of a failure, or of what was damaged
             manifest = self.read_manifest()

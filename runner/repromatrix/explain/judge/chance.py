@@ -8,7 +8,9 @@ passes that difference on. Where a record holds no more than a value's digest, o
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite, log
 
+from repromatrix.floats import ordinal
 from repromatrix.results.record import Record
 from repromatrix.results.value import by_name, first_values
 
@@ -42,6 +44,19 @@ class Evidence:
         if self.failed:
             return f"by chance: it does not in {self.failed} of {self.members} members that differ"
         return f"{self.elements} elements differed, {ENOUGH} exclude chance"
+
+
+def worth(one: str, other: str, dtype: str) -> int:
+    """Return for how many elements one counts, by its two values in hexadecimal text.
+
+    One that lies a unit in the last place off agrees by chance once in seven times, one that lies d units off about
+    once in 2 d + 1: so it counts for log(2 d + 1) / log 7 of them, and a loss that is half of another for more than
+    enough.
+    """
+    a, b = float.fromhex(one), float.fromhex(other)
+    if not (isfinite(a) and isfinite(b)):
+        return 1
+    return max(1, int(log(2 * abs(ordinal(a, dtype) - ordinal(b, dtype)) + 1) / log(7)))
 
 
 def differing(a: Record, b: Record) -> int:

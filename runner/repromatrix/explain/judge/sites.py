@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from repromatrix.compare import arrays
 from repromatrix.compare.size import sized
-from repromatrix.explain.judge.chance import ENOUGH
+from repromatrix.explain.judge.chance import ENOUGH, worth
 from repromatrix.explain.judge.sources import sources
 from repromatrix.explain.judge.starts import starts
 from repromatrix.floats import coarser
@@ -63,7 +63,7 @@ class Tried:
 
     Attributes:
         outputs: what `step` gave for each of `samples`, None if it cannot be computed apart.
-        left: the places that it leaves unexplained, each with how many of its elements differ; None: nothing can be
+        left: the places that it leaves unexplained, each with for how many elements it counts; None: nothing can be
             said.
     """
 
@@ -148,13 +148,17 @@ def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[Given]:
 
 
 def places(b: Trace, outputs: Outputs, output: str | None) -> dict[Place, int]:
-    """Return the places at which a trace differs from what was computed from its own tensors, and in how many elements.
+    """Return the places at which a trace differs from what was computed from its own tensors, each with what it counts.
+
+    An element counts for one, or for more where it is far off (`worth`).
 
     Raises:
         ValueError: outputs of another number of samples, or of other shapes.
     """
     count = len(b.trajectory.losses)
-    found = Counter((each.tensor, each.step) for each in sources(b, outputs[:count]))
+    found: Counter[Place] = Counter()
+    for each in sources(b, outputs[:count]):
+        found[each.tensor, each.step] += worth(each.expected, each.found, b.cell.dtype)
     shown = b.trajectory.predictions
     if output is None:
         return dict(found)
@@ -256,7 +260,7 @@ def sentences(found: TraceExplanation) -> tuple[str, ...]:
         for each in found.operations
     ]
     told += [
-        f"{_said(flips)} would explain more, in {elements} elements: so few agree by chance"
+        f"{_said(flips)} would explain more, which counts for {elements} elements: so few agree by chance"
         for flips, elements in found.by_chance
     ]
     return tuple(told) if len(told) > 1 else (*told, "unexplained: no option and no operation of a step explains it")
