@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -227,6 +228,13 @@ def test_a_file_that_is_not_there_and_a_cell_that_is_unknown_end_with_2(command,
     assert said.code == 2
     assert "other.json: cannot read the trace: No such file or directory" in said.err
     assert command("explain", f"{TINY}-none", str(mine)).code == 2
+
+
+def test_a_pipe_is_no_trace_and_does_not_wait_for_a_writer(command) -> None:
+    os.mkfifo(command.folder / "pipe.json")
+    said = command("explain", TINY, "pipe.json")
+    assert said.code == 2
+    assert "not a regular file but a pipe" in said.err
 
 
 @pytest.mark.parametrize("option", [("--budget", "9"), ("--no-operations",)])

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
+from repromatrix import resources
 from repromatrix.errors import NewerFormatError, ResultsError, UsageError
 from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
@@ -33,6 +34,7 @@ from repromatrix.operations.wiring import Start
 from repromatrix.plan import Cell
 from repromatrix.results import document as documents
 from repromatrix.results import trace as traces
+from repromatrix.results.files import MOST_BYTES
 from repromatrix.results.replay import Replay, sample
 from repromatrix.results.trace import Trace
 
@@ -139,7 +141,7 @@ def _outputs(replay: Replay) -> Outputs | None:
 
 def _read(path: Path, cell: Cell, start: Start) -> Trace:
     try:
-        data = path.read_bytes()
+        data = resources.read_regular(path, most=MOST_BYTES, links=True)
     except OSError as error:
         raise UsageError(f"cannot read the trace: {error.strerror}", where=str(path)) from error
     try:
