@@ -10,6 +10,8 @@ from repromatrix.errors import ResultsError
 from repromatrix.results.experiments import Experiments, Factor, Flip, Pair, Run, Side
 from repromatrix.results.manifest import Entry, Manifest
 from repromatrix.results.merge import merge
+from repromatrix.results.operations import Entry as Listed
+from repromatrix.results.operations import Given, Table
 from repromatrix.results.record import Outcome, Record
 from repromatrix.results.replay import Replay
 from repromatrix.results.replays import ListedCell, ReplayedCell, ReplayedPair, ReplayIndex
@@ -294,3 +296,42 @@ def test_a_replay_that_is_gone_is_told(a_run, target) -> None:
     assert merge([one.folder], target).remarks == (
         f"experiments and replayed operations in {one.folder} stand on 1 replays that are gone, of {A.id}",
     )
+
+
+# The workload `operations`.
+
+OPERATION = Run(id="operations/a-1-cpu/default", key="f" * 64)
+
+
+def with_operation(store: Store, record: Record, last: bytes = b"\1") -> Record:
+    """Put a cell of the workload into a folder, with an output that is told by its digest, and an input."""
+    bits, given = store.write_value(b"\0" * 135 + last), store.write_value(b"\2" * 136)
+    column = Column(name="exp", role=Role.OUTPUT, dtype="float64", shape=(17,), digests=(bits,))
+    record = replace(record, trajectories=(Trajectory(columns=(*TRAJECTORY.columns, column)),))
+    store.write(record)
+    inputs = (Given(name="x", cell="float64", dtype="float64", shape=(17,), digest=given),)
+    table = Table(task=record.cell.task, rows={"exp": {}}, inputs=inputs)
+    store.write_operations(store.read_operations().with_entries(table, [Listed(cell=record.cell.id, key=record.key)]))
+    return record
+
+
+def test_cells_of_operations_come_along_with_the_bits_of_their_outputs_and_inputs(a_run, a_record, target) -> None:
+    one, two = a_run("one", A), a_run("two", B)
+    record = with_operation(two, a_record(cell=OPERATION.id, key=OPERATION.key))
+    merge([one.folder, two.folder], target)
+    assert target.read_operations() == two.read_operations()
+    assert target.read(OPERATION.id, OPERATION.key) == record
+    (table,) = target.read_operations().tables
+    assert target.read_value(record.trajectories[0].columns[-1].digests[0]) == b"\0" * 135 + b"\1"
+    assert target.read_value(table.inputs[0].digest) == b"\2" * 136
+    assert target.sweep_values(remove=False) == (0, 0)
+
+
+def test_two_folders_with_other_bits_for_one_cell_of_operations_are_refused(a_run, a_record, target) -> None:
+    one, two = a_run("one", A), a_run("two", B)
+    record = a_record(cell=OPERATION.id, key=OPERATION.key)
+    for store, last in ((one, b"\1"), (two, b"\3")):
+        with_operation(store, record, last)
+    with pytest.raises(ResultsError, match=OPERATION.id):
+        merge([one.folder, two.folder], target)
+    assert not target.has_manifest

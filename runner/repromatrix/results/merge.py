@@ -1,6 +1,6 @@
 """Several results folders -> one, for a report over all of them. Loses no result unseen."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from repromatrix.errors import ResultsError
 from repromatrix.results.experiments import Experiments
 from repromatrix.results.gather import Gathered, gather
 from repromatrix.results.manifest import Entry, Manifest
+from repromatrix.results.operations import Entry as Listed
 from repromatrix.results.pieces import Kind, Piece, Pieces, contradict, rank
 from repromatrix.results.record import Record
 from repromatrix.results.replays import ReplayIndex
@@ -34,7 +35,7 @@ class Merged:
 
 
 def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) -> Merged:
-    """Copy the latest runs of several results folders into one, with their experiments and replayed operations.
+    """Copy the latest runs of several results folders into one, with their experiments and operations.
 
     An expected cell that nobody delivers stands in the manifest without a record, so that the report names it.
     Of a cell in several folders the one that ran is taken, and of its experiments those that are of it.
@@ -72,7 +73,9 @@ def merge(sources: Iterable[Path], target: Store, expected: Sequence[str] = ()) 
                 pieces.add(Piece(kind=Kind.TRACE, cell=delivery.entry.id, key=delivery.entry.trace), delivery.store)
     gathered = gather(stores, {cell_id: each.entry.key for cell_id, each in found.items()}, pieces)
     experiments, index = target.read_experiments(), target.read_replay_index()
+    operations = _operations(stores, pieces)
     pieces.write(target)
+    _carry(operations, target)
     _write(gathered, target, experiments, index)
     absent = {cell_id: Entry(id=cell_id, key=_NO_RECORD, reason=None) for cell_id in expected if cell_id not in found}
     entries = {cell_id: each.entry for cell_id, each in found.items()} | absent
@@ -107,6 +110,43 @@ class _Delivery:
         if self.record is None:
             return 3 if self.entry.key is not None else 4
         return rank(self.record)
+
+
+def _operations(stores: Sequence[Store], pieces: Pieces) -> dict[str, tuple[Store, Listed, Record]]:
+    """Return the cells of the workload `operations` of folders: their ids -> folder, entry and record.
+
+    Raises:
+        ResultsError: two folders give different numbers for one cell, or a file is damaged.
+    """
+    found: dict[str, tuple[Store, Listed, Record]] = {}
+    for store in stores:
+        for entry in store.read_operations().entries:
+            record = store.read(entry.cell, entry.key)
+            if record is None:
+                continue
+            known = found.get(entry.cell)
+            if known and contradict(known[2], record):
+                raise pieces.conflict((_piece(known[2]), known[0]), (_piece(record), store))
+            if known is None or rank(record) < rank(known[2]):
+                found[entry.cell] = store, entry, record
+    return found
+
+
+def _carry(operations: Mapping[str, tuple[Store, Listed, Record]], target: Store) -> None:
+    """Write cells of the workload `operations` with their outputs' bits, and their tables with those of the inputs."""
+    listing = target.read_operations()
+    for store, entry, record in operations.values():
+        table = store.read_operations().table(record.cell.task)
+        columns = (column for trajectory in record.trajectories for column in trajectory.columns)
+        given = {each.digest for each in table.inputs} if table else set()
+        for digest in given.union(*(column.digests for column in columns)):
+            bits = store.read_value(digest)
+            if bits is not None:
+                target.write_value(bits)
+        target.adopt(record, store)
+        listing = listing.with_entries(table, (entry,)) if table else listing
+    if operations:
+        target.write_operations(listing)
 
 
 def _write(gathered: Gathered, target: Store, experiments: Experiments, index: ReplayIndex) -> None:
