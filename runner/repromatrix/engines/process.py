@@ -334,7 +334,9 @@ def _steps(spec: BuildSpec, folder: Path, home: Path) -> Iterator[tuple[list[str
         "UV_NO_CONFIG": "1",
         "UV_OFFLINE": "1",
         "UV_PYTHON_DOWNLOADS": "never",
-        "UV_LINK_MODE": "copy",  # which shares blocks where the file system can; never a second name of a file
+        # Files move from that cache to the environment without a copy; it goes before the environment is sealed, so that
+        # no file of it has a second name.
+        "UV_LINK_MODE": "hardlink",
     }
     yield [uv, "venv", "--quiet", "--python", spec.base.reference, str(folder)], quiet
     links = [f"--find-links={parent}" for parent in sorted({str(wheel.parent) for wheel in spec.wheels})]
