@@ -334,8 +334,8 @@ def _steps(spec: BuildSpec, folder: Path, home: Path) -> Iterator[tuple[list[str
         "UV_NO_CONFIG": "1",
         "UV_OFFLINE": "1",
         "UV_PYTHON_DOWNLOADS": "never",
-        # Files move from that cache to the environment without a copy; it goes before the environment is sealed, so that
-        # no file of it has a second name.
+        # Files move from that cache to the environment without a copy; it goes before the environment is sealed, so
+        # that no file of it has a second name.
         "UV_LINK_MODE": "hardlink",
     }
     yield [uv, "venv", "--quiet", "--python", spec.base.reference, str(folder)], quiet
