@@ -192,7 +192,7 @@ def test_rubbish_on_standard_output_costs_only_the_cell_that_prints_it(bench, ru
 
 TWICE = {
     "the same again": say.ok,
-    "with other bits": lambda cell: say.ok(cell, 0.75),
+    "with different bits": lambda cell: say.ok(cell, 0.75),
     "its last line again": lambda cell: say.ok(cell).split(b"\n")[-1],
     "after the end": lambda cell: say.line(line="end", cells=1) + b"\n" + say.ok(cell).split(b"\n")[-1],
 }

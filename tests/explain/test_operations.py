@@ -1,4 +1,4 @@
-"""Which operations of two cells give other bits on equal inputs, seen through index of simulated environments."""
+"""Which operations of two cells differ on the same inputs, seen through replays of simulated environments."""
 
 from dataclasses import replace
 

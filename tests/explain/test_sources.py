@@ -1,4 +1,4 @@
-"""Where a replayed step gives other bits from equal inputs."""
+"""Where a replayed step differs on the same inputs."""
 
 import pytest
 

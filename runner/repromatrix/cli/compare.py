@@ -31,8 +31,6 @@ def arguments(parser: ArgumentParser) -> None:
     from repromatrix.compare.difference import Verdict
     from repromatrix.compare.pairs import Mode
     from repromatrix.report.comparison_pages import PRESENTERS
-    from repromatrix.results.logs.columns import Repeated
-    from repromatrix.results.logs.figures import Comma
 
     shared.once(parser)
     allowed = (*(verdict.value for verdict in Verdict if verdict is not Verdict.IDENTICAL), _PRINTED)
@@ -53,6 +51,33 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=shared.positive, default=200, metavar="N", help="more pairs are given by class; default: 200"
     )
+    _of_logs(parser)
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        choices=allowed,
+        help="a verdict that is fine beside identical; printed: numbers that the printed digits do not tell apart; "
+        "may be repeated",
+    )
+    shared.state(parser)
+    parser.add_argument("--format", choices=tuple(PRESENTERS), default="text", help="default: text")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of standard output")
+    shared.examples(
+        parser,
+        "compare before/results after/results",
+        "compare mazur/torch-2.13.0-cpu/auto mine=losses.csv --dtype float32",
+        "compare 'mazur/*/auto' --allow rounding",
+        "compare golden.txt train.log --metric grad_norm=exact --allow printed",
+        "compare table.csv::numpy table.csv::torch",
+    )
+
+
+def _of_logs(parser: ArgumentParser) -> None:
+    """How logs of others are read."""
+    from repromatrix.results.logs.columns import Repeated
+    from repromatrix.results.logs.figures import Comma
+
     parser.add_argument(
         "--dtype",
         choices=tuple(FORMS),
@@ -92,25 +117,6 @@ def arguments(parser: ArgumentParser) -> None:
         "--comma",
         choices=[each.value for each in Comma],
         help="what a comma in a number stands for; default: what the file's numbers show, else they are refused",
-    )
-    parser.add_argument(
-        "--allow",
-        action="append",
-        default=[],
-        choices=allowed,
-        help="a verdict that is fine beside identical; printed: numbers that the printed digits do not tell apart; "
-        "may be repeated",
-    )
-    shared.state(parser)
-    parser.add_argument("--format", choices=tuple(PRESENTERS), default="text", help="default: text")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of standard output")
-    shared.examples(
-        parser,
-        "compare before/results after/results",
-        "compare mazur/torch-2.13.0-cpu/auto mine=losses.csv --dtype float32",
-        "compare 'mazur/*/auto' --allow rounding",
-        "compare golden.txt train.log --metric grad_norm=exact --allow printed",
-        "compare table.csv::numpy table.csv::torch",
     )
 
 

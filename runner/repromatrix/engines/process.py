@@ -205,23 +205,30 @@ class ProcessEngine:
 
     def _launch(self, built: Built, home: Path, *, gpu: bool) -> tuple[list[str], dict[str, str]]:
         """Return the command of a run and its variables."""
+        folder, own = self._whole(built)
+        command = [str(folder / "bin" / "python"), str(folder / "repromatrix" / "entrypoint.py")]
+        return command, _environment(home, folder) | _gpu_variables(gpu=gpu) | own
+
+    def _whole(self, built: Built) -> tuple[Path, dict[str, str]]:
+        """Return the folder of an environment and its variables.
+
+        Raises:
+            EnvironmentFailedError: what says that it is whole is gone.
+        """
         folder = Path(built.reference)
         marker = _marker(folder)
         if marker is None:
             raise EnvironmentFailedError(
                 "the environment is no longer whole", where=str(folder), hint="run again: it is made again"
             )
-        own = marker.variables
-        command = [str(folder / "bin" / "python"), str(folder / "repromatrix" / "entrypoint.py")]
-        return command, _environment(home, folder) | _gpu_variables(gpu=gpu) | own
+        return folder, dict(marker.variables)
 
     def execute(self, built: Built, command: Sequence[str]) -> int:
         """Run a command of the caller's in an environment, in the caller's folder and on its terminal; return its code.
 
         Nothing is limited and nothing is kept from it: it is the caller's own program.
         """
-        folder = Path(built.reference)
-        own: dict[str, str] = json.loads((folder / _MARKER).read_text())["variables"]
+        folder, own = self._whole(built)
         path = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)])
         kept = {name: value for name, value in os.environ.items() if name not in _OTHER_PYTHONS}
         found = shutil.which(command[0], path=path) or command[0]

@@ -58,7 +58,7 @@ class Way:
     """One way to sum products.
 
     Attributes:
-        differs_from: the number of terms from which on it gives other bits than the ways before it.
+        differs_from: the number of terms from which on it differs from the ways before it.
         exact: whether it still differs where no product is rounded.
     """
 

@@ -73,7 +73,7 @@ def _word(
 
 
 def equalling(explanation: Explanation) -> tuple[Tried, ...]:
-    """Return the experiments that leave the same bits at some end, of cells that have other bits themselves."""
+    """Return the experiments that leave the same bits at some end, of cells that differ themselves."""
     if explanation.before.verdict is Verdict.IDENTICAL:
         return ()
     rows: tuple[Row | ConditionRow, ...] = (*explanation.rows, *explanation.sets, *explanation.conditions)

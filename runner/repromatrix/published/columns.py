@@ -85,7 +85,7 @@ class Comparison:
         cross_method: pairs with different options that rounding alone may explain, the largest first.
         larger: pairs further apart than that at some step, the largest first.
         exact: pairs with the same bits at every common step.
-        same_digits: pairs that only look alike: the same printed digits, other bits.
+        same_digits: pairs that only look alike: the same printed digits, different bits.
     """
 
     closest: tuple[Closest, ...]

@@ -112,4 +112,4 @@ def test_without_a_script_the_table_is_whole_and_says_where_the_experiments_are(
         page.call("Emulation.setScriptExecutionDisabled", value=False)
     assert "C1 · C3" in text
     assert "factor_verdict" in text
-    assert "opens its ledger" not in text
+    assert "opens every experiment on it" not in text

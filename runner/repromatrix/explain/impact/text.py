@@ -101,9 +101,11 @@ def _groups(found: Impact) -> list[list[OperationRow]]:
 def _group_row(rows: Sequence[OperationRow]) -> tuple[str, ...]:
     """Return one line for the results of an operation: the one that changed the most, and how many there are."""
     first = rows[0]
-    kinds = ", ".join(dict.fromkeys(each.dtype for each in rows))
+    kinds, became = ", ".join(dict.fromkeys(each.dtype for each in rows)), _better(rows)
     if first.dtype_a != first.dtype_b:
         kinds = f"{first.dtype}: {first.dtype_a} -> {first.dtype_b}"
+        if first.error_a is not None and first.error_b is not None:
+            became += " in absolute terms"  # each error stands in units of its own dtype
     more = f" (+{len(rows) - 1})" if len(rows) > 1 else ""
     return (
         f"{_case(first)}{more}",
@@ -113,7 +115,7 @@ def _group_row(rows: Sequence[OperationRow]) -> tuple[str, ...]:
         _ulp(first),
         _DASH if first.scaled is None else f"{first.scaled:.2g}",
         f"{_error(first.error_a)} -> {_error(first.error_b)}",
-        _better(rows),
+        became,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which operations of two cells give other bits on equal inputs, and which only pass on what they are given. Pure."""
+"""Which operations of two cells differ on the same inputs, and which only pass on what they are given. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""A trace and what a cell makes of it step by step -> where equal inputs give other bits. Exact, pure.
+"""A trace and what a cell makes of it step by step -> where it differs on the same inputs. Exact, pure.
 
 The operation `step` (docs/architecture.md, the entrypoint contract) computes every tensor of a step from the tensors of
 a trace, not from its own. So a tensor that differs here differs in its own operation, and in none before it. On a
@@ -14,7 +14,7 @@ from repromatrix.results.trace import Trace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An element that comes out with other bits though what it is computed from has the same.
+    """An element that differs though what it is computed from is the same.
 
     Attributes:
         step: from 1.
