@@ -53,7 +53,8 @@ lint: $(VENV)/.dev ## ruff, mypy, the workflows' schema check and security audit
 	@$(BIN)/check-jsonschema --schemafile runner/repromatrix/schemas/matrix.json matrix.yaml
 	@$(BIN)/check-jsonschema --schemafile runner/repromatrix/schemas/workload.json workloads/*/workload.yaml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
-	@$(BIN)/zizmor --offline --quiet .github
+	@$(BIN)/zizmor --offline --quiet .github action.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	@$(MAKE) --no-print-directory docs
 
 bench: $(VENV)/.dev ## measure the numbers that the README quotes  (ENGINE=process|docker)
