@@ -42,6 +42,7 @@ _GROUPS = {
     },
     "keep results": {
         "accept": "make this run the expected one, in a small file to commit",
+        "history": "what changed over all nights, a line a change",
         "merge": "bring several results folders together",
         "post": "keep a text in one issue, or in one comment of a pull request, on GitHub",
         "schema": "print a JSON Schema of a file that repromatrix reads or writes",
