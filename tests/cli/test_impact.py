@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from repromatrix.errors import EnvironmentFailedError
+from repromatrix.explain.impact import rows, text
 from repromatrix.images import lock as locks
 from repromatrix.matrix import load
 from tests import fakes as say
@@ -331,12 +333,16 @@ def test_cases_and_gradients_have_columns_of_their_own(command) -> None:
 
 def test_better_or_worse_goes_by_the_exact_result(command, monkeypatch) -> None:
     from repromatrix.explain.impact import operations  # noqa: PLC0415 - the one test that knows the exact result
+    from repromatrix.operations.exact import Exact  # noqa: PLC0415
     from repromatrix.operations.results import Errors  # noqa: PLC0415
 
     class Judge:
         def errors(self, _name, output):
             off = abs(float(output.numbers()[0]) - 1.0) * 2**52
             return Errors(largest=off, mean=off, wrong=int(off > 64), judged=1)
+
+        def exact(self, _name):
+            return Exact(high=np.array([1.0]), low=np.array([0.0]), known=np.array([True]))
 
     monkeypatch.setattr(operations.Judge, "of", classmethod(lambda *_: Judge()))
     near, far, wrong = (("float64", [1.0 + times * 2**-52]) for times in (1, 3, 100))
@@ -350,6 +356,37 @@ def test_better_or_worse_goes_by_the_exact_result(command, monkeypatch) -> None:
         row = _rows(command(*FLOAT64, "--json", "--results", f"{better}-{verdict}"))["erf/"]
         assert (row["better"], row["verdict"]) == (better, verdict)
         assert (row["error_a"] > row["error_b"]) == (better == "b")
+        assert row["scaled_error_b"] == row["error_b"] * 2**-52
+
+
+def _moved(**told):
+    row = rows.OperationRow(
+        operation="fft", case="", dtype="float64", mode="eager", gradient=False, verdict="rounding",
+        level=rows.Level.ROUNDING, dtype_a="complex128", dtype_b="complex128",
+    )  # fmt: skip
+    return text._group_row([replace(row, **told)])[-2:]
+
+
+def test_errors_stand_in_ulp_or_over_the_largest_value_where_those_tell_nothing() -> None:
+    scaled = {"scaled_error_a": 5e-16, "scaled_error_b": 3.5e-8}
+    assert _moved(error_a=1.4, error_b=0.606, better="b", **scaled) == ("1.4 -> 0.606 ULP", "better")
+    assert _moved(error_a=6.83, error_b=6.83, better="b", **scaled) == ("6.83 -> 6.83 ULP", "better on average")
+    assert _moved(error_a=7e4, error_b=0.5, better="a", **scaled) == ("5e-16 -> 3.5e-08 scaled", "worse")
+    assert _moved(error_a=0.4, error_b=0.5, better="a", dtype_b="complex64", **scaled) == (
+        "5e-16 -> 3.5e-08 scaled",
+        "worse",
+    )
+    assert _moved() == ("\N{EN DASH}", "not known")
+
+
+@pytest.mark.parametrize(("dtype", "better"), [("float64", "b"), ("float32", "a")])
+def test_better_goes_by_the_scaled_error_where_a_small_element_is_left_of_large_ones(dtype: str, better: str) -> None:
+    from repromatrix.explain.impact.operations import _better, _Error  # noqa: PLC0415
+
+    before = _Error(wrong=0, largest=7e4, mean=1.0, scaled=5e-16)
+    after = _Error(wrong=0, largest=0.5 if dtype == "float32" else 8e4, mean=0.1, scaled=4e-16)
+    after = replace(after, scaled=3e-8) if dtype == "float32" else after
+    assert _better((before, after), ("float64", dtype)) == better
 
 
 def test_signs_of_zero_are_told_as_such(command) -> None:

@@ -81,6 +81,8 @@ class OperationRow:
         scaled: the largest difference over the largest value.
         error_a: the largest error before against the exact result, in ULP; None: no exact result is known.
         error_b: after.
+        scaled_error_a: the largest error before over the largest exact value.
+        scaled_error_b: after.
         better: which side is nearer to the exact result: `a`, `b`, `same`, or `unknown`.
         dtype_a: of the result before; None: it has none.
         dtype_b: after.
@@ -100,6 +102,8 @@ class OperationRow:
     scaled: float | None = None
     error_a: float | None = None
     error_b: float | None = None
+    scaled_error_a: float | None = None
+    scaled_error_b: float | None = None
     better: str = "unknown"
     dtype_a: str | None = None
     dtype_b: str | None = None
@@ -114,7 +118,7 @@ class OperationRow:
         """Return it as plain data."""
         names = (
             "operation", "case", "dtype", "mode", "gradient", "verdict", "changed", "size", "max_ulp", "scaled",
-            "error_a", "error_b", "better", "dtype_a", "dtype_b",
+            "error_a", "error_b", "scaled_error_a", "scaled_error_b", "better", "dtype_a", "dtype_b",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
