@@ -37,7 +37,10 @@ def _moved(a: Record, b: Record) -> Iterator[Companion]:
     for name in ("python", "libc"):
         yield from _differing(name, *({name: str(each.fingerprint.get(name, ""))} for each in (a, b)))
     yield from _differing("flavour", {"flavour": a.cell.flavour}, {"flavour": b.cell.flavour})
-    if a.provenance and b.provenance and a.cell.python == b.cell.python:
+    if a.pinned != b.pinned:
+        sides = ["made from its lock" if each.pinned else "as it is, not pinned" for each in (a, b)]
+        yield Companion(name="environment", kind="base", a=sides[0], b=sides[1])
+    elif a.provenance and b.provenance and a.cell.python == b.cell.python:
         yield from _differing("base", {"base": a.provenance.base_digest}, {"base": b.provenance.base_digest})
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol, TypeVar
 
+_VENDORS = {"AuthenticAMD": "AMD", "GenuineIntel": "Intel"}
+
 
 class Level(IntEnum):
     """How much a change matters, from the least to the most; the deciding word of an answer is its largest."""
@@ -183,6 +185,7 @@ class Impact:
         before: the environment's name.
         after: the other's.
         cpu_class: the host's instruction-set level; all records are of one.
+        cpu_vendor: who made its processor, as it says itself; empty: it does not.
         own: the workloads that are not the product's.
         conditions: what changed, in other settings; empty: it was not asked for.
     """
@@ -190,6 +193,7 @@ class Impact:
     before: str
     after: str
     cpu_class: str
+    cpu_vendor: str
     own: tuple[str, ...]
     training: tuple[TrainingRow, ...]
     operations: tuple[OperationRow, ...] = ()
@@ -218,7 +222,8 @@ class Impact:
         workloads = len({each.workload for each in self.jobs})
         jobs = f"{_count(len(self.jobs), 'training job')} of {_count(workloads, 'workload')}"
         operations = _count(len(self.names), "operation") if self.names else "no operations"
-        return f"{jobs}, {operations}, CPU class {self.cpu_class}"
+        vendor = f" ({_VENDORS.get(self.cpu_vendor, self.cpu_vendor)})" if self.cpu_vendor else ""
+        return f"{jobs}, {operations}, CPU class {self.cpu_class}{vendor}"
 
     @property
     def own_words(self) -> str:
@@ -257,6 +262,7 @@ class Impact:
                 "own_workloads": list(self.own),
                 "operations": len(self.names),
                 "cpu_class": self.cpu_class,
+                "cpu_vendor": self.cpu_vendor,
                 "settings": [each.document() for each in self.conditions],
             },
             "operations": [each.document() for each in self.operations],

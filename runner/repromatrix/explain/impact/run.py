@@ -169,6 +169,7 @@ class Comparing:
             before=self._sides[0].name,
             after=self._sides[1].name,
             cpu_class=_level(self._records.values()),
+            cpu_vendor=_vendor(self._records.values()),
             own=own_workloads(pair.a for pair in self._pairs),
             training=training,
             operations=tuple(each for _, rows in operation_rows for each in rows),
@@ -301,6 +302,12 @@ def _level(records: Iterable[Record]) -> str:
     """Return the instruction-set level of the host, without the digest of its flags."""
     told = next((record.provenance.cpu_class for record in records if record.provenance), "unknown")
     return told.rpartition("-")[0] or told
+
+
+def _vendor(records: Iterable[Record]) -> str:
+    """Return who made the processor, as it says itself: libraries choose kernels by it."""
+    told = (record.fingerprint.get("cpu") for record in records)
+    return next((str(each["vendor"]) for each in told if isinstance(each, dict) and each.get("vendor")), "")
 
 
 def _kind(cell: Cell) -> tuple[str, str]:
