@@ -155,7 +155,7 @@ def test_the_document_is_the_one_of_the_docs(command) -> None:
     command.engine.answer = _losses(0.5 + 2**-30)
     said = command(*ONE, "--json")
     document = json.loads(said.out)
-    assert list(document) == ["verdict", "looked_at", "operations", "training", "companions"]
+    assert list(document) == ["verdict", "looked_at", "operations", "training", "companions", "made_by"]
     (row,) = document["training"]
     assert said.code == 1
     assert row == {
@@ -461,3 +461,97 @@ def test_operations_that_changed_run_in_other_settings_too(command) -> None:
         "same_change": ["mystery float64"],
         "untested": [],
     }
+
+
+@pytest.fixture
+def scipy(command, monkeypatch):
+    """SciPy moves along with the second version; `loss` is what the job has where SciPy is held as before."""
+    refused: set[str] = set()
+    held: dict[str, float] = {}
+
+    def make(environment, folder):
+        text = " ".join(environment.packages)
+        if any(each in text for each in refused):
+            raise EnvironmentFailedError(f"{environment.name} cannot be resolved: conflict")
+        place = locks.path_of(environment, folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(f"# request: {' '.join(locks._request(environment))}\nnumpy==2 --hash=sha256:{'a' * 64}\n")
+        held["asked"] = environment.packages
+        return True
+
+    def answer(cells, _number):
+        environment = cells[0]["id"].split("/")[1]
+        later = "numpy-2.0" in environment
+        loss = held["loss"] if "held" in environment else 0.75 if later else 0.5
+        packages = {
+            "numpy": "2.0" if later else "1.0",
+            "scipy": "1.2" if later and "held" not in environment else "1.1",
+        }
+        return [
+            say.line(line="fingerprint", fingerprint={"packages": packages}),
+            *(say.ok(cell, loss) for cell in cells),
+            say.end(cells),
+        ], say.CLEAN
+
+    monkeypatch.setattr(locks, "make", make)
+    command.engine.answer = answer
+    return refused, held
+
+
+@pytest.mark.parametrize(
+    ("loss", "field", "said"),
+    [
+        (0.75, "framework", "with scipy==1.1 held as before, 1 of 1 that changed change all the same"),
+        (0.5, "companions", "they keep their old bits, so what was held made the change: tiny/parallel"),
+        (0.625, "both", "they have other bits again, so it takes both: tiny/parallel"),
+    ],
+)
+def test_which_package_it_was_is_tried_where_another_moved_along(command, scipy, loss, field, said) -> None:
+    _, held = scipy
+    held["loss"] = loss
+    (blame,) = json.loads(command(*ONE, "--json").out)["made_by"]
+    assert blame[field] == ["tiny/parallel"]
+    assert blame["held"] == ["scipy==1.1"]
+    assert "scipy==1.1" in held["asked"]
+    text = command(*ONE).out
+    assert said in text
+    assert "scipy: 1.1 -> 1.2" in text
+
+
+def test_what_the_resolver_does_not_allow_is_said(command, scipy) -> None:
+    refused, _ = scipy
+    refused.add("scipy==1.1")
+    said = command(*ONE)
+    assert said.code == 1
+    assert "which package it was cannot be told with scipy==1.1: numpy-2.0-cpu-held" in said.out
+    assert "cannot be resolved: conflict" in said.out
+
+
+def test_only_the_operations_that_changed_run_with_what_is_held(command, scipy, monkeypatch) -> None:
+    _, held = scipy
+    held["loss"] = 0.75
+    answer, plain, rows_of = command.engine.answer, command.engine.run, {}
+
+    def run(built, *, stdin, **known):
+        job = json.loads(stdin)
+        for each in job["workloads"].values():
+            rows_of[built.reference, each["name"]] = list(each.get("rows", ()))
+        return plain(built, stdin=stdin, **known)
+
+    monkeypatch.setattr(command.engine, "run", run)
+
+    def with_operations(cells, number):
+        lines, exit_ = answer(cells, number)
+        later = "numpy-2.0" in cells[0]["id"]
+        for place, cell in enumerate(cells, 1):
+            if cell["id"].startswith("operations/"):
+                given = {"exp": ("float64", [1.5 if later else 1.25]), "log": ("float64", [0.5])}
+                lines[place] = say.operations_ok(cell, given)
+        return lines, exit_
+
+    command.engine.answer = with_operations
+    (blame,) = json.loads(command(*FLOAT64, "--json", "--jobs", "1").out)["made_by"]
+    assert blame["framework"] == ["tiny/parallel", "exp float64"]
+    whole = rows_of["numpy-2.0-cpu", "operations"]
+    assert {"exp", "log"} < set(whole)
+    assert [rows for (name, kind), rows in rows_of.items() if "held" in name and kind == "operations"] == [["exp"]]

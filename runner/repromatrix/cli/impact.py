@@ -16,7 +16,7 @@ from repromatrix.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from repromatrix.engines.base import Engine
-    from repromatrix.matrix import Matrix, Settings
+    from repromatrix.matrix import Environment, Matrix, Settings
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -89,9 +89,15 @@ def run(options: Namespace) -> int:
     sides = spare.choose(tuple(cells))
     for name in spare.places(sides):
         story.say(f"{'locked':<10} {name} on the fly")
-    execution = execution_of(matrix, cells[sides], options, story, at_hand=at_hand, lock_folders=spare.places(sides))
+    folders = spare.places(sides)
+    execution = execution_of(matrix, cells[sides], options, story, at_hand=at_hand, lock_folders=folders)
+
+    def lock(environment: "Environment") -> None:
+        spare.require(environment)
+        folders.update(spare.places([environment]))
+
     with story.progress(runs(matrix, cells[sides])):
-        found = Comparing(execution, matrix, sides, cells[sides]).run(conditions)
+        found = Comparing(execution, matrix, sides, cells[sides], lock).run(conditions)
     if options.json:
         out.document(found.document(), indent=1)
     elif options.markdown:

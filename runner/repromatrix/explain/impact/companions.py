@@ -1,7 +1,7 @@
 """What is not the same in two environments beside the version that was asked for, as their fingerprints name it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from repromatrix.explain.impact.rows import Companion
@@ -26,6 +26,12 @@ _TOOLS = frozenset({"pip", "setuptools", "wheel"})
 def companions(a: Record, b: Record) -> tuple[Companion, ...]:
     """Return what moved with the version, what computes first."""
     return tuple(sorted(_moved(a, b), key=lambda each: each.kind == "package" and not _COMPUTE.fullmatch(each.name)))
+
+
+def computing(found: Iterable[Companion]) -> tuple[Companion, ...]:
+    """Return the packages that both sides have and that compute, or decide how something is computed."""
+    there = (each for each in found if each.kind == "package" and each.a and each.b)
+    return tuple(each for each in there if _COMPUTE.fullmatch(each.name))
 
 
 def _moved(a: Record, b: Record) -> Iterator[Companion]:

@@ -154,6 +154,33 @@ class Companion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """Which package made what changed: tried in the environment of after, with other packages held as before.
+
+    Attributes:
+        held: what was held, like numpy==1.26.4.
+        unresolved: why that cannot be made; empty: it could, and the rest is what came of it.
+        framework: what changed there all the same: made by the framework itself.
+        companions: what is there as before: made by what was held.
+        both: what is neither: it takes both.
+        untested: what does not run there.
+    """
+
+    held: tuple[str, ...]
+    unresolved: str = ""
+    framework: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+    both: tuple[str, ...] = ()
+    untested: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        names = ("held", "framework", "companions", "both", "untested")
+        lists = {name: list(getattr(self, name)) for name in names}
+        return lists | {"unresolved": self.unresolved or None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """What changed, once more in other settings on both sides.
 
@@ -187,6 +214,8 @@ class Impact:
         cpu_class: the host's instruction-set level; all records are of one.
         cpu_vendor: who made its processor, as it says itself; empty: it does not.
         own: the workloads that are not the product's.
+        blames: which package made it: all that moved along held together and, where that is not the framework alone,
+            each by itself; empty: nothing that computes moved along.
         conditions: what changed, in other settings; empty: it was not asked for.
     """
 
@@ -198,6 +227,7 @@ class Impact:
     training: tuple[TrainingRow, ...]
     operations: tuple[OperationRow, ...] = ()
     companions: tuple[Companion, ...] = ()
+    blames: tuple[Blame, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
     @property
@@ -268,6 +298,7 @@ class Impact:
             "operations": [each.document() for each in self.operations],
             "training": [each.document() for each in self.training],
             "companions": [each.document() for each in self.companions],
+            "made_by": [each.document() for each in self.blames],
         }
 
 

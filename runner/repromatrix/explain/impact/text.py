@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from repromatrix import harmless
 from repromatrix.explain.impact.rows import (
+    Blame,
     Companion,
     Condition,
     Impact,
@@ -32,6 +33,7 @@ def text(found: Impact) -> str:
         _training(found),
         _operations(found),
         _companions(found.companions),
+        list(_blames(found.blames)),
         _conditions(found),
         _next(found),
     ]
@@ -57,6 +59,8 @@ def markdown(found: Impact) -> str:
     if found.companions:
         table = [(each.name, each.kind, _short(each.a), _short(each.b)) for each in found.companions]
         lines += ["", "What else moved:", "", *_grid(("what", "kind", found.before, found.after), table)]
+    if found.blames:
+        lines += ["", *(f"- {harmless.markdown(line)}" for line in _blames(found.blames))]
     lines += ["", *map(harmless.markdown, _conditions(found))] if found.conditions else []
     return "\n".join(lines)
 
@@ -169,6 +173,23 @@ def _companions(found: Sequence[Companion]) -> list[str]:
         return []
     lines = [f"  {each.name}: {_short(each.a)} -> {_short(each.b)}" for each in found[:_SHOWN]]
     return ["what else moved:", *lines, *_left(found, "of these")]
+
+
+def _blames(found: Sequence[Blame]) -> Iterator[str]:
+    """Yield which package made what changed, in a line or more for each experiment."""
+    for each in found:
+        pins = ", ".join(each.held)
+        if each.unresolved:
+            yield f"which package it was cannot be told with {pins}: {each.unresolved}"
+            continue
+        count = len(each.framework) + len(each.companions) + len(each.both)
+        yield f"with {pins} held as before, {len(each.framework)} of {count} that changed change all the same"
+        if each.companions:
+            yield f"  they keep their old bits, so what was held made the change: {_names(each.companions)}"
+        if each.both:
+            yield f"  they have other bits again, so it takes both: {_names(each.both)}"
+        if each.untested:
+            yield f"  they do not run there: {_names(each.untested)}"
 
 
 def _conditions(found: Impact) -> list[str]:
