@@ -35,6 +35,7 @@ _GROUPS = {
         "cell": "run one cell and print its record",
         "impact": "what changes numerically between two versions of a framework",
         "bisect": "the release of a framework in which a value changed",
+        "watch": "whether a release newer than the pinned ones moves the numbers",
         "compare": "compare runs, cells, published figures and loss logs of other programs",
         "trace": "the first step, value and element in which two cells differ",
         "explain": "why two cells differ: change one thing at a time until the difference is gone",
