@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from repromatrix.explain.impact.rows import Impact
     from repromatrix.matrix import Environment, Matrix
 
+_MOST_BYTES = 64 << 20
+
 
 def arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
@@ -31,6 +33,13 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--pre", action="store_true", help="pre-releases too")
     parser.add_argument("--select", action="append", default=[], metavar="PATTERN", help="only these variants")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write watch.md and watch.json there too")
+    parser.add_argument("--night", default="", metavar="NAME", help="what this night is called: 2026-11-29")
+    parser.add_argument(
+        "--last",
+        type=Path,
+        metavar="FILE",
+        help="the watch.json of the last night, if it is there: since when it is so",
+    )
     shared.engine(parser)
     shared.results(parser)
     shared.json_output(parser)
@@ -47,6 +56,7 @@ class Seen:
         impact: of the newest of them; None: there is none, or it cannot be tried.
         release: in words, which release moved what; None: not asked for.
         problem: why it cannot be tried; empty: it was.
+        since: the first night that said the same of it; empty: nights are not told.
     """
 
     framework: str
@@ -56,6 +66,7 @@ class Seen:
     impact: "Impact | None" = None
     release: str | None = None
     problem: str = ""
+    since: str = ""
 
     @property
     def moved(self) -> bool:
@@ -80,6 +91,8 @@ class Seen:
             "environment": self.environment,
             "newer": list(self.newer),
             "moved": self.moved,
+            "title": self.title,
+            "since": self.since,
             "release": self.release,
             "problem": self.problem or None,
             "impact": self.impact.document() if self.impact else None,
@@ -96,7 +109,9 @@ def run(options: Namespace) -> int:
     from repromatrix.matrix import load
 
     story, matrix = Story.of(options), load(options.matrix)
-    seen = [_seen(each, options, story) for each in _newest(matrix, options.framework)]
+    last = _last(options.last)
+    found = [_seen(each, options, story) for each in _newest(matrix, options.framework)]
+    seen = [replace(each, since=last.get((each.framework, each.title), options.night)) for each in found]
     text = "\n".join(_markdown(seen)) + "\n"
     document = {
         "moved": any(each.moved for each in seen),
@@ -115,6 +130,26 @@ def run(options: Namespace) -> int:
     else:
         out.presented(text)
     return int(ExitCode.DIFFERENCE if document["moved"] else ExitCode.OK)
+
+
+def _last(path: Path | None) -> dict[tuple[str, str], str]:
+    """Return since when something is said of a framework, by framework and what is said; empty without a last night.
+
+    Raises:
+        UsageError: not what `watch` writes.
+    """
+    from repromatrix import resources
+    from repromatrix.results import document
+
+    if path is None:
+        return {}
+    try:
+        found = document.read(resources.read_regular(path, most=_MOST_BYTES, links=True))
+        return {(each["framework"], each["title"]): str(each["since"]) for each in found["frameworks"]}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError("not what watch wrote", where=str(path), hint="delete that file") from error
 
 
 def _newest(matrix: "Matrix", frameworks: Sequence[str]) -> "Iterator[Environment]":
@@ -212,6 +247,8 @@ def _markdown(seen: Sequence[Seen]) -> Iterator[str]:
     yield f"## {harmless.markdown(_title(seen))}"
     for each in sorted(seen, key=lambda one: not one.moved):
         yield from ("", f"### {harmless.markdown(each.title)}", "")
+        if each.moved and each.since:
+            yield from (f"So since the night {harmless.markdown(each.since)}.", "")
         if each.newer:
             names = harmless.markdown(", ".join(each.newer))
             yield from (f"Pinned is {each.pinned} (`{each.environment}`); the index has {names}.", "")
