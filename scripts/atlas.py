@@ -32,7 +32,7 @@ SELECT = {"numpy": ("operations/*", "mlp/*")}
 PLAIN = ("operations/*/default", "mlp/*/default")
 # The first release that counts: of the minor release that was the newest one when 2023 began.
 FIRST = {"numpy": "1.24", "jax": "0.4", "tensorflow": "2.12", "torch": "2.0"}
-PACKAGE = {"tensorflow": "tensorflow-cpu"}
+PACKAGES = {"tensorflow": ("tensorflow-cpu",), "jax": ("jax", "jaxlib")}  # a release that is not in each is none
 TITLE = {"numpy": "NumPy", "jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}
 # One minor release of JAX lasted two years; those that the matrix locks stand between its ends.
 BETWEEN = {"jax": ("0.4.14", "0.4.23", "0.4.30")}
@@ -62,9 +62,10 @@ def chosen(framework: str) -> list[str]:
     known: set[str] = set()
     for each in on_other_pythons((like,)):
         try:
-            known |= set(releases(PACKAGE.get(framework, framework), each))
+            found = [set(releases(name, each)) for name in PACKAGES.get(framework, (framework,))]
         except EnvironmentFailedError:
             continue
+        known |= set.intersection(*found)
     minors: dict[tuple[int, ...], list[Version]] = {}
     for version in sorted(map(Version, known)):
         if version >= Version(FIRST[framework]) and not version.is_prerelease and not version.local:
@@ -110,7 +111,7 @@ def compared(framework: str, before: str | None, version: str, results: Path) ->
         if done.returncode != ExitCode.ENVIRONMENT:
             raise SystemExit(done.stderr)
         reasons = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        return [pair | {"failed": (reasons or ["no reason"])[0].removeprefix("error: ")[:240]}]
+        return [pair | {"failed": (reasons or ["no reason"])[0].removeprefix("repromatrix: ")[:240]}]
     found = json.loads(done.stdout)
     looked_at = found["looked_at"]
     pair |= {
