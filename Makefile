@@ -31,6 +31,9 @@ accept: $(VENV)/.installed ## keep what this run gave as what is expected: accep
 impact: $(VENV)/.installed ## what changes between two versions  (FROM=torch==2.8.0 TO=torch==2.13.0)
 	@$(RUN) impact '$(FROM)' '$(TO)' --engine $(ENGINE) --results $(RESULTS) $(ARGS)
 
+atlas: $(VENV)/.installed ## write docs/atlas from its log  (ARGS="run numpy": what the log does not have)
+	@$(BIN)/python scripts/atlas.py $(ARGS)
+
 lock: $(VENV)/.installed ## resolve what matrix.yaml asks for and write the locks
 	@$(RUN) lock $(ARGS)
 
@@ -75,4 +78,4 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.dev: $(VENV)/.installed
 	@$(PYTHON) scripts/setup.py $(VENV) $@ dev
 
-.PHONY: help matrix plan report verify accept impact lock engine base doctor test lint bench evaluate docs clean
+.PHONY: help matrix plan report verify accept impact atlas lock engine base doctor test lint bench evaluate docs clean

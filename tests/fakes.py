@@ -196,6 +196,7 @@ class FakeEngine:
         self.runs: list[list[str]] = []
         self.limits: list[RunLimits] = []
         self.gpus: list[bool] = []
+        self.executed: list[tuple[str, list[str], bool]] = []
         self.open = 0
         self.stopped = threading.Event()
         self._lock = threading.Lock()
@@ -243,6 +244,10 @@ class FakeEngine:
         finally:
             with self._lock:
                 self.open -= 1
+
+    def execute(self, built: Built, command: Sequence[str], *, gpu: bool) -> int:
+        self.executed.append((built.reference, list(command), gpu))
+        return 7
 
     def stop(self) -> None:
         self.stopped.set()

@@ -102,10 +102,9 @@ def _releases(options: Namespace, line: "Line", wanted: "Target", story: Story, 
 
     locked = _Locked(line, Spare())
     cells = wanted.cells(line.matrix, locked.of(line.versions[0]))[:1]
-    anew = Namespace(**vars(options) | {"results": scratch})
-    one, other = (
-        execution_of(line.matrix, cells, each, story, lock_folders=locked.folders) for each in (options, anew)
-    )
+    one = execution_of(line.matrix, cells, options, story, lock_folders=locked.folders)
+    anew = Namespace(**vars(options) | {"results": scratch})  # with the engine that was chosen
+    other = execution_of(line.matrix, cells, anew, story, lock_folders=locked.folders)
     return Releases(line.matrix, wanted, locked, one, other)
 
 

@@ -179,6 +179,10 @@ class Engine(Protocol):
         """
         ...
 
+    def execute(self, built: Built, command: Sequence[str], *, gpu: bool) -> int:
+        """Run a command of the caller's in an environment, in this folder and on this terminal; return its code."""
+        ...
+
     def stop(self) -> None:
         """End every build and run under way, and each one begun later; from any thread, nothing is left behind."""
         ...

@@ -6,6 +6,7 @@ Builds go through a command line with BuildKit, which the SDK lacks; everything 
 import contextlib
 import os
 import re
+import subprocess
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from repromatrix.engines.failure import build_failure
 from repromatrix.engines.remote import Remote
 from repromatrix.engines.stream import Runs
 from repromatrix.engines.supervised import Commands
-from repromatrix.engines.tools import find_builder
+from repromatrix.engines.tools import find_builder, find_docker
 from repromatrix.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
@@ -127,6 +128,23 @@ class DockerEngine:
                 stack.enter_context(self._runs.registered(run))
                 self.client.start(container)
             yield run
+
+    def execute(self, built: Built, command: Sequence[str], *, gpu: bool) -> int:
+        """Run a command of the caller's in a container, in the caller's folder and on its terminal; return its code.
+
+        It has the network, a root that can be written and the caller's rights, but of this machine that folder alone.
+
+        Raises:
+            NoEngineError: there is no Docker command line.
+        """
+        here = Path.cwd()
+        request = [
+            find_docker(), "run", "--rm", "--init", "--interactive", *(["--tty"] if os.isatty(0) else []),
+            *(["--gpus=all"] if gpu else []), f"--label={OWNER_LABEL}={owner.ourselves()}",
+            f"--user={os.getuid()}:{os.getgid()}", f'--mount=type=bind,"source={here}","target={here}"',
+            f"--workdir={here}", f"--entrypoint={command[0]}", built.reference, *command[1:],
+        ]  # fmt: skip
+        return subprocess.run(request, env={**os.environ, "DOCKER_HOST": engine_host()}, check=False).returncode
 
     def stop(self) -> None:
         """End every build, transfer and run under way, and each one begun later."""

@@ -223,10 +223,10 @@ class ProcessEngine:
             )
         return folder, dict(marker.variables)
 
-    def execute(self, built: Built, command: Sequence[str]) -> int:
+    def execute(self, built: Built, command: Sequence[str], *, gpu: bool) -> int:  # noqa: ARG002 - a container asks
         """Run a command of the caller's in an environment, in the caller's folder and on its terminal; return its code.
 
-        Nothing is limited and nothing is kept from it: it is the caller's own program.
+        Nothing is limited and nothing is kept from it, a GPU neither: it is the caller's own program.
         """
         folder, own = self._whole(built)
         path = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)])

@@ -51,7 +51,7 @@ def _rows(store: Store, both: Both) -> Iterator[OperationRow]:
     shaky = left.unstable | right.unstable
     here = left.columns.keys() & right.columns.keys()
     wanted = {name for name in here if left.columns[name] != right.columns[name] and name not in shaky}
-    judges = [Judge.of(store, each) if wanted else None for each in (both.a, both.b)]
+    judges = _judges(store, both) if wanted else (None, None)
     given = [outputs(store, _only(each, wanted)) for each in (both.a, both.b)]
     for name in dict.fromkeys((*left.columns, *right.columns, *sorted(left.broken.keys() | right.broken.keys()))):
         known = _named(name, both)
@@ -63,6 +63,13 @@ def _rows(store: Store, both: Both) -> Iterator[OperationRow]:
             yield _same(known, left.columns[name], shaky=name in shaky)
         else:
             yield _one_side(known, name, left, right)
+
+
+def _judges(store: Store, both: Both) -> tuple[Judge | None, Judge | None]:
+    """Return who knows the exact results of each side: one and the same, where both ran one table in one dtype."""
+    first, other = both.a.cell, both.b.cell
+    judge = Judge.of(store, both.a)
+    return judge, judge if (first.task, first.dtype) == (other.task, other.dtype) else Judge.of(store, both.b)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from repromatrix import harmless
 from repromatrix.explain.impact.rows import (
-    Blame,
     Companion,
     Condition,
     Impact,
@@ -33,7 +32,7 @@ def text(found: Impact) -> str:
         _training(found),
         _operations(found),
         _companions(found.companions),
-        list(_blames(found.blames)),
+        list(_blames(found)),
         _conditions(found),
         _next(found),
     ]
@@ -60,7 +59,7 @@ def markdown(found: Impact) -> str:
         table = [(each.name, each.kind, _short(each.a), _short(each.b)) for each in found.companions]
         lines += ["", "What else moved:", "", *_grid(("what", "kind", found.before, found.after), table)]
     if found.blames:
-        lines += ["", *(f"- {harmless.markdown(line)}" for line in _blames(found.blames))]
+        lines += ["", *(f"- {harmless.markdown(line)}" for line in _blames(found))]
     lines += ["", *map(harmless.markdown, _conditions(found))] if found.conditions else []
     return "\n".join(lines)
 
@@ -175,15 +174,17 @@ def _companions(found: Sequence[Companion]) -> list[str]:
     return ["what else moved:", *lines, *_left(found, "of these")]
 
 
-def _blames(found: Sequence[Blame]) -> Iterator[str]:
+def _blames(found: Impact) -> Iterator[str]:
     """Yield which package made what changed, in a line or more for each experiment."""
-    for each in found:
+    framework = found.after.partition("-")[0]
+    for each in found.blames:
         pins = ", ".join(each.held)
         if each.unresolved:
             yield f"which package it was cannot be told with {pins}: {each.unresolved}"
             continue
         count = len(each.framework) + len(each.companions) + len(each.both)
-        yield f"with {pins} held as before, {len(each.framework)} of {count} that changed change all the same"
+        made = f": made by {framework} itself" if each.framework else ""
+        yield f"with {pins} held as before, {len(each.framework)} of {count} that changed change all the same{made}"
         if each.companions:
             yield f"  they keep their old bits, so what was held made the change: {_names(each.companions)}"
         if each.both:
