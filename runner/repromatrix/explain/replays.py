@@ -64,7 +64,7 @@ class Replayer:
         self._silent: dict[str, str] = {}
         self._replays: dict[str, Replay] = {}
         # Many pairs share a cell, and what it recorded is the same for each of them.
-        self._samples: dict[tuple[str, range], Inputs] = {}
+        self._samples: dict[tuple[str, range, str], Inputs] = {}
         self._starts: dict[str, Start] = {}
         self._windows: dict[tuple[str, str], range] = {}  # the steps to replay of two cells that both are not small
         self._places: dict[tuple[str, str], tuple[tuple[Place, Sample, Origin], ...]] = {}
@@ -212,16 +212,25 @@ class Replayer:
                 cell=cell,
                 graph=graph_of(cell),
                 operation=STEP,
-                inputs=self._steps_of(self._traces[of.id], of, self._windows[left.id, right.id]),
+                inputs=self._steps_of(of, cell, self._windows[left.id, right.id]),
             )
             for cell, of in orders
         )
 
-    def _steps_of(self, trace: Trace, cell: Cell, window: range) -> Inputs:
-        known = trace.key, window
+    def _steps_of(self, of: Cell, cell: Cell, window: range) -> Inputs:
+        """Return the steps of a cell's trace for a cell to compute again.
+
+        State that only the other one has, another optimizer's for instance, is that of its own trace.
+        """
+        trace, start = self._traces[of.id], self._start(of)
+        lacking = [name for name in self._start(cell).state if name not in start.state]
+        known = trace.key, window, self._traces[cell.id].key if lacking else ""
         if known not in self._samples:
-            start = self._start(cell)
-            samples = [sample(text.write(step_sample(trace, step, start))) for step in window]
+            samples = []
+            for step in window:
+                own = step_sample(self._traces[cell.id], step, self._start(cell)) if lacking else {}
+                given = step_sample(trace, step, start) | {name: own[name] for name in lacking}
+                samples.append(sample(text.write(given)))
             self._samples[known] = Inputs.steps(samples, (trace.cell.id, trace.key), window.start)
         return self._samples[known]
 
