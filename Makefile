@@ -53,8 +53,8 @@ test: $(VENV)/.dev ## unit, contract, property and end-to-end tests (Docker test
 lint: $(VENV)/.dev ## ruff, mypy, the workflows' schema check and security audit, the documentation
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	@$(BIN)/check-jsonschema --schemafile runner/repromatrix/schemas/matrix.json matrix.yaml
-	@$(BIN)/check-jsonschema --schemafile runner/repromatrix/schemas/workload.json workloads/*/workload.yaml
+	@$(BIN)/check-jsonschema --schemafile runner/repromatrix/schemas/matrix.json matrix.yaml examples/matrix.yaml
+	@$(BIN)/check-jsonschema --schemafile runner/repromatrix/schemas/workload.json workloads/*/workload.yaml examples/*/workload.yaml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(BIN)/zizmor --offline --quiet .github action.yml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml

@@ -275,6 +275,9 @@ class Ears:
     def record(self, record: Record, *, cached: bool) -> None:
         self.heard.append(("record", record.cell.id, cached))
 
+    def read(self, cell_id: str, said: str) -> None:
+        self.heard.append(("read", cell_id, said))
+
     def warned(self, text: str) -> None:
         self.warnings.append(text)
 

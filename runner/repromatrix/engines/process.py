@@ -235,6 +235,10 @@ class ProcessEngine:
         everything = kept | {"PATH": path, "VIRTUAL_ENV": str(folder)} | own
         return subprocess.run([found, *command[1:]], env=everything, check=False).returncode
 
+    def data_place(self, _name: str, path: Path) -> str:
+        """Return the path itself: nothing is mounted, and nothing keeps a command from writing there but its rights."""
+        return str(path)
+
     def stop(self) -> None:
         """End every build and run under way, and each one begun later."""
         self._commands.stop()
