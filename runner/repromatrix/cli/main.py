@@ -41,6 +41,7 @@ _GROUPS = {
         "operations": "how each environment computes each operation, and how far that is from the exact result",
     },
     "keep results": {
+        "check": "hold a run against a golden file: a gate for a pull request",
         "accept": "make this run the expected one, in a small file to commit",
         "merge": "bring several results folders together",
         "schema": "print a JSON Schema of a file that repromatrix reads or writes",
