@@ -42,6 +42,7 @@ _GROUPS = {
         "operations": "how each environment computes each operation, and how far that is from the exact result",
     },
     "keep results": {
+        "check": "hold a run against a golden file: a gate for a pull request",
         "accept": "make this run the expected one, in a small file to commit",
         "history": "what changed over all nights, a line a change",
         "merge": "bring several results folders together",
