@@ -67,7 +67,7 @@ evaluate: $(VENV)/.dev ## put faults into runs and count those that the explaine
 	@$(BIN)/python -m bench.faults $(ARGS)
 
 docs: $(VENV)/.dev ## the documentation as a site: build/docs/index.html
-	@$(BIN)/sphinx-build -W --keep-going --quiet -b html docs build/docs
+	@$(BIN)/sphinx-build -E -W --keep-going --quiet -b html docs build/docs
 
 clean: ## remove what this checkout made; the cache of wheels and environments stays
 	@rm -rf $(VENV) results report build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info
