@@ -72,10 +72,11 @@ def _operation(asked: Operation) -> dict[str, Any]:
     return {"operation": asked.name, "places": places, "samples": list(asked.samples)}
 
 
-def entries(places: Iterable[Place], workload: Workload) -> list[dict[str, Any]]:
-    """Return places of a workload's step as a job has them."""
-    dtypes = {each.name: each.dtype for each in workload.inputs}
-    every = [place for choices in workload.graph.values for _, place in choices] if workload.graph else []
+def entries(places: Iterable[Place], workload: Workload | None = None) -> list[dict[str, Any]]:
+    """Return places as a job has them; of a workload, with the dtypes of its inputs."""
+    dtypes = {each.name: each.dtype for each in workload.inputs} if workload else {}
+    graph = workload.graph if workload else None
+    every = [place for choices in graph.values for _, place in choices] if graph else []
     # Whole numbers come in the dtype in which the step has them, also where an operation is asked for alone.
     own = {(e.operation, argument): dtypes.get(name) for e in every for argument, name in e.given.items()}
 

@@ -20,6 +20,7 @@ from repromatrix.explain.first import Traced
 from repromatrix.explain.start import graph_of, start_of
 from repromatrix.graph import STEP, Place
 from repromatrix.job import options_of
+from repromatrix.matrix.modules import defines
 from repromatrix.operations import text
 from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.wiring import Start, inputs_at, step_sample, taken
@@ -114,8 +115,11 @@ class Replayer:
         return tuple(found)
 
     def traced(self, pair: Pair) -> Traced | None:
-        """Return the traces of two cells that cannot be replayed; None: they can, or have none."""
-        of_a, of_b = (self._traced_only.get(cell.id) for cell in (pair.left, pair.right))
+        """Return the traces of two cells of which one cannot be replayed; None: both can, or one has none."""
+        ids = (pair.left.id, pair.right.id)
+        of_a, of_b = ((self._traced_only.get(name) or self._traces.get(name)) for name in ids)
+        if not self._traced_only.keys() & {*ids}:
+            return None
         return Traced(a=pair.left, b=pair.right, of_a=of_a, of_b=of_b) if of_a and of_b else None
 
     def replays_of(self, end: ReplayedCell) -> CellReplays:
@@ -294,6 +298,9 @@ def _lacking(cell: Cell, trace: Trace) -> str | None:
     """Return why a cell's step cannot be taken apart, or None."""
     if cell.workload.graph is None:
         return f"the workload {cell.workload.name} has no graph of its step"
+    module = f"{cell.environment.framework}.py"
+    if not defines(cell.workload.modules(cell.environment.framework).get(module, ""), "operations"):
+        return f"{module} of {cell.workload.name} has no function operations(task)"
     for name in cell.workload.graph.state(dict(options_of(cell))):
         if name not in trace.columns:
             return f"{name} of {cell.id} is not traced, so its step cannot be replayed"
