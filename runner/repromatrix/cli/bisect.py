@@ -68,12 +68,14 @@ def run(options: Namespace) -> int:
         first = None if options.all else search.first()
         changes = search.every() if options.all else (first,) if first else ()
         answers = [_answer(each, search, releases) for each in changes]
+        others = search.others(first) if first else ()
     document = {
         "package": options.package,
         "on": options.on,
         "python": found.python,
         "environments": releases.made,
         "changes": answers,
+        "others": [{"after": each.last, "until": each.first} for each in others],
         "releases": _tried(search),
     }
     if options.json:
@@ -151,6 +153,10 @@ def _text(document: dict[str, Any], told: str) -> str:
         "",
         *(f"  {each['version']:<12} {each['value'] or 'skipped: ' + each['reason']}" for each in document["releases"]),
     ]
+    for each in document["others"]:
+        ends = [version.partition("@")[0] for version in (each["after"], each["until"])]
+        lines += ["", f"another change lies after {each['after']}, until {each['until']}:"]
+        lines += [f"  repromatrix bisect {package} {ends[0]} {ends[1]} --on {document['on']}"]
     for each in changes:
         moved = [f"  {one['name']}: {one['a']} -> {one['b']}" for one in each["companions"]]
         lines += ["", f"what else moved from {each['last']} to {each['first']}:", *moved] if moved else []

@@ -42,6 +42,9 @@ def arguments(parser: ArgumentParser) -> None:
         help="run what changed in these settings of the matrix too, on both sides (avx2: a cap on instructions): is "
         "it the same there, or do they make the same change? `all`: in each of them",
     )
+    parser.add_argument(
+        "--full", action="store_true", help="run large training jobs in every dtype and compilation too (minutes)"
+    )
     shared.engine(parser)
     shared.results(parser)
     form = parser.add_mutually_exclusive_group()
@@ -69,7 +72,7 @@ class _Here(Action):
 def run(options: Namespace) -> int:
     """Compare two environments over everything that they share."""
     from repromatrix.explain.impact.rows import Level
-    from repromatrix.explain.impact.run import Comparing, comparable, runs
+    from repromatrix.explain.impact.run import Comparing, comparable, left_out, runs
     from repromatrix.explain.impact.text import markdown, text
     from repromatrix.images.lockable import Spare
     from repromatrix.matrix import load
@@ -85,8 +88,11 @@ def run(options: Namespace) -> int:
         matrix, at_hand = _at_hand(matrix, meant[0][0].framework, options, story)
         meant.insert(options.here, matrix.environments[-1:])
     named = pairs(meant[0], meant[1])
-    cells = comparable(matrix, named, options.select)
+    full = options.full or bool(options.select)
+    cells = comparable(matrix, named, options.select, full=full)
     sides = spare.choose(tuple(cells))
+    whole = comparable(matrix, [sides], options.select)[sides]
+    without = len({(cell.workload.name, cell.variant.name) for cell in whole if not full and left_out(matrix, cell)})
     for name in spare.places(sides):
         story.say(f"{'locked':<10} {name} on the fly")
     folders = spare.places(sides)
@@ -97,7 +103,7 @@ def run(options: Namespace) -> int:
         folders.update(spare.places([environment]))
 
     with story.progress(runs(matrix, cells[sides])):
-        found = Comparing(execution, matrix, sides, cells[sides], lock).run(conditions)
+        found = Comparing(execution, matrix, sides, cells[sides], lock, without=without).run(conditions)
     if options.json:
         out.document(found.document(), indent=1)
     elif options.markdown:
