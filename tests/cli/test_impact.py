@@ -378,7 +378,7 @@ def test_errors_stand_in_ulp_or_over_the_largest_value_where_those_tell_nothing(
         "5e-16 -> 3.5e-08 scaled",
         "worse",
     )
-    assert _moved() == ("\N{EN DASH}", "not known")
+    assert _moved() == ("\N{EN DASH}", "no exact result")
 
 
 @pytest.mark.parametrize(("dtype", "better"), [("float64", "b"), ("float32", "a")])
@@ -580,4 +580,4 @@ def test_large_jobs_of_the_product_run_in_one_dtype_and_compilation_and_that_is_
     found = rows.Impact(
         before="a", after="b", cpu_class="v4", cpu_vendor="", own=(), training=(), without=4 if said else 0
     )
-    assert ("(without 4 of larger ones: --full)" in found.decision) == said
+    assert ("(without 4 of the larger ones: --full runs them)" in found.decision) == said

@@ -255,7 +255,7 @@ class Impact:
         jobs = f"{_count(len(self.jobs), 'training job')} of {_count(workloads, 'workload')}"
         operations = _count(len(self.names), "operation") if self.names else "no operations"
         vendor = f" ({_VENDORS.get(self.cpu_vendor, self.cpu_vendor)})" if self.cpu_vendor else ""
-        less = f" (without {self.without} of larger ones: --full)" if self.without else ""
+        less = f" (without {self.without} of the larger ones: --full runs them)" if self.without else ""
         return f"{jobs}{less}, {operations}, CPU class {self.cpu_class}{vendor}"
 
     @property
