@@ -3,6 +3,7 @@
     .venv/bin/python scripts/atlas.py                              # the pages, from the log
     .venv/bin/python scripts/atlas.py run numpy [jax ...]          # the log: runs what it does not have yet
     .venv/bin/python scripts/atlas.py run numpy --again 2.0.0      # runs one release again
+    .venv/bin/python scripts/atlas.py list tensorflow              # only the releases, as not run yet
 
 A release is held against the one before it by `repromatrix impact BEFORE AFTER --json`, over the workload `operations`
 and the training job `mlp`. The log has a line for each such pair, and one for each operation that changed in it.
@@ -53,6 +54,7 @@ library may take other kernels, and then something else may change. `make atlas`
 has a line for each pair of releases and one for each operation that changed; `make atlas ARGS="run numpy"` runs what
 the log does not have."""
 _MANY, _BOUND = 9999, 64  # as `impact` prints: ULP beyond which they tell nothing
+WAITING = "not run yet"
 Line = dict[str, Any]
 
 
@@ -76,17 +78,23 @@ def chosen(framework: str) -> list[str]:
     ]
 
 
-def run(framework: str, results: Path, again: Sequence[str]) -> None:
-    """Run what the log does not have; each pair is written at once, and one that fails is a line with its reason."""
+def run(framework: str, results: Path | None, again: Sequence[str]) -> None:
+    """Run what the log does not have; each pair is written at once, and one that fails is a line with its reason.
+
+    Without a folder for results nothing runs: the releases are listed.
+    """
     if framework in NOT_RUN:
         write(framework, [{"to": each, "from": None, "failed": NOT_RUN[framework]} for each in chosen(framework)])
         return
     versions = chosen(framework)
     log = [each for each in read(framework) if each["to"] in versions and each["to"] not in again]
+    there = {each["to"] for each in log}
+    log += [{"to": each, "from": None, "failed": WAITING} for each in versions if each not in there]
+    write(framework, log)
     before = None
-    for version in versions:
-        known = next((each for each in log if each["to"] == version and "operation" not in each), None)
-        if known is None or known["from"] != before:
+    for version in versions if results else ():
+        known = next(each for each in log if each["to"] == version and "operation" not in each)
+        if known.get("failed") == WAITING or known["from"] != before:
             log = [each for each in log if each["to"] != version]
             log += compared(framework, before, version, results)
             write(framework, log)
@@ -263,7 +271,7 @@ def _changes_of(pair: Line, log: Iterable[Line]) -> list[Line]:
 
 def _result(framework: str, pair: Line, log: list[Line]) -> str:
     if "failed" in pair:
-        return f"not run: {pair['failed']}"
+        return pair["failed"] if pair["failed"] == WAITING else f"not run: {pair['failed']}"
     if pair["from"] is None:
         return "runs; the first one"
     changed = len({each["operation"] for each in _changes_of(pair, log)})
@@ -314,14 +322,14 @@ def _became(row: Line) -> str:
 def main() -> None:
     """Run what the arguments say, then write the pages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", metavar="run FRAMEWORK", help="nothing: write the pages only")
+    parser.add_argument("what", nargs="*", metavar="run|list FRAMEWORK", help="nothing: write the pages only")
     parser.add_argument("--results", type=Path, default=Path("results-atlas"))
     parser.add_argument("--again", action="append", default=[], metavar="VERSION")
     options = parser.parse_args()
-    if options.what and (options.what[0] != "run" or not set(options.what[1:]) <= TITLE.keys()):
-        parser.error(f"run, and then of {', '.join(TITLE)}")
+    if options.what and (options.what[0] not in ("run", "list") or not set(options.what[1:]) <= TITLE.keys()):
+        parser.error(f"run or list, and then of {', '.join(TITLE)}")
     for framework in options.what[1:]:
-        run(framework, options.results, options.again)
+        run(framework, options.results if options.what[0] == "run" else None, options.again)
     for name, text in pages().items():
         resources.write_atomically(ATLAS / name, text.encode())
 

@@ -25,7 +25,7 @@ def test_every_pair_is_held_against_the_one_that_ran_before_it(framework: str) -
         if "failed" in line:
             assert line["failed"]
             continue
-        assert line["from"] == before
+        assert line["from"] == before, "run the atlas to its end"
         assert line["cpu"]
         before = line["to"]
 
@@ -59,6 +59,26 @@ def test_what_cannot_be_made_is_a_line_with_its_reason_and_what_else_fails_ends_
         else:
             with pytest.raises(SystemExit, match="a bug"):
                 atlas.compared("jax", "0.4.36", "0.4.37", tmp_path)
+
+
+def test_what_is_not_run_yet_is_listed_and_run_later(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(atlas, "ATLAS", tmp_path)
+    monkeypatch.setattr(atlas, "chosen", lambda _: ["1.0", "1.1", "2.0"])
+    told = {"environment": "", "cpu": "", "training": [], "operations": 1, "jobs": 0, "moved": {}, "verdict": ""}
+
+    def compared(_framework, before, version, _results):
+        return [{"to": version, "from": before} | ({"failed": "no wheel"} if version == "1.1" else told)]
+
+    monkeypatch.setattr(atlas, "compared", compared)
+    atlas.run("numpy", None, ())
+    assert [each["failed"] for each in atlas.read("numpy")] == ["not run yet"] * 3
+    atlas.run("numpy", tmp_path, ())
+    assert [(each["to"], each["from"]) for each in atlas.read("numpy")] == [
+        ("1.0", None),
+        ("1.1", "1.0"),
+        ("2.0", "1.0"),
+    ]
+    assert "| 1.1 |  | 1.0 | not run: no wheel |  |" in atlas.pages()["README.md"]
 
 
 def test_a_log_keeps_three_digits_and_its_order(tmp_path, monkeypatch) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from repromatrix.images import lock as locks
 from repromatrix.matrix import load
 from tests import fakes as say
 
+CHECKOUT = Path(__file__).parents[2]
 FLAVOURS = """\
   - {framework: torch, flavour: cpu, versions: ["4.0"], packages: ["torch=={version}+cpu"]}
   - {framework: torch, flavour: cuda, versions: ["3.0", "4.0"], packages: ["torch=={version}"]}
@@ -376,7 +378,7 @@ def test_errors_stand_in_ulp_or_over_the_largest_value_where_those_tell_nothing(
         "5e-16 -> 3.5e-08 scaled",
         "worse",
     )
-    assert _moved() == ("\N{EN DASH}", "not known")
+    assert _moved() == ("\N{EN DASH}", "no exact result")
 
 
 @pytest.mark.parametrize(("dtype", "better"), [("float64", "b"), ("float32", "a")])
@@ -559,3 +561,23 @@ def test_only_the_operations_that_changed_run_with_what_is_held(command, scipy, 
     whole = rows_of["numpy-2.0-cpu", "operations"]
     assert {"exp", "log"} < set(whole)
     assert [rows for (name, kind), rows in rows_of.items() if "held" in name and kind == "operations"] == [["exp"]]
+
+
+@pytest.mark.parametrize(("option", "jobs", "said"), [((), 2, True), (("--full",), 4, False)])
+def test_large_jobs_of_the_product_run_in_one_dtype_and_compilation_and_that_is_said(
+    option: tuple[str, ...], jobs: int, said: bool
+) -> None:
+    from repromatrix.explain.impact.run import comparable, left_out  # noqa: PLC0415
+
+    matrix = load(CHECKOUT / "matrix.yaml")
+    pair = tuple(matrix.environment(f"jax-{each}-cpu") for each in ("0.4.38", "0.5.3"))
+    cells = comparable(matrix, [pair], (), full=bool(option))[pair]
+    found = {cell.variant.name for cell in cells if cell.workload.name == "convnet"}
+    assert len(found) == jobs
+    assert {"default", "defaults-own"} <= found
+    whole = comparable(matrix, [pair], ())[pair]
+    assert {cell.workload.name for cell in whole if left_out(matrix, cell)} == {"convnet", "transformer"}
+    found = rows.Impact(
+        before="a", after="b", cpu_class="v4", cpu_vendor="", own=(), training=(), without=4 if said else 0
+    )
+    assert ("(without 4 of the larger ones: --full runs them)" in found.decision) == said

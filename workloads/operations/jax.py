@@ -170,7 +170,7 @@ LINES = {
     "softplus": nn.softplus,
     "softsign": nn.soft_sign,
     "silu": nn.silu,
-    "mish": nn.mish,
+    "mish": lambda x: nn.mish(x),  # noqa: PLW0108 - looked up when it is called: JAX 0.4.23 has none
     "gelu": lambda x: nn.gelu(x, approximate=False),
     "gelu_tanh": lambda x: nn.gelu(x, approximate=True),
     "relu": nn.relu,

@@ -83,6 +83,7 @@ def searched(options: Namespace, story: Story) -> dict[str, Any]:
         first = None if options.all else search.first()
         changes = search.every() if options.all else (first,) if first else ()
         answers = [_answer(each, search, releases) for each in changes]
+        others = search.others(first) if first else ()
     return {
         "package": options.package,
         "on": options.on,
@@ -91,6 +92,7 @@ def searched(options: Namespace, story: Story) -> dict[str, Any]:
         "python": found.python,
         "environments": releases.made,
         "changes": answers,
+        "others": [{"after": each.last, "until": each.first} for each in others],
         "releases": _tried(search),
     }
 
@@ -164,6 +166,10 @@ def text(document: dict[str, Any]) -> str:
         "",
         *(f"  {each['version']:<12} {each['value'] or 'skipped: ' + each['reason']}" for each in document["releases"]),
     ]
+    for each in document["others"]:
+        ends = [version.partition("@")[0] for version in (each["after"], each["until"])]
+        lines += ["", f"another change lies after {each['after']}, until {each['until']}:"]
+        lines += [f"  repromatrix bisect {package} {ends[0]} {ends[1]} --on {document['on']}"]
     for each in changes:
         moved = [f"  {one['name']}: {one['a']} -> {one['b']}" for one in each["companions"]]
         lines += ["", f"what else moved from {each['last']} to {each['first']}:", *moved] if moved else []

@@ -43,6 +43,9 @@ def arguments(parser: ArgumentParser) -> None:
         help="run what changed in these settings of the matrix too, on both sides (avx2: a cap on instructions): is "
         "it the same there, or do they make the same change? `all`: in each of them",
     )
+    parser.add_argument(
+        "--full", action="store_true", help="run large training jobs in every dtype and compilation too (minutes)"
+    )
     shared.engine(parser)
     shared.results(parser)
     form = parser.add_mutually_exclusive_group()
@@ -88,7 +91,7 @@ def compared(options: Namespace, story: Story) -> "Impact":
     Raises:
         RepromatrixError: the two cannot be compared.
     """
-    from repromatrix.explain.impact.run import Comparing, comparable, runs
+    from repromatrix.explain.impact.run import Comparing, comparable, left_out, runs
     from repromatrix.images.lockable import Spare
     from repromatrix.matrix import load
     from repromatrix.matrix.candidates import pairs
@@ -103,8 +106,11 @@ def compared(options: Namespace, story: Story) -> "Impact":
         matrix, at_hand = _at_hand(matrix, meant[0][0].framework, options, story)
         meant.insert(options.here, matrix.environments[-1:])
     named = pairs(meant[0], meant[1])
-    cells = comparable(matrix, named, options.select)
+    full = options.full or bool(options.select)
+    cells = comparable(matrix, named, options.select, full=full)
     sides = spare.choose(tuple(cells))
+    whole = comparable(matrix, [sides], options.select)[sides]
+    without = len({(cell.workload.name, cell.variant.name) for cell in whole if not full and left_out(matrix, cell)})
     for name in spare.places(sides):
         story.say(f"{'locked':<10} {name} on the fly")
     folders = spare.places(sides)
@@ -115,7 +121,7 @@ def compared(options: Namespace, story: Story) -> "Impact":
         folders.update(spare.places([environment]))
 
     with story.progress(runs(matrix, cells[sides])):
-        return Comparing(execution, matrix, sides, cells[sides], lock).run(conditions)
+        return Comparing(execution, matrix, sides, cells[sides], lock, without=without).run(conditions)
 
 
 def _require_two(options: Namespace) -> None:

@@ -82,7 +82,9 @@ def _case(name: str, row: Mapping[str, Any]) -> Case:
 
 def case_of(rows: Mapping[str, Any], name: str) -> Case | None:
     """Return the case that has an output of that name, or None."""
-    found = (case for case in cases(rows) if name == case.name or name.startswith(f"{case.name}/"))
+    operation = name.partition("/")[0]
+    row = {operation: rows[operation]} if operation in rows else {}
+    found = (case for case in cases(row) if name == case.name or name.startswith(f"{case.name}/"))
     return max(found, key=lambda case: len(case.name), default=None)
 
 

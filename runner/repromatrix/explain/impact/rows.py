@@ -214,6 +214,7 @@ class Impact:
         cpu_class: the host's instruction-set level; all records are of one.
         cpu_vendor: who made its processor, as it says itself; empty: it does not.
         own: the workloads that are not the product's.
+        without: training jobs that were left out: large ones in further dtypes and compilations.
         blames: which package made it: all that moved along held together and, where that is not the framework alone,
             each by itself; empty: nothing that computes moved along.
         conditions: what changed, in other settings; empty: it was not asked for.
@@ -225,6 +226,7 @@ class Impact:
     cpu_vendor: str
     own: tuple[str, ...]
     training: tuple[TrainingRow, ...]
+    without: int = 0
     operations: tuple[OperationRow, ...] = ()
     companions: tuple[Companion, ...] = ()
     blames: tuple[Blame, ...] = ()
@@ -253,7 +255,8 @@ class Impact:
         jobs = f"{_count(len(self.jobs), 'training job')} of {_count(workloads, 'workload')}"
         operations = _count(len(self.names), "operation") if self.names else "no operations"
         vendor = f" ({_VENDORS.get(self.cpu_vendor, self.cpu_vendor)})" if self.cpu_vendor else ""
-        return f"{jobs}, {operations}, CPU class {self.cpu_class}{vendor}"
+        less = f" (without {self.without} of the larger ones: --full runs them)" if self.without else ""
+        return f"{jobs}{less}, {operations}, CPU class {self.cpu_class}{vendor}"
 
     @property
     def own_words(self) -> str:
@@ -288,6 +291,7 @@ class Impact:
                 "before": self.before,
                 "after": self.after,
                 "training_jobs": len(self.jobs),
+                "left_out": self.without,
                 "workloads": sorted({each.workload for each in self.jobs}),
                 "own_workloads": list(self.own),
                 "operations": len(self.names),

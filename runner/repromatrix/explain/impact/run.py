@@ -26,8 +26,32 @@ Sides = tuple[Environment, Environment]
 _SEEDS = 8  # with which a job that changed runs once more each, to tell whether the change matters
 
 
-def comparable(matrix: Matrix, pairs: Sequence[Sides], select: Sequence[str]) -> dict[Sides, list[Cell]]:
+def left_out(matrix: Matrix, cell: Cell) -> bool:
+    """Whether a training job is left out where nobody asked for all.
+
+    Its workload comes with the product and is a large one, not of the default profile, and it only has another dtype or
+    compilation than the workload's first job.
+    """
+    profile = matrix.profiles.get("default")
+    small = profile.workloads if profile and profile.workloads else tuple(each.name for each in matrix.workloads)
+    workload, environment = cell.workload, cell.environment
+    if workload.name in (*small, operations.NAME) or not _is_products(workload):
+        return False
+    first = workload.variants(environment.framework, environment.flavour)[0]
+    compiled = [dict(each.options).get("compile") for each in (first, cell.variant)]
+    return cell.variant.dtype != first.dtype or compiled[0] != compiled[1]
+
+
+def comparable(
+    matrix: Matrix, pairs: Sequence[Sides], select: Sequence[str], *, full: bool = True
+) -> dict[Sides, list[Cell]]:
     """Return the selected cells, operations too, of every pair that has a selected variant on both sides.
+
+    Args:
+        matrix: whose workloads they are.
+        pairs: of environments.
+        select: patterns of cells; none: all.
+        full: whether large jobs run in every dtype and compilation too.
 
     Raises:
         NothingSelectedError: no pair has one.
@@ -35,7 +59,10 @@ def comparable(matrix: Matrix, pairs: Sequence[Sides], select: Sequence[str]) ->
     jobs = (*(each for each in matrix.workloads if each.name != operations.NAME), operations.workload(matrix))
     found = {}
     for pair in pairs:
-        before, after = ({_key(cell): cell for cell in _cells(matrix, jobs, side, select)} for side in pair)
+        before, after = (
+            {_key(cell): cell for cell in _cells(matrix, jobs, side, select) if full or not left_out(matrix, cell)}
+            for side in pair
+        )
         if before.keys() & after.keys():
             found[pair] = [*before.values(), *after.values()]
     if not found:
@@ -140,6 +167,8 @@ class Comparing:
         sides: Sides,
         cells: Sequence[Cell],
         lock: Callable[[Environment], None],
+        *,
+        without: int = 0,
     ) -> None:
         """Begin.
 
@@ -149,12 +178,13 @@ class Comparing:
             sides: the environments.
             cells: of both: training jobs, and those of the workload `operations`.
             lock: gives an environment a lock, or raises `EnvironmentFailedError`.
+            without: how many training jobs were left out beforehand, which the answer says.
         """
         training = [cell for cell in cells if cell.workload.name != operations.NAME]
         others = [cell for cell in cells if cell.workload.name == operations.NAME]
         self._execution, self._matrix, self._sides = execution, matrix, sides
         self._pairs, self._operations = _paired(training, sides), _paired(others, sides)
-        self._lock = lock
+        self._lock, self._without = lock, without
         self._records: dict[str, Record] = {}
         self._noise: tuple[Ensemble, ...] = ()
 
@@ -184,6 +214,7 @@ class Comparing:
             cpu_vendor=_vendor(self._records.values()),
             own=own_workloads(pair.a for pair in self._pairs),
             training=training,
+            without=self._without,
             operations=tuple(each for _, rows in operation_rows for each in rows),
             companions=along,
             blames=tuple(self._blames(moved, computing(along))),
@@ -336,9 +367,12 @@ def one_class(records: Iterable[Record]) -> None:
 
 def own_workloads(cells: Iterable[Cell]) -> tuple[str, ...]:
     """Return the names of the workloads that did not come with the product."""
-    product = folder("workloads").resolve()
-    found = {cell.workload.name: cell.workload.folder for cell in cells}
-    return tuple(name for name, place in found.items() if place.resolve().parent != product)
+    found = {cell.workload.name: cell.workload for cell in cells}
+    return tuple(name for name, workload in found.items() if not _is_products(workload))
+
+
+def _is_products(workload: Workload) -> bool:
+    return workload.folder.resolve().parent == folder("workloads").resolve()
 
 
 def runs(matrix: Matrix, cells: Sequence[Cell]) -> int:

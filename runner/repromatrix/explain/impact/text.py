@@ -132,7 +132,7 @@ def _better(rows: Sequence[OperationRow]) -> str:
     if {"a", "b"} <= sides:
         return "some better, some worse"
     side = next(each for each in ("b", "a", "same", "unknown") if each in sides)
-    word = {"b": "better", "a": "worse", "same": "as good", "unknown": "not known"}[side]
+    word = {"b": "better", "a": "worse", "same": "as good", "unknown": "no exact result"}[side]
     first, _, last = _errors(rows[0]).partition(" -> ")
     return f"{word} on average" if side in ("a", "b") and first == last.partition(" ")[0] else word
 

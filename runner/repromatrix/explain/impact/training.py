@@ -97,7 +97,8 @@ def row(job: Job, allowed: Allowances, parting: Divergence | None = None, seeds:
     if job.same:
         return replace(known, max_ulp=0)
     changed = _changed(known, job, allowed, parting)
-    return replace(changed, notes=(*changed.notes, *_share(job, seeds)))
+    share = _share(job, seeds) if changed.level > Level.ROUNDING else ()  # beside the noise floor it says nothing more
+    return replace(changed, notes=(*changed.notes, *share))
 
 
 def _share(job: Job, seeds: Spread | None) -> Iterator[str]:
