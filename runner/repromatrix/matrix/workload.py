@@ -60,6 +60,18 @@ def load_workload(folder: Path, name: str) -> Workload:
     return found.workload()
 
 
+def table_named(name: str) -> Workload | None:
+    """Return the product's own workload of that name if it is a table, which needs no place in a matrix; else None.
+
+    Raises:
+        MatrixError: its folder is not what a workload is.
+    """
+    folder = resources.folder("workloads")
+    known = {path.parent.name for path in folder.glob(f"*/{FILE}")}
+    found = load_workload(folder / name, name) if name in known else None
+    return found if found and found.rows else None
+
+
 def _bearing(problems: Iterator[Problem], misshapen: Sequence[MatrixError]) -> Iterator[Problem]:
     """Yield what else is wrong with a file, as far as its shape lets us see."""
     try:
@@ -84,7 +96,12 @@ class _Reader:
 
     def __init__(self, folder: Path, name: str, document: Document) -> None:
         self.folder, self.name, self.data = folder, name, document.data if isinstance(document.data, dict) else {}
-        self.files = {path.name: read_text(path, "", f"{name}/{path.name}") for path in sorted(folder.glob("*.py"))}
+        folders = [folder]
+        if isinstance(base := self.data.get("extends"), str):
+            folders.insert(0, folder / base)
+            self.data = _extended(folder / base, f"{name}/{base}/{FILE}", self.data)
+        files = (path for each in folders for path in sorted(each.glob("*.py")))
+        self.files = {path.name: read_text(path, "", f"{name}/{path.name}") for path in files}
         images = resources.folder("images")
         self.frameworks = tuple(sorted(path.parent.name for path in images.glob("*/entrypoint.py")))
 
@@ -236,6 +253,24 @@ class _Reader:
         }
 
 
+def _extended(folder: Path, where: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Return a workload's data with the inputs and rows of the one that it extends; a row's cases are added to its own.
+
+    Raises:
+        MatrixError: there is none, or it is not what a workload is.
+    """
+    absent = "`extends` is the path of another workload's folder, from this one"
+    document = parse(read_text(folder / FILE, absent, where), where)
+    for _, error in failures(document, where, "workload"):
+        raise error
+    rows = dict(document.data.get("rows", {}))
+    for name, row in data.get("rows", {}).items():
+        own = rows.get(name, {})
+        cases = {"cases": own.get("cases", {}) | row.get("cases", {})} if "cases" in own or "cases" in row else {}
+        rows[name] = own | row | cases
+    return data | {"inputs": document.data["inputs"] | data.get("inputs", {}), **({"rows": rows} if rows else {})}
+
+
 def _choices(entry: Any) -> Choices:
     entries = entry if isinstance(entry, Mapping) else {"*": entry}
     return tuple((place, tuple(values)) for place, values in entries.items())
@@ -281,7 +316,9 @@ _NEEDS = {
     "uniform": {"shape", "low", "high"},
     "integers": {"shape", "below"},
     "zeros": {"shape"},
+    "patterns": {"shape"},
 }
+PATTERNS = [1 << 16]  # the shape of that draw
 
 
 def _input_problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
@@ -293,6 +330,8 @@ def _input_problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
     draw, whole = entry.get("draw"), entry.get("dtype", "").startswith("int")
     if draw == "integers" and ("below" not in entry or not whole):
         yield place, "integers need `below` and a dtype of their own", "for instance: below: 10, dtype: int32"
+    if draw == "patterns" and (entry.get("shape") != PATTERNS or whole):
+        yield place, f"patterns are {PATTERNS[0]} floating-point numbers", f"shape: {PATTERNS}, no dtype of integers"
     if draw in ("normal", "uniform") and whole:
         yield place, f"a {draw} draw is no {entry['dtype']}", "draw: integers, or leave dtype out"
     if entry.get("parameter") and set(_leaves(entry.get("decimal", ()))) & set(NOT_FINITE):
