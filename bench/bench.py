@@ -8,6 +8,7 @@ Nothing here passes or fails: times on a shared machine are no test. Ratios comp
     python bench/bench.py images                all images, wheels at hand, against plain Dockerfiles (minutes)
     python bench/bench.py ready --profile P     `build` with nothing to do
     python bench/bench.py impact                two warm environments of NumPy and of JAX, and nothing changed (minutes)
+    python bench/bench.py operations            operations and their exact results (minutes)
     python bench/bench.py compare page          a thousand cells compared, and in one report (minutes)
 """
 
@@ -50,6 +51,7 @@ def main() -> None:
         "harness": harness,
         "impact": impact,
         "compare": lambda _: run([sys.executable, str(ROOT / "bench" / "compare.py")], quietly=False),
+        "operations": lambda _: run([sys.executable, str(ROOT / "bench" / "operations.py")], quietly=False),
         "page": lambda _: run([sys.executable, str(ROOT / "bench" / "report.py")], quietly=False),
     }
     print(f"engine {options.engine}, {os.cpu_count()} cores, medians of {options.runs} runs where repeated")

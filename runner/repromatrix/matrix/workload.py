@@ -93,7 +93,34 @@ def _over(base: Document, own: Document) -> Document:
     for key in _BY_NAME:
         if isinstance(own.data.get(key), dict) and isinstance(base.data.get(key), dict):
             data[key] = base.data[key] | own.data[key]
+    if isinstance(own.data.get("rows"), dict) and isinstance(base.data.get("rows"), dict):
+        data["rows"] = _rows(base.data["rows"], own.data["rows"])
     return Document(data, dict.fromkeys(base.lines, at) | own.lines, base.written | own.written)
+
+
+def _rows(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rows of a table with those of another file: a row's cases are added to its own."""
+    found = dict(base)
+    for name, row in own.items():
+        known = base.get(name, {})
+        if not (isinstance(row, dict) and isinstance(known, dict)):
+            found[name] = row
+            continue
+        cases = known.get("cases", {}) | row.get("cases", {})
+        found[name] = known | row | ({"cases": cases} if cases else {})
+    return found
+
+
+def table_named(name: str) -> Workload | None:
+    """Return the product's own workload of that name if it is a table, which needs no place in a matrix; else None.
+
+    Raises:
+        MatrixError: its folder is not what a workload is.
+    """
+    folder = resources.folder("workloads")
+    known = {path.parent.name for path in folder.glob(f"*/{FILE}")}
+    found = load_workload(folder / name, name) if name in known else None
+    return found if found and found.rows else None
 
 
 def _bearing(problems: Iterator[Problem], misshapen: Sequence[MatrixError]) -> Iterator[Problem]:
@@ -332,7 +359,9 @@ _NEEDS = {
     "uniform": {"shape", "low", "high"},
     "integers": {"shape", "below"},
     "zeros": {"shape"},
+    "patterns": {"shape"},
 }
+PATTERNS = [1 << 16]  # the shape of that draw
 
 
 def _input_problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
@@ -344,6 +373,8 @@ def _input_problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
     draw, whole = entry.get("draw"), entry.get("dtype", "").startswith("int")
     if draw == "integers" and ("below" not in entry or not whole):
         yield place, "integers need `below` and a dtype of their own", "for instance: below: 10, dtype: int32"
+    if draw == "patterns" and (entry.get("shape") != PATTERNS or whole):
+        yield place, f"patterns are {PATTERNS[0]} floating-point numbers", f"shape: {PATTERNS}, no dtype of integers"
     if draw in ("normal", "uniform") and whole:
         yield place, f"a {draw} draw is no {entry['dtype']}", "draw: integers, or leave dtype out"
     if entry.get("parameter") and set(_leaves(entry.get("decimal", ()))) & set(NOT_FINITE):

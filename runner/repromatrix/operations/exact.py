@@ -6,7 +6,7 @@ without an exact result (an infinite argument without a limit, say) are said to 
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 import flint
@@ -41,6 +41,11 @@ class Exact:
     terms: int = 0
     sizes: Array | None = None
     bounded: bool = False
+
+    def every(self, stride: int) -> "Exact":
+        """Return that of every so many elements."""
+        sizes = None if self.sizes is None else self.sizes[::stride]
+        return replace(self, high=self.high[::stride], low=self.low[::stride], known=self.known[::stride], sizes=sizes)
 
 
 class TooWideError(ArithmeticError):

@@ -5,6 +5,7 @@ What is kept belongs to the code that computes it and to the bits of the inputs:
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -26,6 +27,7 @@ _CHARACTERS = 16  # of a digest, in the name of a folder
 NONE = "none"  # the truth of a row that has no exact result
 TRUTHS = ARRAYS | NETWORKS | LINEAR  # beside the elementwise ones
 SLOPES: dict[str, Gradient] = GRADIENTS | NETWORK_GRADIENTS | LINEAR_GRADIENTS
+_PART = re.compile(r"([\w-]+)(?:\[(:,)?:(\d+)\])?")
 _CODE = ("exact.py", "exact_arrays.py", "exact_elementwise.py", "exact_linear.py", "exact_networks.py", "truths.py")
 
 
@@ -41,6 +43,8 @@ class Case:
         weights: the input by which the outputs are weighted before they are summed and derived; None: one each.
         options: what the line is given beside the arguments.
         terms: of the longest sum in it, which bounds what is neither elementwise nor a sum; 0: not stated.
+        relation: the two ways to compute it whose differing elements are counted; None: it is computed once.
+        sample: of a large output every so many elements are kept, and a digest; 0: all.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Case:
     weights: str | None
     options: Mapping[str, Any]
     terms: int = 0
+    relation: str | None = None
+    sample: int = 0
 
     @property
     def slopes(self) -> dict[str, int]:
@@ -77,7 +83,28 @@ def _case(name: str, row: Mapping[str, Any]) -> Case:
         weights=row.get("weights"),
         options=row.get("options", {}),
         terms=row.get("terms", 0),
+        relation=row.get("relation"),
+        sample=row.get("sample", 0),
     )
+
+
+def argument(given: Mapping[str, Argument], text: str) -> Argument:
+    """Return an input, or what `NAME[:n]` or `NAME[:,:n]` says of it: its first elements, or columns."""
+    name, columns, count = _parsed(text)
+    found = given[name]
+    if count is None:
+        return found
+    array = found.values.reshape(found.shape)
+    array = array[:, : int(count)] if columns else array[: int(count)]
+    return Argument(shape=array.shape, values=array.reshape(-1))
+
+
+def _parsed(text: str) -> tuple[str, str | None, str | None]:
+    found = _PART.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} names no part of an input")
+    name, columns, count = found.groups()
+    return name, columns, count
 
 
 def case_of(rows: Mapping[str, Any], name: str) -> Case | None:
@@ -117,7 +144,8 @@ def _limited(found: Exact, terms: int) -> Exact:
 def _known(case: Case, given: Mapping[str, Argument], bits: Mapping[str, str]) -> Mapping[str, Exact]:
     """Return what is in the cache, or compute and keep it."""
     names = [*case.args, *([case.weights] if case.weights else [])]
-    told = [case.truth, case.name, [bits[name] for name in names], case.options, case.gradient]
+    taken = [[bits[_parsed(name)[0]], name.partition("[")[2]] for name in names]
+    told = [case.truth, case.name, taken, case.options, case.gradient]
     name = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     path = resources.cache() / "exact" / code()[:_CHARACTERS] / f"{name}.npz"
     try:
@@ -136,7 +164,7 @@ def code() -> str:
 
 
 def _computed(case: Case, given: Mapping[str, Argument]) -> dict[str, Exact]:
-    arguments = [given[name] for name in case.args]
+    arguments = [argument(given, name) for name in case.args]
     if case.truth in ELEMENTWISE:
         found = {case.name: elementwise(case.truth, arguments)}
         slopes = ELEMENTWISE[case.truth].slopes
