@@ -6,7 +6,6 @@ package data. Nothing here knows what the files mean.
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -20,9 +19,17 @@ from pathlib import Path
 
 from repromatrix.errors import RepromatrixError
 
+try:
+    import fcntl
+except ImportError:  # Windows: files are written whole there too, but nobody's half is swept
+    fcntl = None  # type: ignore[assignment]
+
 _PACKAGE = Path(__file__).parent
 _COMPILED = "__pycache__"
 _PART = ".part"
+# Not on every system; where a flag is not there, what it keeps away is looked at before and after.
+_SAFELY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _KINDS = {
     stat.S_ISLNK: "a link",
     stat.S_ISDIR: "a folder",
@@ -124,6 +131,8 @@ def _part(path: Path, stack: contextlib.ExitStack) -> Path:
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_PART)
         stack.callback(os.close, handle)
+        if not fcntl:
+            return Path(name)
         with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there either
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:  # else it was swept before it was locked
@@ -144,9 +153,9 @@ def sweep_parts(paths: Iterable[Path]) -> None:
         if not re.fullmatch(rf"\.[a-z0-9_]{{8}}{re.escape(_PART)}", path.name):
             continue
         with contextlib.suppress(OSError):  # it has just got its place, is locked, or is not ours to remove
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            handle = os.open(path, _SAFELY | _NO_LINK)
             try:
-                if stat.S_ISREG(os.fstat(handle).st_mode):
+                if fcntl and stat.S_ISREG(os.fstat(handle).st_mode):
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
             finally:
@@ -168,7 +177,7 @@ def read_regular(path: Path, *, most: int, links: bool) -> bytes:
         OSError: it is not there, cannot be read, is too large, or is no regular file: a pipe or a device never ends.
     """
     _require_regular(path, path.stat(follow_symlinks=links), most)
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
+    flags = _SAFELY | (0 if links else _NO_LINK)
     with os.fdopen(os.open(path, flags), "rb") as stream:
         found = os.fstat(stream.fileno())  # once more: it may have been replaced since
         _require_regular(path, found, most)

@@ -51,6 +51,7 @@ _GROUPS = {
     },
     "environments and this machine": {
         "exec": "run a command of your own in one of the environments",
+        "completion": "print what lets bash, zsh or tcsh complete commands and options",
         "doctor": "what works on this machine, what does not, and what to type",
         "image": "what an environment's image is made of, and why",
         "base": "build the base images from the distribution's packages",
@@ -129,9 +130,14 @@ def parser_of(name: str) -> ArgumentParser:
     """Return the grammar of a command."""
     text = COMMANDS[name]
     parser = ArgumentParser(prog=f"repromatrix {name}", description=f"{text[0].upper()}{text[1:]}.")
+    fill(parser, name)
+    return parser
+
+
+def fill(parser: ArgumentParser, name: str) -> None:
+    """Say what a command takes."""
     _module(name).arguments(parser)
     options.volume(parser)
-    return parser
 
 
 def _module(name: str) -> ModuleType:
