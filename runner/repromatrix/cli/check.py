@@ -50,6 +50,13 @@ def arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="write the numbers that moved into the golden, spelt as it spells its own; no other byte of it changes",
     )
+    parser.add_argument(
+        "--repeats",
+        type=shared.positive,
+        metavar="N",
+        help="for scores that are noisy by nature: the first N files or cells are repeats of the golden, the others of "
+        "the run; their last numbers are held against each other with at most 0.1 %% of false alarms",
+    )
     parser.add_argument("--format", choices=tuple(PRESENTERS), default="text", help="default: text")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of standard output")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the answer for a CI's test view as well")
@@ -60,6 +67,7 @@ def arguments(parser: ArgumentParser) -> None:
         "check golden.json train.log --metric loss=exact --metric grad_norm=rounding --junit check.xml",
         "check golden.csv mazur/numpy-2.4.6-cpu/parallel",
         "check --update golden.txt train.log",
+        "check --repeats 8 golden/*.json new/*.json",
     )
 
 
@@ -73,6 +81,8 @@ def run(options: Namespace) -> int:
     from repromatrix.report.comparison import of_golden
     from repromatrix.report.comparison_pages import PRESENTERS
 
+    if options.repeats:
+        return _repeats(options)
     sources = Sources(options.results, logs.asked(options), options.metric, printed, logs.stated)
     every = golden.held(sources, options.golden, options.runs, options.metric)
     story = Story.of(options)
@@ -88,6 +98,37 @@ def run(options: Namespace) -> int:
     if options.output is None:
         out.presented(PRESENTERS[options.format](view))
     return int(ExitCode.OK if view.passes else ExitCode.DIFFERENCE)
+
+
+def _repeats(options: Namespace) -> int:
+    """Hold repeats of a run against repeats of a golden.
+
+    Raises:
+        UsageError: options that do not go together, or too few repeats.
+    """
+    from repromatrix.compare import golden
+    from repromatrix.compare.sources import Sources
+    from repromatrix.published.series import printed
+    from repromatrix.report.shifts import PRESENTERS, passes
+
+    every = (options.golden, *options.runs)
+    if options.update or options.allow:
+        raise UsageError("--repeats does not go with --update or --allow", hint="leave them out")
+    if options.repeats >= len(every):
+        raise UsageError(
+            f"--repeats {options.repeats}, and {len(every)} files or cells in all: none is of the run",
+            hint="name the repeats of the golden first, then those of the run",
+        )
+    sources = Sources(options.results, logs.asked(options), options.metric, printed, logs.stated)
+    found = golden.shifts(sources, every[: options.repeats], every[options.repeats :], options.metric)
+    story = Story.of(options)
+    for path, form in ((options.junit, "junit"), (options.summary, "md"), (options.output, options.format)):
+        if path is not None:
+            resources.write_atomically(path, PRESENTERS[form](found).encode())
+            story.say(f"{'wrote':<10} {path}")
+    if options.output is None:
+        out.presented(PRESENTERS[options.format](found))
+    return int(ExitCode.OK if passes(found) else ExitCode.DIFFERENCE)
 
 
 def _update(every: "Sequence[Held]", sources: "Sources", options: Namespace, story: Story) -> int:
