@@ -1,6 +1,7 @@
 """`check` holds a run against a golden file: every metric, at every step of the golden; and writes one that moved."""
 
 import json
+import platform
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -181,6 +182,18 @@ def test_a_corpus_golden_passes_against_itself(command, monkeypatch) -> None:
     monkeypatch.chdir(corpus / "titan-golden-grad-norm")
     names = sorted(each.name for each in Path().iterdir() if each.name != "case.json")
     assert command("check", names[0], names[0]).code == 0
+
+
+def test_a_golden_of_this_machine_is_taken_and_none_of_another(command, files, monkeypatch) -> None:
+    for name in ("x86_64", "arm64"):
+        (command.folder / name).mkdir()
+        (command.folder / name / "loss.csv").write_text(GOLDEN if name == "arm64" else "step,loss\n1,1\n")
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    assert command("check", "{machine}/loss.csv", files()).code == 0
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    said = command("check", "{machine}/loss.csv", files())
+    assert said.code == 3
+    assert "no golden for this machine; there are: arm64/loss.csv, x86_64/loss.csv" in said.err
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ Exit 0: every metric of the golden is as expected at each of its steps; 1: one i
 cannot be used; 3: an argument names nothing.
 """
 
+import glob
+import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +15,14 @@ from repromatrix import resources
 from repromatrix.cli import logs, out
 from repromatrix.cli import options as shared
 from repromatrix.cli.story import Story
-from repromatrix.errors import ExitCode, UsageError
+from repromatrix.errors import ExitCode, NothingSelectedError, UsageError
 
 if TYPE_CHECKING:
     from repromatrix.compare.golden import Held
     from repromatrix.compare.sources import Sources
 
 _PRINTED = "printed"
+_PLACES = ("{machine}", "{cpu_class}")
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -32,7 +35,7 @@ def arguments(parser: ArgumentParser) -> None:
         "golden",
         metavar="GOLDEN",
         help="what is expected: a log or a golden file of any form that compare reads, or a cell; FILE::COLUMN names "
-        "one of its columns",
+        "one of its columns; {machine} and {cpu_class} in it stand for this machine's",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a log, a record, a cell or a pattern of cells")
     shared.results(parser)
@@ -81,6 +84,7 @@ def run(options: Namespace) -> int:
     from repromatrix.report.comparison import of_golden
     from repromatrix.report.comparison_pages import PRESENTERS
 
+    options.golden = _of_this_machine(options.golden)
     if options.repeats:
         return _repeats(options)
     sources = Sources(options.results, logs.asked(options), options.metric, printed, logs.stated)
@@ -98,6 +102,31 @@ def run(options: Namespace) -> int:
     if options.output is None:
         out.presented(PRESENTERS[options.format](view))
     return int(ExitCode.OK if view.passes else ExitCode.DIFFERENCE)
+
+
+def _of_this_machine(golden: str) -> str:
+    """Return the golden of this machine, where its name says that it is one.
+
+    Raises:
+        NothingSelectedError: there are goldens of other machines alone.
+    """
+    if not any(each in golden for each in _PLACES):
+        return golden
+    import platform
+
+    from repromatrix.execute import host
+
+    own = golden.replace(_PLACES[0], platform.machine()).replace(_PLACES[1], host.cpu_class())
+    path = Path(own.partition("::")[0])
+    pattern = re.sub(r"\{(?:machine|cpu_class)\}", "*", glob.escape(golden.partition("::")[0]))
+    others = sorted(glob.glob(pattern)) if not path.exists() else []  # noqa: PTH207 - a Path takes no absolute pattern
+    if others:
+        raise NothingSelectedError(
+            f"no golden for this machine; there are: {', '.join(others)}",
+            where=str(path),
+            hint="keep the numbers of a run of this machine there; those of others are not held against it",
+        )
+    return own
 
 
 def _repeats(options: Namespace) -> int:
