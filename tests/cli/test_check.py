@@ -1,6 +1,7 @@
 """`check` holds a run against a golden file: every metric, at every step of the golden; and writes one that moved."""
 
 import json
+import platform
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -102,6 +103,13 @@ def test_the_digits_of_the_golden_are_enough_and_those_of_the_run_must_be(comman
     assert command("check", "golden.csv::loss", "printed.txt", "--allow", "printed").code == 0
 
 
+def test_a_single_column_is_held_against_its_own_name_and_not_against_the_loss(command) -> None:
+    (command.folder / "accuracy.csv").write_text("step,accuracy\n1,0.5\n2,0.75\n")
+    (command.folder / "run.csv").write_text("step,loss,accuracy\n1,3,0.5\n2,2,0.75\n")
+    assert command("check", "accuracy.csv", "run.csv").code == 0
+    assert "it has no loss; it has accuracy" in command("check", "run.csv", "accuracy.csv").out
+
+
 def test_a_cell_is_a_run(command) -> None:
     assert command("run").code == 0
     cell = "tiny/numpy-2.0-cpu/parallel"
@@ -174,3 +182,84 @@ def test_a_corpus_golden_passes_against_itself(command, monkeypatch) -> None:
     monkeypatch.chdir(corpus / "titan-golden-grad-norm")
     names = sorted(each.name for each in Path().iterdir() if each.name != "case.json")
     assert command("check", names[0], names[0]).code == 0
+
+
+def test_a_golden_of_this_machine_is_taken_and_none_of_another(command, files, monkeypatch) -> None:
+    for name in ("x86_64", "arm64"):
+        (command.folder / name).mkdir()
+        (command.folder / name / "loss.csv").write_text(GOLDEN if name == "arm64" else "step,loss\n1,1\n")
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    assert command("check", "{machine}/loss.csv", files()).code == 0
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    said = command("check", "{machine}/loss.csv", files())
+    assert said.code == 3
+    assert "no golden for this machine; there are: arm64/loss.csv, x86_64/loss.csv" in said.err
+
+
+@pytest.fixture
+def repeats(command):
+    draw = np.random.default_rng(5)
+
+    def write(name: str, count: int, shift: float = 0.0, columns: str = "accuracy") -> list[str]:
+        names = [f"{name}-{at}.csv" for at in range(count)]
+        for each in names:
+            rows = [",".join(f"{0.9 + shift + 0.01 * draw.standard_normal():.4f}" for _ in columns.split(","))
+                    for _ in range(2)]  # fmt: skip
+            (command.folder / each).write_text(f"epoch,{columns}\n1,{rows[0]}\n2,{rows[1]}\n")
+        return names
+
+    return write
+
+
+def test_noisy_scores_pass_where_they_are_not_shifted_and_fail_where_they_are(command, repeats) -> None:
+    golden = repeats("golden", 8)
+    said = command("check", "--repeats", "8", *golden, *repeats("same", 8))
+    assert said.code == 0
+    assert "at most 0.1% of false alarms" in said.out
+    args = (
+        "check",
+        "--repeats",
+        "8",
+        *golden,
+        *repeats("other", 8, -0.05),
+        "--junit",
+        "out.xml",
+        "--summary",
+        "out.md",
+    )
+    said = command(*args)
+    assert said.code == 1
+    assert "does not pass: 0 of 1 metrics as before" in said.out
+    document = json.loads(command(*args, "--format", "json").out)
+    assert document["passes"] is False
+    assert -0.07 < document["metrics"][0]["shift"] < -0.03
+    assert 0.02 < document["metrics"][0]["seen"] < 0.06
+    suites = ET.fromstring((command.folder / "out.xml").read_text())  # noqa: S314 - our own
+    assert (suites.get("failures"), suites.get("errors")) == ("1", "0")
+    assert "does not pass" in (command.folder / "out.md").read_text()
+
+
+def test_too_few_repeats_are_refused_with_how_many_are_needed(command, repeats) -> None:
+    said = command("check", "--repeats", "5", *repeats("golden", 5), *repeats("run", 5))
+    assert said.code == 2
+    assert "no shift, however large, could be told from noise with at most 0.1% of false alarms" in said.err
+    assert "next: repeat both: 7 of each are enough, or 9 of the run beside these 5" in said.err
+    two = "accuracy,score"
+    said = command("check", "--repeats", "7", *repeats("golden", 7, 0, two), *repeats("run", 7, 0, two))
+    assert said.code == 2
+    assert "for 2 metrics together" in said.err
+    said = command("check", "--repeats", "9", *repeats("golden", 5))
+    assert "none is of the run" in said.err
+
+
+def test_a_score_that_a_repeat_lacks_is_an_error(command, repeats) -> None:
+    golden, run = repeats("golden", 8, 0, "accuracy,score"), repeats("run", 8)
+    said = command("check", "--repeats", "8", *golden, *run, "--junit", "out.xml")
+    assert said.code == 1
+    assert "a repeat of the run lacks it" in said.out
+    suites = ET.fromstring((command.folder / "out.xml").read_text())  # noqa: S314 - our own
+    assert suites.get("errors") == "1"
+    (command.folder / run[3]).write_text("epoch,accuracy\n1,0.5\n")
+    said = command("check", "--repeats", "8", *repeats("golden", 8), *run)
+    assert said.code == 2
+    assert "ends at step" in said.err

@@ -4,6 +4,8 @@ Exit 0: every metric of the golden is as expected at each of its steps; 1: one i
 cannot be used; 3: an argument names nothing.
 """
 
+import glob
+import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +15,14 @@ from repromatrix import resources
 from repromatrix.cli import logs, out
 from repromatrix.cli import options as shared
 from repromatrix.cli.story import Story
-from repromatrix.errors import ExitCode, UsageError
+from repromatrix.errors import ExitCode, NothingSelectedError, UsageError
 
 if TYPE_CHECKING:
     from repromatrix.compare.golden import Held
     from repromatrix.compare.sources import Sources
 
 _PRINTED = "printed"
+_PLACES = ("{machine}", "{cpu_class}")
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -32,7 +35,7 @@ def arguments(parser: ArgumentParser) -> None:
         "golden",
         metavar="GOLDEN",
         help="what is expected: a log or a golden file of any form that compare reads, or a cell; FILE::COLUMN names "
-        "one of its columns",
+        "one of its columns; {machine} and {cpu_class} in it stand for this machine's",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a log, a record, a cell or a pattern of cells")
     shared.results(parser)
@@ -50,6 +53,13 @@ def arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="write the numbers that moved into the golden, spelt as it spells its own; no other byte of it changes",
     )
+    parser.add_argument(
+        "--repeats",
+        type=shared.positive,
+        metavar="N",
+        help="for scores that are noisy by nature: the first N files or cells are repeats of the golden, the others of "
+        "the run; their last numbers are held against each other with at most 0.1 %% of false alarms",
+    )
     parser.add_argument("--format", choices=tuple(PRESENTERS), default="text", help="default: text")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of standard output")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the answer for a CI's test view as well")
@@ -60,6 +70,7 @@ def arguments(parser: ArgumentParser) -> None:
         "check golden.json train.log --metric loss=exact --metric grad_norm=rounding --junit check.xml",
         "check golden.csv mazur/numpy-2.4.6-cpu/parallel",
         "check --update golden.txt train.log",
+        "check --repeats 8 golden/*.json new/*.json",
     )
 
 
@@ -73,6 +84,9 @@ def run(options: Namespace) -> int:
     from repromatrix.report.comparison import of_golden
     from repromatrix.report.comparison_pages import PRESENTERS
 
+    options.golden = _of_this_machine(options.golden)
+    if options.repeats:
+        return _repeats(options)
     sources = Sources(options.results, logs.asked(options), options.metric, printed, logs.stated)
     every = golden.held(sources, options.golden, options.runs, options.metric)
     story = Story.of(options)
@@ -88,6 +102,62 @@ def run(options: Namespace) -> int:
     if options.output is None:
         out.presented(PRESENTERS[options.format](view))
     return int(ExitCode.OK if view.passes else ExitCode.DIFFERENCE)
+
+
+def _of_this_machine(golden: str) -> str:
+    """Return the golden of this machine, where its name says that it is one.
+
+    Raises:
+        NothingSelectedError: there are goldens of other machines alone.
+    """
+    if not any(each in golden for each in _PLACES):
+        return golden
+    import platform
+
+    from repromatrix.execute import host
+
+    own = golden.replace(_PLACES[0], platform.machine()).replace(_PLACES[1], host.cpu_class())
+    path = Path(own.partition("::")[0])
+    pattern = re.sub(r"\{(?:machine|cpu_class)\}", "*", glob.escape(golden.partition("::")[0]))
+    others = sorted(glob.glob(pattern)) if not path.exists() else []  # noqa: PTH207 - a Path takes no absolute pattern
+    if others:
+        raise NothingSelectedError(
+            f"no golden for this machine; there are: {', '.join(others)}",
+            where=str(path),
+            hint="keep the numbers of a run of this machine there; those of others are not held against it",
+        )
+    return own
+
+
+def _repeats(options: Namespace) -> int:
+    """Hold repeats of a run against repeats of a golden.
+
+    Raises:
+        UsageError: options that do not go together, or too few repeats.
+    """
+    from repromatrix.compare import golden
+    from repromatrix.compare.sources import Sources
+    from repromatrix.published.series import printed
+    from repromatrix.report.shifts import PRESENTERS, passes
+
+    every = (options.golden, *options.runs)
+    if options.update or options.allow:
+        raise UsageError("--repeats does not go with --update or --allow", hint="leave them out")
+    if options.repeats >= len(every):
+        raise UsageError(
+            f"--repeats {options.repeats}, and {len(every)} files or cells in all: none is of the run",
+            hint="name the repeats of the golden first, then those of the run",
+        )
+    sources = Sources(options.results, logs.asked(options), options.metric, printed, logs.stated)
+    found = golden.shifts(sources, every[: options.repeats], every[options.repeats :], options.metric)
+    story = Story.of(options)
+    for path, form in ((options.junit, "junit"), (options.summary, "md"), (options.output, options.format)):
+        if path is not None:
+            resources.write_atomically(path, PRESENTERS[form](found).encode())
+            story.say(f"{'wrote':<10} {path}")
+    if options.output is None:
+        out.presented(PRESENTERS[options.format](found))
+    return int(ExitCode.OK if passes(found) else ExitCode.DIFFERENCE)
 
 
 def _update(every: "Sequence[Held]", sources: "Sources", options: Namespace, story: Story) -> int:

@@ -10,10 +10,11 @@ from decimal import Decimal
 
 import numpy as np
 
-from repromatrix.compare import arrays, digits, metrics, printed, series, steps
+from repromatrix.compare import arrays, digits, metrics, noisy, printed, series, steps
 from repromatrix.compare.allowance import Allowances
 from repromatrix.compare.difference import Verdict
 from repromatrix.compare.metrics import Named, Read, Wish
+from repromatrix.compare.noisy import Shift
 from repromatrix.compare.pair import Pair, pair, side
 from repromatrix.compare.pairs import Comparison, Mode
 from repromatrix.compare.series import Rule, Series
@@ -140,17 +141,44 @@ def _refuse_several(of: Side, same: Sequence[Series]) -> None:
 
 
 def _of_group(run: Side, golden: Series) -> Series:
-    """Return the metric of a run that is held against one of the golden; one that it lacks is absent."""
-    same = [each for each in run.metrics if each.group == golden.group]
-    _refuse_several(run, same)
-    if same:
-        return same[0]
+    """Return the metric of a run that is held against one of the golden; one that it lacks is absent.
+
+    Raises:
+        UsageError: it has several.
+    """
+    found = _find(run, golden)
+    if found is not None:
+        return found
     name = golden.metric or series.LOSS
     there = columns.names(each.metric or series.LOSS for each in run.metrics)
     return Series(
-        name=f"{run.name}::{name}", source=run.name, metric=golden.metric, group=golden.group,
+        name=f"{run.name}::{name}",
+        source=run.name,
+        metric=golden.metric,
+        group=golden.group,
         absent=f"it has no {name}; it has {there}",
-    )  # fmt: skip
+    )
+
+
+def _find(run: Side, golden: Series) -> Series | None:
+    """Return the metric of a run that is one of the golden: by its name, or as the loss, whatever either calls it.
+
+    Raises:
+        UsageError: it has several.
+    """
+    own = words.canonical(golden.metric or series.LOSS)
+    named = [each for each in run.metrics if words.canonical(each.metric or series.LOSS) == own]
+    same = [each for each in named if each.group == golden.group] or named
+    if not same and _vague(golden):
+        same = [each for each in run.metrics if each.group == golden.group and _vague(each)]
+    _refuse_several(run, same)
+    return same[0] if same else None
+
+
+def _vague(metric: Series) -> bool:
+    """Whether a metric may be the loss, by its name or because that says nothing."""
+    name = metric.metric or series.LOSS
+    return words.loss(name) or not words.known(name)
 
 
 def moved(one: Held, dtype: str | None = None) -> dict[str, dict[int, str]]:
@@ -339,3 +367,82 @@ def within(golden: Series, run: Series) -> tuple[Series, Series | None, tuple[in
     lacking = tuple(at for at, row in enumerate(golden.logged.tolist()) if tuple(row) not in known)
     both = steps.common(golden, run)
     return (golden, None, lacking) if both is None else (*both, lacking)
+
+
+def shifts(sources: Sources, golden: Sequence[str], runs: Sequence[str], wishes: Sequence[Wish]) -> list[Shift]:
+    """Judge the last number of each metric over repeats of a golden and of a run.
+
+    Args:
+        sources: resolves the arguments.
+        golden: files, records or cells, a repeat each.
+        runs: likewise, of the run.
+        wishes: how metrics count.
+
+    Raises:
+        UsageError: too few repeats to see any shift, a metric that a repeat of the golden lacks, other last steps.
+        NothingSelectedError: an argument that names nothing.
+    """
+    expected, found = (_repeats(sources, each, wishes) for each in (golden, runs))
+    metrics_ = [each for each in expected[0].metrics if each.rule is not Rule.SHOWN]
+    _require_enough(len(expected), len(found), len(metrics_))
+    scores: tuple[dict[str, list[float]], dict[str, list[float]]] = ({}, {})
+    for metric in metrics_:
+        name = metric.metric or series.LOSS
+        own, others = ([_last(each, metric) for each in side_] for side_ in (expected, found))
+        if None in own:
+            where = expected[own.index(None)].name
+            raise UsageError(f"a repeat of the golden lacks {name}", where=where, hint="name repeats that are whole")
+        whole = None not in others
+        _require_one_step(name, [each for each in (*own, *others) if each is not None])
+        scores[0][name] = _numbers(own)
+        scores[1][name] = _numbers(others) if whole else []
+        if not np.isfinite(scores[0][name]).all():
+            raise UsageError(f"a golden whose {name} is not finite", hint="leave that repeat out")
+    return noisy.judged(*scores)
+
+
+def _repeats(sources: Sources, arguments: Sequence[str], wishes: Sequence[Wish]) -> list[Side]:
+    found = [each for argument in arguments for each in sources.one(argument)]
+    named = [metrics.named(each, wishes, set(), Rule.JUDGED)[0] if isinstance(each, Read) else [] for each in found]
+    return [_side(each, own) for each, own in zip(found, named, strict=True)]
+
+
+def _last(side_: Side, metric: Series) -> Series | None:
+    """Return the last number of a metric of a repeat; None: it has none."""
+    found = _find(side_, metric)
+    return steps.at(found, np.array([found.steps - 1])) if found is not None and found.steps else None
+
+
+def _numbers(every: Sequence[Series | None]) -> list[float]:
+    return [float(each.values[0]) for each in every if each is not None and each.values is not None]
+
+
+def _require_one_step(name: str, every: Sequence[Series]) -> None:
+    ends = {steps.label(each, 0) if each.logged is not None else "": each for each in every}
+    if len(ends) > 1:
+        (one, a), (other, b) = list(ends.items())[:2]
+        raise UsageError(
+            f"{name} ends at {one or 'no step'} in {a.source} and at {other or 'no step'} in {b.source}",
+            hint="repeats must be of one length; --by-place leaves steps unread",
+        )
+
+
+def _require_enough(golden: int, run: int, count: int) -> None:
+    """Refuse repeats with which no shift could be seen.
+
+    Raises:
+        UsageError: they are too few, or too many.
+    """
+    rate = noisy.RATE / count
+    if golden + run > noisy.MOST:
+        raise UsageError(f"more than {noisy.MOST} repeats", hint="take fewer")
+    if noisy.least_chance(golden, run) <= rate:
+        return
+    beside = noisy.needed(rate, golden)
+    more = f", or {beside} of the run beside these {golden}" if beside else ""
+    shared = f" for {count} metrics together (--metric NAME=ignore leaves one out)" if count > 1 else ""
+    raise UsageError(
+        f"{golden} repeats of the golden and {run} of the run: no shift, however large, could be told from noise with "
+        f"at most {noisy.RATE:.1%} of false alarms{shared}",
+        hint=f"repeat both: {noisy.needed(rate)} of each are enough{more}",
+    )
