@@ -61,6 +61,9 @@ bench: $(VENV)/.dev ## measure the numbers that the README quotes  (ENGINE=proce
 evaluate: $(VENV)/.dev ## put faults into runs and count those that the explainer names: docs/evaluation.md  (ARGS=)
 	@$(BIN)/python -m bench.faults $(ARGS)
 
+torture: $(VENV)/.dev ## kill commands, fill disks, damage files, count what must not come of it: docs/reliability.md  (ARGS=)
+	@$(BIN)/python -m bench.torture $(ARGS)
+
 clean: ## remove what this checkout made; the cache of wheels and environments stays
 	@rm -rf $(VENV) results report build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
@@ -70,4 +73,4 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.dev: $(VENV)/.installed
 	@$(PYTHON) scripts/setup.py $(VENV) $@ dev
 
-.PHONY: help matrix plan report verify accept impact lock engine base doctor test lint bench evaluate clean
+.PHONY: help matrix plan report verify accept impact lock engine base doctor test lint bench evaluate torture clean
