@@ -69,6 +69,9 @@ evaluate: $(VENV)/.dev ## put faults into runs and count those that the explaine
 docs: $(VENV)/.dev ## the documentation as a site: build/docs/index.html
 	@$(BIN)/sphinx-build -E -W --keep-going --quiet -b html docs build/docs
 
+torture: $(VENV)/.dev ## kill commands, fill disks, damage files, count what must not come of it: docs/reliability.md  (ARGS=)
+	@$(BIN)/python -m bench.torture $(ARGS)
+
 clean: ## remove what this checkout made; the cache of wheels and environments stays
 	@rm -rf $(VENV) results report build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
@@ -78,4 +81,4 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.dev: $(VENV)/.installed
 	@$(PYTHON) scripts/setup.py $(VENV) $@ dev
 
-.PHONY: help matrix plan report verify accept impact atlas lock engine base doctor test lint bench evaluate docs clean
+.PHONY: help matrix plan report verify accept impact atlas lock engine base doctor test lint bench evaluate torture docs clean

@@ -5,7 +5,6 @@ search goes on where it was. Both neighbours of the change run once more. Exit 0
 the same value, or the change could not be narrowed down to one release.
 """
 
-import tempfile
 from argparse import ArgumentParser, Namespace
 from math import ceil, log2
 from pathlib import Path
@@ -65,6 +64,7 @@ def searched(options: Namespace, story: Story) -> dict[str, Any]:
     Raises:
         RepromatrixError: there is nothing to look for, or no way to look.
     """
+    from repromatrix.engines.homes import home
     from repromatrix.explain.bisect import Search
     from repromatrix.explain.bisected import target
     from repromatrix.images.releases import line
@@ -77,8 +77,8 @@ def searched(options: Namespace, story: Story) -> dict[str, Any]:
     most = count if options.all else min(count, ceil(log2(max(count - 1, 1))) + 2)
     told = f"from {found.versions[0]} to {found.versions[-1]} on Python {found.python}"
     story.say(f"{'releases':<10} {count} of {options.package} {told}; at most {most} environments, if none is skipped")
-    with tempfile.TemporaryDirectory(prefix="repromatrix-bisect-") as name:
-        releases = _releases(options, found, wanted, story, Path(name))
+    with home() as folder:
+        releases = _releases(options, found, wanted, story, folder)
         search = Search(versions=found.versions, ask=_told(releases, story))
         first = None if options.all else search.first()
         changes = search.every() if options.all else (first,) if first else ()

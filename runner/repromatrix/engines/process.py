@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from repromatrix import resources
-from repromatrix.engines import installed
+from repromatrix.engines import homes, installed
 from repromatrix.engines.base import BuildSpec, Built, Exit, RunCommand, RunLimits, remade
 from repromatrix.engines.cpus import SHARED, usable_here
 from repromatrix.engines.failure import build_failure
-from repromatrix.engines.homes import Homes
 from repromatrix.engines.stream import Runs, Stream, StreamedRun
 from repromatrix.engines.supervised import Commands, Supervised
 from repromatrix.engines.tools import find_uv, uv_version
@@ -109,8 +108,8 @@ class ProcessEngine:
     def __init__(self) -> None:
         self._commands = Commands()
         self._runs = Runs()
-        self._homes = Homes()
         self._held: set[Path] = set()
+        homes.sweep()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (ProcessEngine,)
@@ -164,7 +163,7 @@ class ProcessEngine:
         return Built(reference=str(folder), digest=None)
 
     def _install(self, spec: BuildSpec, folder: Path, log: Path) -> None:
-        with self._homes.home() as home:
+        with homes.home() as home:
             for step, environment in _steps(spec, folder, home):
                 ended = self._commands.run(step, environment=environment, folder=home, log=log)
                 if not ended.clean:
@@ -184,7 +183,7 @@ class ProcessEngine:
         log.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             story = stack.enter_context(log.open("ab", buffering=0))
-            home = stack.enter_context(self._homes.home())
+            home = stack.enter_context(homes.home())
             mine = stack.enter_context(SHARED.taken(limits.cpus, usable_here()))
             words, own = self._launch(built, home, gpu=gpu)
             command = Supervised(

@@ -242,7 +242,7 @@ def _anywhere(path: Path) -> Thing | None:
 
 def _owned(mark: Path, folders: list[Path]) -> _Found:
     try:
-        dead = owner.is_dead(mark.read_text())
+        dead = owner.is_dead(mark.read_text(errors="replace"))
     except OSError:
         return True  # its owner has finished
     paths = (*(each for each in folders if each.exists()), mark)  # the mark last: it tells whose the rest is

@@ -127,9 +127,12 @@ class Spare:
         path = next(iter(self._folder.glob(f"*/locks/{name}.json")), None) if name and "/" not in name else None
         if path is None:
             return None
-        entry: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        entry |= {name: tuple(entry[name]) for name in ("requirements", "devices")}
-        return Environment(**entry | {"variables": tuple((name, value) for name, value in entry["variables"])})
+        try:
+            entry: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            entry |= {name: tuple(entry[name]) for name in ("requirements", "devices")}
+            return Environment(**entry | {"variables": tuple((name, value) for name, value in entry["variables"])})
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return None  # damaged, or of another release: it is locked again
 
     def _problem(self, environment: Environment) -> EnvironmentFailedError | None:
         """Return why the environment cannot be given a lock, or None once it has one."""

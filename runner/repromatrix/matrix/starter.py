@@ -137,10 +137,10 @@ def _quoted(version: str) -> str:
 def _ignore(folder: Path) -> tuple[Path, ...]:
     """Have git ignore what runs write; what is ignored already stays."""
     path = folder / ".gitignore"
-    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.is_file() else ""
     added = [line for line in IGNORED if line not in before.splitlines()]
     if not added:
         return ()
     start = before if not before or before.endswith("\n") else before + "\n"
-    resources.write_atomically(path, (start + "\n".join(added) + "\n").encode())
+    resources.write_atomically(path, (start + "\n".join(added) + "\n").encode(errors="surrogateescape"))
     return (path,)
