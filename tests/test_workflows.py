@@ -21,6 +21,8 @@ import yaml
 
 from repromatrix.cli.main import run as command_line
 from repromatrix.cli.plan import _jobs as plan_jobs
+from repromatrix.errors import UsageError
+from repromatrix.matrix.starter import workflows
 from repromatrix.results.store import Store
 from tests.compare.builder import manifest, record
 from tests.forge import Fake, github
@@ -74,6 +76,7 @@ def test_an_action_has_one_pin() -> None:
 
 # What a job may write, and nothing else may.
 WRITERS = {
+    ("impact", "lock"): {"contents": "read", "pull-requests": "write"},
     ("night", "tell"): {"contents": "read", "issues": "write"},
     ("night", "history"): {"contents": "write"},
     ("nightly", "night"): {"contents": "write", "issues": "write"},
@@ -599,3 +602,66 @@ def test_more_environments_than_jobs_share_them(count: int, jobs: int, most: int
     assert max(len(each["environments"].split()) for each in found) == most
     assert [name for each in found for name in each["environments"].split()] == names
     assert len({each["name"] for each in found}) == jobs
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=somebody", "-c", "user.email=somebody@localhost"]
+    command = ["git", "-C", str(folder), *who, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("place", ["images/numpy/locks", "locks"])
+def test_the_locks_that_a_pull_request_moves_are_named_and_what_they_were_is_at_hand(
+    tmp_path: Path, place: str
+) -> None:
+    path = ROOT / ".github" / "workflows" / "impact.yml"
+    if place == "locks":
+        (written, path) = workflows(tmp_path / "own", f"owner/name@{'0' * 40}")
+        assert "uses: owner/name/.github/workflows/night.yml@0000" in written.read_text()
+    jobs = load(path)["jobs"]
+    (named,) = [step["run"] for step in jobs["moved"]["steps"] if "run" in step]
+    every = [step.get("run", "") for name in ("lock", "impact") for step in jobs.get(name, {}).get("steps", ())]
+    (kept,) = [each for each in every if "git show" in each]
+    folder = tmp_path / "repository"
+    (folder / place).mkdir(parents=True)
+    git(tmp_path, "init", "--quiet", str(folder))
+    for name in ("a b", "moved", "gone"):
+        (folder / place / f"{name}.txt").write_text("before\n")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "before")
+    (folder / place / "moved.txt").write_text("after\n")
+    (folder / place / "gone.txt").unlink()
+    (folder / place / "new.txt").write_text("new\n")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "after")
+    output = tmp_path / "output"
+    variables = {"GITHUB_OUTPUT": str(output), "RUNNER_TEMP": str(tmp_path), "LOCK": f"{place}/moved.txt"}
+    for script in (named, kept):
+        subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=folder, env=os.environ | variables, check=True)
+    found = dict(line.split("=", 1) for line in output.read_text().splitlines())
+    assert json.loads(found["locks"]) == [f"{place}/moved.txt"]
+    assert found["marker"] == "moved"
+    assert (tmp_path / "before.txt").read_text() == "before\n"
+
+
+def test_the_workflows_that_init_writes_pass_the_same_checks_as_our_own(tmp_path: Path) -> None:
+    found = workflows(tmp_path, f"owner/name@{'0123456789' * 4}")
+    ours = set(re.findall(r"uses: (actions/.+)", "".join(path.read_text() for path in WORKFLOWS)))
+    for path in found:
+        text = path.read_text()
+        assert "REPOSITORY" not in text
+        assert "COMMIT" not in text
+        assert set(re.findall(r"uses: (actions/.+)", text)) <= ours
+        assert not [step["run"] for step in steps(load(path)) if "${{" in step.get("run", "")]
+    bin_folder = Path(sys.executable).parent
+    checks = [
+        [bin_folder / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *found],
+        [bin_folder / "zizmor", "--offline", "--quiet", tmp_path / ".github"],
+    ]
+    for command in checks:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    with pytest.raises(UsageError, match="there already"):
+        workflows(tmp_path, f"owner/name@{'0' * 40}")
+    with pytest.raises(UsageError, match="not a commit"):
+        workflows(tmp_path / "other", "owner/name@main")
