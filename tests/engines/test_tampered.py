@@ -280,6 +280,15 @@ def test_a_wheel_that_is_not_as_it_says_fails_the_build_by_name(process_bench: B
     assert ProcessEngine().find(spec) is None
 
 
+def test_two_wheels_may_have_the_same_file_and_a_command_of_one_name(tmp_path: Path) -> None:
+    command = {"y-1.dist-info/entry_points.txt": b"[console_scripts]\nrun-x = y:main\n"}
+    info = {"y-1.dist-info/METADATA": b"Name: y\n", "y-1.dist-info/WHEEL": WHEEL, **command}
+    same = _wheel(tmp_path, {**info, "x/data.bin": FILES["x/data.bin"]}, name="y")
+    folder = _unpack(tmp_path / "env", _wheel(tmp_path, FILES), same)
+    assert (folder / "lib/python3.11/site-packages/x/data.bin").read_bytes() == FILES["x/data.bin"]
+    assert "from x import main" in (folder / "bin" / "run-x").read_text()  # of the first one
+
+
 @pytest.mark.parametrize("data", [b"", b"no archive", b"PK\x05\x06" + bytes(18)], ids=["empty", "text", "no files"])
 def test_a_wheel_that_is_none_is_a_line_and_no_traceback(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "env" / "lib/python3.11/site-packages").mkdir(parents=True)

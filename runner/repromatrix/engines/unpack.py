@@ -56,7 +56,7 @@ def unpack(folder: Path, lock: str, wheels: Iterable[Path]) -> None:
     Raises:
         UnlikeError: a wheel, or a file of one, has another hash than is told; or something else is installed.
         InstallerError, InvalidRecordEntry, BadZipFile, zlib.error, ValueError, KeyError, AssertionError: it is damaged.
-        FileExistsError: two wheels have the same file.
+        FileExistsError: two wheels have different files of one name.
         OSError: it cannot be written.
     """
     (site,) = sorted(folder.glob(_SITE))
@@ -126,7 +126,7 @@ class _Held(WheelFile):
 
 
 class _Target(SchemeDictionaryDestination):
-    """A virtual environment: no file replaces another, none may be written to, none lies outside."""
+    """A virtual environment: no file replaces a different one, none may be written to, none lies outside."""
 
     def __init__(self, folder: Path, site: Path, package: str, written: set[str]) -> None:
         places = {
@@ -142,15 +142,22 @@ class _Target(SchemeDictionaryDestination):
             raise UnlikeError(f"{path} would be written outside of the environment")
         hashed = stream if isinstance(stream, _Hashed) else _Hashed(stream, _ALGORITHM)
         size = 0
-        with _opened(target, 0o555 if is_executable else 0o444) as file:
-            while data := hashed.read(_PIECE):
-                size += file.write(data)
+        try:
+            with _opened(target, 0o555 if is_executable else 0o444) as file:
+                while data := hashed.read(_PIECE):
+                    size += file.write(data)
+        except FileExistsError:
+            if target not in self._written or hashed.read() != Path(target).read_bytes():
+                raise
+            size = Path(target).stat().st_size  # two wheels have the same file
         self._written.add(target)
         return RecordEntry(path, hashed.hash, size)
 
     def write_script(self, name: str, module: str, attr: str, section: Literal["gui", "console"]) -> RecordEntry:
-        kind, data = Script(name, module, attr, section).generate(self.interpreter, self.script_kind)
-        return self.write_to_fs(Scheme("scripts"), kind, io.BytesIO(data), is_executable=True)
+        file, data = Script(name, module, attr, section).generate(self.interpreter, self.script_kind)
+        if os.path.join(self.scheme_dict["scripts"], file) in self._written:  # noqa: PTH118 - as above
+            return RecordEntry(file, None, None)  # two wheels have a command of that name, which no import reads
+        return self.write_to_fs(Scheme("scripts"), file, io.BytesIO(data), is_executable=True)
 
 
 def _opened(path: str, mode: int) -> io.FileIO:
