@@ -266,7 +266,7 @@ class Replayer:
         return {name: tuple(sorted(keys)) for name, keys in found.items()}
 
     def _recorded(self, pair: Pair, steps: Mapping[str, Replay]) -> Iterable[Request]:
-        """Yield each operation on what it took at its places in the steps of both cells, for both of them."""
+        """Yield each operation on what it took at its places in both steps, for those of the cells that have it."""
         found: dict[str, dict[tuple[str, Sample], Origin]] = {}
         for cell, own, _ in self._ends(pair, steps):
             known = (cell.id, own.key)
@@ -277,7 +277,8 @@ class Replayer:
         for operation in sorted(found):
             inputs = Inputs.recorded([each for _, each in found[operation]], list(found[operation].values()))
             for cell in (pair.left, pair.right):
-                yield Request(cell=cell, graph=graph_of(cell), operation=operation, inputs=inputs)
+                if operation in operations_of(cell):
+                    yield Request(cell=cell, graph=graph_of(cell), operation=operation, inputs=inputs)
 
     def _taken(self, cell: Cell, own: Replay) -> Iterable[tuple[Place, Sample, Origin]]:
         start, trace = self._start(cell), self._traces[cell.id]

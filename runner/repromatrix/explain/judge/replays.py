@@ -99,13 +99,13 @@ def _options(a: Replay, b: Replay) -> Iterator[tuple[str, str, str]]:
 
 def _place(place: Place, a: CellReplays, b: CellReplays) -> PlaceFinding:
     name, operation = place.value, place.operation
-    calls = tuple(_calls(place, a, b))
-    differing = [call for call in calls if call[1] != call[2]]
     own = [each.own.steps for each in (a, b)]
     other = {each.value: each.operation for each in b.own.places}.get(name, "")
     reason = _silence(operation, a.recorded, b.recorded)
     if other != operation:
         reason = f"{b.trace.cell.id} computes it by {other}" if other else f"{b.trace.cell.id} does not compute it"
+    calls = tuple(_calls(place, a, b)) if other == operation else ()
+    differing = [call for call in calls if call[1] != call[2]]
     return PlaceFinding(
         place=name,
         operation=operation,
