@@ -97,7 +97,7 @@ class _Reader:
     def __init__(self, folder: Path, name: str, document: Document) -> None:
         self.folder, self.name, self.data = folder, name, document.data if isinstance(document.data, dict) else {}
         folders = [folder]
-        if isinstance(base := self.data.get("extends"), str):
+        if isinstance(base := self.data.get("extends"), str) and not failures(document, name, "workload"):
             folders.insert(0, folder / base)
             self.data = _extended(folder / base, f"{name}/{base}/{FILE}", self.data)
         files = (path for each in folders for path in sorted(each.glob("*.py")))
