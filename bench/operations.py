@@ -43,7 +43,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10, help="of the first environment, for false alarms")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    subprocess.run([REPROMATRIX, "build", *options.environments], cwd=ROOT, check=True, capture_output=True)
+    chosen = [word for each in options.environments for word in ("--select", each)]
+    subprocess.run([REPROMATRIX, "build", *chosen, "--engine", "process"], cwd=ROOT, check=True, capture_output=True)
     with tempfile.TemporaryDirectory(prefix="repromatrix-bench-") as name:
         folder = Path(name)
         for each in options.environments:

@@ -261,3 +261,10 @@ def test_without_a_graph_and_a_difference_that_is_told(bench) -> None:
     install(bench, {})
     (found,) = of_no_graph(bench)
     assert conclusion(found).endswith("has no graph of its step; every traced value is the same")
+
+
+def test_explain_sends_cells_of_operations_to_compare(command) -> None:
+    cells = [f"operations/numpy-{version}-cpu/default" for version in ("1.0", "2.0")]
+    said = command("explain", *cells)
+    assert (said.code, said.out) == (2, "")
+    assert f"repromatrix compare {' '.join(cells)}" in said.err

@@ -69,3 +69,35 @@ class TestNumpy:
 
     def test_the_default_matrix_does_not_run_them(self) -> None:
         assert "operations" not in {each.name for each in load(ROOT / "matrix.yaml").workloads}
+
+    def test_two_cells_are_compared_by_their_ids_result_by_result(self, told) -> None:
+        cells = [f"operations/{name}/default-float64" for name in (OLD, NEW)]
+        done = asked(told[1], "compare", *cells)
+        assert (done.returncode, done.stderr) == (1, "")
+        rows = {line.split()[0]: line for line in done.stdout.splitlines()}
+        assert set(BETTER) <= set(rows)
+        assert rows["exp"].endswith("second")
+        assert asked(told[1], "compare", cells[0], cells[0]).returncode == 0
+        other = asked(told[1], "compare", cells[0], f"operations/{NEW}/default")
+        assert (other.returncode, "in another dtype" in other.stderr) == (2, True)
+
+    def test_the_same_environment_again_beside_busy_processes_gives_the_same_bits(self, told, tmp_path) -> None:
+        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+        try:
+            done = asked(Store(tmp_path), "operations", NEW, "--engine", "process", "--json")
+        finally:
+            for each in busy:
+                each.kill()
+                each.wait()
+        assert done.returncode == 0, done.stderr
+        again = Store(tmp_path)
+        for entry in again.read_operations().entries:
+            first, second = (store.read(entry.cell, entry.key) for store in (told[1], again))
+            assert second.trajectories == first.trajectories
+            assert unstable(second) == frozenset()
+
+
+def asked(store: Store, *words: str) -> subprocess.CompletedProcess[str]:
+    """What a command says of a results folder."""
+    command = [sys.executable, "-m", "repromatrix", *words, "--results", str(store.folder)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -39,12 +39,12 @@ FORBIDDEN = {"random", "time", "datetime", "secrets", "os", "sys", "socket", "su
 ALTERED = {"mazur/keras-3.15.1-jax/jit-float16"}
 # State that a framework keeps in a form of its own, so under a name of its own.
 OWN_STATE = {("mlp", "keras"): {"momentum": "velocity"}}
-OPERATIONS = "operations"  # no training job: each output is a case of its own
+OPERATIONS = {"operations", "operations-full"}  # no training jobs: each output is a case of its own
 STEPS = 3  # at most, of the cells that are run here
 # Larger jobs, which NumPy has not, and which take seconds to compile: these cells of them are run here.
 LARGER, OF_LARGER = {"convnet", "transformer"}, {"default", "defaults-own"}
 # Frameworks that a workload leaves out: Keras has no operations of its own.
-ABSENT = {OPERATIONS: {"keras"}, **{name: {"numpy", "keras"} for name in LARGER}}
+ABSENT = {**{name: {"keras"} for name in OPERATIONS}, **{name: {"numpy", "keras"} for name in LARGER}}
 
 
 def identified(path: Path) -> str:
@@ -64,7 +64,7 @@ class TestEveryFolder:
 
     def test_has_a_module_for_every_framework(self, folder: Path) -> None:
         due = FRAMEWORKS - ABSENT.get(folder.name, set())
-        assert {f"{name}.py" for name in due} <= {path.name for path in folder.glob("*.py")}
+        assert {f"{name}.py" for name in due} <= {name for name, _ in load_workload(folder, folder.name).files}
 
     def test_compiles_and_switches_in_the_words_that_the_harness_knows(self, folder: Path) -> None:
         found = load_workload(folder, folder.name)
@@ -94,7 +94,7 @@ class TestEveryModule:
     def test_prints_draws_and_measures_nothing(self, path: Path) -> None:
         used = set(_used(ast.parse(path.read_text())))
         # What a framework draws by itself is what these are for.
-        own = {"random"} if path.parent.name in {*LARGER, OPERATIONS} else set()
+        own = {"random"} if path.parent.name in {*LARGER, *OPERATIONS} else set()
         assert used & (FORBIDDEN - own | {"print", "open", "exec", "eval"}) == set()
 
     def test_imports_its_own_framework_and_its_own_folder_alone(self, path: Path) -> None:
@@ -233,7 +233,7 @@ def flat(steps: list[list[float]]) -> list[float]:
 def told_here(environment_name, interpreter) -> list[tuple[Cell, Finished, Finished]]:
     """What the cells of all workloads tell in an environment, untraced in one process and traced in another."""
     python, environment = interpreter(environment_name), asked.matrix().environment(environment_name)
-    works = [asked.workload(folder.name) for folder in FOLDERS if folder.name != OPERATIONS]
+    works = [asked.workload(folder.name) for folder in FOLDERS if folder.name not in OPERATIONS]
     here = [work for work in works if f"{environment.framework}.py" in dict(work.files)]
     cells = [
         each

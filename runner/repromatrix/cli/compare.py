@@ -78,6 +78,11 @@ def run(options: Namespace) -> int:
     from repromatrix.report.comparison import build
     from repromatrix.report.comparison_pages import PRESENTERS
 
+    if any(str(side).startswith("operations") for side in options.sides):
+        from repromatrix.cli import compare_operations
+
+        if pair := compare_operations.named(options):
+            return compare_operations.compared(options, *pair)
     sources = Sources(options.results, logs.asked(options), options.metric, printed, logs.stated)
     series = sources.read(options.sides)
     folders = len(options.sides) == 2 == sources.folders  # noqa: PLR2004

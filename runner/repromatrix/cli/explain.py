@@ -28,6 +28,7 @@ from repromatrix.explain.space import Space
 from repromatrix.explain.text import tell, tell_many
 from repromatrix.images.lockable import Spare
 from repromatrix.matrix import Matrix, load
+from repromatrix.matrix.workload import table_named
 from repromatrix.plan import Cell, find
 from repromatrix.published.pairs import Documents
 from repromatrix.results.experiments import Experiments, Origin, Pair
@@ -203,6 +204,12 @@ def _replay(
 
 
 def _pair(options: Namespace, story: Story) -> tuple[Explanation, PairFinding | None]:
+    for name in (options.a, options.b):
+        if table_named(name.partition("/")[0]):
+            raise UsageError(
+                f"{name} has no losses to explain: each of its results stands for itself",
+                hint=f"repromatrix compare {options.a} {options.b}; repromatrix impact tries them in other --settings",
+            )
     spare, store = Spare(), Store(options.results)
     matrix = spare.remembered(load(options.matrix), (options.a, options.b))
     store.read_experiments()  # what cannot be read ends it before anything runs

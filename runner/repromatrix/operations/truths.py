@@ -135,10 +135,12 @@ def _limited(found: Exact, terms: int) -> Exact:
     `terms` of the longest sum, times the condition number in linear algebra (N. J. Higham, Accuracy and Stability of
     Numerical Algorithms, chapters 3 and 7, normwise).
     """
-    told = found.known & np.isfinite(found.high)
-    if found.bounded or found.sizes is not None or not terms or not told.any():
+    if found.bounded or found.sizes is not None or not terms:
         return found
-    return replace(found, terms=terms, sizes=np.full(len(found.high), np.abs(found.high[told]).max()))
+    largest = np.abs(found.high[found.known & np.isfinite(found.high)]).max(initial=0.0)
+    if not largest:  # all cancels, as in the variance of equal numbers: nothing tells how large the terms are
+        return found
+    return replace(found, terms=terms, sizes=np.full(len(found.high), largest))
 
 
 def _known(case: Case, given: Mapping[str, Argument], bits: Mapping[str, str]) -> Mapping[str, Exact]:
