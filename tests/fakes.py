@@ -140,7 +140,7 @@ def _quarters(places: Sequence[Asked], sample: Mapping[str, Any]) -> dict[str, l
     """Return a quarter for every element of every place; the loss of a step is a half."""
     known = {name: _shape(entry) for name, entry in sample.items()}
     told = [
-        Place(value=each["value"], operation=each["operation"], arguments=tuple(name for name, _ in each["takes"]))
+        Place(value=each["value"], operation=each["operation"], arguments=tuple(name for name, *_ in each["takes"]))
         for each in places
     ]
     found = {name: [(0.25).hex()] * prod(shape) for name, shape in shapes(told, known).items()}
@@ -274,6 +274,9 @@ class Ears:
 
     def record(self, record: Record, *, cached: bool) -> None:
         self.heard.append(("record", record.cell.id, cached))
+
+    def read(self, cell_id: str, said: str) -> None:
+        self.heard.append(("read", cell_id, said))
 
     def warned(self, text: str) -> None:
         self.warnings.append(text)

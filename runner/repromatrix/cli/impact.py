@@ -16,6 +16,7 @@ from repromatrix.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from repromatrix.engines.base import Engine
+    from repromatrix.explain.impact.rows import Impact
     from repromatrix.matrix import Environment, Matrix, Settings
 
 
@@ -72,13 +73,30 @@ class _Here(Action):
 def run(options: Namespace) -> int:
     """Compare two environments over everything that they share."""
     from repromatrix.explain.impact.rows import Level
-    from repromatrix.explain.impact.run import Comparing, comparable, left_out, runs
     from repromatrix.explain.impact.text import markdown, text
+
+    found = compared(options, Story.of(options))
+    if options.json:
+        out.document(found.document(), indent=1)
+    elif options.markdown:
+        out.presented(markdown(found) + "\n")
+    else:
+        out.say(text(found))
+    return int(ExitCode.OK if found.level is Level.SAME else ExitCode.DIFFERENCE)
+
+
+def compared(options: Namespace, story: Story) -> "Impact":
+    """Return what the command finds.
+
+    Raises:
+        RepromatrixError: the two cannot be compared.
+    """
+    from repromatrix.explain.impact.run import Comparing, comparable, left_out, runs
     from repromatrix.images.lockable import Spare
     from repromatrix.matrix import load
     from repromatrix.matrix.candidates import pairs
 
-    story, spare = Story.of(options), Spare()
+    spare = Spare()
     _require_two(options)
     matrix = load(options.matrix)
     conditions = _conditions(matrix, options.settings)
@@ -103,14 +121,7 @@ def run(options: Namespace) -> int:
         folders.update(spare.places([environment]))
 
     with story.progress(runs(matrix, cells[sides])):
-        found = Comparing(execution, matrix, sides, cells[sides], lock, without=without).run(conditions)
-    if options.json:
-        out.document(found.document(), indent=1)
-    elif options.markdown:
-        out.presented(markdown(found) + "\n")
-    else:
-        out.say(text(found))
-    return int(ExitCode.OK if found.level is Level.SAME else ExitCode.DIFFERENCE)
+        return Comparing(execution, matrix, sides, cells[sides], lock, without=without).run(conditions)
 
 
 def _require_two(options: Namespace) -> None:

@@ -34,6 +34,7 @@ TAG_LABEL = "repromatrix.tag"
 OWNER_LABEL = "repromatrix.owner"
 NOBODY = "65534:65534"
 _TEMPORARY_MIB = 512
+_DATA = "/data"  # the folder of a container in which data is mounted
 _REMOVALS = 2  # a second Ctrl-C must not leave a container
 
 
@@ -146,6 +147,10 @@ class DockerEngine:
         ]  # fmt: skip
         return subprocess.run(request, env={**os.environ, "DOCKER_HOST": engine_host()}, check=False).returncode
 
+    def data_place(self, name: str, _path: Path) -> str:
+        """Return where data is mounted in a container."""
+        return f"{_DATA}/{name}"
+
     def stop(self) -> None:
         """End every build, transfer and run under way, and each one begun later."""
         self._commands.stop()
@@ -205,12 +210,16 @@ class DockerEngine:
         )
 
     def _host_config(self, limits: RunLimits, cpus: Sequence[int], *, gpu: bool) -> dict[str, Any]:
-        from docker.types import DeviceRequest, LogConfig, Ulimit  # noqa: PLC0415
+        from docker.types import DeviceRequest, LogConfig, Mount, Ulimit  # noqa: PLC0415
 
         wanted = [DeviceRequest(count=-1, capabilities=[["gpu", "compute", "utility"]])] if gpu else None
         return self.client.create_host_config(
-            network_mode="none",
+            network_mode="bridge" if limits.network else "none",
             read_only=True,
+            mounts=[
+                Mount(f"{_DATA}/{name}", str(path), type="bind", read_only=True, propagation="rprivate")
+                for name, path in limits.data
+            ],
             tmpfs={"/tmp": f"rw,exec,nosuid,nodev,size={_TEMPORARY_MIB}m,mode=1777"},  # noqa: S108 - inside the container
             cap_drop=["ALL"],
             security_opt=["no-new-privileges:true"],

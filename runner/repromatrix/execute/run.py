@@ -44,6 +44,9 @@ class Listener(fleet.Listener, Protocol):
     def repeat(self, cell_id: str, outcome: Outcome) -> None:
         """One repeat of a cell ended."""
 
+    def read(self, cell_id: str, said: str) -> None:
+        """The output of a command was read: as what, and what was left out."""
+
     def record(self, record: Record, *, cached: bool) -> None:
         """A cell's record is in the store."""
 
@@ -95,7 +98,9 @@ class Batch:
     def log(self, store: Store, name: str) -> Path:
         """Return where the log of a repeat, or of another run of the batch, stands."""
         cell = self.cells[0]
-        return store.log_path(cell.environment.name, f"{cell.settings.name}-{cell.device.replace(':', '')}-{name}")
+        own = f"{cell.workload.name}-{cell.variant.name}-" if cell.workload.command else ""
+        place = f"{cell.settings.name}-{cell.device.replace(':', '')}-{own}{name}"
+        return store.log_path(cell.environment.name, place)
 
 
 class Execution:
@@ -218,7 +223,9 @@ class Execution:
 
     def limits_of(self, cell: Cell) -> RunLimits:
         """Return the limits of a cell's process: at least a CPU for each thread that its settings ask for."""
-        return replace(self._limits, cpus=max(self._limits.cpus, cell.settings.threads or 0))
+        command, cpus = cell.workload.command, max(self._limits.cpus, cell.settings.threads or 0)
+        network, data = (command.network, command.data) if command else (False, ())
+        return replace(self._limits, cpus=cpus, network=network, data=data)
 
     def _require_space(self, batches: Sequence[Batch]) -> None:
         environments = {batch.environment.name: batch.environment for batch in batches}
@@ -275,6 +282,8 @@ class Execution:
         def heard(work: Work, found: Finished) -> None:
             self.listener.repeat(found.id, found.outcome)
             finished[found.id][works.index(work)] = found
+            if found.read and work is works[0]:
+                self.listener.read(found.id, found.read)
             for bits in work.result.bits.pop(found.id, {}).values():  # of outputs: the record has their digests
                 self.store.write_value(bits)
             # Kept as soon as its last repeat ends: what comes after must not cost it.
@@ -310,6 +319,7 @@ class Execution:
             fingerprint=next((work.result.fingerprint for work in works if work.result.fingerprint), {}),
             provenance=provenance(
                 identity=self._identities[cell.environment.name],
+                network=bool(cell.workload.command and cell.workload.command.network),
                 engine=self.engine_of(cell.environment).name,
                 cpu_class=host.cpu_class(),
                 image_digest=built.digest if built else None,
@@ -336,8 +346,9 @@ def _run_limits(limits: Limits) -> RunLimits:
 
 
 def batches_of(cells: Sequence[Cell]) -> list[Batch]:
-    """Group cells that share environment, device and settings, in the order of the plan."""
-    groups: dict[tuple[str, str, str], list[Cell]] = {}
+    """Group cells that share environment, device and settings, in the order of the plan; a command is on its own."""
+    groups: dict[tuple[str, ...], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault((cell.environment.name, cell.device, cell.settings.name), []).append(cell)
+        own = cell.id if cell.workload.command else ""  # it may run long, and be let onto the network
+        groups.setdefault((cell.environment.name, cell.device, cell.settings.name, own), []).append(cell)
     return [Batch(cells=tuple(group)) for group in groups.values()]

@@ -151,7 +151,8 @@ class Spare:
             else:
                 locks.make(environment, self._folder)
         path = locks.path_of(environment, self._folder)
-        resources.write_atomically(path.parent / f"{environment.name}.json", json.dumps(asdict(environment)).encode())
+        kept = asdict(replace(environment, locks=None))  # its lock is in the cache, whoever's matrix named it
+        resources.write_atomically(path.parent / f"{environment.name}.json", json.dumps(kept).encode())
 
     def _newest(self, matrix: Matrix, name: str) -> str:
         if name.lower() not in FRAMEWORKS:
