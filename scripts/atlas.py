@@ -29,7 +29,7 @@ from repromatrix.matrix.candidates import family, on_other_pythons
 CHECKOUT = Path(__file__).resolve().parents[1]
 ATLAS = CHECKOUT / "docs" / "atlas"
 # What is looked at: all dtypes of NumPy; of the others, which compile for minutes, float32 as it is by default.
-SELECT = {"numpy": ("operations/*", "mlp/*")}
+SELECT = {"numpy": ("operations/*", "mlp/*"), "tensorflow": ("operations/*/default",)}
 PLAIN = ("operations/*/default", "mlp/*/default")
 # The first release that counts: of the minor release that was the newest one when 2023 began.
 FIRST = {"numpy": "1.24", "jax": "0.4", "tensorflow": "2.12", "torch": "2.0"}

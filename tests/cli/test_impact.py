@@ -240,8 +240,8 @@ def test_records_of_two_machines_are_not_compared_as_two_versions(command, monke
 
     plain = running.provenance
 
-    def elsewhere(*, identity, engine, cpu_class, image_digest):
-        found = plain(identity=identity, engine=engine, cpu_class=cpu_class, image_digest=image_digest)
+    def elsewhere(**known):
+        found = plain(**known)
         elsewhere.calls += 1
         return replace(found, cpu_class=f"x86-64-v{3 + elsewhere.calls % 2}-01234567")
 

@@ -16,6 +16,7 @@ def test_packages_kernels_and_python_are_told_and_the_framework_is_not(builder) 
     new = _with(new, packages={"numpy": "2.4.6", "scipy": "1.12", "six": "1"}, python="3.11.7")
     new = _with(new, kernels={"openblas_core": "SkylakeX", "openblas_requested": "x"})
     told = [(each.kind, each.name, each.a, each.b) for each in companions(old, new)]
+    assert [each.computes for each in companions(old, new)] == [True, True, True, False, False]
     assert told == [
         ("package", "scipy", "1.11", "1.12"),
         ("kernel", "openblas_core", "Haswell", "SkylakeX"),

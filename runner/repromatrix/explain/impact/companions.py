@@ -25,13 +25,12 @@ _TOOLS = frozenset({"pip", "setuptools", "wheel"})
 
 def companions(a: Record, b: Record) -> tuple[Companion, ...]:
     """Return what moved with the version, what computes first."""
-    return tuple(sorted(_moved(a, b), key=lambda each: each.kind == "package" and not _COMPUTE.fullmatch(each.name)))
+    return tuple(sorted(_moved(a, b), key=lambda each: not each.computes))
 
 
 def computing(found: Iterable[Companion]) -> tuple[Companion, ...]:
     """Return the packages that both sides have and that compute, or decide how something is computed."""
-    there = (each for each in found if each.kind == "package" and each.a and each.b)
-    return tuple(each for each in there if _COMPUTE.fullmatch(each.name))
+    return tuple(each for each in found if each.kind == "package" and each.a and each.b and each.computes)
 
 
 def _moved(a: Record, b: Record) -> Iterator[Companion]:
@@ -53,7 +52,8 @@ def _moved(a: Record, b: Record) -> Iterator[Companion]:
 def _differing(kind: str, a: Mapping[str, str], b: Mapping[str, str]) -> Iterator[Companion]:
     for name in sorted(a.keys() | b.keys()):
         if a.get(name) != b.get(name):
-            yield Companion(name=name, kind=kind, a=a.get(name), b=b.get(name))
+            computes = kind != "package" or _COMPUTE.fullmatch(name) is not None
+            yield Companion(name=name, kind=kind, a=a.get(name), b=b.get(name), computes=computes)
 
 
 def _texts(found: Any) -> dict[str, str]:

@@ -141,12 +141,14 @@ class Companion:
 
     Attributes:
         kind: `package`, `kernel` (what a library says that it took), or `python`, `libc`, `base`, `flavour`.
+        computes: whether it can reach a number; a tool among the packages cannot.
     """
 
     name: str
     kind: str
     a: str | None
     b: str | None
+    computes: bool = True
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""

@@ -170,8 +170,14 @@ def _notes(rows: Sequence[TrainingRow]) -> Iterator[str]:
 def _companions(found: Sequence[Companion]) -> list[str]:
     if not found:
         return []
-    lines = [f"  {each.name}: {_short(each.a)} -> {_short(each.b)}" for each in found[:_SHOWN]]
-    return ["what else moved:", *lines, *_left(found, "of these")]
+    telling = [each for each in found if each.computes]
+    tools = len(found) - len(telling)
+    return [
+        "what else moved:",
+        *(f"  {each.name}: {_short(each.a)} -> {_short(each.b)}" for each in telling[:_SHOWN]),
+        *_left(telling, "of these"),
+        *([f"  and {tools} packages that compute nothing (--json has all)"] if tools else []),
+    ]
 
 
 def _blames(found: Impact) -> Iterator[str]:
