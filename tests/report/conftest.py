@@ -35,7 +35,6 @@ class Run:
     records: tuple[Record, ...]
     missing: tuple[str, ...]
     accepted: Accepted
-    earlier: dict[str, Record]
     traces: dict[str, Trace]
     experiments: Experiments
     tried: dict[str, Record]
@@ -52,7 +51,6 @@ class Run:
             records=self.records,
             missing=self.missing,
             accepted=self.accepted,
-            earlier=self.earlier,
             traces=self.traces,
             experiments=self.experiments,
             tried=self.tried,
@@ -143,7 +141,6 @@ def rich(builder) -> Run:
         records=(*now, *members),
         missing=("mazur/not/there",),
         accepted=accept(manifest, before),
-        earlier={changed.cell.id: before[0]},
         traces={each.cell.id: each for each in traces},
         experiments=experiments,
         tried=tried,

@@ -5,14 +5,13 @@ from repromatrix.report.view import View
 from repromatrix.report.view import build as build_of
 
 
-def build(manifest, records, missing=(), accepted=None, earlier=None, **more) -> View:
+def build(manifest, records, missing=(), accepted=None, **more) -> View:
     """Return the report of these records; `more`: fields of `Evidence`."""
     evidence = Evidence(
         manifest=manifest,
         records=tuple(records),
         missing=tuple(missing),
         accepted=accepted,
-        earlier=earlier or {},
         **{name: value for name, value in more.items() if value is not None},
     )
     return build_of(evidence)

@@ -16,9 +16,9 @@ def made(record, **changes):
     return replace(record, provenance=replace(record.provenance, **changes))
 
 
-def since(builder, before, now, missing=(), earlier=None):
+def since(builder, before, now, missing=()):
     accepted = accept(builder.manifest(before, tables=()), before)
-    return build(builder.manifest(now, tables=()), now, missing, accepted, earlier).sections["changes"]
+    return build(builder.manifest(now, tables=()), now, missing, accepted).sections["changes"]
 
 
 def test_the_same_run_again_changed_nothing(builder):
@@ -28,34 +28,56 @@ def test_the_same_run_again_changed_nothing(builder):
     assert found.sentences[0].text.endswith("nothing changed")
 
 
-def test_other_bits_are_told_with_what_differs_in_the_environment(builder):
+def test_other_bits_are_told_with_what_moved_how_far_and_what_differs_in_the_environment(builder):
     old = builder.record((0.5, 0.25))
     found = since(builder, [old], [made(builder.record((0.5, 0.3)), image_digest="sha256:1", lock_digest="2")])
-    assert found.lines == ("mazur/numpy-2.4.6-cpu/parallel: bits changed; with another image, lock",)
+    assert found.lines == (
+        (
+            "mazur/numpy-2.4.6-cpu/parallel: bits changed, metrics divergent (first at step 2; at most 5.00e-2, "
+            "900,719,925,474,099 ULP of float64; judged by torch.testing.assert_close); with another image, lock"
+        ),
+    )
     assert (found.part.changes.bits, found.broken) == (1, 1)
 
 
-def test_other_bits_are_measured_where_the_accepted_record_is_still_there(builder):
-    old, new = builder.record((0.5, 0.25)), builder.record((0.5, 0.25 + 2**-54))
-    found = since(builder, [old], [new], earlier={old.cell.id: old})
+def test_a_variable_that_was_added_to_the_settings_is_named_from_the_baseline_alone(builder):
+    old = builder.record((0.5, 0.25), weights=1.0)
+    new = builder.record((0.5, 0.25 + 2**-54), weights=2.0)
+    fingerprint = {**new.fingerprint, "variables": {"OPENBLAS_CORETYPE": "Haswell"}, "threads": {"blas": 2}}
+    found = since(builder, [old], [replace(new, fingerprint=fingerprint)])
     assert found.lines == (
         (
             "mazur/numpy-2.4.6-cpu/parallel: bits changed, metrics rounding (first at step 2; at most 5.55e-17, 1 ULP "
-            "of float64; judged by torch.testing.assert_close); from the same environment"
+            "of float64; judged by torch.testing.assert_close); state hidden_weights, output_weights; "
+            "settings.threads.blas was 1, now 2; settings.variables.OPENBLAS_CORETYPE was not set, now Haswell"
         ),
     )
+    values = found.sentences[1].values
+    assert values["told"]["settings.variables.OPENBLAS_CORETYPE"] == [None, "Haswell"]
+    assert values["state"] == ["hidden_weights", "output_weights"]
 
 
-def test_a_record_that_was_made_again_under_the_same_key_is_not_taken_for_the_accepted_one(builder):
+def test_many_packages_that_moved_are_counted_and_all_of_them_values(builder):
     old, new = builder.record((0.5, 0.25)), builder.record((0.5, 0.3))
-    (line,) = since(builder, [old], [new], earlier={old.cell.id: new}).lines
-    assert line == "mazur/numpy-2.4.6-cpu/parallel: bits changed; from the same environment"
+    packages = {f"package-{number}": "1.0" for number in range(9)}
+    found = since(builder, [old], [replace(new, fingerprint={**new.fingerprint, "packages": packages})])
+    assert found.lines[0].endswith("packages.package-3 was not set, now 1.0; 5 more in report.json")
+    assert len(found.sentences[1].values["told"]) == 10
+
+
+def test_an_edited_workload_is_not_taken_for_a_difference_of_its_numbers(builder):
+    old, new = builder.record((0.5, 0.25)), builder.record((0.5, 0.3), task="77" * 32)
+    (line,) = since(builder, [old], [new]).lines
+    assert "metrics incomparable (the workload mazur was edited between the two" in line
 
 
 def test_other_weights_are_other_bits_though_the_losses_are_the_same(builder):
     old, new = builder.record(weights=1.0), builder.record(weights=2.0)
-    (line,) = since(builder, [old], [new], earlier={old.cell.id: old}).lines
-    assert line == "mazur/numpy-2.4.6-cpu/parallel: bits changed, metrics identical; from the same environment"
+    (line,) = since(builder, [old], [new]).lines
+    assert line == (
+        "mazur/numpy-2.4.6-cpu/parallel: bits changed, metrics identical; state hidden_weights, output_weights; from "
+        "the same environment"
+    )
 
 
 def test_another_outcome_is_told_with_its_reason(builder):
@@ -78,15 +100,26 @@ def test_another_environment_that_kept_the_bits_is_told_and_breaks_nothing(build
     assert (found.part.changes.identities, found.broken) == (2, 0)
 
 
-def test_another_cpu_class_is_said_since_bits_may_differ_for_that(builder):
+def test_a_baseline_of_another_cpu_class_is_said_and_no_number_is_held_against_it(builder):
     old = builder.record()
-    found = since(builder, [old], [made(old, cpu_class="sve")])
-    (line,) = found.lines
-    assert line.startswith("1 cell ran on another CPU class than accepted (avx2 fma; now sve)")
-    assert not found.broken
-    assert (
-        "with another CPU class" in since(builder, [old], [made(builder.record((1.0, 2.0)), cpu_class="sve")]).lines[1]
+    found = since(builder, [old], [made(builder.record((1.0, 2.0)), cpu_class="sve")])
+    assert found.lines == (
+        (
+            "1 cell has no baseline for the CPU class sve, only for avx2 fma: not compared; accept one on this "
+            "machine: repromatrix accept"
+        ),
     )
+    assert (found.broken, found.compared, found.elsewhere) == (0, 0, 1)
+
+
+def test_each_cpu_class_is_held_against_its_own_baseline(builder):
+    here = builder.record((0.5, 0.25))
+    there = made(builder.record((0.5, 0.3)), cpu_class="sve")
+    manifest = builder.manifest([here], tables=())
+    accepted = accept(manifest, [there], accept(manifest, [here]))
+    assert accepted.cells[here.cell.id].keys() == {"avx2 fma", "sve"}
+    for record, broken in ((here, 0), (there, 0), (made(there, cpu_class="avx2 fma"), 1)):
+        assert build(manifest, [record], (), accepted).sections["changes"].broken == broken
 
 
 def test_cells_that_only_one_run_has_are_named_and_break_nothing(builder):

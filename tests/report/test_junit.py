@@ -92,7 +92,10 @@ def test_changes_of_bits_and_outcomes_fail_and_others_do_not(rich):
     found = answers(parsed(rich.view)[2])
     failed = {name.partition("/")[0] for name, answer in found.items() if answer == "failure"}
     assert failed == {"bits-change", "outcome-change"}
-    assert {name.partition("/")[0] for name in found} >= {"identity-change", "cpu-class-change", "membership"}
+    assert {name.partition("/")[0] for name in found} >= {"identity-change", "no-baseline", "membership"}
+    assert {name.partition("/")[0] for name, answer in found.items() if answer == "skipped"} == {"no-baseline"}
+    gone = {name for name, answer in found.items() if answer == "error"}
+    assert gone == {"membership/gone/mazur/numpy-2.4.6-cpu/gone"}
 
 
 def test_hostile_text_is_escaped_and_what_xml_cannot_hold_is_shown_by_its_escape(builder):

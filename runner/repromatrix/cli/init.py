@@ -28,19 +28,30 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="run this script as it is; what it needs is guessed from its imports, and nothing else is read",
     )
+    parser.add_argument(
+        "--github",
+        metavar="OWNER/NAME@COMMIT",
+        help="write nothing but workflows, of a night and of an upgrade check, that take repromatrix from there",
+    )
     shared.examples(
         parser,
         "init",
         "init --framework torch --framework jax",
         "init my-project --job classifier",
         "init --script train.py",
+        "init --github OWNER/repromatrix@COMMIT",
     )
 
 
 def run(options: Namespace) -> int:
     """Write the files and say what to type next."""
-    from repromatrix.matrix.starter import begin, needed, versions
+    from repromatrix.matrix.starter import begin, needed, versions, workflows
 
+    if options.github:
+        for path in workflows(options.folder, options.github):
+            out.say(f"wrote      {path}")
+        out.say("\nnext: commit them with matrix.yaml and its locks, and run the night once by hand")
+        return 0
     frameworks = list(dict.fromkeys(options.framework)) or ([] if options.script else [_FIRST])
     for path in begin(options.folder, frameworks, options.job, options.script):
         out.say(f"wrote      {path}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from repromatrix.cli import options as shared
 from repromatrix.cli import out
 from repromatrix.cli.story import Story
-from repromatrix.errors import ExitCode, UsageError
+from repromatrix.errors import ExitCode, NothingSelectedError, UsageError
 
 if TYPE_CHECKING:
     from repromatrix.report.gist import Gist, Request, Written
@@ -71,7 +71,15 @@ def demanded(options: Namespace, gist: "Gist") -> ExitCode:
 
     Raises:
         UsageError: `--require-accepted`, and the accepted run has no cell of this one.
+        NothingSelectedError: it has them for other CPU classes alone.
     """
+    if options.require_accepted and not gist.compared and gist.elsewhere:
+        raise NothingSelectedError(
+            f"--require-accepted, and there is no baseline for this CPU class: {gist.elsewhere} cells are accepted for "
+            "others alone, so nothing was compared",
+            where=str(options.accepted or "accepted.json"),
+            hint="accept one on this machine, beside the others: repromatrix accept",
+        )
     if options.require_accepted and not gist.compared:
         raise UsageError(
             "--require-accepted, and no cell of this run is in the accepted one: nothing was compared",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -37,10 +37,24 @@ class Digits:
 
 def of(texts: Sequence[str]) -> Digits:
     """Return what texts of numbers show."""
-    count = len(texts)
     joined = "\n".join(texts)
-    if _LETTERS.search(joined) or max(map(len, texts), default=0) > _LONGEST:
+    if not _LETTERS.search(joined) and max(map(len, texts), default=0) <= _LONGEST:
+        return _plain(texts)
+    odd = [at for at, each in enumerate(texts) if len(each) > _LONGEST or not each.isascii() or _LETTERS.search(each)]
+    if 2 * len(odd) > len(texts):
         return _one_by_one(texts)
+    rest = list(texts)
+    for at in odd:
+        rest[at] = "0"
+    found, own = _plain(rest), _one_by_one([texts[at] for at in odd])
+    for each in fields(found):
+        getattr(found, each.name)[odd] = getattr(own, each.name)
+    return found
+
+
+def _plain(texts: Sequence[str]) -> Digits:
+    """Return what decimal texts without an exponent show."""
+    count = len(texts)
     found = np.array(texts, dtype="S").view(np.uint8).reshape(count, -1) if count else np.zeros((0, 1), np.uint8)
     digit = (found >= _ZERO) & (found <= _NINE)
     started = np.logical_or.accumulate(digit & (found != _ZERO), axis=1)

@@ -100,6 +100,21 @@ class Sources:
             )
         return _distinct(found)
 
+    def one(self, argument: str) -> list[Series | Read]:
+        """Return what one argument names: cells as series, a log as it was read.
+
+        Raises:
+            UsageError: a file that cannot be used.
+            NothingSelectedError: it names nothing.
+        """
+        name, rest = _named(argument)
+        found = list(self._series(rest, name))
+        return [each if isinstance(each, Read) or name is None else each.named(name) for each in found]
+
+    def asked(self, read: Read) -> Asked:
+        """Return how a log was read."""
+        return replace(self._asked, columns=read.chosen)
+
     def allowed(self) -> Allowances:
         """Return who judges: the first run with a floor or tolerance, else the matrix, else what PyTorch documents."""
         if not self._manifests and (self._results.has_manifest or self._results.read_impact()):
@@ -142,12 +157,16 @@ class Sources:
         return Read(name=bare, source=str(path), log=log, chosen=asked.columns)
 
     def _cells(self, store: Store, label: str, pattern: str | None) -> Iterator[Series]:
-        manifest = self._manifest(store, label)
-        members = {name for each in manifest.ensembles for name in each.members}
-        entries = [each for each in manifest.entries if each.key is not None]
+        lone = pattern is not None and not store.has_manifest and not store.read_impact()
+        manifest = None if lone and store.read_operations().entries else self._manifest(store, label)
+        members = {name for each in (manifest.ensembles if manifest else ()) for name in each.members}
+        entries = [each for each in (manifest.entries if manifest else ()) if each.key is not None]
         if pattern is not None and pattern not in {each.id for each in entries}:
             impact = store.read_impact()  # beside the latest run, what `impact` looked at has a name as well
             entries += [each for each in (impact.entries if impact else ()) if each.id == pattern and each.key]
+        if pattern is not None and not any(fnmatchcase(each.id, pattern) for each in entries):  # nor what was computed
+            operations = store.read_operations().entries
+            entries += [Entry(id=each.cell, key=each.key, reason=None) for each in operations]
         empty = True
         for entry in entries:
             by_id = pattern is not None and "/" in pattern

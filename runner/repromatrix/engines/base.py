@@ -183,6 +183,10 @@ class Engine(Protocol):
         """
         ...
 
+    def execute(self, built: Built, command: Sequence[str], *, gpu: bool) -> int:
+        """Run a command of the caller's in an environment, in this folder and on this terminal; return its code."""
+        ...
+
     def data_place(self, name: str, path: Path) -> str:
         """Return where a run has the data that its limits name."""
         ...

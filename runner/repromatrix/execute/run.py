@@ -116,6 +116,7 @@ class Execution:
         jobs: int,
         lock_folders: Mapping[str, Path] | None = None,
         share: Share | None = None,
+        here: Engine | None = None,
         workers: Callable[[], Executor] | None = None,
     ) -> None:
         """Begin.
@@ -128,13 +129,14 @@ class Execution:
             jobs: how many processes, or environments that are made, at a time.
             lock_folders: by environment, where its lock lies if not in its own place.
             share: a registry of images.
+            here: where processes of an environment run that is the Python at hand; None: where all others do.
             workers: makes the executor of the processes; None: threads of this process.
         """
         self._threads = partial(ThreadPoolExecutor, max_workers=jobs, thread_name_prefix="repromatrix")
         self._workers = workers
         self._repeats = matrix.repeats
         self._limits = _run_limits(matrix.limits)
-        self.engine = engine
+        self._engine, self._here = engine, here or engine
         self.store = store
         self.listener = listener
         self.jobs = jobs
@@ -198,17 +200,26 @@ class Execution:
             raise self._broken[environment.name]
         if environment.name not in self._identities:
             folder = self._lock_folders.get(environment.name)
-            self._identities[environment.name] = identify(environment, self.engine, folder, self._share)
+            self._identities[environment.name] = identify(environment, self.engine_of(environment), folder, self._share)
         return record_key(
             cell,
             identity=self._identities[environment.name],
-            engine=self.engine.name,
+            engine=self.engine_of(environment).name,
             cpu_class=host.cpu_class(),
             cpus=self.limits_of(cell).cpus,
             gpu=host.nvidia_devices() if cell.device != "cpu" else (),
             repeats=1 if trace else cell.runs(self._repeats),
             trace=trace,
         )
+
+    def engine_of(self, environment: Environment) -> Engine:
+        """Return where the processes of an environment run."""
+        return self._here if environment.at_hand else self._engine
+
+    def stop(self) -> None:
+        """End what runs."""
+        self._engine.stop()
+        self._here.stop()
 
     def limits_of(self, cell: Cell) -> RunLimits:
         """Return the limits of a cell's process: at least a CPU for each thread that its settings ask for."""
@@ -221,8 +232,9 @@ class Execution:
         wanted = [
             Wanted(environment=each, base=self._identities[name].base, lock_folder=self._lock_folders.get(name))
             for name, each in environments.items()
+            if not each.at_hand
         ]
-        unknown = require_space(wanted, self.engine, jobs=self.jobs, pulled=self._share is not None)
+        unknown = require_space(wanted, self._engine, jobs=self.jobs, pulled=self._share is not None)
         if unknown:
             self.listener.warned(unknown)
 
@@ -237,7 +249,7 @@ class Execution:
 
     def weight(self, environment: Environment) -> int:
         """Return how large an environment is."""
-        return weigh(environment, self.engine, self._lock_folders.get(environment.name))
+        return weigh(environment, self.engine_of(environment), self._lock_folders.get(environment.name))
 
     def prepared(self, environment: Environment, ready: Ready) -> None:
         """Note that an environment can run."""
@@ -253,7 +265,7 @@ class Execution:
         self.listener.preparing(environment.name)
         try:
             folder, base = self._lock_folders.get(environment.name), self._identities[environment.name].base
-            return ensure(environment, self.engine, folder, share=self._share, base=base)
+            return ensure(environment, self.engine_of(environment), folder, share=self._share, base=base)
         except OSError as error:
             raise EnvironmentFailedError(
                 f"{environment.name} cannot be made: {error}",
@@ -308,7 +320,7 @@ class Execution:
             provenance=provenance(
                 identity=self._identities[cell.environment.name],
                 network=bool(cell.workload.command and cell.workload.command.network),
-                engine=self.engine.name,
+                engine=self.engine_of(cell.environment).name,
                 cpu_class=host.cpu_class(),
                 image_digest=built.digest if built else None,
             ),

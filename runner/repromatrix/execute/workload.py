@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from repromatrix import resources
+from repromatrix.engines.homes import home
 from repromatrix.errors import EnvironmentFailedError, NothingSelectedError
 from repromatrix.execute.here import prepare
 from repromatrix.execute.run import Execution, Listener
@@ -63,8 +63,8 @@ def _checked(workload: Workload, framework: str, listener: Listener, python: str
     except (EnvironmentFailedError, NothingSelectedError) as error:
         return Checked(framework=framework, problem=error.what, absent=True, lines=(), deterministic=None)
     cell = plan.cells[0]
-    with TemporaryDirectory(prefix="repromatrix-check-") as results:
-        store = Store(Path(results))
+    with home() as folder:
+        store = Store(folder)
         heard = _Hearing(listener)
         execution = Execution(matrix=whole, engine=engine, store=store, listener=cast(Listener, heard), jobs=1)
         summary = execution.run([cell])

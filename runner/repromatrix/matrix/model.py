@@ -34,6 +34,9 @@ class Limits:
     cpus: int = 1
 
 
+AT_HAND = "here"  # the base of an environment that is found and not made
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """Framework + version + flavour + Python + base = one lock, one image.
@@ -66,6 +69,11 @@ class Environment:
     def name(self) -> str:
         """The one name: file name of the lock, image name, part of the cell id."""
         return f"{self.framework}-{self.version}-{self.flavour}{self.suffix}"
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether it is a Python that is there already: it has no lock, and nobody can make it again."""
+        return self.base == AT_HAND
 
     @property
     def packages(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A folder to begin with: a small matrix, a workload that runs as it is, the schemas for editors."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +17,31 @@ from repromatrix.matrix.workload import FILE
 MATRIX = "matrix.yaml"
 IGNORED = ("results/", "report/")
 _SCHEMAS = ".repromatrix"
+
+
+def workflows(folder: Path, reference: str) -> tuple[Path, ...]:
+    """Write the workflows of a night and of an upgrade check; return the files.
+
+    Args:
+        folder: of the repository.
+        reference: OWNER/NAME@COMMIT, where repromatrix comes from; a commit is named whole.
+
+    Raises:
+        UsageError: not such a reference, or a file is there already.
+    """
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", reference):
+        raise UsageError(
+            f"not a commit of a repository: {reference!r}",
+            hint="name the repository of repromatrix and a whole commit: --github OWNER/repromatrix@COMMIT",
+        )
+    repository, _, commit = reference.partition("@")
+    texts = {
+        f".github/workflows/{path.name}": path.read_text(encoding="utf-8")
+        .replace("REPOSITORY", repository)
+        .replace("COMMIT", commit)
+        for path in sorted((_starter() / "github").glob("*.yml"))
+    }
+    return _written(folder, texts, "delete them first, or keep them")
 
 
 def begin(folder: Path, frameworks: Sequence[str], job: str, given: Path | None = None) -> tuple[Path, ...]:
@@ -37,16 +63,20 @@ def begin(folder: Path, frameworks: Sequence[str], job: str, given: Path | None 
     if not job.isidentifier():
         raise UsageError(f"not a name for a folder of Python modules: {job!r}", hint="letters, digits, underscore")
     texts = _texts(load(resources.matrix()), folder, frameworks, job, given)
+    return (*_written(folder, texts, "begin in an empty folder: repromatrix init FOLDER"), *_ignore(folder))
+
+
+def _written(folder: Path, texts: Mapping[str, str], hint: str) -> tuple[Path, ...]:
     there = [name for name in texts if (folder / name).exists()]
     if there:
         raise UsageError(
             f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already, so nothing was written",
             where=str(folder),
-            hint="begin in an empty folder: repromatrix init FOLDER",
+            hint=hint,
         )
     for name, text in texts.items():
         resources.write_atomically(folder / name, text.encode())
-    return (*(folder / name for name in texts), *_ignore(folder))
+    return tuple(folder / name for name in texts)
 
 
 def versions(frameworks: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
@@ -137,10 +167,10 @@ def _quoted(version: str) -> str:
 def _ignore(folder: Path) -> tuple[Path, ...]:
     """Have git ignore what runs write; what is ignored already stays."""
     path = folder / ".gitignore"
-    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.is_file() else ""
     added = [line for line in IGNORED if line not in before.splitlines()]
     if not added:
         return ()
     start = before if not before or before.endswith("\n") else before + "\n"
-    resources.write_atomically(path, (start + "\n".join(added) + "\n").encode())
+    resources.write_atomically(path, (start + "\n".join(added) + "\n").encode(errors="surrogateescape"))
     return (path,)

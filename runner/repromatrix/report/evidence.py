@@ -21,7 +21,6 @@ class Evidence:
         records: those of the manifest's cells, in its order, the members of ensembles included.
         missing: its cells without a record.
         accepted: the accepted run, if there is one.
-        earlier: by cell id, accepted records that are still there.
         traces: by cell id, those that could be read.
         damaged: by cell id, what is wrong with the others that the manifest names.
         experiments: what was tried to explain pairs of cells.
@@ -35,7 +34,6 @@ class Evidence:
     records: tuple[Record, ...]
     missing: tuple[str, ...] = ()
     accepted: Accepted | None = None
-    earlier: Mapping[str, Record] = field(default_factory=dict)
     traces: Mapping[str, Trace] = field(default_factory=dict)
     damaged: Mapping[str, str] = field(default_factory=dict)
     experiments: Experiments = field(default_factory=Experiments)

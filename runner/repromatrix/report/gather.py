@@ -1,12 +1,12 @@
 """A results folder -> all that a report is made of and held against."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from repromatrix.errors import NewerFormatError, ResultsError
 from repromatrix.operations.overview import results
 from repromatrix.report.evidence import Evidence
 from repromatrix.report.replayed import Replayed
-from repromatrix.results.accepted import Accepted, bits
+from repromatrix.results.accepted import Accepted
 from repromatrix.results.manifest import Manifest
 from repromatrix.results.record import Record
 from repromatrix.results.store import Store
@@ -28,7 +28,6 @@ def gather(store: Store, accepted: Accepted | None, *, damaged_too: bool = False
         records=records,
         missing=missing,
         accepted=accepted,
-        earlier=_earlier(store, accepted, records),
         traces=traces,
         damaged=damaged,
         bits=store.read_value,
@@ -65,18 +64,6 @@ def _replayed(store: Store) -> Replayed:
         ends={end: store.replays_of(end) for end in ends},
         listed={cell: each for cell, each in listed.items() if each is not None},
     )
-
-
-def _earlier(store: Store, accepted: Accepted | None, records: Sequence[Record]) -> dict[str, Record]:
-    """Return, by cell id, the accepted records of the cells whose bits changed, as far as they are still there."""
-    now = {each.cell.id: each for each in records}
-    found = {}
-    for each in accepted.cells if accepted else ():
-        if each.id in now and each.bits is not None and bits(now[each.id]) not in (None, each.bits):
-            record = store.read(each.id, each.key)
-            if record is not None:
-                found[each.id] = record
-    return found
 
 
 def _traces(store: Store, manifest: Manifest) -> tuple[dict[str, Trace], dict[str, str]]:

@@ -34,6 +34,7 @@ class Gist:
         lines: how the published tables fared, and what changed since the accepted run.
         reproduced: whether pinned environments reproduce whole published tables.
         compared: whether the accepted run has cells of this one; also where there is no accepted run.
+        elsewhere: how many cells were accepted on other CPU classes alone.
         kept: whether no bits and no outcomes changed since the accepted run, and no cell of it is gone.
     """
 
@@ -41,6 +42,7 @@ class Gist:
     lines: tuple[str, ...]
     reproduced: bool
     compared: bool
+    elsewhere: int
     kept: bool
 
     def document(self) -> dict[str, Any]:

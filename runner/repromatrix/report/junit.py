@@ -14,6 +14,16 @@ from repromatrix.results.record import Outcome
 
 _ERRORS = {each.value.replace("_", " ") for each in (Outcome.FAILED, Outcome.TIMED_OUT)}
 
+_ANSWERS = {
+    ("bits_change", None): "failure",
+    ("outcome_change", None): "failure",
+    ("membership", "gone"): "error",
+    ("no_baseline", None): "skipped",
+}
+_BY_CELL = {
+    "membership": "accepted, and not asked for any more",
+    "no_baseline": "no baseline for this CPU class; accept one: repromatrix accept",
+}
 _PREDICTIONS = {
     "yes": (None, ""),
     "no": ("failure", "no forward pass is the printed one"),
@@ -106,14 +116,16 @@ def _published(table: TableView) -> Iterable[Case]:
 
 
 def _changes(found: Changes) -> Iterable[Case]:
+    """Yield a case for each change: a cell that is gone is an error, one with nothing to compare it with skipped."""
     for sentence in found.sentences[1:]:
-        failed = sentence.kind in ("bits_change", "outcome_change")
-        yield Case(
-            group="accepted",
-            name=sentence.id,
-            answer="failure" if failed else None,
-            message=sentence.text if failed else "",
-        )
+        answer = _ANSWERS.get((sentence.kind, sentence.values.get("change")))
+        if sentence.kind in _BY_CELL and answer:
+            yield from (
+                Case(group="accepted", name=f"{sentence.id}/{cell}", answer=answer, message=_BY_CELL[sentence.kind])
+                for cell in sentence.cells
+            )
+        else:
+            yield Case(group="accepted", name=sentence.id, answer=answer, message=sentence.text if answer else "")
     yield Case(group="accepted", name=found.accepted or "")
 
 

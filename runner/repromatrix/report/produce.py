@@ -33,6 +33,7 @@ def gist(view: View) -> Gist:
         lines=(*_of_published(view), *_of_changes(changes)),
         reproduced=bool(published.tables) and all(table.complete for table in published.tables),
         compared=changes.accepted is None or changes.compared > 0,
+        elsewhere=changes.elsewhere,
         kept=not (changes.broken or changes.gone),
     )
 

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from repromatrix import resources
+from repromatrix.results import accepted, experiments, operations, record, replay, replays, trace
 from repromatrix.results import document as documents
-from repromatrix.results import experiments, operations, record, replay, replays, trace
 
 _TITLES = {
+    "accepted": "What cells are expected to give, by CPU class, and who accepted it when and why.",
     "record": "What one cell gave: outcome, values in columns, fingerprint, provenance.",
     "experiments": "What was run to explain pairs of cells, and why the rest could not be.",
     "operations": "Which cells ran the workload `operations`, with its table and inputs.",
@@ -33,6 +34,7 @@ _RAN = {
 def made() -> dict[str, dict[str, Any]]:
     """Return name -> JSON Schema of the formats whose types say all of it."""
     return {
+        "accepted": schema("accepted", _TITLES["accepted"], accepted.Document, accepted.FORMAT),
         "record": schema("record", _TITLES["record"], record.Document, record.FORMAT) | _RAN,
         "experiments": schema("experiments", _TITLES["experiments"], experiments.Document, experiments.FORMAT),
         "operations": schema("operations", _TITLES["operations"], operations.Listing, operations.FORMAT),

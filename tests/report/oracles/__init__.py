@@ -39,5 +39,5 @@ def due(evidence):
             *columns.closest(table, values),
         ]
     if evidence.accepted is not None:
-        found += recompute_changes(evidence.accepted, own, evidence.missing, evidence.earlier, judges)
+        found += recompute_changes(evidence.accepted, own, evidence.missing, judges)
     return found

@@ -33,7 +33,6 @@ ExplanationTotals = kind("explanation_totals", "explanations")
 SinceAccepted = kind("since_accepted", "since-accepted")
 OutcomeChange = kind("outcome_change", "outcome-change/{cells[0]}")
 BitsChange = kind("bits_change", "bits-change/{cells[0]}")
-CpuClassChange = kind("cpu_class_change", "cpu-class-change/{before}/{now}")
 Membership = kind("membership", "membership/{change}")
 OperationTotals = kind("operation_totals", "operations")
 SourceTotals = kind("source_totals", "operations/{operation}")
@@ -62,3 +61,7 @@ def FactorTotals(*, cells, name, condition, **values):  # noqa: N802
 def CauseTotals(*, cells, causes, conditions, **values):  # noqa: N802
     words = [*(" + ".join(names) for names in causes), *(f"condition {name}" for name in conditions)]
     return due("cause_totals", f"cause/{' or '.join(words)}", cells, causes=causes, conditions=conditions, **values)
+
+
+def NoBaseline(*, cells, now, accepted):  # noqa: N802 - one of the kinds
+    return due("no_baseline", f"no-baseline/{now}/{'+'.join(accepted)}", cells, now=now, accepted=accepted)

@@ -17,10 +17,12 @@ from repromatrix.results.logs.columns import Asked, Log, Raw, Sheet
 _DELIMITERS = (";", "\t", "|", ",", None)  # None: white space
 _SHOWN = {None: "white space", "\t": "tabs", ";": "semicolons", ",": "commas", "|": "bars"}
 _RULE = re.compile(r"[\s|:+=-]+")  # below a header in Markdown
+_RULES = frozenset("|:+=-")
 _CLOCKS = ((1e8, 5e9), (1e11, 5e12), (1e14, 5e15), (1e17, 5e18))  # seconds since 1970, and their thousandths
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}")
 CLOCK = "\0clock"  # in place of a name
 _LOOKED_AT = 200  # lines
+_NAMING = {"tag", "metric", "key", "name", "variable"}  # columns that say what the number of a row is
 _BOUNDS = ("__MIN", "__MAX")  # of a sampled chart, beside its column
 
 
@@ -66,6 +68,8 @@ def _layout(lines: Sequence[str], rows: Sequence[int], comments: Sequence[int], 
         return Layout(delimiter=delimiter, header=tuple(header) if header else None, start=rows[0], width=width)
     if any(map(figures.like, first)) or len(heads) == 1 or any(each.endswith((":", "=")) for each in first):
         return None
+    if delimiter is None and len(heads[1]) == width + 1 and heads[1][0] == "0":  # an index without a name, as of pandas
+        first, width = ["", *first], width + 1
     if len(heads[1]) != width or not any(map(figures.like, heads[1])):
         return None
     return Layout(delimiter=delimiter, header=tuple(first), start=rows[0], width=width)
@@ -110,6 +114,7 @@ def read(text: str, found: Layout, where: str, asked: Asked) -> Log:
     bounds = [each.name for each in raws if each.name.endswith(_BOUNDS) and each.name[:-5] in header]
     raws = [_filled(each) for each in raws if each.name not in bounds and each.name != CLOCK]
     if found.header:
+        raws = _by_name(raws)
         _refuse_runs(raws, where, found.start)
     count = len(cells[0]) if cells else 0
     sheet = Sheet(raws=raws, count=count, line=lambda row, _: int(lines[row]))
@@ -163,15 +168,19 @@ def _fast(text: str, found: Layout) -> tuple[list[list[str]], Sequence[int]] | N
 
 def _slow(text: str, found: Layout, where: str) -> tuple[list[list[str]], Sequence[int]]:
     lines = text.split("\n")
-    header = list(found.header) if found.header else None
+    header = [each for each in found.header if each or found.delimiter is not None] if found.header else None
+    kept = [at for at in range(found.start, len(lines)) if _is_row(lines[at])]
+    quoted = '"' in text
+    read = _at_once([lines[at] for at in kept], found.delimiter) if quoted else None
     rows: list[list[str]] = []
     numbers: list[int] = []
-    quoted = '"' in text
-    for at in range(found.start, len(lines)):
-        line = lines[at]
-        if not line.strip() or line.lstrip().startswith("#") or _is_rule(line):
-            continue
-        row = _quoted(line, found.delimiter, f"{where}:{at + 1}") if quoted else _cells(line, found.delimiter)
+    for place, at in enumerate(kept):
+        if read is not None:
+            row = read[place]
+        elif quoted:
+            row = _quoted(lines[at], found.delimiter, f"{where}:{at + 1}")
+        else:
+            row = _cells(lines[at], found.delimiter)
         if row == header:
             continue  # a log that was appended to
         if len(row) != found.width:
@@ -181,6 +190,22 @@ def _slow(text: str, found: Layout, where: str) -> tuple[list[list[str]], Sequen
         rows.append(row)
         numbers.append(at + 1)
     return [list(each) for each in zip(*rows, strict=True)] or [[] for _ in range(found.width)], numbers
+
+
+def _is_row(line: str) -> bool:
+    first = line.lstrip()[:1]
+    return bool(first) and first != "#" and not (first in _RULES and _is_rule(line))
+
+
+def _at_once(lines: Sequence[str], delimiter: str | None) -> list[list[str]] | None:
+    """Return the cells of lines, read in one go; None: a line is not a row by itself."""
+    if delimiter is None or delimiter == "|":
+        return None
+    try:
+        rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return None
+    return [[*map(str.strip, each)] for each in rows] if len(rows) == len(lines) else None
 
 
 def _quoted(line: str, delimiter: str | None, where: str) -> list[str]:
@@ -202,6 +227,30 @@ def _commas(cells: list[list[str]], asked: Asked) -> list[list[str]]:
     if stands_for is None:
         return cells  # a number with a comma is then refused, with its line
     return [list(figures.without_commas(column, stands_for)) for column in cells]
+
+
+def _by_name(raws: list[Raw]) -> list[Raw]:
+    """Return a table with a row for each number, which a column names, with a column for each name; else as it is."""
+    naming = next((each for each in raws if each.name.lower() in _NAMING), None)
+    value = next((each for each in raws if each.name.lower() == "value"), None)
+    if naming is None or value is None or naming.rows is not None or value.rows is not None:
+        return raws
+    if any(map(figures.like, naming.texts[:_LOOKED_AT])):
+        return raws
+    runs = next((each for each in raws if each.name.lower() == "run" and each.rows is None), None)
+    several = runs is not None and len({*runs.texts}) > 1
+    names = (
+        [f"{run}/{name}" for run, name in zip(runs.texts, naming.texts, strict=True)]
+        if runs and several
+        else (naming.texts)
+    )
+    found: dict[str, tuple[list[str], list[int]]] = {}
+    for row, (name, text) in enumerate(zip(names, value.texts, strict=True)):
+        texts, rows = found.setdefault(name, ([], []))
+        texts.append(text)
+        rows.append(row)
+    counting = [each for each in raws if words.counter(each.name) is not None]
+    return [*counting, *(Raw(name=name, texts=texts, rows=rows) for name, (texts, rows) in found.items())]
 
 
 def _filled(raw: Raw) -> Raw:

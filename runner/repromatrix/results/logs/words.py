@@ -32,7 +32,7 @@ _MEASURED = {
 _PER_SECOND = re.compile(r"(?:per_?|/)(?:s|sec|secs|second|seconds|gpu|day|hour)$|(?:it|samples|tokens|steps|iters)/s$")
 _UNITS = {"s", "ms", "us", "ns", "sec", "secs", "min", "h", "b", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib",
           "gflops", "tflops", "it"}  # fmt: skip
-_LOSSES = {"loss", "losses", "nll", "cost"}
+_LOSSES = {"loss", "losses", "logloss", "nll", "cost"}
 _KNOWN = {
     "accuracy", "acc", "lr", "learning", "rate", "grad", "gradient", "norm", "ppl", "perplexity", "zeros", "scale",
     "f1", "auc", "bleu", "rouge", "precision", "recall", "score", "error", "mse", "mae", "rmse", "reward", "kl",
@@ -40,13 +40,14 @@ _KNOWN = {
 }  # fmt: skip
 _GENERIC = {"value", "values", "data", "y", "scalar", "metric", "metrics", "scalars", "results", "result", "history",
             "log", "logs", "log_history"}  # fmt: skip
+_OF = re.compile(r"(?<=\w)'s\b")  # training's
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 @lru_cache(maxsize=4096)
 def tokens(name: str) -> tuple[str, ...]:
     """Return the words of a name in lower case: `trainLoss_step` is train, loss, step."""
-    return tuple(re.findall(r"[a-z]+[0-9]*|[0-9]+", _CAMEL.sub(" ", name).lower()))
+    return tuple(re.findall(r"[a-z]+[0-9]*|[0-9]+", _CAMEL.sub(" ", _OF.sub("", name)).lower()))
 
 
 def leaf(name: str) -> str:
