@@ -116,3 +116,15 @@ def test_a_script_runs_as_it_is_in_an_empty_folder(installed) -> None:
     told = installed("matrix", "--engine", "process", "--no-explain")
     assert "2 cells: 2 ok" in told
     assert (installed.folder / "report" / "index.html").is_file()
+
+
+@pytest.mark.slow
+def test_a_perceptron_of_modules_is_compared_over_two_releases_and_three_frameworks(installed) -> None:
+    shutil.copytree(ROOT / "examples", installed.folder, dirs_exist_ok=True)
+    cells = [f"perceptron/{each}/default" for each in ("numpy-*", "jax-0.10.2-cpu", "torch-2.13.0-cpu")]
+    told = installed("run", "--engine", "process", *(word for cell in cells for word in ("--select", cell)))
+    assert "4 cells: 4 ok" in told
+    first = "perceptron/numpy-1.26.4-cpu/default"
+    for other in ("numpy-2.4.6", "jax-0.10.2", "torch-2.13.0"):
+        told = installed("compare", first, f"perceptron/{other}-cpu/default", "--allow", "rounding")
+        assert "rounding" in told or "identical" in told

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from repromatrix.results.record import Outcome, Record
 
 _GATE = "; to gate on numbers that are noisy by nature: repromatrix check --repeats N"
+_UNAVAILABLE = "unavailable"
 _FAILURES = ("failed", "timed_out")
 
 
@@ -25,6 +26,7 @@ class Story:
         self._verbose = verbose
         self._lock = Lock()
         self._ready: set[str] = set()
+        self._said: set[str | None] = set()
         self._bar: Any = None
         self._task: Any = None
 
@@ -106,6 +108,9 @@ class Story:
             self.say(
                 f"{'differs':<10} {record.cell.id}: its {record.repeats} repeats do not agree{_parting(record)}{_GATE}"
             )
+        elif record.outcome.value == _UNAVAILABLE and record.reason not in self._said:
+            self._said.add(record.reason)
+            self.say(f"{'left out':<10} {record.cell.id}: {record.reason}; others for this reason are not listed")
         elif cached:
             self.detail(f"{'kept':<10} {record.cell.id}")
 

@@ -33,5 +33,8 @@ def run(options: Namespace) -> int:
             out.say(f"\n{each.framework}")
             for line in each.lines or (f"did not run: {each.problem}",):
                 out.say(f"  {line}")
+            if each.absent:
+                cells = f"{options.folder.resolve().name}/{each.framework}-*/default"
+                out.say(f"  in a pinned environment of your matrix.yaml: repromatrix run --select '{cells}'")
     failed = any(each.problem and not each.absent for each in checked) or all(each.problem for each in checked)
     return int(ExitCode.CELL_FAILED if failed else ExitCode.OK)
