@@ -8,6 +8,8 @@ Nothing here passes or fails: times on a shared machine are no test. Ratios comp
     python bench/bench.py images                all images, wheels at hand, against plain Dockerfiles (minutes)
     python bench/bench.py ready --profile P     `build` with nothing to do
     python bench/bench.py logs                  logs of other programs read and compared, dialect by dialect
+    python bench/bench.py impact                two warm environments of NumPy and of JAX, and nothing changed (minutes)
+    python bench/bench.py operations            operations and their exact results (minutes)
     python bench/bench.py compare page          a thousand cells compared, and in one report (minutes)
 """
 
@@ -21,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,8 +50,10 @@ def main() -> None:
         "images": images,
         "ready": ready,
         "harness": harness,
+        "impact": impact,
         "compare": lambda _: run([sys.executable, str(ROOT / "bench" / "compare.py")], quietly=False),
         "logs": lambda _: run([sys.executable, str(ROOT / "bench" / "logs.py")], quietly=False),
+        "operations": lambda _: run([sys.executable, str(ROOT / "bench" / "operations.py")], quietly=False),
         "page": lambda _: run([sys.executable, str(ROOT / "bench" / "report.py")], quietly=False),
     }
     print(f"engine {options.engine}, {os.cpu_count()} cores, medians of {options.runs} runs where repeated")
@@ -102,6 +107,31 @@ def bare_runs(options: argparse.Namespace, reference: str, job: bytes) -> None:
         command = [f"{reference}/bin/python", f"{reference}/repromatrix/entrypoint.py"]
     for _ in range(2):
         subprocess.run(command, input=job, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+def impact(options: argparse.Namespace) -> None:
+    """`impact` between two environments that are there, without a record; then once more, with nothing to run."""
+    for name, (before, after), aim in (
+        ("NumPy", ("numpy==1.26.4", "numpy==2.0.2"), "at most 20 s"),
+        ("JAX", ("jax==0.4.38", "jax==0.5.3"), "at most 150 s"),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            command = [REPROMATRIX, "impact", before, after, "-q", *engine(options), "--results", folder]
+            with tempfile.TemporaryDirectory() as other:  # so that the environments and the exact results are there
+                quiet([*command[:-1], other])
+            first = of_children(partial(quiet, command))
+            line(f"impact, two environments of {name}", first, aim)
+            line(f"impact, {name}, with nothing to run", of_children(partial(quiet, command)), "at most 1 s")
+
+
+def of_children(action: Callable[[], object]) -> str:
+    """Return the wall clock and CPU time that an action's processes took, in words."""
+    before = os.times()
+    began = time.perf_counter()
+    action()
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return f"{time.perf_counter() - began:.1f} s, {cpu:.1f} s of CPU time"
 
 
 def cold(options: argparse.Namespace) -> None:

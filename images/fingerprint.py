@@ -51,7 +51,8 @@ def cpu() -> Dict[str, Any]:
         pass
     words = (found.get("flags") or found.get("Features") or "").split()
     flags = sorted({word for word in words if numeric(word)})
-    return {"machine": platform.machine(), "vendor": found.get("vendor_id", "unknown"), "flags": flags}
+    maker = f"{found.get('CPU implementer', 'unknown')} {found.get('CPU part', '')}".strip()  # as Arm tells it
+    return {"machine": platform.machine(), "vendor": found.get("vendor_id", maker), "flags": flags}
 
 
 def packages() -> Dict[str, str]:

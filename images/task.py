@@ -157,9 +157,10 @@ class Task:
                 f"step {step} records no {lacking[0]!r}, which is among the metrics of workload.yaml: it has "
                 f"{', '.join(map(repr, values)) or 'nothing'}"
             )
-        self._tell(step, [(name, value, self._role(name)) for name, value in self._ordered(values)])
+        told = [(name, value, self._role(name)) for name, value in self._ordered(values)]
         if state is not None and (self.traced or step == self.steps):
-            self._tell(step, [(name, value, "state") for name, value in state.items()])
+            told += [(name, value, "state") for name, value in state.items()]
+        self._tell(step, told)
 
     def attempt(self, name: str, compute: Callable[[], Any]) -> bool:
         """Compute something of its own within the step under way, and record it as outputs, with their bits.

@@ -11,7 +11,7 @@ import importlib
 import struct
 import sys
 from math import prod
-from typing import TYPE_CHECKING, Any, Dict, List, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple, Type, Union
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as fields
@@ -29,6 +29,10 @@ else:
 
 
 INLINE = 16  # values of at most so many elements are told in full, larger ones by the digest of their bits
+
+NAMES: Dict[Any, str] = {}  # of NumPy's dtypes: to make one anew takes longer than to hash 1 KiB
+WHOLE = "biu"  # kinds of dtypes, as NumPy calls them, in which nothing is NaN
+SOME = b"\1"  # in the bytes of a mask: `any` takes as long as all else that is done with a small array
 
 # How the struct module spells each dtype; bfloat16 is the upper half of a float32.
 CODES: Dict[str, str] = {
@@ -55,15 +59,22 @@ class Digests:
 
     def __init__(self) -> None:
         self.taken = 0
+        self.sha256 = self.loaded(OWN)
 
     def of(self, data: bytes) -> str:
-        self.taken += len(data)
-        module = "hashlib" if "hashlib" in sys.modules or self.taken > self.FEW else OWN
-        try:
-            digest: str = importlib.import_module(module).sha256(data).hexdigest()
-        except ImportError:  # a Python that is built without its own
-            digest = importlib.import_module("hashlib").sha256(data).hexdigest()
+        if self.taken <= self.FEW:
+            self.taken += len(data)
+            if self.taken > self.FEW or "hashlib" in sys.modules:
+                self.taken, self.sha256 = self.FEW + 1, self.loaded("hashlib")
+        digest: str = self.sha256(data).hexdigest()
         return digest
+
+    def loaded(self, module: str) -> Callable[[bytes], Any]:
+        try:
+            sha256: Callable[[bytes], Any] = importlib.import_module(module).sha256
+        except ImportError:  # a Python that is built without its own
+            sha256 = importlib.import_module("hashlib").sha256
+        return sha256
 
 
 OWN = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
@@ -112,19 +123,22 @@ def numbers(dtype: str, data: bytes) -> List[Any]:
 
 def of_array(array: Any) -> Value:
     """The value of a NumPy array or scalar, bfloat16 of ml_dtypes included."""
-    dtype, shape = array.dtype, tuple(int(size) for size in array.shape)
+    dtype, shape = array.dtype, array.shape
+    name = NAMES.get(dtype) or NAMES.setdefault(dtype, dtype.name)
     if dtype.hasobject:
         raise TypeError(f"an array of {dtype} holds no numbers")
     if dtype.kind == "c":
         parts = array.reshape(-1).copy().view(f"{dtype.byteorder}f{dtype.itemsize // 2}")
-        return Value(dtype.name, shape, of_array(parts).data)
-    mask = array != array  # noqa: PLR0124 - NaN, without asking for NumPy
-    if mask.any():  # one NaN for all: which one comes out is chance, torch alone has two
-        array = array.reshape(-1).copy()
-        array[mask.reshape(-1)] = float("nan")
+        return Value(name, shape, of_array(parts).data)
     data = array.tobytes()
+    if dtype.kind not in WHOLE:
+        mask = array != array  # noqa: PLR0124 - NaN, without asking for NumPy
+        if SOME in mask.tobytes():  # one NaN for all: which one comes out is chance, torch alone has two
+            array = array.reshape(-1).copy()
+            array[mask.reshape(-1)] = float("nan")
+            data = array.tobytes()
     big = dtype.byteorder == ">" or (dtype.byteorder == "=" and sys.byteorder == "big")
-    return Value(dtype.name, shape, array.byteswap().tobytes() if big else data)
+    return Value(name, shape, array.byteswap().tobytes() if big else data)
 
 
 def of_number(number: Union[bool, float]) -> Value:

@@ -1,6 +1,7 @@
 """The bits of inputs: the same on every machine and in every release, rounded once, moved by one place for members."""
 
 import hashlib
+import math
 import struct
 
 import numpy as np
@@ -207,3 +208,13 @@ def test_another_seed_draws_parameters_anew_and_leaves_all_else() -> None:
     assert bits(data, "float64", SEEDS + 1) == bits(data, "float64")
     written = Input(name="w", shape=(1,), decimal=("0.1",), parameter=True)
     assert bits(written, "float64", SEEDS + 1) == bits(written, "float64")
+
+
+def test_patterns_are_every_number_of_two_bytes_and_as_many_of_more() -> None:
+    given = drawn("patterns", "every", (1 << 16,))
+    for dtype, nans in (("float16", 2046), ("bfloat16", 254), ("float32", 254), ("float64", 30)):
+        found = numbers(given, dtype)
+        assert sum(map(math.isnan, found)) == nans
+        assert len(set(found)) == len(found) - 1  # each other one once, but zero, which has two signs
+        assert {0.0, math.inf, -math.inf, 1.0, 2.0} <= set(found)
+    assert len({bits(given, "float16")[at : at + 2] for at in range(0, 1 << 17, 2)}) == (1 << 16) - 2046 + 1

@@ -198,6 +198,15 @@ def test_an_unknown_profile_gets_a_suggestion(small_matrix) -> None:
     assert caught.value.hint == "did you mean 'default'?"
 
 
+def test_find_knows_the_operations_which_run_beside_the_matrix_in_any_settings(small_matrix) -> None:
+    for name in ("operations/numpy-1.0-cpu/default", "operations-full/numpy-2.0-cpu/default-float64+avx2"):
+        assert find(small_matrix(), name).id == name
+    with pytest.raises(UsageError, match="no settings 'avx3'"):
+        find(small_matrix(), "operations/numpy-1.0-cpu/default+avx3")
+    with pytest.raises(UsageError, match="no cell"):
+        find(small_matrix(), "operations/numpy-1.0-cpu/other")
+
+
 def test_find_knows_every_cell_even_one_that_is_excluded(small_matrix) -> None:
     assert find(small_matrix(), UNROLLED_1).id == UNROLLED_1
     with pytest.raises(UsageError) as caught:
@@ -363,7 +372,7 @@ def test_an_operation_travels_beside_the_cells_with_what_its_cell_has(small_matr
     assert operation == plain | {
         "id": f"{PARALLEL_2}:sigmoid:{'ab' * 8}",
         "operation": "sigmoid",
-        "places": [{"value": "sigmoid", "operation": "sigmoid", "takes": [["z", "o"]], "gives": "o"}],
+        "places": [{"value": "sigmoid", "operation": "sigmoid", "takes": [["z", "o", None]], "gives": "o"}],
         "samples": [{"z": ["0x1.0000000000000p+0"]}],
     }
 

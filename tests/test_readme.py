@@ -1,4 +1,4 @@
-"""Every command that the README shows is run, as it stands there, in a copy of the checkout."""
+"""Every command that the README and the tour show is run, as it stands there, in a copy of the checkout."""
 
 import os
 import re
@@ -18,8 +18,9 @@ MAY_FIND_A_CHANGE = tuple(f".venv/bin/repromatrix {command}" for command in ("im
 
 
 def commands() -> list[str]:
-    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
+    text = "".join((ROOT / page).read_text() for page in ("README.md", "docs/tour.md"))
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return list(dict.fromkeys(line for block in blocks for line in block.splitlines() if line.strip()))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ def main(arguments: list[str] | tuple[str, ...] | None = None) -> int:
 
         return run(sys.argv[1:] if arguments is None else arguments, own_process=arguments is None)
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return _interrupted()
 
 
 def _end_at_once_by_ctrl_c() -> None:
@@ -23,7 +23,18 @@ def _end_at_once_by_ctrl_c() -> None:
     import signal  # noqa: PLC0415
 
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell has it in the background
-        signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_interrupted()))
+
+
+def _interrupted() -> int:
+    """Say that nothing was begun, past all buffers, and return the exit code."""
+    import os  # noqa: PLC0415
+
+    try:
+        os.write(2, b"repromatrix: interrupted; nothing had begun\n")
+    except OSError:  # nobody reads it
+        return _INTERRUPTED
+    return _INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -41,6 +41,8 @@ def bits(given: Input, dtype: str, member: int = 0) -> bytes:
         fresh = given.parameter and given.draw is not None
         given, member = replace(given, name=f"{given.name}#{member - SEEDS}") if fresh else given, 0
     dtype = given.dtype or dtype
+    if given.draw == "patterns":
+        return _patterns(dtype)
     if given.decimal is not None and dtype not in FORMS:
         return np.array([int(Decimal(text)) for text in _texts(given.decimal)], _NATIVE[dtype]).tobytes()
     values = _values(given, dtype)
@@ -49,6 +51,20 @@ def bits(given: Input, dtype: str, member: int = 0) -> bytes:
     if dtype == "bfloat16":
         return (values.astype(np.float32).view(np.uint32) >> np.uint32(16)).astype("<u2").tobytes()
     return values.astype(_NATIVE[dtype]).tobytes()
+
+
+def _patterns(dtype: str) -> bytes:
+    """Return the 65,536 numbers that have only zeros below their first sixteen bits, each NaN the same one."""
+    width = FORMS[dtype].precision + FORMS[dtype].exponent_bits
+    words = np.arange(1 << 16, dtype=np.uint64) << np.uint64(width - 16)
+    native = words.astype(f"<u{width // 8}")
+    if dtype == "bfloat16":
+        nan = (native & np.uint16(0x7FFF)) > np.uint16(0x7F80)
+        native[nan] = 0x7FC0
+    else:
+        numbers = native.view(_NATIVE[dtype])
+        numbers[np.isnan(numbers)] = np.nan
+    return native.tobytes()
 
 
 def _values(given: Input, dtype: str) -> npt.NDArray[np.float64]:

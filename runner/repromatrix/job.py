@@ -6,17 +6,21 @@ names code and inputs by what makes them, so that nothing need be drawn to look 
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from repromatrix.graph import Place
-from repromatrix.matrix.model import DRAW
+from repromatrix.matrix.command import filled
+from repromatrix.matrix.model import DRAW, Workload
 from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.plan import Cell, Operation
 
 FORMAT = 2
+_WHOLE = "int32"  # of a whole number that is no input
 _NO_SETTINGS: dict[str, Any] = {"name": "default", "threads": None, "isa": None, "env": {}}  # of a job without a cell
 Asked = Cell | Operation
+Places = Callable[[str, Path], str]  # name and path of data -> where the process has it
 Fetch = Mapping[str, Iterable[tuple[int, str]]]  # cell id -> the steps and names of the values whose bits are wanted
 
 
@@ -31,15 +35,21 @@ def question(cell: Cell, *, trace: bool = False) -> dict[str, Any]:
     }
 
 
-def job(asked: Sequence[Asked], *, trace: bool = False, fetch: Fetch | None = None) -> bytes:
+def as_it_is(_name: str, path: Path) -> str:
+    """Return the path of data: where nothing is mounted, it lies there."""
+    return str(path)
+
+
+def job(asked: Sequence[Asked], *, trace: bool = False, fetch: Fetch | None = None, places: Places = as_it_is) -> bytes:
     """Return the job of cells and operations that share environment and settings.
 
     Args:
         asked: what to run, in order.
         trace: whether every value of every step is wanted, not only metrics and outputs.
         fetch: values whose bits are sent along.
+        places: where the process has the data of a command.
     """
-    made = _Job(trace=trace, fetch=fetch or {})
+    made = _Job(trace=trace, fetch=fetch or {}, places=places)
     cells = [made.entry(each) for each in asked if isinstance(each, Cell)]
     operations = [
         made.entry(each.cell) | {"id": each.id, "trace": False} | _operation(each)
@@ -58,16 +68,34 @@ def job(asked: Sequence[Asked], *, trace: bool = False, fetch: Fetch | None = No
 
 
 def _operation(asked: Operation) -> dict[str, Any]:
-    return {"operation": asked.name, "places": entries(asked.places), "samples": list(asked.samples)}
+    places = entries(asked.places, asked.cell.workload)
+    return {"operation": asked.name, "places": places, "samples": list(asked.samples)}
 
 
-def entries(places: Iterable[Place]) -> list[dict[str, Any]]:
-    """Return places as a job has them."""
+def entries(places: Iterable[Place], workload: Workload | None = None) -> list[dict[str, Any]]:
+    """Return places as a job has them; of a workload, with the dtypes of its inputs."""
+    dtypes = {each.name: each.dtype for each in workload.inputs} if workload else {}
+    graph = workload.graph if workload else None
+    every = [place for choices in graph.values for _, place in choices] if graph else []
+    # Whole numbers come in the dtype in which the step has them, also where an operation is asked for alone.
+    own = {(e.operation, argument): dtypes.get(name) for e in every for argument, name in e.given.items()}
+
+    def takes(place: Place) -> list[list[str | None]]:
+        row = CATALOGUE[place.operation]
+        return [
+            [
+                name,
+                row.takes[argument],
+                own.get((place.operation, argument)) or _WHOLE if argument in row.whole else None,
+            ]
+            for argument, name in place.given.items()
+        ]
+
     return [
         {
             "value": place.value,
             "operation": place.operation,
-            "takes": [[name, CATALOGUE[place.operation].takes[argument]] for argument, name in place.given.items()],
+            "takes": takes(place),
             "gives": CATALOGUE[place.operation].gives,
         }
         for place in places
@@ -82,8 +110,8 @@ def cell_of(asked: Asked) -> Cell:
 class _Job:
     """Collects code and inputs, each once."""
 
-    def __init__(self, *, trace: bool, fetch: Fetch) -> None:
-        self._trace, self._fetch = trace, fetch
+    def __init__(self, *, trace: bool, fetch: Fetch, places: Places) -> None:
+        self._trace, self._fetch, self._places = trace, fetch, places
         self.workloads: dict[str, Any] = {}
         self.data: dict[str, str] = {}
 
@@ -92,9 +120,20 @@ class _Job:
         code = f"{workload.name}:{workload.code(framework)}"
         if code not in self.workloads:
             rows = {"rows": json.loads(workload.rows)} if workload.rows else {}
-            self.workloads[code] = {"name": workload.name, "files": workload.modules(framework)} | rows
+            copied = {"copied": dict(workload.command.files)} if workload.command else {}
+            self.workloads[code] = {"name": workload.name, "files": workload.modules(framework)} | rows | copied
         fetch = sorted([step, name] for step, name in self._fetch.get(cell.id, ()))
-        return _common(cell, trace=self._trace) | {"workload": code, "inputs": self._inputs(cell), "fetch": fetch}
+        own = {"workload": code, "inputs": self._inputs(cell), "fetch": fetch}
+        return _common(cell, trace=self._trace) | own | self._command(cell)
+
+    def _command(self, cell: Cell) -> dict[str, Any]:
+        """Return what is run in place of modules; nothing where there are modules."""
+        command = cell.workload.command
+        if command is None:
+            return {}
+        data = {name: self._places(name, path) for name, path in command.data}
+        values = {**dict(options_of(cell)), **data, "dtype": cell.variant.dtype}
+        return {"command": {"words": list(filled(command.words, values)), "output": command.source}}
 
     def _inputs(self, cell: Cell) -> dict[str, Any]:
         from repromatrix import draw  # noqa: PLC0415 - NumPy costs time, and most answers are there already

@@ -13,6 +13,7 @@ from repromatrix.graph import Place
 from repromatrix.matrix import Environment, Exclude, Include, Matrix, Profile, Settings, Variant, Workload
 from repromatrix.matrix.check import suggest
 from repromatrix.matrix.model import DEFAULT_SETTINGS
+from repromatrix.matrix.workload import table_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ class Cell:
 
     @property
     def steps(self) -> int:
-        """Number of updates; the trajectory has as many losses."""
+        """Number of updates; the trajectory has as many losses. 0: as many as a command prints."""
         return self.variant.steps or self.workload.steps
 
 
@@ -185,7 +186,7 @@ def ensembles(cells: Sequence[Cell], members: int) -> tuple[Ensemble, ...]:
     references: dict[tuple[str, str], Cell] = {}
     for cell in cells:
         plain = cell.device == "cpu" and cell.settings.name == DEFAULT_SETTINGS and cell.steps == cell.workload.steps
-        if plain and members:
+        if plain and members and not cell.workload.command:  # which is given no input to move
             references.setdefault((cell.workload.name, cell.variant.dtype), cell)
     return tuple(
         Ensemble(reference=cell, members=tuple(replace(cell, member=number) for number in range(1, members + 1)))
@@ -247,13 +248,28 @@ def _is_called(environment: Environment, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
+def settings_named(matrix: Matrix, name: str) -> Settings:
+    """Return the settings of that name.
+
+    Raises:
+        UsageError: there are none; the nearest are suggested.
+    """
+    if name not in matrix.settings:
+        raise UsageError(f"no settings {name!r} in {matrix.path.name}", hint=suggest(name, sorted(matrix.settings)))
+    return matrix.settings[name]
+
+
 def find(matrix: Matrix, cell_id: str) -> Cell:
-    """Return the cell of that id.
+    """Return the cell of that id: of the matrix, or of a table of operations, which runs beside it in any settings.
 
     Raises:
         UsageError: there is none; the nearest ids are suggested.
     """
     cells = {cell.id: cell for cell in universe(matrix)}
+    if cell_id not in cells and (table := table_named(cell_id.partition("/")[0])):
+        name = cell_id.partition("~")[0].partition("+")[2] or DEFAULT_SETTINGS
+        own = (cell for each in matrix.environments for cell in cells_of(matrix, table, each))
+        cells |= {cell.id: cell for cell in (replace(one, settings=settings_named(matrix, name)) for one in own)}
     if cell_id not in cells:
         raise UsageError(f"no cell {cell_id!r} in {matrix.path.name}", hint=suggest(cell_id, list(cells)[:2000])[:300])
     return cells[cell_id]

@@ -6,7 +6,6 @@ package data. Nothing here knows what the files mean.
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -14,14 +13,23 @@ import stat
 import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 from repromatrix.errors import RepromatrixError
 
+try:
+    import fcntl
+except ImportError:  # Windows: files are written whole there too, but nobody's half is swept
+    fcntl = None  # type: ignore[assignment]
+
 _PACKAGE = Path(__file__).parent
 _COMPILED = "__pycache__"
 _PART = ".part"
+# Not on every system; where a flag is not there, what it keeps away is looked at before and after.
+_SAFELY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _KINDS = {
     stat.S_ISLNK: "a link",
     stat.S_ISDIR: "a folder",
@@ -123,6 +131,8 @@ def _part(path: Path, stack: contextlib.ExitStack) -> Path:
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_PART)
         stack.callback(os.close, handle)
+        if not fcntl:
+            return Path(name)
         with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there either
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:  # else it was swept before it was locked
@@ -143,9 +153,9 @@ def sweep_parts(paths: Iterable[Path]) -> None:
         if not re.fullmatch(rf"\.[a-z0-9_]{{8}}{re.escape(_PART)}", path.name):
             continue
         with contextlib.suppress(OSError):  # it has just got its place, is locked, or is not ours to remove
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            handle = os.open(path, _SAFELY | _NO_LINK)
             try:
-                if stat.S_ISREG(os.fstat(handle).st_mode):
+                if fcntl and stat.S_ISREG(os.fstat(handle).st_mode):
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
             finally:
@@ -167,7 +177,7 @@ def read_regular(path: Path, *, most: int, links: bool) -> bytes:
         OSError: it is not there, cannot be read, is too large, or is no regular file: a pipe or a device never ends.
     """
     _require_regular(path, path.stat(follow_symlinks=links), most)
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
+    flags = _SAFELY | (0 if links else _NO_LINK)
     with os.fdopen(os.open(path, flags), "rb") as stream:
         found = os.fstat(stream.fileno())  # once more: it may have been replaced since
         _require_regular(path, found, most)
@@ -221,6 +231,25 @@ def tree_sha256(folder: Path, *, without: Collection[str] = ()) -> str:
         name = os.fsencode(path)[len(os.fsencode(folder)) :]
         digest.update(name + b"\0" + sha256(Path(path).read_bytes()).digest())
     return digest.hexdigest()
+
+
+def content_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, or over all files below a folder; read again only where something changed.
+
+    Raises:
+        OSError: it cannot be read, or is neither.
+    """
+    every = list(_files(path, ())) if path.is_dir() else [str(path)]
+    return _content_sha256(path, tuple((each, *_signature(os.stat(each))) for each in every))  # noqa: PTH116
+
+
+def _signature(seen: os.stat_result) -> tuple[int, ...]:
+    return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino
+
+
+@lru_cache(maxsize=1024)
+def _content_sha256(path: Path, _seen: tuple[tuple[str | int, ...], ...]) -> str:
+    return tree_sha256(path) if path.is_dir() else file_sha256(path)
 
 
 def product_sha256() -> str:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from repromatrix.engines import choose as choosing
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.images import lock as locks
 from repromatrix.images import releases
@@ -84,6 +85,18 @@ def test_all_finds_what_comes_and_goes(command) -> None:
     assert [each["value"] for each in document["releases"]] == ["A", "B", "B", "A", "A", "A"]
 
 
+def test_a_further_change_that_was_seen_is_told_with_the_command_that_finds_it(command) -> None:
+    values = {"1.0": 0.5, "1.1": 0.75, "1.2": 0.75}
+    command.engine.answer = lambda cells, _: say.everything_ok(
+        cells, values.get(cells[0]["id"].split("/")[1].split("-")[1], 0.25)
+    )
+    said = command("bisect", "numpy", "1.0", "2.0", *ON)
+    assert "tiny/parallel changed in numpy 1.1; 1.0 still has" in said.out
+    assert (
+        "another change lies after 1.2, until 2.0:\n  repromatrix bisect numpy 1.2 2.0 --on tiny/parallel" in said.out
+    )
+
+
 def test_a_value_alone_can_be_asked_for(command) -> None:
     command.engine.answer = _changes_in("2.0")
     arguments = ("bisect", "numpy", "1.0", "2.0", "--jobs", "1", "--json")
@@ -118,6 +131,18 @@ def test_exec_needs_a_command(command) -> None:
     said = command("exec", "numpy-2.0-cpu")
     assert said.code == 2
     assert "repromatrix exec numpy-2.0-cpu -- python train.py" in said.err
+
+
+@pytest.mark.parametrize("engine", [(), ("--engine", "docker")])
+def test_exec_runs_the_command_in_the_environment_and_its_code_is_ours(command, monkeypatch, engine) -> None:
+    chosen = []
+    monkeypatch.setattr(
+        choosing, "choose", lambda name: chosen.append(name) or choosing.Choice(engine=command.engine, reason="")
+    )
+    said = command("exec", *engine, "numpy-2.0-cpu", "--", "python", "train.py", "--epochs", "3")
+    assert said.code == 7
+    assert command.engine.executed == [("numpy-2.0-cpu", ["python", "train.py", "--epochs", "3"], False)]
+    assert chosen == [engine[-1] if engine else "process"]
 
 
 def _on_two_pythons(monkeypatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from repromatrix.__main__ import main
 from repromatrix.cli.main import COMMANDS, parser_of
 from repromatrix.matrix import load
 from repromatrix.plan import plan, universe
@@ -53,3 +54,23 @@ def test_an_example_can_be_typed_and_names_what_there_is(words: list[str]) -> No
 def test_quiet_and_verbose_exclude_each_other_wherever_they_stand() -> None:
     with pytest.raises(SystemExit):
         parser_of("plan").parse_args(["-q", "-v"])
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_knows_every_command_and_its_options(shell: str, capsys) -> None:
+    assert main(["completion", shell]) == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in COMMANDS)
+    assert "common-steps" in told
+
+
+def test_what_bash_completes(tmp_path: Path, capsys) -> None:
+    assert main(["completion", "bash"]) == 0
+    (tmp_path / "words").write_text(capsys.readouterr().out)
+    asked = (
+        "source words; for line in 'repromatrix wor' 'repromatrix init --fr' 'repromatrix workload '; do "
+        "IFS=' ' read -ra COMP_WORDS <<< \"$line\"; [[ $line == *' ' ]] && COMP_WORDS+=(''); "
+        'COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shtab_repromatrix; echo "${COMPREPLY[*]}"; done'
+    )
+    done = subprocess.run(["bash", "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["workload", "--framework", "check"]

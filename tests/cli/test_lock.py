@@ -24,7 +24,8 @@ def asked(command, monkeypatch) -> list[tuple[str, tuple[str, ...]]]:
             stream.write(PINS)
     found: list[tuple[str, tuple[str, ...]]] = []
 
-    def upgrade(environment, names):
+    def upgrade(environment, names, *, any_source):
+        assert not any_source
         found.append((environment.name, tuple(names)))
         return MOVES if environment.name == "numpy-2.0-cpu" else ()
 
@@ -37,8 +38,8 @@ def resolved(monkeypatch) -> list[str]:
     """The names of the environments that are resolved, each with a new lock; nothing answers for numpy 6."""
     names: list[str] = []
 
-    def make(environment, rehash) -> locks.Made:
-        assert rehash == []
+    def make(environment, rehash, *, any_source) -> locks.Made:
+        assert (rehash, any_source) == ([], False)
         names.append(environment.name)
         if environment.version == "6.0":
             raise EnvironmentFailedError("no such version")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from repromatrix.engines import owner
+from repromatrix.engines import owner, supervise, watch
+from repromatrix.engines.connection import engine_host
 from repromatrix.engines.docker import OWNER_LABEL, DockerEngine
 from repromatrix.engines.process import ProcessEngine
 from repromatrix.engines.supervised import Commands
+from repromatrix.engines.watched import Watcher
 from tests.engines.conftest import LIMITS, Bench
 
 # A child in a session of its own, whose parent has gone: neither a process group nor a parent's death reaches it.
@@ -216,13 +219,56 @@ def test_the_container_of_a_killed_runner_is_swept_and_that_of_a_living_one_is_n
 
 
 @pytest.mark.docker
-def test_the_first_run_of_an_engine_sweeps(docker_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = DockerEngine()
-    sweeps: list[None] = []
-    monkeypatch.setattr(engine, "sweep", lambda: sweeps.append(None))
-    for _ in range(2):
-        with replace(docker_bench, engine=engine).start(b""):
-            assert len(sweeps) == 1
+def test_an_engine_sweeps_as_it_begins_also_where_nothing_will_run(docker_bench: Bench) -> None:
+    client = docker_bench.engine.client
+    name = f"repromatrix-test-{uuid.uuid4().hex[:12]}"
+    dead = f"4194305 1 {owner.machine()}"
+    client.create_container(image=docker_bench.built.reference, name=name, labels={OWNER_LABEL: dead})
+    assert containers(docker_bench.engine, dead) == [name]
+    DockerEngine()
+    assert containers(docker_bench.engine, dead) == []
+
+
+@pytest.mark.docker
+def test_a_container_dies_with_its_runner_while_its_cell_sleeps(docker_bench: Bench) -> None:
+    engine = docker_bench.engine
+    assert isinstance(engine, DockerEngine)
+    with start_runner(docker_bench, FAMILY + "time.sleep(600)") as runner:
+        assert runner.stdout
+        runner.stdout.readline()
+        owned_by = f"{runner.pid} {owner._started(runner.pid)} {owner.machine()}"
+        assert len(containers(engine, owned_by)) == 1
+        runner.kill()
+    assert eventually(lambda: not containers(engine, owned_by), 15)
+
+
+@pytest.mark.docker
+def test_a_watcher_that_somebody_ended_is_begun_again_with_all_that_it_had_to_watch(docker_bench: Bench) -> None:
+    engine = docker_bench.engine
+    assert isinstance(engine, DockerEngine)
+    watcher = Watcher(engine_host())
+    names = [f"repromatrix-test-{uuid.uuid4().hex[:12]}" for _ in range(2)]
+    for name in names:
+        watcher.watch(name)
+        engine.client.create_container(image=docker_bench.built.reference, name=name, labels={OWNER_LABEL: "a test"})
+        for pid in watchers():
+            os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda: not watchers())
+    watcher.forget("something else")
+    assert eventually(lambda: len(watchers()) == 1)
+    del watcher
+    assert eventually(lambda: not containers(engine, "a test") and not watchers())
+
+
+def watchers() -> list[int]:
+    """Return the watchers that this process started."""
+    return [pid for pid in supervise._tree(os.getpid())[1:] if alive(pid) and is_watcher(pid)]
+
+
+def is_watcher(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return watch.__file__.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 # Begins, then on SIGTERM tells how far it got: `clean`, or (if asked to hang) nothing.

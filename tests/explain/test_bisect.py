@@ -57,6 +57,14 @@ def test_all_sees_what_comes_and_goes() -> None:
     assert looking.labels() == {"0": "A", "1": "A", "2": "B", "3": "B", "4": "A", "6": "C"}
 
 
+def test_a_further_change_that_was_seen_on_the_way_is_told() -> None:
+    looking, _ = search("AABBBBCCC")
+    assert looking.first() == Change(last="1", first="2")
+    assert looking.others(Change(last="1", first="2")) == (Change(last="4", first="8", between=("5", "6", "7")),)
+    looking, _ = search("AABBBBBBB")
+    assert looking.others(looking.first()) == ()
+
+
 def test_no_release_is_asked_twice() -> None:
     looking, asked = search("AABBB")
     looking.first()

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -322,9 +321,9 @@ real_tool = pytest.mark.skipif(
 @pytest.fixture
 def work(monkeypatch, tmp_path: Path) -> Path:
     """Have temporary files in a folder of their own; return it."""
-    folder = tmp_path / "work"
+    monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path))
+    folder = tmp_path / "runs"
     folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
 

@@ -76,6 +76,7 @@ OURS = {
     Kind.LEFT: "contexts/slot-0/uv",
     Kind.JUDGEMENTS: f"judgements/{RELEASE}/{'a' * 64}.json",
     Kind.FRESH: f"fresh/{RELEASE}/sigmoid_gradient-bfloat16-0",
+    Kind.EXACT: f"exact/{RELEASE}/{'a' * 64}.npz",
     Kind.STAMP: f"stamps/report-{TAG}.json",
 }
 
@@ -107,6 +108,7 @@ FOREIGN = [
     f"judgements/{RELEASE}/{'a' * 64}.json/x",
     "judgements/mine/x",
     f"fresh/{RELEASE}/notes.txt",
+    f"exact/{RELEASE}/notes.txt",
     f"fresh/{RELEASE}",
     "stamps/notes.json",
 ]

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,14 +175,14 @@ def test_what_cannot_be_resolved_is_told_with_the_reason_and_nothing_is_written(
 def test_the_frameworks_own_index_is_asked_only_after_the_users(environment, monkeypatch, tmp_path) -> None:
     asked = []
 
-    def compiled(_environment, _question, more):
-        asked.append(list(more))
-        return resolve.Resolved(reason="not found") if len(asked) == 1 else resolve.Resolved(text=BODY)
+    def compiled(_environment, _question, index):
+        asked.append(index)
+        return resolve.Resolved(text=BODY if index else "", reason="not found")
 
     monkeypatch.setattr(resolve, "_compile", compiled)
     monkeypatch.setattr(locks, "measure", lambda *_: {})
     assert locks.make(replace(environment, index="https://framework/simple"), tmp_path).changed
-    assert asked == [[], ["--index", "https://framework/simple"]]
+    assert [*dict.fromkeys(asked)] == [None, "https://framework/simple"]
 
 
 # Sizes: for the estimate of room on disk, and no part of what the lock is.
@@ -289,7 +290,9 @@ def test_another_hash_of_a_version_that_stays_is_an_error_unless_it_is_asked_for
     assert locks.read(environment, tmp_path).pins[0].hashes == {poison}
 
 
-def test_a_file_more_of_a_version_that_stays_is_another_hash_too(environment, wheels_only, tmp_path) -> None:
+def test_a_file_in_place_of_another_of_a_version_that_stays_is_another_hash_too(
+    environment, wheels_only, tmp_path
+) -> None:
     _wheel(wheels_only, "numpy", "2.0")
     locks.make(environment, tmp_path)
     other = wheels_only / "numpy-2.0-1-py3-none-any.whl"  # of a later build, which wins
@@ -382,6 +385,124 @@ def locked(environment, wheels_only, tmp_path) -> Path:
     locks.make(environment, tmp_path)
     _wheel(wheels_only, "other", "2.0")
     return tmp_path
+
+
+# Several sources: which of them counts. Indexes as folders, which uv reads as it reads those of the network.
+
+
+def _index(folder: Path, *releases: tuple[str, str, str]) -> str:
+    """Make an index of releases (name, version, requirement); return its address."""
+    for name, version, requires in releases:
+        _wheel(folder / name, name, version, *([requires] if requires else []))
+    for place in folder.iterdir():
+        wheels = sorted(place.glob("*.whl"))
+        links = [
+            f'<a href="{each.name}#sha256={hashlib.sha256(each.read_bytes()).hexdigest()}">{each.name}</a>'
+            for each in wheels
+        ]
+        (place / "index.html").write_text("\n".join(links))
+    return folder.as_uri()
+
+
+@pytest.fixture
+def of_user(tmp_path: Path, monkeypatch) -> Callable[..., None]:
+    """Say which sources pip is configured to use."""
+
+    def configure(index: str, *extra: str, folders: tuple[str, ...] = ()) -> None:
+        found = PackageSources(
+            index=index, no_index=False, extra_indexes=extra, find_links=folders, trusted_hosts=(), certificates=None
+        )
+        monkeypatch.setattr(resolve, "configured", lambda: found)
+        monkeypatch.setattr(locks, "configured", lambda: found)
+
+    (tmp_path / "indexes").mkdir()
+    return configure
+
+
+@pytest.fixture
+def indexes(tmp_path: Path) -> tuple[str, str]:
+    """The user's first index, and an extra one with newer releases, one of a package that the first has none of."""
+    places = [tmp_path / "indexes" / name for name in ("first", "extra")]
+    for place in places:
+        place.mkdir(parents=True)
+    first = _index(places[0], ("numpy", "2.0", "helper"), ("helper", "1.5", "lonely"))
+    return first, _index(places[1], ("helper", "99.0", "lonely"), ("lonely", "3.0", ""))
+
+
+def _pinned(environment, folder: Path) -> dict[str, str]:
+    return {pin.name: pin.version for pin in locks.read(environment, folder).pins}
+
+
+def test_the_first_index_wins_and_what_only_another_has_is_named(environment, of_user, indexes, tmp_path) -> None:
+    of_user(*indexes)
+    made = locks.make(environment, tmp_path)
+    assert _pinned(environment, tmp_path) == {"helper": "1.5", "numpy": "2.0", "lonely": "3.0"}
+    assert made.elsewhere == (("lonely", "3.0", indexes[1]),)
+
+
+def test_a_newer_release_of_an_extra_index_is_no_upgrade_unless_any_source_counts(
+    environment, of_user, indexes, tmp_path
+) -> None:
+    of_user(*indexes)
+    locks.make(environment, tmp_path)
+    assert locks.upgrade(environment, ("helper",), tmp_path) == ()
+    (move,) = locks.upgrade(environment, ("helper",), tmp_path, any_source=True)
+    assert (move.name, move.before, move.after, move.source) == ("helper", "1.5", "99.0", indexes[1])
+
+
+def test_any_source_can_be_asked_for(environment, of_user, indexes, tmp_path) -> None:
+    of_user(*indexes)
+    made = locks.make(environment, tmp_path, any_source=True)
+    assert _pinned(environment, tmp_path)["helper"] == "99.0"
+    assert ("helper", "99.0", indexes[1]) in made.elsewhere
+
+
+def test_what_is_of_a_folder_of_wheels_is_named(environment, of_user, indexes, tmp_path) -> None:
+    folder = tmp_path / "folder"
+    _wheel(folder, "helper", "55.0")
+    of_user(*indexes, folders=(str(folder),))
+    assert locks.make(environment, tmp_path).elsewhere == (("helper", "55.0", folder.as_uri()),)
+
+
+def test_the_index_of_an_environment_gives_the_build_that_is_asked_for_and_nothing_else(
+    environment, of_user, indexes, tmp_path
+) -> None:
+    place = tmp_path / "indexes" / "own"
+    place.mkdir()
+    own = _index(place, ("numpy", "2.0+cpu", "helper"), ("helper", "77.0", ""), ("lonely", "78.0", ""))
+    of_user(*indexes)
+    build = replace(environment, requirements=("numpy=={version}+cpu",), index=own)
+    made = locks.make(build, tmp_path)
+    assert _pinned(build, tmp_path) == {"helper": "1.5", "numpy": "2.0+cpu", "lonely": "3.0"}
+    assert {(name, source) for name, _, source in made.elsewhere} == {("numpy", own), ("lonely", indexes[1])}
+
+
+def test_the_index_of_an_environment_that_asks_for_no_build_is_the_last(
+    environment, of_user, indexes, tmp_path
+) -> None:
+    place = tmp_path / "indexes" / "own"
+    place.mkdir()
+    own = _index(place, ("numpy", "2.0", "deep"), ("helper", "77.0", ""), ("deep", "1.0", "helper"))
+    of_user(*indexes)
+    asked = replace(environment, requirements=("numpy=={version}", "deep"), index=own)
+    locks.make(asked, tmp_path)
+    assert _pinned(asked, tmp_path) == {"deep": "1.0", "helper": "1.5", "numpy": "2.0", "lonely": "3.0"}
+
+
+def test_a_file_that_comes_to_a_version_that_stays_is_not_taken_unless_it_is_asked_for(
+    environment, of_user, indexes, tmp_path
+) -> None:
+    of_user(*indexes)
+    locks.make(environment, tmp_path)
+    before = locks.path_of(environment, tmp_path).read_bytes()
+    place = tmp_path / "indexes" / "first"
+    other = place / "helper" / "helper-1.5-cp311-cp311-macosx_11_0_arm64.whl"
+    other.write_bytes(b"for another platform")
+    _index(place)
+    assert not locks.make(environment, tmp_path).changed
+    assert locks.path_of(environment, tmp_path).read_bytes() == before
+    assert locks.make(environment, tmp_path, rehash=["helper"]).changed
+    assert hashlib.sha256(other.read_bytes()).hexdigest() in locks.hashes_in(locks.path_of(environment, tmp_path))
 
 
 def _moved(environment, folder: Path, *names: str) -> list[tuple[str, str | None, str | None]]:

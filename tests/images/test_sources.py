@@ -16,9 +16,12 @@ NOTHING = PackageSources(
 )
 
 
+PYPI = sources._PYPI
+
+
 def test_an_unconfigured_pip_asks_for_nothing_special() -> None:
     assert parse("") == NOTHING
-    assert parse("").uv_flags() == ["--index-strategy", "unsafe-best-match"]
+    assert parse("").uv_flags() == ["--index-strategy", "unsafe-first-match", "--default-index", PYPI]
 
 
 def test_a_configuration_in_full() -> None:
@@ -39,8 +42,8 @@ def test_a_configuration_in_full() -> None:
         certificates="/etc/ssl/own.crt",
     )
     assert found.uv_flags()[2:] == [
-        *("--default-index", "https://mirror/simple"),
-        *("--index", "https://one/simple", "--index", "https://two/simple"),
+        *("--index", "https://mirror/simple", "--index", "https://one/simple"),
+        *("--default-index", "https://two/simple"),
         *("--find-links", "/opt/wheels", "--find-links", "/opt/more"),
         *("--allow-insecure-host", "mirror"),
     ]
@@ -71,6 +74,17 @@ def test_without_an_index_uv_asks_none_either(value: str, expected: bool) -> Non
     assert ("https://one" in found.uv_flags()) is not expected
 
 
+def test_the_best_version_of_all_counts_only_if_that_is_asked_for() -> None:
+    assert "unsafe-best-match" not in parse("").uv_flags()
+    assert parse("").uv_flags(best=True)[:2] == ["--index-strategy", "unsafe-best-match"]
+
+
+def test_an_index_that_is_asked_last_comes_after_those_of_the_user_and_is_not_named_twice() -> None:
+    found = parse("global.index-url='https://mirror'\nglobal.extra-index-url='https://one'")
+    assert found.uv_flags(last="https://own")[-2:] == ["--default-index", "https://own"]
+    assert found.uv_flags(last="https://one") == found.uv_flags()
+
+
 @given(value=st.text())
 def test_whatever_a_value_holds_is_read_back(value: str) -> None:
     assert parse(f"global.index-url={value!r}").index == value
@@ -83,7 +97,7 @@ def test_no_listing_stops_us(text: str) -> None:
 
 
 def test_a_folder_of_wheels_is_relative_to_where_the_user_stands() -> None:
-    assert parse("global.find-links='wheels https://host/wheels'").uv_flags()[2:] == [
+    assert parse("global.find-links='wheels https://host/wheels'").uv_flags()[4:] == [
         *("--find-links", str(Path.cwd() / "wheels")),
         *("--find-links", "https://host/wheels"),
     ]

@@ -5,14 +5,15 @@ import pytest
 
 from repromatrix import floats
 from repromatrix.operations import fresh, gradients, linear
-from repromatrix.operations.catalogue import CATALOGUE, OWN_SIGMOID
+from repromatrix.operations.catalogue import OWN_SIGMOID
 from repromatrix.operations.fit import fit
 from repromatrix.operations.form import Constants
 from repromatrix.operations.forms import forms
 from repromatrix.operations.text import stacked
+from tests import worked
 
 DTYPES = sorted(floats.FORMS)
-CONSTANTS = Constants(learning_rate=0.1)
+CONSTANTS = Constants(numbers=(("rate", 0.1),))
 LEARNED = "fma-chain-ascending"
 
 
@@ -42,7 +43,7 @@ def own_forms(operation, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("operation", [each for each in CATALOGUE if each != "sigmoid"])
+@pytest.mark.parametrize("operation", [each for each in worked.OPERATIONS if each != "sigmoid"])
 def test_what_was_computed_by_a_form_is_fitted_by_it(operation, dtype):
     samples = calls(operation, dtype)
     tried = [each for each in own_forms(operation, dtype) if each.least_terms <= fresh.UNITS and not each.mean_only]
@@ -54,7 +55,7 @@ def test_what_was_computed_by_a_form_is_fitted_by_it(operation, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("operation", [each for each in CATALOGUE if each != "sigmoid"])
+@pytest.mark.parametrize("operation", [each for each in worked.OPERATIONS if each != "sigmoid"])
 def test_fresh_samples_tell_apart_all_that_is_computed_in_the_dtype_itself(operation, dtype):
     # Two forms in a wider dtype may differ too rarely after they are rounded.
     samples = calls(operation, dtype)
@@ -146,7 +147,7 @@ def test_a_form_that_only_a_mean_can_show_is_named_only_there():
 
 def test_the_learning_rate_and_the_form_of_the_loss_are_taken_from_outside():
     (sample,) = [{"W": [[1.0]], "g": [[1.0]]}]
-    assert fit("update", "float64", [sample], [[0.75]], Constants(learning_rate=0.25)).fitting
+    assert fit("update", "float64", [sample], [[0.75]], Constants(numbers=(("rate", 0.25),))).fitting
     assert not fit("update", "float64", [sample], [[0.75]], CONSTANTS).fitting
     three = {"o": [1.0, 2.0, 4.0], "t": [0.0] * 3}
     assert fit("loss", "float64", [three], [[7.0]], Constants(loss_form="mean")).fitting

@@ -3,13 +3,13 @@
 import json
 import random
 import time
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.torture.damage import changed, places
 from repromatrix.__main__ import main
 from repromatrix.results.experiments import Experiments
 from repromatrix.results.record import contradictions
@@ -17,7 +17,6 @@ from repromatrix.results.store import Store
 
 CHANGES = 15  # of each kind of file; more with --changes
 SECONDS = 5
-VALUES = (None, True, -1, 0, 2**70, 1.5, "", "x", "float7", "nan", "0x1.8p+0", "../x", [], [[]], ["x"], {}, {"x": 1})
 KINDS = ("manifest.json", "records", "traces", "experiments.json", "report.json")
 
 
@@ -42,31 +41,6 @@ def _run(command: str, folder: Path) -> int:
     if command == "report":
         return main(["report", "-q", "--results", results, "--output", report])
     return main(["verify", "-q", report, "--results", results])
-
-
-def _places(document: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the way to each value of a document."""
-    yield at
-    if isinstance(document, dict | list):
-        for name, part in document.items() if isinstance(document, dict) else enumerate(document):
-            yield from _places(part, (*at, name))
-
-
-def _changed(document: Any, way: tuple[Any, ...], dice: random.Random) -> Any:
-    """Return a document with one value another, gone or twice; `document` is changed."""
-    if not way:
-        return dice.choice(VALUES)
-    inner = document
-    for step in way[:-1]:
-        inner = inner[step]
-    how = dice.randrange(4)
-    if how == 0:
-        del inner[way[-1]]
-    elif how == 1 and isinstance(inner, list):
-        inner.append(inner[way[-1]])
-    else:
-        inner[way[-1]] = dice.choice(VALUES)
-    return document
 
 
 def _written(document: Any) -> bytes:
@@ -95,8 +69,8 @@ def test_one_value_that_is_another_is_never_a_defect(whole: Path, capsys, kind: 
         document = json.loads(path.read_bytes())
         if kind == "manifest.json":
             document["files"] = []
-        way = dice.choice(list(_places(document)))
-        document = _changed(document, way, dice)
+        way = dice.choice(list(places(document)))
+        document = changed(document, way, dice)
         path.write_bytes(_sealed(document) if kind == "manifest.json" else _written(document))
         begin = time.monotonic()
         for command in ("verify",) if kind == "report.json" else ("verify", "report"):

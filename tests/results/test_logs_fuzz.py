@@ -1,6 +1,6 @@
 """Damaged files of every form: read or refused with a message, in bounded time, and no number that is not in the file.
 
-python tests/results/test_logs_fuzz.py --seconds 600 [--seed N]     as long as one likes
+python -m tests.results.test_logs_fuzz --seconds 600 [--seed N]     as long as one likes
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.torture.damage import damaged
 from repromatrix.errors import UsageError
 from repromatrix.results.logs import files, read
 from repromatrix.results.logs.columns import Asked, Column
@@ -25,12 +26,6 @@ CORPUS = Path(__file__).parents[1] / "data" / "dialects"
 FILES = 2000
 MOST_SECONDS = 5.0  # of one file, on a machine that is busy
 MOST_GROWTH = 64 << 20
-PIECES = (
-    b"\n", b"\r", b"\r\n", b",", b";", b"\t", b" ", b"|", b'"', b"'", b"[", b"]", b"{", b"}", b":", b"=", b"#", b"\\",
-    b"nan", b"-inf", b"null", b"None", b"1e999", b"0x1.8p-1", b"-", b"1,234", b"0,5", b"step", b"loss", b"epoch 3/5\n",
-    b"[[[[[[[[", b"\xff\xfe", b"\x00", b"\x1b[1m", b"\x08", b"2026-01-01 10:00:00,123 ", b"9" * 40, b"(1, 2)",
-    b"tensor(0.5)", b"\xe2\x96\x88", b"\x1f\x8b", b"PK\x03\x04", b"\x93NUMPY", b"__class__", b"1_000", b"\xd9\xa1",
-)  # fmt: skip
 
 
 def seeds() -> list[bytes]:
@@ -50,30 +45,6 @@ def seeds() -> list[bytes]:
         b"losses = [\n 0.5,\n -0.25,\n 1e-5]\n",
     ]
     return [*found, *(gzip.compress(each) for each in found[:3])]
-
-
-def damaged(chance: random.Random, every: list[bytes]) -> bytes:
-    """Return a file with one to four damages."""
-    data = bytearray(chance.choice(every))
-    for _ in range(chance.randint(1, 4)):
-        at, end = sorted((chance.randint(0, len(data)), chance.randint(0, len(data))))
-        match chance.randint(0, 6):
-            case 0 if data:
-                data[at % len(data)] ^= 1 << chance.randint(0, 7)
-            case 1:
-                del data[at : min(end, at + 30)]
-            case 2:
-                data[at:at] = chance.choice(PIECES)
-            case 3:
-                data[at:at] = data[at : min(end, at + 200)] * chance.randint(1, 3)
-            case 4:
-                other = chance.choice(every)
-                data[at:end] = other[: chance.randint(0, len(other))]
-            case 5:
-                del data[at:]
-            case _:
-                data[at : at + 1] = chance.choice(PIECES)
-    return bytes(data)
 
 
 def unfounded_bits(column: Column, data: bytes) -> list[str]:

@@ -35,8 +35,9 @@ def a_replay(**changes) -> Replay:
         operation="bias",
         inputs=digest([PAIR]),
         places=(),
-        learning_rate="0.5",
+        numbers=(("rate", "0.5"),),
         trace=None,
+        begin=None,
         origins=(Origin(cell=CELL.id, place="hidden_pre", step=1),),
         samples=(PAIR,),
         seed=None,
@@ -54,6 +55,7 @@ STEP = a_replay(
     origins=(),
     samples=(),
     trace=(CELL.id, "e5" * 32),
+    begin=1,
     places=tuple(worked.PLACES.values()),
     outputs=tuple((place, ((HALF,), ("inf",))) for place in worked.PLACES),
 )
@@ -141,7 +143,7 @@ def test_damage_is_told_with_the_path(data: bytes) -> None:
 
 
 def test_other_formats_are_refused() -> None:
-    for number, way_out in ((2, "run the cells again into another folder"), (4, "update repromatrix")):
+    for number, way_out in ((3, "run the cells again into another folder"), (5, "update repromatrix")):
         with pytest.raises(NewerFormatError, match=f"a replay of format {number}, this release") as caught:
             decode(changed(a_replay(), format=number), "x")
         assert caught.value.hint.startswith(way_out)

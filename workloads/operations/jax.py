@@ -79,6 +79,12 @@ def conv(x, kernel, stride=1, padding=0, dilation=1, groups=1):
     )
 
 
+def conv_channels_last(x, kernel):
+    x, kernel = x.transpose(0, 2, 3, 1), kernel.transpose(2, 3, 1, 0)
+    result = lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return result.transpose(0, 3, 1, 2)
+
+
 def conv_transpose(x, kernel):
     return lax.conv_transpose(
         x, kernel, (1, 1), "VALID", dimension_numbers=("NCHW", "OIHW", "NCHW"), transpose_kernel=True
@@ -170,7 +176,7 @@ LINES = {
     "softplus": nn.softplus,
     "softsign": nn.soft_sign,
     "silu": nn.silu,
-    "mish": nn.mish,
+    "mish": lambda x: nn.mish(x),  # noqa: PLW0108 - looked up when it is called: JAX 0.4.23 has none
     "gelu": lambda x: nn.gelu(x, approximate=False),
     "gelu_tanh": lambda x: nn.gelu(x, approximate=True),
     "relu": nn.relu,
@@ -278,6 +284,7 @@ LINES = {
     # convolutions, pooling, interpolation
     "conv1d": conv,
     "conv2d": conv,
+    "conv2d_channels_last": conv_channels_last,
     "conv2d_transpose": conv_transpose,
     "max_pool": lambda x: pooled(x, -jnp.inf, lax.max),
     "avg_pool": lambda x: pooled(x, 0, lax.add) / 4,

@@ -367,4 +367,4 @@ LONG = ("qr", "svd", "eigh", "solve", "inverse", "pinv", "matrix_exp", "default_
 def train(task):
     compiled = task.option("compile") == "xla"
     left_out = {name: "left out where it is compiled" for name in LONG if compiled}
-    walk(task, LINES, gradient, LACKS, left_out)
+    walk(task, LINES, gradient, LACKS, left_out, tf.transpose)

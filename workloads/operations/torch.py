@@ -232,16 +232,19 @@ LINES = {
     # convolutions, pooling, interpolation
     "conv1d": nn.conv1d,
     "conv2d": nn.conv2d,
+    "conv2d_channels_last": lambda x, kernel: nn.conv2d(
+        x.to(memory_format=torch.channels_last), kernel.to(memory_format=torch.channels_last)
+    ),
     "conv2d_transpose": nn.conv_transpose2d,
     "max_pool": lambda x: nn.max_pool2d(x, 2),
     "avg_pool": lambda x: nn.avg_pool2d(x, 2),
     "resize_nearest": lambda x: nn.interpolate(x, (19, 17), mode="nearest"),
     "resize_bilinear": lambda x: nn.interpolate(x, (19, 17), mode="bilinear"),
     # normalisation
-    "layer_norm": lambda x, gain, shift: nn.layer_norm(x, (111,), gain, shift, 1e-5),
+    "layer_norm": lambda x, gain, shift: nn.layer_norm(x, x.shape[-1:], gain, shift, 1e-5),
     "batch_norm": lambda x, gain, shift: nn.batch_norm(x, None, None, gain, shift, training=True, eps=1e-5),
     "group_norm": lambda x, gain, shift: nn.group_norm(x, 2, gain, shift, 1e-5),
-    "rms_norm": lambda x, gain: nn.rms_norm(x, (111,), gain, 1e-5),
+    "rms_norm": lambda x, gain: nn.rms_norm(x, x.shape[-1:], gain, 1e-5),
     "l2_normalize": lambda x: nn.normalize(x, dim=-1),
     # places
     "embedding": lambda table, ids: nn.embedding(ids, table),

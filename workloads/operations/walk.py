@@ -3,13 +3,18 @@
 Each is computed on its own: what a framework lacks is absent, what ends with an error is broken, and the rest goes on.
 """
 
+import re
+
 # What it says of what a framework, or its version, does not have; all frameworks say it in these words.
 # In two bytes a derivative says little that the value does not, and each is a program to compile.
 DERIVED = ("float32", "float64")
 NO_ATTRIBUTE = "has no attribute"
+PART = re.compile(r"([\w-]+)(?:\[(:,)?:(\d+)\])?")
+LARGE = 1 << 17  # bytes of a result, beyond which a row that says `sample` keeps some elements and a digest
+ROW, FIRST, LAST = 1, 1, 18  # the row, and the slice, that are computed alone
 
 
-def walk(task, lines, gradient=None, lacks=(), left_out=None):
+def walk(task, lines, gradient=None, lacks=(), left_out=None, transpose=None):
     """Record every case of every row, and how many gave a result.
 
     Args:
@@ -19,6 +24,7 @@ def walk(task, lines, gradient=None, lacks=(), left_out=None):
             framework has no derivatives.
         lacks: parts of the messages by which the framework says that it does not have something.
         left_out: operation -> why it is left out in this cell.
+        transpose: how the framework transposes a matrix; None: with `.T`.
     """
     given = {name: task.tensor(name) for row in task.rows.values() for name in needed(row)}
     count = 0
@@ -27,21 +33,24 @@ def walk(task, lines, gradient=None, lacks=(), left_out=None):
             if operation in (left_out or {}):
                 task.absent(name, left_out[operation])
             elif operation in lines:
-                count += run(task, name, case, given, lines[operation], gradient, lacks)
+                count += run(task, name, case, given, lines[operation], gradient, lacks, transpose)
             else:
                 task.absent(name, "not in this framework")
     task.record({"results": count})
 
 
-def run(task, name, case, given, line, gradient, lacks):
+def run(task, name, case, given, line, gradient, lacks, transpose):
     """Record one case and its gradients; how many of the two gave a result."""
-    arguments = [given[each] for each in case.get("args", ())]
+    arguments = [part(given, each) for each in case.get("args", ())]
     call = bound(line, dict(case.get("options", {}), **({"dtype": task.dtype} if case.get("typed") else {})))
     places = case.get("gradient", ())
     weights = given[case["weights"]] if "weights" in case else None
 
     def value():
-        return named(name, task.compile(call)(*arguments))
+        if "relation" in case:
+            both = RELATIONS[case["relation"]](task.compile(call), arguments, transpose or (lambda x: x.T))
+            return {name: apart(*map(task.value, both))}
+        return kept(task, case, named(name, task.compile(call)(*arguments)))
 
     def slopes():
         slope = task.compile(lambda *all_of: gradient(call, all_of, places, weights))
@@ -51,6 +60,60 @@ def run(task, name, case, given, line, gradient, lacks):
         return 0
     derived = places and gradient is not None and task.dtype in DERIVED
     return 1 + (attempt(task, f"{name}/gradient", slopes, lacks) if derived else 0)
+
+
+def part(given, text):
+    """Return an input, or what `NAME[:n]` or `NAME[:,:n]` says of it: the first elements, or columns."""
+    name, columns, count = PART.fullmatch(text).groups()
+    if count is None:
+        return given[name]
+    return given[name][:, : int(count)] if columns else given[name][: int(count)]
+
+
+def kept(task, case, results):
+    """Return results; of large ones, where the row says so, every so many elements and a digest of all."""
+    if "sample" not in case:
+        return results
+    told = {}
+    for name, tensor in results.items():
+        value = task.value(tensor)
+        if len(value.data) > LARGE:
+            told.update({name: tensor[..., :: case["sample"]], f"{name}/digest": int(value.digest[:15], 16)})
+        else:
+            told[name] = tensor
+    return told
+
+
+def sliced(call, arguments, _):
+    """A slice of the whole, and the slice computed alone."""
+    return call(*arguments)[FIRST:LAST], call(*(each[FIRST:LAST] for each in arguments))
+
+
+def row(call, arguments, _):
+    """A row of the batch, and a batch of that row; only the first argument has rows."""
+    return call(*arguments)[ROW : ROW + 1], call(arguments[0][ROW : ROW + 1], *arguments[1:])
+
+
+def rows(call, arguments, _):
+    """The same where every argument has rows."""
+    return call(*arguments)[ROW : ROW + 1], call(*(each[ROW : ROW + 1] for each in arguments))
+
+
+def transposed(call, arguments, transpose):
+    """A product, and that of the transposed in the other order."""
+    a, b = arguments
+    return call(a, b), transpose(call(transpose(b), transpose(a)))
+
+
+RELATIONS = {"slice": sliced, "row": row, "rows": rows, "transposed": transposed}
+
+
+def apart(a, b):
+    """Return in how many elements two values differ."""
+    if (a.dtype, a.shape) != (b.dtype, b.shape):
+        raise ValueError(f"{a.dtype}{list(a.shape)} and {b.dtype}{list(b.shape)}")
+    width = len(a.data) // a.size
+    return sum(a.data[at : at + width] != b.data[at : at + width] for at in range(0, len(a.data), width))
 
 
 def cases(operation, row):
@@ -66,7 +129,7 @@ def needed(row):
     """Return the names of the inputs that a row takes."""
     names = []
     for _, case in cases("", row):
-        names += case.get("args", [])
+        names += [PART.fullmatch(each).group(1) for each in case.get("args", ())]
         names += [case["weights"]] if "weights" in case else []
     return names
 

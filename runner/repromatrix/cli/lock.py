@@ -43,6 +43,11 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="take another hash of this package though its version stays; may be repeated",
     )
+    parser.add_argument(
+        "--any-source",
+        action="store_true",
+        help="take the newest version of all indexes and folders, not that of the first index that has one",
+    )
     shared.jobs(parser)
     shared.json_output(parser)
     shared.examples(parser, "lock", "lock --check", "lock --upgrade numpy --select torch")
@@ -63,9 +68,9 @@ def run(options: Namespace) -> int:
     if options.check:
         return _check(matrix, environments, story, as_json=options.json)
     if options.upgrade:
-        return _upgrade(environments, options.upgrade, story, as_json=options.json)
+        return _upgrade(environments, options, story)
     wanted = [each for each in environments if options.all or state(each) is not State.CURRENT]
-    outcomes = make_all(wanted, options.jobs, options.rehash)
+    outcomes = make_all(wanted, options.jobs, options.rehash, any_source=options.any_source)
     words = {name: _word(outcome) for name, outcome in outcomes.items()}
     _tell(matrix, wanted, words, options.profile or _ASKED, story)
     for name, outcome in outcomes.items():
@@ -143,19 +148,19 @@ def _check(matrix: "Matrix", environments: "Sequence[Environment]", story: Story
     return int(ExitCode.ENVIRONMENT if wrong or alone else ExitCode.OK)
 
 
-def _upgrade(environments: "Sequence[Environment]", names: Sequence[str], story: Story, *, as_json: bool) -> int:
+def _upgrade(environments: "Sequence[Environment]", options: Namespace, story: Story) -> int:
     """Move single packages of locks, and say what else that moves."""
     from repromatrix.images.locking import upgrade
 
     moved: dict[str, dict[str, list[str | None]]] = {}
-    for done in upgrade(environments, names):
+    for done in upgrade(environments, options.upgrade, any_source=options.any_source):
         environment = done.environment
         for name in done.pinned:
             story.say(f"{'pinned':<10} {environment.name}: {name} by {environment.where}")
         if done.asked:
             moved[environment.name] = {move.name: [move.before, move.after] for move in done.moves}
             _tell_moves(done, story)
-    if as_json:
+    if options.json:
         out.document(moved, indent=1)
     return 0
 

@@ -35,6 +35,7 @@ _GROUPS = {
         "cell": "run one cell and print its record",
         "impact": "what changes numerically between two versions of a framework",
         "bisect": "the release of a framework in which a value changed",
+        "watch": "whether a release newer than the pinned ones moves the numbers",
         "compare": "compare runs, cells, published figures and loss logs of other programs",
         "trace": "the first step, value and element in which two cells differ",
         "explain": "why two cells differ: change one thing at a time until the difference is gone",
@@ -43,11 +44,14 @@ _GROUPS = {
     "keep results": {
         "check": "hold a run against a golden file: a gate for a pull request",
         "accept": "make this run the expected one, in a small file to commit",
+        "history": "what changed over all nights, a line a change",
         "merge": "bring several results folders together",
+        "post": "keep a text in one issue, or in one comment of a pull request, on GitHub",
         "schema": "print a JSON Schema of a file that repromatrix reads or writes",
     },
     "environments and this machine": {
         "exec": "run a command of your own in one of the environments",
+        "completion": "print what lets bash, zsh or tcsh complete commands and options",
         "doctor": "what works on this machine, what does not, and what to type",
         "image": "what an environment's image is made of, and why",
         "base": "build the base images from the distribution's packages",
@@ -126,9 +130,14 @@ def parser_of(name: str) -> ArgumentParser:
     """Return the grammar of a command."""
     text = COMMANDS[name]
     parser = ArgumentParser(prog=f"repromatrix {name}", description=f"{text[0].upper()}{text[1:]}.")
+    fill(parser, name)
+    return parser
+
+
+def fill(parser: ArgumentParser, name: str) -> None:
+    """Say what a command takes."""
     _module(name).arguments(parser)
     options.volume(parser)
-    return parser
 
 
 def _module(name: str) -> ModuleType:

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,12 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dtype", default="float32", metavar="NAME", help="of the cells that are shown; default: float32"
     )
+    parser.add_argument(
+        "--tier", choices=("core", "full"), default="core", help="full: more cases, for a night; default: core"
+    )
+    parser.add_argument(
+        "--settings", default="default", metavar="NAME", help="of the matrix, such as threads-2; default: default"
+    )
     parser.add_argument("--only", metavar="PATTERN", help="the operations that are shown, as a shell pattern")
     parser.add_argument(
         "--forms", action="store_true", help="instead: in which form each operation of a training step is computed"
@@ -47,12 +54,13 @@ def run(options: Namespace) -> int:
     from repromatrix.execute import operations
     from repromatrix.matrix import load
     from repromatrix.operations.overview import results
-    from repromatrix.plan import environments_named, environments_of
+    from repromatrix.plan import environments_named, environments_of, settings_named
 
     matrix, story = load(options.matrix), Story.of(options)
     named = environments_named(matrix, options.environments)
     environments = named or environments_of(matrix, options.profile, ())
-    cells = operations.cells(matrix, environments)
+    settings = settings_named(matrix, options.settings)
+    cells = tuple(replace(cell, settings=settings) for cell in operations.cells(matrix, environments, options.tier))
     execution = execution_of(matrix, cells, options, story)
     with story.progress(len(cells) * matrix.repeats):
         summary = operations.run(execution, cells)
@@ -100,6 +108,8 @@ def _plain(result: "Result") -> dict[str, Any]:
     told: dict[str, Any] = {"name": result.name, "kind": result.kind.value, "reason": result.reason}
     if result.dtype:
         told |= {"dtype": result.dtype, "shape": list(result.shape)}
+    if result.apart is not None:
+        told |= {"apart": result.apart}
     if (errors := result.errors) is not None:
         told |= {"largest": _number(errors.largest), "mean": _number(errors.mean), "wrong": errors.wrong}
         told |= {"judged": errors.judged, "flushed": errors.flushed}

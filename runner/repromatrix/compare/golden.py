@@ -20,7 +20,7 @@ from repromatrix.compare.pairs import Comparison, Mode
 from repromatrix.compare.series import Rule, Series
 from repromatrix.compare.sources import Sources
 from repromatrix.errors import NothingSelectedError, UsageError
-from repromatrix.results.logs import columns, spelling, words
+from repromatrix.results.logs import columns, figures, spelling, words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +258,7 @@ def _require_digits(golden: Series, run: Series, found: Mapping[int, str]) -> No
     shown = series.shown(run)
     most, last = int(shown.significant.max()), int(shown.last_place.min())
     for at, new in found.items():
-        if "x" in new or (digits.significant(new) > most and digits.last_place(new) < last):
+        if "x" in new or (figures.significant(new) > most and digits.last_place(new) < last):
             shows = f"{run.name} shows {printed.written(run, at)} at {steps.label(run, at)}"
             raise UsageError(
                 f"{shows}, fewer digits than {golden.name}",

@@ -157,12 +157,16 @@ class Sources:
         return Read(name=bare, source=str(path), log=log, chosen=asked.columns)
 
     def _cells(self, store: Store, label: str, pattern: str | None) -> Iterator[Series]:
-        manifest = self._manifest(store, label)
-        members = {name for each in manifest.ensembles for name in each.members}
-        entries = [each for each in manifest.entries if each.key is not None]
+        lone = pattern is not None and not store.has_manifest and not store.read_impact()
+        manifest = None if lone and store.read_operations().entries else self._manifest(store, label)
+        members = {name for each in (manifest.ensembles if manifest else ()) for name in each.members}
+        entries = [each for each in (manifest.entries if manifest else ()) if each.key is not None]
         if pattern is not None and pattern not in {each.id for each in entries}:
             impact = store.read_impact()  # beside the latest run, what `impact` looked at has a name as well
             entries += [each for each in (impact.entries if impact else ()) if each.id == pattern and each.key]
+        if pattern is not None and not any(fnmatchcase(each.id, pattern) for each in entries):  # nor what was computed
+            operations = store.read_operations().entries
+            entries += [Entry(id=each.cell, key=each.key, reason=None) for each in operations]
         empty = True
         for entry in entries:
             by_id = pattern is not None and "/" in pattern

@@ -20,9 +20,14 @@ class Cpus:
     def taken(self, count: int, usable: Collection[int]) -> Iterator[tuple[int, ...]]:
         """Hold `count` different CPUs out of `usable` as long as the context lasts, those with the fewest runs first.
 
+        None where nothing can be told of them, as on macOS: a run then sees all there are.
+
         Raises:
             EnvironmentFailedError: there are not so many.
         """
+        if not usable:
+            yield ()
+            return
         if count > len(usable):
             raise EnvironmentFailedError(
                 f"this run asks for {count} CPUs and {len(usable)} can be used here: see defaults.limits.cpus and the"

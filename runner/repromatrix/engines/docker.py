@@ -6,14 +6,14 @@ Builds go through a command line with BuildKit, which the SDK lacks; everything 
 import contextlib
 import os
 import re
+import subprocess
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from repromatrix.engines import owner
+from repromatrix.engines import homes, owner
 from repromatrix.engines.attached import AttachedRun
 from repromatrix.engines.base import BuildSpec, Built, RunCommand, RunLimits, remade
 from repromatrix.engines.connection import connect, engine_host, while_it_answers
@@ -23,7 +23,8 @@ from repromatrix.engines.failure import build_failure
 from repromatrix.engines.remote import Remote
 from repromatrix.engines.stream import Runs
 from repromatrix.engines.supervised import Commands
-from repromatrix.engines.tools import find_builder
+from repromatrix.engines.tools import find_builder, find_docker
+from repromatrix.engines.watched import Watcher
 from repromatrix.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ TAG_LABEL = "repromatrix.tag"
 OWNER_LABEL = "repromatrix.owner"
 NOBODY = "65534:65534"
 _TEMPORARY_MIB = 512
+_DATA = "/data"  # the folder of a container in which data is mounted
+_GONE = (404, 409)  # the engine's answers where a container is not there, or somebody else is removing it
 _REMOVALS = 2  # a second Ctrl-C must not leave a container
 
 
@@ -50,9 +53,10 @@ class DockerEngine:
         self._commands = Commands()
         self._runs = Runs()
         self.remote = Remote(self.client)
-        self._swept = False
-        self._sweeping = Lock()
+        self._watcher = Watcher(engine_host())
         self._seen_cpus: int | None = None
+        with while_it_answers():
+            self.sweep()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (DockerEngine,)
@@ -113,11 +117,11 @@ class DockerEngine:
             EnvironmentFailedError: the engine cannot start a container of this image, or has fewer CPUs than asked for.
             NoEngineError: the engine stopped answering.
         """
-        self._sweep_once()
         log.parent.mkdir(parents=True, exist_ok=True)
         container = f"repromatrix-{uuid.uuid4().hex[:12]}"  # named here: it can be removed whatever the engine answers
         with contextlib.ExitStack() as stack:
             story = stack.enter_context(log.open("ab", buffering=0))
+            self._watcher.watch(container)
             stack.callback(self._remove, container)
             mine = stack.enter_context(SHARED.taken(limits.cpus, self._usable_cpus()))
             with _container_errors(built):
@@ -128,6 +132,27 @@ class DockerEngine:
                 self.client.start(container)
             yield run
 
+    def execute(self, built: Built, command: Sequence[str], *, gpu: bool) -> int:
+        """Run a command of the caller's in a container, in the caller's folder and on its terminal; return its code.
+
+        It has the network, a root that can be written and the caller's rights, but of this machine that folder alone.
+
+        Raises:
+            NoEngineError: there is no Docker command line.
+        """
+        here = Path.cwd()
+        request = [
+            find_docker(), "run", "--rm", "--init", "--interactive", *(["--tty"] if os.isatty(0) else []),
+            *(["--gpus=all"] if gpu else []), f"--label={OWNER_LABEL}={owner.ourselves()}",
+            f"--user={os.getuid()}:{os.getgid()}", f'--mount=type=bind,"source={here}","target={here}"',
+            f"--workdir={here}", f"--entrypoint={command[0]}", built.reference, *command[1:],
+        ]  # fmt: skip
+        return subprocess.run(request, env={**os.environ, "DOCKER_HOST": engine_host()}, check=False).returncode
+
+    def data_place(self, name: str, _path: Path) -> str:
+        """Return where data is mounted in a container."""
+        return f"{_DATA}/{name}"
+
     def stop(self) -> None:
         """End every build, transfer and run under way, and each one begun later."""
         self._commands.stop()
@@ -135,23 +160,14 @@ class DockerEngine:
         self._runs.stop()
 
     def sweep(self) -> list[str]:
-        """Remove the containers of runners that were killed and return their names."""
-        from docker.errors import NotFound  # noqa: PLC0415
-
+        """Remove the containers and folders of runners that were killed; return the containers' names."""
+        homes.sweep()
         removed: list[str] = []
         for found in self.client.containers(all=True, filters={"label": OWNER_LABEL}):
             if owner.is_dead(found["Labels"].get(OWNER_LABEL, "")):
-                with contextlib.suppress(NotFound):
-                    self.client.remove_container(found["Id"], force=True, v=True)
-                    removed.append(found["Names"][0].lstrip("/"))
+                self._remove_container(found["Id"])
+                removed.append(found["Names"][0].lstrip("/"))
         return removed
-
-    def _sweep_once(self) -> None:
-        with self._sweeping:
-            if not self._swept:
-                with while_it_answers():
-                    self.sweep()
-                self._swept = True
 
     def _usable_cpus(self) -> frozenset[int]:
         if self._seen_cpus is None:
@@ -187,12 +203,16 @@ class DockerEngine:
         )
 
     def _host_config(self, limits: RunLimits, cpus: Sequence[int], *, gpu: bool) -> dict[str, Any]:
-        from docker.types import DeviceRequest, LogConfig, Ulimit  # noqa: PLC0415
+        from docker.types import DeviceRequest, LogConfig, Mount, Ulimit  # noqa: PLC0415
 
         wanted = [DeviceRequest(count=-1, capabilities=[["gpu", "compute", "utility"]])] if gpu else None
         return self.client.create_host_config(
-            network_mode="none",
+            network_mode="bridge" if limits.network else "none",
             read_only=True,
+            mounts=[
+                Mount(f"{_DATA}/{name}", str(path), type="bind", read_only=True, propagation="rprivate")
+                for name, path in limits.data
+            ],
             tmpfs={"/tmp": f"rw,exec,nosuid,nodev,size={_TEMPORARY_MIB}m,mode=1777"},  # noqa: S108 - inside the container
             cap_drop=["ALL"],
             security_opt=["no-new-privileges:true"],
@@ -207,17 +227,25 @@ class DockerEngine:
         )
 
     def _remove(self, container: str) -> None:
-        from docker.errors import NotFound  # noqa: PLC0415
-
         for attempt in range(1, _REMOVALS + 1):
             try:
-                with while_it_answers(), contextlib.suppress(NotFound):
-                    self.client.remove_container(container, force=True, v=True)
+                with while_it_answers():
+                    self._remove_container(container)
             except KeyboardInterrupt:
                 if attempt == _REMOVALS:
                     raise
             else:
+                self._watcher.forget(container)
                 return
+
+    def _remove_container(self, container: str) -> None:
+        from docker.errors import APIError  # noqa: PLC0415
+
+        try:
+            self.client.remove_container(container, force=True, v=True)
+        except APIError as error:
+            if error.status_code not in _GONE:
+                raise
 
 
 def reference(spec: BuildSpec) -> str:

@@ -6,12 +6,12 @@ all of them, where the other engines give none. Limits are watched as in the pro
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from repromatrix import resources
+from repromatrix.engines import homes
 from repromatrix.engines.base import Base, BuildSpec, Built, remade
 from repromatrix.engines.process import ProcessEngine
 
@@ -45,16 +45,16 @@ class HereEngine(ProcessEngine):
         """Stage the sources; nothing else is made. The story goes to `log`."""
         folder = _folder(spec)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        half_made = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
-        try:
+        with homes.home() as home:
+            half_made = home / folder.name
+            half_made.mkdir()
             _copy(spec.sources, half_made)
             (half_made / _MARKER).touch()
-            half_made.rename(folder)
-        except OSError:
-            if not self.find(spec):  # else another process was first, with the same files
-                raise
-        finally:
-            shutil.rmtree(half_made, ignore_errors=True)
+            try:
+                half_made.rename(folder)
+            except OSError:
+                if not self.find(spec):  # else another process was first, with the same files
+                    raise
         with log.open("a", encoding="utf-8") as story:
             story.write(f"{spec.name}: {folder} for {self.base.reference}\n")
         return Built(reference=str(folder), digest=None)

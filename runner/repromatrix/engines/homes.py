@@ -1,12 +1,12 @@
-"""Temporary homes of builds and runs, in the cache; what a killed runner left there is swept."""
+"""Temporary folders of builds, runs and resolvers, in the cache; what a killed runner left there is swept."""
 
+import contextlib
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 
 from repromatrix import resources
 from repromatrix.engines import owner
@@ -14,39 +14,30 @@ from repromatrix.engines import owner
 _MARK = ".owner"
 
 
-class Homes:
-    """The homes of one engine."""
+@contextmanager
+def home() -> Iterator[Path]:
+    """Yield an empty folder, which goes with the context."""
+    name = uuid.uuid4().hex[:12]
+    mark = _parent() / f"{name}{_MARK}"
+    resources.write_atomically(mark, owner.ourselves().encode())  # before the folder: none is there unmarked
+    try:
+        with tempfile.TemporaryDirectory(dir=_parent(), prefix=f"{name}-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    finally:
+        _unmark(mark)
 
-    def __init__(self) -> None:
-        self._swept = False
-        self._sweeping = Lock()
 
-    @contextmanager
-    def home(self) -> Iterator[Path]:
-        """Yield an empty folder, which goes with the context; the first one sweeps."""
-        with self._sweeping:
-            if not self._swept:
-                self.sweep()
-                self._swept = True
-        name = uuid.uuid4().hex[:12]
-        mark = _parent() / f"{name}{_MARK}"
-        resources.write_atomically(mark, owner.ourselves().encode())  # before the folder: none is there unmarked
+def sweep() -> None:
+    """Remove the folders of runners that were killed."""
+    for mark in _parent().glob(f"*{_MARK}"):
         try:
-            with tempfile.TemporaryDirectory(dir=_parent(), prefix=f"{name}-", ignore_cleanup_errors=True) as folder:
-                yield Path(folder)
-        finally:
-            _unmark(mark)
-
-    def sweep(self) -> None:
-        """Remove the homes of runners that were killed."""
-        for mark in _parent().glob(f"*{_MARK}"):
-            try:
-                dead = owner.is_dead(mark.read_text())
-            except FileNotFoundError:  # its owner has finished
-                continue
-            if dead:
-                for folder in _parent().glob(f"{mark.stem}-*"):
-                    shutil.rmtree(folder, ignore_errors=True)
+            dead = owner.is_dead(mark.read_text(errors="replace"))
+        except OSError:  # its owner has finished, or it is not ours to read
+            continue
+        if dead:
+            for folder in _parent().glob(f"{mark.stem}-*"):
+                shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # what cannot be removed now, a later runner tries again
                 _unmark(mark)
 
 

@@ -5,6 +5,7 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -85,6 +86,23 @@ class Supervised:
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe:
                 pipe.close()
+
+
+def answer(
+    command: Sequence[str], *, environment: Mapping[str, str], folder: Path
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end and return what it says on both outputs; it ends with the runner."""
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        running = Supervised(command, environment=environment, folder=folder, stdout=stdout, stderr=stderr)
+        try:
+            ended = running.wait()
+        finally:
+            running.close()
+        said = []
+        for stream in (stdout, stderr):
+            stream.seek(0)
+            said.append(stream.read().decode(errors="replace"))
+    return subprocess.CompletedProcess(command, -1 if ended.code is None else ended.code, *said)
 
 
 class Commands:

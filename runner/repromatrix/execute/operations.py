@@ -14,25 +14,26 @@ from repromatrix.results.operations import Entry, Given, Table
 from repromatrix.results.store import Store
 
 NAME = "operations"
+TIERS = {"core": NAME, "full": f"{NAME}-full"}  # the workload of each: for every day, and for nights
 
 
-def workload(matrix: Matrix | None = None) -> Workload:
+def workload(matrix: Matrix | None = None, name: str = NAME) -> Workload:
     """Return the workload of that name in the matrix, or the product's own.
 
     Raises:
         MatrixError: its folder is not what a workload is.
     """
-    named = [each for each in matrix.workloads if each.name == NAME] if matrix else []
-    return named[0] if named else load_workload(resources.folder("workloads") / Path(NAME), NAME)
+    named = [each for each in matrix.workloads if each.name == name] if matrix else []
+    return named[0] if named else load_workload(resources.folder("workloads") / Path(name), name)
 
 
-def cells(matrix: Matrix, environments: Sequence[Environment]) -> tuple[Cell, ...]:
-    """Return the cells of the workload in environments, of a GPU only where there is one.
+def cells(matrix: Matrix, environments: Sequence[Environment], tier: str = "core") -> tuple[Cell, ...]:
+    """Return the cells of a tier of the workload in environments, of a GPU only where there is one.
 
     Raises:
         MatrixError: its folder is not what a workload is.
     """
-    job = workload(matrix)
+    job = workload(matrix, TIERS[tier])
     found = (cell for environment in environments for cell in cells_of(matrix, job, environment))
     return tuple(cell for cell in found if cell.device == "cpu" or host.nvidia_devices())
 

@@ -91,6 +91,15 @@ class Search:
             self._change(low, high) for low, high in pairwise(there) if self._at(low).value != self._at(high).value
         )
 
+    def others(self, change: Change) -> tuple[Change, ...]:
+        """Return further changes that the releases tried so far show, beside one; what lies between was not tried."""
+        there = [each for each in self.versions if each in self.tried and self.tried[each].value is not None]
+        return tuple(
+            self._change(self.versions.index(low), self.versions.index(high))
+            for low, high in pairwise(there)
+            if self.tried[low].value != self.tried[high].value and (low, high) != (change.last, change.first)
+        )
+
     def labels(self) -> dict[str, str]:
         """Return a letter for the value of each release that was tried, in order: A, B, A tells what came back."""
         letters: dict[str, str] = {}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _MANY = 4  # forms that are named in full
+_INPUTS = 8  # numbers that an element is computed from, that are printed
 
 
 def tell(found: PairFinding) -> str:
@@ -31,6 +32,8 @@ def tell(found: PairFinding) -> str:
         return "\n".join([f"{head}: {conclusion(found)}", *(f"  {caveat}" for caveat in caveats)])
     sides = (found.left, found.right)
     lines = [f"{head} ({found.dtype}): {conclusion(found)}"]
+    if found.step is not None:
+        lines.append(f"  replayed is step {found.step} alone: the first in which their traces differ, if they do")
     for name, asked, side in (("A", found.a, found.left), ("B", found.b, found.right)):
         if side.cell != asked:
             lines.append(f"  {name} is replayed as {side.cell}")
@@ -70,7 +73,8 @@ def conclusion(found: PairFinding) -> str:
     if found.reason is not None:
         return _not_replayed(found)
     names = tuple(dict.fromkeys(each.operation for each in found.sources))
-    unknown = [each.place for each in found.places if each.reason]
+    unknown = [each.place for each in found.places if each.reason and each.other is None]
+    others = [each for each in found.places if each.other is not None]
     parts = []
     if names:
         where = ", ".join(each.place for each in found.sources)
@@ -81,6 +85,9 @@ def conclusion(found: PairFinding) -> str:
         parts.append(
             f"the steps combine them in another order: {', '.join(found.wiring)} differs though its inputs are the same"
         )
+    if others:
+        told = ", ".join(f"{each.place} ({each.operation} against {each.other or 'nothing'})" for each in others)
+        parts.append(f"of other operations are {told}")
     if unknown:
         parts.append(f"nothing is known of {', '.join(unknown)}")
     if not found.separable:
@@ -144,7 +151,9 @@ def _operation(found: OperationFinding, example: Example | None, sides: Sequence
 def _example(found: Example) -> Iterator[str]:
     index = "".join(f"[{each}]" for each in found.index)
     yield f"  first at step {found.step} of {found.cell}{f', element {index}' if index else ''}, from"
-    rows = [(f"    {name}", *_value(value), "") for name, value in found.inputs]
+    rows = [(f"    {name}", *_value(value), "") for name, value in found.inputs[:_INPUTS]]
+    if len(found.inputs) > _INPUTS:
+        rows.append((f"    and {len(found.inputs) - _INPUTS} more numbers (--json)", "", "", "", ""))
     rows += [("    A", *_output(found.a)), ("    B", *_output(found.b))]
     if found.correct is not None:
         rows.append(("    correctly rounded", *_value(found.correct), ""))
@@ -168,6 +177,8 @@ def forms(how: Arithmetic) -> str:
         more = f" and {len(how.forms) - _MANY} more" if len(how.forms) > _MANY else ""
         unique = "" if len(how.forms) == 1 else ", sufficient, not unique"
         return f"{', '.join(how.forms[:_MANY])}{more} (all {how.values} values{unique})"
+    if not how.tried:
+        return f"it computes differently; no form of it is known here ({how.values} values)"
     nearest = f"; nearest {how.nearest} agrees on {how.agreeing} of {how.values}" if how.nearest else ""
     return f"none of {how.tried} forms{nearest}"
 

@@ -5,7 +5,6 @@ digest or, where no registry answers, one built from the distribution's packages
 """
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 from repromatrix import resources
 from repromatrix.engines.base import Base, RunCommand
+from repromatrix.engines.homes import home
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.images import base_lock, rootfs
 from repromatrix.images.base_lock import Package
@@ -184,8 +184,8 @@ def make_image(wanted: BaseEntry, images: Images, log: Path, run: RunCommand, *,
             f"{wanted.suite} has no Python {wanted.python}",
             hint="use an image registry, or plain processes: --engine process",
         )
-    with tempfile.TemporaryDirectory(prefix="repromatrix-base-") as name:
-        tar = Path(name) / "base.tar"
+    with home() as folder:
+        tar = folder / "base.tar"
         packages = rootfs.build(wanted.suite, wanted.packages, tar, log, run)
         unlike = base_lock.summary(wanted.local_name, packages)
         with log.open("a") as story:

@@ -19,6 +19,7 @@ from repromatrix.errors import UsageError
 
 NAME = "pushed-images.json"
 _FORMAT = 1
+_MOST_BYTES = 16 << 20
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TAG = re.compile(r"[0-9a-f]{16,64}")
 _KINDS = ("registry", "local")
@@ -72,10 +73,10 @@ class Digests:
 
     def _read(self) -> dict[str, dict[str, Pushed]]:
         try:
-            document = json.loads(self.path.read_bytes())
+            document = json.loads(resources.read_regular(self.path, most=_MOST_BYTES, links=True))
         except FileNotFoundError:
             return {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"not a digests file: {error}", where=str(self.path), hint=_DAMAGED) from error
         if isinstance(document, dict) and isinstance(document.get("format"), int) and document["format"] > _FORMAT:
             raise UsageError(

@@ -74,7 +74,7 @@ def read(matrix: Matrix, path: Path) -> tuple[Given, ...]:
     """
     if path.suffix == ".whl":
         return (_of_wheel(matrix, path),)
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = resources.read_regular(path, most=locks.MOST_BYTES, links=True).decode(errors="replace")
     asked: dict[str, Requirement] = {canonicalize_name(each.name): each for each in _requirements(text)}
     pinned = {FRAMEWORKS[name]: _exact(each) for name, each in asked.items() if name in FRAMEWORKS and _exact(each)}
     if not pinned:

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     UNPACKED = "unpacked wheels"
     JUDGEMENTS = "judgements"
     FRESH = "fresh inputs"
+    EXACT = "exact results"
     STAMP = "stamp"
     JOB = "default job"
     LEFT = "left behind"
@@ -55,7 +56,7 @@ class Thing:
         made: seconds since 1970.
         environment: whose it is, empty where it belongs to none or to many.
         identity: content tag of an image or environment, SHA-256 of a wheel, the release of the operations that
-            judgements and fresh inputs belong to.
+            judgements and fresh inputs belong to, the code of exact results.
         paths: what goes with it.
         references: its names in the engine.
         busy: why it cannot go now.
@@ -190,6 +191,10 @@ def _fresh(path: Path) -> _Found:
     return _of_release(Kind.FRESH, path, r"[a-z_]+-b?float\d+-\d+")
 
 
+def _exact(path: Path) -> _Found:
+    return _of_release(Kind.EXACT, path, r"[0-9a-f]{64}\.npz")
+
+
 def _stamp(path: Path) -> _Found:
     ours = re.fullmatch(r"[a-z]+-[0-9a-f]{24}\.json", path.name) and _is_file(path)
     return _thing(Kind.STAMP, path) if ours else None
@@ -219,6 +224,7 @@ _FOLDERS: dict[str, Callable[[Path], _Found]] = {
     "locks": _lock,
     "judgements": _judgements,
     "fresh": _fresh,
+    "exact": _exact,
     "stamps": _stamp,
     "default-jobs": _default_job,
 }
@@ -236,7 +242,7 @@ def _anywhere(path: Path) -> Thing | None:
 
 def _owned(mark: Path, folders: list[Path]) -> _Found:
     try:
-        dead = owner.is_dead(mark.read_text())
+        dead = owner.is_dead(mark.read_text(errors="replace"))
     except OSError:
         return True  # its owner has finished
     paths = (*(each for each in folders if each.exists()), mark)  # the mark last: it tells whose the rest is

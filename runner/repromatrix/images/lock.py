@@ -27,6 +27,7 @@ _SIZES = "# wheel bytes: "
 _SEAL = "# sha256 of the other lines: "
 _COMMENTS = ("# The lock of ", _REQUEST, _SIZES, _SEAL)
 _SHOWN = 5  # environments in a message
+MOST_BYTES = 16 << 20  # of a lock, or of a file of requirements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,20 +127,22 @@ def read(environment: Environment, folder: Path | None = None) -> Lock:
     return Lock(path=path, request=_request_of(text), pins=pins, digest=_digest(path))
 
 
-def make(environment: Environment, folder: Path | None = None, rehash: Sequence[str] = ()) -> Made:
+def make(
+    environment: Environment, folder: Path | None = None, rehash: Sequence[str] = (), *, any_source: bool = False
+) -> Made:
     """Resolve an environment and write its lock.
 
     Another hash is taken for a version that stays only of packages in `rehash`.
 
-    The user's own package sources are asked first; where they do not hold what is asked for, the
-    environment's own index is asked as well.
+    The user's own package sources are asked first, and the first index that has a version that answers counts,
+    unless `any_source`; where they do not hold what is asked for, the environment's own index is asked as well.
 
     Raises:
         EnvironmentFailedError: with uv's reason, or another hash came for a version that stays.
     """
     path = path_of(environment, folder)
     before = _text(path) if path.is_file() else ""
-    resolved = resolve(environment, before)
+    resolved = resolve(environment, before, any_source=any_source)
     changed = _write(environment, _written(path, environment, folder), before, resolved, rehash)
     moves = _moves(versions(before), versions(resolved.text), _elsewhere(resolved)) if changed else ()
     elsewhere = ((move.name, move.after, move.source) for move in moves if move.after and move.source)
@@ -157,7 +160,9 @@ def adopt(environment: Environment, pinned: str, folder: Path | None = None) -> 
     resources.write_atomically(path, (_header(environment) + pinned).encode())
 
 
-def upgrade(environment: Environment, names: Sequence[str], folder: Path | None = None) -> tuple[Move, ...]:
+def upgrade(
+    environment: Environment, names: Sequence[str], folder: Path | None = None, *, any_source: bool = False
+) -> tuple[Move, ...]:
     """Move `names`, which the lock holds, to the newest versions that the request allows; return all that moved.
 
     Everything else stays where it can. Nothing is written where nothing newer is allowed.
@@ -167,7 +172,7 @@ def upgrade(environment: Environment, names: Sequence[str], folder: Path | None 
     """
     path = read(environment, folder).path
     before = _text(path)
-    resolved = resolve_newer(environment, before, names)
+    resolved = resolve_newer(environment, before, names, any_source=any_source)
     moves = _moves(versions(before), versions(resolved.text), _elsewhere(resolved)) if resolved.text else ()
     if resolved.text and not any(move.name in names for move in moves):
         return ()
@@ -245,6 +250,25 @@ def _require_hashes(environment: Environment, path: Path, before: str, after: st
         )
 
 
+def _kept_hashes(before: str, after: str, rehash: Sequence[str]) -> str:
+    """Return `after` without the files that came to a version that stays and has all that the lock allows."""
+    free = {canonicalize_name(name) for name in rehash}
+    old = {pin: block for block in _raw_blocks(before) for pin in versions(block).items()}
+    return "".join(
+        old[pin]
+        if (pin := next(iter(versions(block).items()), None)) in old
+        and pin[0] not in free
+        and {*_HASH.findall(old[pin])} < {*_HASH.findall(block)}
+        else block
+        for block in _raw_blocks(after)
+    )
+
+
+def _raw_blocks(text: str) -> list[str]:
+    """Return the text in pieces, each from a line that is not indented up to the next."""
+    return re.split(r"(?<=\n)(?=[^\s#])", text)
+
+
 def _hashes(text: str) -> dict[tuple[str, str], frozenset[str]]:
     """Return the hashes of each package and version."""
     return {pin: frozenset(_HASH.findall(block)) for block in _blocks(text) for pin in versions(block).items()}
@@ -258,11 +282,12 @@ def _write(environment: Environment, path: Path, before: str, resolved: Resolved
             where=environment.where,
             hint="check the versions there and the package index: repromatrix doctor",
         )
-    _require_hashes(environment, path, before, resolved.text, rehash)
-    sizes = _kept_sizes(environment, before, resolved.text)
-    if sizes.keys() != versions(resolved.text).keys():
-        sizes |= measure(environment, resolved.text)
-    text = sealed(_header(environment) + _sizes_line(sizes) + resolved.text)
+    pinned = _kept_hashes(before, resolved.text, rehash)
+    _require_hashes(environment, path, before, pinned, rehash)
+    sizes = _kept_sizes(environment, before, pinned)
+    if sizes.keys() != versions(pinned).keys():
+        sizes |= measure(environment, pinned)
+    text = sealed(_header(environment) + _sizes_line(sizes) + pinned)
     if text == before:
         return False
     resources.write_atomically(path, text.encode())
@@ -337,13 +362,19 @@ def _sizes_of(text: str) -> dict[str, int]:
 
 
 def _digest(path: Path) -> str:
-    lines = path.read_bytes().splitlines(keepends=True)
+    lines = _bytes(path).splitlines(keepends=True)
     without = (_SIZES.encode(), _SEAL.encode())
     return sha256(b"".join(line for line in lines if not line.startswith(without))).hexdigest()
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")  # what is damaged is told as a bad line
+    # As reading in text mode does it; what is damaged is told as a bad line.
+    return _bytes(path).decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _bytes(path: Path) -> bytes:
+    """Return a lock, which may lie beside somebody else's matrix."""
+    return resources.read_regular(path, most=MOST_BYTES, links=True)
 
 
 def _request(environment: Environment) -> tuple[str, ...]:

@@ -37,20 +37,24 @@ def state(environment: Environment) -> State:
 
 
 def make_all(
-    environments: Sequence[Environment], jobs: int, rehash: Sequence[str] = ()
+    environments: Sequence[Environment], jobs: int, rehash: Sequence[str] = (), *, any_source: bool = False
 ) -> dict[str, locks.Made | EnvironmentFailedError]:
     """Make the locks of environments, several at a time; return, by name, what became of it, or why it failed.
 
-    `rehash`: packages whose hash may be another though their version stays.
+    Args:
+        environments: whose locks.
+        jobs: how many at a time.
+        rehash: packages whose hash may be another though their version stays.
+        any_source: the best version of all sources counts, not that of the first index that has one.
     """
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        outcomes = pool.map(lambda each: _make(each, rehash), environments)
+        outcomes = pool.map(lambda each: _make(each, rehash, any_source=any_source), environments)
         return {each.name: outcome for each, outcome in zip(environments, outcomes, strict=True)}
 
 
-def _make(environment: Environment, rehash: Sequence[str]) -> locks.Made | EnvironmentFailedError:
+def _make(environment: Environment, rehash: Sequence[str], *, any_source: bool) -> locks.Made | EnvironmentFailedError:
     try:
-        return locks.make(environment, rehash=rehash)
+        return locks.make(environment, rehash=rehash, any_source=any_source)
     except EnvironmentFailedError as error:
         return error
 
@@ -71,7 +75,9 @@ class Upgrade:
     moves: tuple[locks.Move, ...]
 
 
-def upgrade(environments: Sequence[Environment], names: Sequence[str]) -> Iterator[Upgrade]:
+def upgrade(
+    environments: Sequence[Environment], names: Sequence[str], *, any_source: bool = False
+) -> Iterator[Upgrade]:
     """Move packages in every environment whose lock holds them, except where matrix.yaml pins them, one by one.
 
     Raises:
@@ -87,7 +93,7 @@ def upgrade(environments: Sequence[Environment], names: Sequence[str]) -> Iterat
         pinned = tuple(name for name in here if _pinned(each, name))
         free: dict[str, str] = {name: held[each.name][name] for name in here if name not in pinned}
         if here:
-            moves = locks.upgrade(each, tuple(free)) if free else ()
+            moves = locks.upgrade(each, tuple(free), any_source=any_source) if free else ()
             yield Upgrade(environment=each, pinned=pinned, asked=free, moves=moves)
 
 

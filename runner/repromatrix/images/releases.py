@@ -1,13 +1,15 @@
 """A package's name -> its releases that a Python can install here, asked of the user's package sources by pip."""
 
 import json
-import subprocess
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+from repromatrix.engines.supervised import answer
 from repromatrix.errors import EnvironmentFailedError, UsageError
 from repromatrix.images.tags import platforms
 from repromatrix.matrix import Environment, Matrix
@@ -32,7 +34,7 @@ def releases(name: str, environment: Environment, *, pre: bool = False) -> tuple
         *(flag for each in _abis(environment.python) for flag in ("--abi", each)),
         *(["--pre"] if pre else []),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = answer(command, environment=os.environ, folder=Path.cwd())
     try:
         found = [str(each) for each in json.loads(done.stdout)["versions"]]
     except (ValueError, KeyError, TypeError):

@@ -6,11 +6,11 @@ The same packages give the same bytes: what a machine leaves behind, and what di
 import os
 import shlex
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from repromatrix.engines.base import RunCommand
+from repromatrix.engines.homes import home
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.images.base_lock import Package
 
@@ -56,9 +56,9 @@ def build(suite: str, packages: Sequence[str], tar: Path, log: Path, run: RunCom
             f"{_TOOL} is not installed", hint=f"install it (Debian, Ubuntu): apt-get install {_TOOL}"
         )
     log.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="repromatrix-packages-") as name:
+    with home() as folder:
         hooks = [_INSTALLED, _DESCRIBED]
-        commands = [each.format(folder=shlex.quote(name)) for each in hooks]
+        commands = [each.format(folder=shlex.quote(str(folder))) for each in hooks]
         command = [
             tool, "--variant=minbase", f"--include={','.join(packages)}",
             *(f"--customize-hook={each}" for each in (*commands, _CLEAN)), suite, str(tar),
@@ -69,7 +69,7 @@ def build(suite: str, packages: Sequence[str], tar: Path, log: Path, run: RunCom
             raise EnvironmentFailedError(
                 f"mmdebstrap {how}", where=str(log), hint="read the log; root rights are needed"
             )
-        return _described(Path(name), log)
+        return _described(folder, log)
 
 
 def _environment() -> dict[str, str]:

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from repromatrix.engines.supervised import answer
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.matrix.modules import PARSING
 
@@ -32,15 +33,22 @@ class PackageSources:
     trusted_hosts: tuple[str, ...]
     certificates: str | None
 
-    def uv_flags(self) -> list[str]:
-        """Return uv's flags; the best version over all indexes wins, as with pip."""
-        flags = ["--index-strategy", "unsafe-best-match"]
+    def uv_flags(self, *, last: str | None = None, best: bool = False) -> list[str]:
+        """Return uv's flags.
+
+        Args:
+            last: an index that is asked after all others.
+            best: the best version of all indexes wins, as with pip; else that of the first index that has one. The
+                folders of wheels count as a part of every index.
+        """
+        flags = ["--index-strategy", "unsafe-best-match" if best else "unsafe-first-match"]
         if self.no_index:
             flags.append("--no-index")
-        elif self.index:
-            flags += ["--default-index", self.index]
-        for value in () if self.no_index else self.extra_indexes:
-            flags += ["--index", value]
+        else:
+            *others, default = dict.fromkeys((self.index or _PYPI, *self.extra_indexes, *([last] if last else ())))
+            for value in others:  # in this order, and uv's default index after them
+                flags += ["--index", value]
+            flags += ["--default-index", default]
         for value in self.find_links:  # a folder is relative to here, and uv runs elsewhere
             flags += ["--find-links", value if "://" in value else str(Path(value).absolute())]
         for host in self.trusted_hosts:
@@ -80,7 +88,7 @@ def configured() -> PackageSources:
 def index_answers() -> str:
     """Return an empty text if the configured index answers pip, else pip's reason."""
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed", "--quiet", "pip"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = answer(command, environment=os.environ, folder=Path.cwd())
     errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
     return "" if done.returncode == 0 else (errors or ["ERROR: pip failed"])[-1].removeprefix("ERROR: ")[:200]
 

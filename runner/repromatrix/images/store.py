@@ -83,7 +83,7 @@ def sweep() -> None:
     """Give what killed runners had fetched whole its place, and remove the rest."""
     for mark in root().glob(f"{_FETCH}*{_MARK}"):
         try:
-            if not owner.is_dead(mark.read_text()):
+            if not owner.is_dead(mark.read_text(errors="replace")):
                 continue
         except FileNotFoundError:  # its owner has finished
             continue
@@ -100,7 +100,9 @@ def sweep() -> None:
 def salvage(folder: Path) -> None:
     """Give every whole file that the fetch in `folder` was asked for its place."""
     # More than one: a runner may have been killed in sweeping up after another.
-    asked = {digest for each in folder.rglob(REQUIREMENTS) for digest in _HASH.findall(each.read_text())}
+    asked = {
+        digest for each in folder.rglob(REQUIREMENTS) for digest in _HASH.findall(each.read_text(errors="replace"))
+    }
     for path in sorted(folder.rglob("*.whl")):
         digest = resources.file_sha256(path)
         if digest in asked:

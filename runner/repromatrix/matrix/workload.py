@@ -9,7 +9,7 @@ from typing import Any
 
 from repromatrix import resources
 from repromatrix.errors import MatrixError
-from repromatrix.matrix import graphs, modules
+from repromatrix.matrix import command, graphs, modules
 from repromatrix.matrix import published as tables
 from repromatrix.matrix.check import failures, suggest
 from repromatrix.matrix.document import Document, NodePath, parse
@@ -28,6 +28,8 @@ from repromatrix.matrix.text import read_text
 
 FILE = "workload.yaml"
 FORMAT = 1
+BASE = "base"
+_BY_NAME = ("numbers", "inputs", "factors")  # of a base: what has names is replaced name by name, all else as a whole
 MAX_VALUES = 50_000_000  # elements of one input: they travel to the cell as text
 Problem = tuple[NodePath, str, str]  # where, what, the next step
 
@@ -42,22 +44,83 @@ def load_workload(folder: Path, name: str) -> Workload:
     where = f"{name}/{FILE}"
     absent = f"a workload is a folder with {FILE} and a module per framework"
     document = parse(read_text(path, absent, where), where)
+    base = _base(folder, document, where)
+    if base is not None:
+        document = _over(parse(read_text(base / FILE, "", f"{base.name}/{FILE}"), f"{base.name}/{FILE}"), document)
     misshapen = [error for _, error in failures(document, where, "workload")]
-    found = _Reader(folder, name, document)
+    found = _Reader(folder, name, document, base)
     if found.data.get("format", FORMAT) != FORMAT:
         raise misshapen[0]
     told = sorted((document.line(place), what, hint) for place, what, hint in _bearing(found.problems(), misshapen))
     wrong = [
         *misshapen,
         *(MatrixError(what, where=f"{where}:{line}", hint=hint) for line, what, hint in told),
-        *(
-            MatrixError(what, where=f"{name}/{file}:{line}", hint=hint)
-            for file, line, what, hint in modules.problems(found.files, found.frameworks, found.names())
-        ),
+        *(MatrixError(what, where=f"{name}/{file}:{line}", hint=hint) for file, line, what, hint in found.of_modules()),
     ]
     if wrong:
         raise together(name, wrong)
     return found.workload()
+
+
+def _base(folder: Path, document: Document, where: str) -> Path | None:
+    """Return the folder of the workload that a file changes, or None.
+
+    Raises:
+        MatrixError: there is none, it is one that changes another itself, or something is wrong with it.
+    """
+    told = document.data.get(BASE) if isinstance(document.data, dict) else None
+    if not isinstance(told, str) or not told:
+        return None
+    base = (folder / told).resolve()
+    at = f"{where}:{document.line((BASE,))}"
+    if not (base / FILE).is_file():
+        raise MatrixError(
+            f"no workload in {told}", where=at, hint=f"base is a folder with {FILE}, relative to this one"
+        )
+    name = f"{base.name}/{FILE}"
+    data = parse(read_text(base / FILE, "", name), name).data
+    if isinstance(data, dict) and BASE in data:
+        raise MatrixError(f"{told} has a base itself", where=at, hint="name that one")
+    load_workload(base, base.name)
+    return base
+
+
+def _over(base: Document, own: Document) -> Document:
+    """Return a workload with what another file says in its place; what only the base says stands where it is named."""
+    at = own.line((BASE,))
+    data = {key: told for key, told in base.data.items() if key != "published"}  # its figures are of its own numbers
+    data |= {key: told for key, told in own.data.items() if key != BASE}
+    for key in _BY_NAME:
+        if isinstance(own.data.get(key), dict) and isinstance(base.data.get(key), dict):
+            data[key] = base.data[key] | own.data[key]
+    if isinstance(own.data.get("rows"), dict) and isinstance(base.data.get("rows"), dict):
+        data["rows"] = _rows(base.data["rows"], own.data["rows"])
+    return Document(data, dict.fromkeys(base.lines, at) | own.lines, base.written | own.written)
+
+
+def _rows(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rows of a table with those of another file: a row's cases are added to its own."""
+    found = dict(base)
+    for name, row in own.items():
+        known = base.get(name, {})
+        if not (isinstance(row, dict) and isinstance(known, dict)):
+            found[name] = row
+            continue
+        cases = known.get("cases", {}) | row.get("cases", {})
+        found[name] = known | row | ({"cases": cases} if cases else {})
+    return found
+
+
+def table_named(name: str) -> Workload | None:
+    """Return the product's own workload of that name if it is a table, which needs no place in a matrix; else None.
+
+    Raises:
+        MatrixError: its folder is not what a workload is.
+    """
+    folder = resources.folder("workloads")
+    known = {path.parent.name for path in folder.glob(f"*/{FILE}")}
+    found = load_workload(folder / name, name) if name in known else None
+    return found if found and found.rows else None
 
 
 def _bearing(problems: Iterator[Problem], misshapen: Sequence[MatrixError]) -> Iterator[Problem]:
@@ -82,9 +145,11 @@ def together(name: str, errors: Sequence[MatrixError]) -> MatrixError:
 class _Reader:
     """Turns checked plain data into the frozen types, and says what a schema cannot."""
 
-    def __init__(self, folder: Path, name: str, document: Document) -> None:
+    def __init__(self, folder: Path, name: str, document: Document, base: Path | None = None) -> None:
         self.folder, self.name, self.data = folder, name, document.data if isinstance(document.data, dict) else {}
-        self.files = {path.name: read_text(path, "", f"{name}/{path.name}") for path in sorted(folder.glob("*.py"))}
+        folders = [] if command.KEY in self.data else [each for each in (base, folder) if each is not None]
+        places = [path for each in folders for path in sorted(each.glob("*.py"))]
+        self.files = {path.name: read_text(path, "", f"{path.parent.name}/{path.name}") for path in places}
         images = resources.folder("images")
         self.frameworks = tuple(sorted(path.parent.name for path in images.glob("*/entrypoint.py")))
 
@@ -94,12 +159,12 @@ class _Reader:
             name=self.name,
             folder=self.folder,
             title=data.get("title", self.name),
-            steps=data["steps"],
+            steps=data.get("steps", 0),
             batch=data.get("batch", 0),
-            metrics=tuple(data["metrics"]),
+            metrics=tuple(data.get("metrics", ())),
             outputs=tuple(data.get("outputs", ())),
             numbers=tuple(data.get("numbers", {}).items()),
-            inputs=tuple(_input(name, entry) for name, entry in data["inputs"].items()),
+            inputs=tuple(_input(name, entry) for name, entry in data.get("inputs", {}).items()),
             factors=tuple((name, _choices(entry)) for name, entry in data.get("factors", {}).items()),
             dtypes=_choices(self._dtypes()),
             written=tuple(
@@ -112,8 +177,16 @@ class _Reader:
             frameworks=self.frameworks,
             published=self._published(data["published"]) if "published" in data else None,
             rows=json.dumps(data["rows"], sort_keys=True, separators=(",", ":")) if "rows" in data else "",
-            graph=graphs.read(data[graphs.KEY], self._parameters()) if graphs.KEY in data else None,
+            graph=graphs.read(data[graphs.KEY], self._parameters(), data.get("batch", 0))
+            if graphs.KEY in data
+            else None,
+            command=command.read(data, self.folder, self.name) if command.KEY in data else None,
         )
+
+    def of_modules(self) -> Iterator[modules.Problem]:
+        """Yield what is wrong with the modules; a command has none."""
+        if command.KEY not in self.data:
+            yield from modules.problems(self.files, self.frameworks, self.names())
 
     def names(self) -> dict[str, list[str]]:
         """Return what the modules may ask for, by the part of the file in which it stands."""
@@ -125,9 +198,14 @@ class _Reader:
         return tuple(name for name, entry in self.data["inputs"].items() if entry.get("parameter"))
 
     def _dtypes(self) -> Any:
-        return self.data.get("dtypes", ["float32", "float64"])
+        return self.data.get("dtypes", ["float32"] if command.KEY in self.data else ["float32", "float64"])
 
     def problems(self) -> Iterator[Problem]:
+        yield from command.problems(self.data, self.folder, self.frameworks)
+        if command.KEY in self.data:
+            yield from self._places()
+            yield from self._defaults()
+            return
         yield from self._metrics()
         inputs = [each for name, entry in self.data["inputs"].items() for each in _input_problems(name, entry)]
         yield from inputs
@@ -281,7 +359,9 @@ _NEEDS = {
     "uniform": {"shape", "low", "high"},
     "integers": {"shape", "below"},
     "zeros": {"shape"},
+    "patterns": {"shape"},
 }
+PATTERNS = [1 << 16]  # the shape of that draw
 
 
 def _input_problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
@@ -293,6 +373,8 @@ def _input_problems(name: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
     draw, whole = entry.get("draw"), entry.get("dtype", "").startswith("int")
     if draw == "integers" and ("below" not in entry or not whole):
         yield place, "integers need `below` and a dtype of their own", "for instance: below: 10, dtype: int32"
+    if draw == "patterns" and (entry.get("shape") != PATTERNS or whole):
+        yield place, f"patterns are {PATTERNS[0]} floating-point numbers", f"shape: {PATTERNS}, no dtype of integers"
     if draw in ("normal", "uniform") and whole:
         yield place, f"a {draw} draw is no {entry['dtype']}", "draw: integers, or leave dtype out"
     if entry.get("parameter") and set(_leaves(entry.get("decimal", ()))) & set(NOT_FINITE):

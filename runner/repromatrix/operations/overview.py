@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from repromatrix.operations import truths
 from repromatrix.operations.results import Errors, Judge, outputs, unstable
 from repromatrix.results.record import Record
 from repromatrix.results.store import Store
@@ -28,6 +29,7 @@ class Result:
         errors: how far it is from the exact result; None where no exact result is known.
         reason: why there is none, else None.
         stable: whether all repeats gave these bits.
+        apart: of two ways to compute it in one cell: in how many elements they differ; None: it is computed once.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Result:
     errors: Errors | None = None
     reason: str | None = None
     stable: bool = True
+    apart: int | None = None
 
 
 def results(store: Store, record: Record) -> dict[str, Result]:
@@ -57,6 +60,7 @@ def _results(store: Store, record: Record) -> Iterator[Result]:
     for name, output in outputs(store, record).items():
         found = judge.errors(name, output) if judge else None
         digest = columns[name].rows[-1]
+        case = truths.case_of(judge.table.rows, name) if judge else None
         yield Result(
             name=name,
             kind=Kind.GIVEN,
@@ -65,6 +69,7 @@ def _results(store: Store, record: Record) -> Iterator[Result]:
             digest=digest,
             errors=found,
             stable=name not in loose,
+            apart=int(digest[0]) if case and case.relation else None,
         )
     for kind, lost in ((Kind.ABSENT, record.trajectory.absent), (Kind.BROKEN, record.trajectory.broken)):
         for name, reason in lost:
@@ -86,6 +91,8 @@ def word(result: Result | None, first: Result | None = None) -> str:
         return result.kind.value
     if not result.stable:
         return "unstable"
+    if result.apart is not None:
+        return f"{result.apart} differ" if result.apart else "same bits"
     changed = f" {result.dtype}" if first and first.kind is Kind.GIVEN and first.dtype != result.dtype else ""
     if result.errors is None:
         same = first is None or (first.digest, first.dtype, first.shape) == (result.digest, result.dtype, result.shape)

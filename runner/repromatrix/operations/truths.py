@@ -5,8 +5,9 @@ What is kept belongs to the code that computes it and to the bits of the inputs:
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from hashlib import sha256
 from importlib.metadata import version
@@ -26,6 +27,7 @@ _CHARACTERS = 16  # of a digest, in the name of a folder
 NONE = "none"  # the truth of a row that has no exact result
 TRUTHS = ARRAYS | NETWORKS | LINEAR  # beside the elementwise ones
 SLOPES: dict[str, Gradient] = GRADIENTS | NETWORK_GRADIENTS | LINEAR_GRADIENTS
+_PART = re.compile(r"([\w-]+)(?:\[(:,)?:(\d+)\])?")
 _CODE = ("exact.py", "exact_arrays.py", "exact_elementwise.py", "exact_linear.py", "exact_networks.py", "truths.py")
 
 
@@ -40,6 +42,9 @@ class Case:
         gradient: the places of the arguments by which it is derived.
         weights: the input by which the outputs are weighted before they are summed and derived; None: one each.
         options: what the line is given beside the arguments.
+        terms: of the longest sum in it, which bounds what is neither elementwise nor a sum; 0: not stated.
+        relation: the two ways to compute it whose differing elements are counted; None: it is computed once.
+        sample: of a large output every so many elements are kept, and a digest; 0: all.
     """
 
     name: str
@@ -48,6 +53,9 @@ class Case:
     gradient: tuple[int, ...]
     weights: str | None
     options: Mapping[str, Any]
+    terms: int = 0
+    relation: str | None = None
+    sample: int = 0
 
     @property
     def slopes(self) -> dict[str, int]:
@@ -74,17 +82,41 @@ def _case(name: str, row: Mapping[str, Any]) -> Case:
         gradient=tuple(row.get("gradient", ())),
         weights=row.get("weights"),
         options=row.get("options", {}),
+        terms=row.get("terms", 0),
+        relation=row.get("relation"),
+        sample=row.get("sample", 0),
     )
+
+
+def argument(given: Mapping[str, Argument], text: str) -> Argument:
+    """Return an input, or what `NAME[:n]` or `NAME[:,:n]` says of it: its first elements, or columns."""
+    name, columns, count = _parsed(text)
+    found = given[name]
+    if count is None:
+        return found
+    array = found.values.reshape(found.shape)
+    array = array[:, : int(count)] if columns else array[: int(count)]
+    return Argument(shape=array.shape, values=array.reshape(-1))
+
+
+def _parsed(text: str) -> tuple[str, str | None, str | None]:
+    found = _PART.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} names no part of an input")
+    name, columns, count = found.groups()
+    return name, columns, count
 
 
 def case_of(rows: Mapping[str, Any], name: str) -> Case | None:
     """Return the case that has an output of that name, or None."""
-    found = (case for case in cases(rows) if name == case.name or name.startswith(f"{case.name}/"))
+    operation = name.partition("/")[0]
+    row = {operation: rows[operation]} if operation in rows else {}
+    found = (case for case in cases(row) if name == case.name or name.startswith(f"{case.name}/"))
     return max(found, key=lambda case: len(case.name), default=None)
 
 
 def exact(case: Case, given: Mapping[str, Argument], bits: Mapping[str, str]) -> Mapping[str, Exact]:
-    """Return the exact result of each output of a case that has one, by its name.
+    """Return the exact result of each output of a case that has one, by its name, with what bounds it.
 
     Args:
         case: of the table.
@@ -93,8 +125,27 @@ def exact(case: Case, given: Mapping[str, Argument], bits: Mapping[str, str]) ->
     """
     if case.truth == NONE:
         return {}
+    return {name: _limited(found, case.terms) for name, found in _known(case, given, bits).items()}
+
+
+def _limited(found: Exact, terms: int) -> Exact:
+    """Return an exact result that says by itself how far off is wrong, or has the bound of its row.
+
+    Of what is made of sums and functions of them, each rounding moves an element by what the largest one is made of:
+    `terms` of the longest sum, times the condition number in linear algebra (N. J. Higham, Accuracy and Stability of
+    Numerical Algorithms, chapters 3 and 7, normwise).
+    """
+    told = found.known & np.isfinite(found.high)
+    if found.bounded or found.sizes is not None or not terms or not told.any():
+        return found
+    return replace(found, terms=terms, sizes=np.full(len(found.high), np.abs(found.high[told]).max()))
+
+
+def _known(case: Case, given: Mapping[str, Argument], bits: Mapping[str, str]) -> Mapping[str, Exact]:
+    """Return what is in the cache, or compute and keep it."""
     names = [*case.args, *([case.weights] if case.weights else [])]
-    told = [case.truth, case.name, [bits[name] for name in names], case.options, case.gradient]
+    taken = [[bits[_parsed(name)[0]], name.partition("[")[2]] for name in names]
+    told = [case.truth, case.name, taken, case.options, case.gradient]
     name = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     path = resources.cache() / "exact" / code()[:_CHARACTERS] / f"{name}.npz"
     try:
@@ -113,7 +164,7 @@ def code() -> str:
 
 
 def _computed(case: Case, given: Mapping[str, Argument]) -> dict[str, Exact]:
-    arguments = [given[name] for name in case.args]
+    arguments = [argument(given, name) for name in case.args]
     if case.truth in ELEMENTWISE:
         found = {case.name: elementwise(case.truth, arguments)}
         slopes = ELEMENTWISE[case.truth].slopes

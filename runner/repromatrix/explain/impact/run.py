@@ -1,18 +1,19 @@
 """Two environments -> what changes between them: asks for the cells of both, and for more of those that changed."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from repromatrix.compare.allowance import Allowances, measured
 from repromatrix.compare.trace import Divergence, divergence
-from repromatrix.errors import AbsentError, NothingSelectedError, UsageError
+from repromatrix.errors import AbsentError, EnvironmentFailedError, NothingSelectedError, UsageError
 from repromatrix.execute import operations
 from repromatrix.execute.manifest import ensemble_of, manifest
 from repromatrix.execute.run import Execution, Summary
 from repromatrix.execute.trace import Tracing
+from repromatrix.explain import only
 from repromatrix.explain.impact import operations as compared
-from repromatrix.explain.impact.companions import companions
-from repromatrix.explain.impact.rows import Condition, Impact, OperationRow, changed, names_of
+from repromatrix.explain.impact.companions import companions, computing
+from repromatrix.explain.impact.rows import Blame, Companion, Condition, Impact, OperationRow, changed, names_of
 from repromatrix.explain.impact.training import Job, Spread, row, spread
 from repromatrix.matrix import Environment, Matrix, Settings, Workload
 from repromatrix.matrix.model import SEEDS, Input
@@ -25,8 +26,32 @@ Sides = tuple[Environment, Environment]
 _SEEDS = 8  # with which a job that changed runs once more each, to tell whether the change matters
 
 
-def comparable(matrix: Matrix, pairs: Sequence[Sides], select: Sequence[str]) -> dict[Sides, list[Cell]]:
+def left_out(matrix: Matrix, cell: Cell) -> bool:
+    """Whether a training job is left out where nobody asked for all.
+
+    Its workload comes with the product and is a large one, not of the default profile, and it only has another dtype or
+    compilation than the workload's first job.
+    """
+    profile = matrix.profiles.get("default")
+    small = profile.workloads if profile and profile.workloads else tuple(each.name for each in matrix.workloads)
+    workload, environment = cell.workload, cell.environment
+    if workload.name in (*small, operations.NAME) or not _is_products(workload):
+        return False
+    first = workload.variants(environment.framework, environment.flavour)[0]
+    compiled = [dict(each.options).get("compile") for each in (first, cell.variant)]
+    return cell.variant.dtype != first.dtype or compiled[0] != compiled[1]
+
+
+def comparable(
+    matrix: Matrix, pairs: Sequence[Sides], select: Sequence[str], *, full: bool = True
+) -> dict[Sides, list[Cell]]:
     """Return the selected cells, operations too, of every pair that has a selected variant on both sides.
+
+    Args:
+        matrix: whose workloads they are.
+        pairs: of environments.
+        select: patterns of cells; none: all.
+        full: whether large jobs run in every dtype and compilation too.
 
     Raises:
         NothingSelectedError: no pair has one.
@@ -34,7 +59,10 @@ def comparable(matrix: Matrix, pairs: Sequence[Sides], select: Sequence[str]) ->
     jobs = (*(each for each in matrix.workloads if each.name != operations.NAME), operations.workload(matrix))
     found = {}
     for pair in pairs:
-        before, after = ({_key(cell): cell for cell in _cells(matrix, jobs, side, select)} for side in pair)
+        before, after = (
+            {_key(cell): cell for cell in _cells(matrix, jobs, side, select) if full or not left_out(matrix, cell)}
+            for side in pair
+        )
         if before.keys() & after.keys():
             found[pair] = [*before.values(), *after.values()]
     if not found:
@@ -101,6 +129,13 @@ class _Subject:
         if a == self._value(plain.b) or b == self._value(plain.a):
             yield "same_change"
 
+    def made_by(self, job: Job, mixed: Record) -> str:
+        """Return the field of a blame in which it stands, by what the environment with held packages gave."""
+        if not mixed.trajectories:
+            return "untested"
+        value = self._value(mixed)
+        return "framework" if value == self._value(job.b) else "companions" if value == self._value(job.a) else "both"
+
     def _value(self, record: Record) -> object:
         """Return what a record has of it; equal ones have the same bits."""
         if not self.operation:
@@ -131,6 +166,9 @@ class Comparing:
         matrix: Matrix,
         sides: Sides,
         cells: Sequence[Cell],
+        lock: Callable[[Environment], None],
+        *,
+        without: int = 0,
     ) -> None:
         """Begin.
 
@@ -139,11 +177,14 @@ class Comparing:
             matrix: whose settings and noise ensembles are used.
             sides: the environments.
             cells: of both: training jobs, and those of the workload `operations`.
+            lock: gives an environment a lock, or raises `EnvironmentFailedError`.
+            without: how many training jobs were left out beforehand, which the answer says.
         """
         training = [cell for cell in cells if cell.workload.name != operations.NAME]
         others = [cell for cell in cells if cell.workload.name == operations.NAME]
         self._execution, self._matrix, self._sides = execution, matrix, sides
         self._pairs, self._operations = _paired(training, sides), _paired(others, sides)
+        self._lock, self._without = lock, without
         self._records: dict[str, Record] = {}
         self._noise: tuple[Ensemble, ...] = ()
 
@@ -165,14 +206,18 @@ class Comparing:
         )
         every = map(self._job, (*self._pairs, *self._operations))
         known = next(((job.a, job.b) for job in every if job.ran), None)
+        along = companions(*known) if known else ()
         found = Impact(
             before=self._sides[0].name,
             after=self._sides[1].name,
             cpu_class=_level(self._records.values()),
+            cpu_vendor=_vendor(self._records.values()),
             own=own_workloads(pair.a for pair in self._pairs),
             training=training,
+            without=self._without,
             operations=tuple(each for _, rows in operation_rows for each in rows),
-            companions=companions(*known) if known else (),
+            companions=along,
+            blames=tuple(self._blames(moved, computing(along))),
             conditions=tuple(self._under(each, moved) for each in conditions),
         )
         self._keep()
@@ -243,6 +288,41 @@ class Comparing:
                 found[pair.a.id] = divergence(a, b, store.read_value)
         return found
 
+    def _blames(self, moved: Sequence["_Subject"], along: Sequence[Companion]) -> Iterator[Blame]:
+        """Yield which package made what changed: all that moved along held at once, then each alone if need be."""
+        if not moved or not along or self._sides[1].at_hand:
+            return
+        found = self._held(moved, along)
+        yield found
+        left = [each for each in moved if each.name in (*found.companions, *found.both)]
+        if len(along) > 1 and (left or found.unresolved):
+            yield from (self._held(left or moved, [each]) for each in along)
+
+    def _held(self, moved: Sequence["_Subject"], along: Sequence[Companion]) -> Blame:
+        """Return what of a change is there in the environment of after with other packages held as before."""
+        pins = only.pins((each.name, str(each.a)) for each in along)
+        environment = only.held(self._sides[1], pins)
+        try:
+            self._lock(environment)
+        except EnvironmentFailedError as error:
+            return Blame(held=pins, unresolved=error.what.splitlines()[0][:200])
+        mixed: dict[_Pair, Cell] = {}
+        for each in moved:
+            names = [other.operation for other in moved if other.pair == each.pair and other.operation]
+            cell = replace(each.pair.b, environment=environment)
+            mixed[each.pair] = only.only(cell, names) if names else cell
+        summary = self._execution.run(tuple(mixed.values()))
+        if summary.broken:
+            return Blame(held=pins, unresolved=summary.broken[0][1].what.splitlines()[0][:200])
+        records = dict(zip(mixed, summary.records, strict=True))
+        found: dict[str, list[str]] = {}
+        for each in moved:
+            found.setdefault(each.made_by(self._job(each.pair), records[each.pair]), []).append(each.name)
+        framework, others, both, untested = (
+            tuple(found.get(word, ())) for word in ("framework", "companions", "both", "untested")
+        )
+        return Blame(held=pins, framework=framework, companions=others, both=both, untested=untested)
+
     def _under(self, settings: Settings, moved: Sequence["_Subject"]) -> Condition:
         """Return what changed once more in other settings, on both sides."""
         tried = [each for each in moved if all(selected(cell, settings.cells) for cell in each.pair.cells)]
@@ -287,9 +367,12 @@ def one_class(records: Iterable[Record]) -> None:
 
 def own_workloads(cells: Iterable[Cell]) -> tuple[str, ...]:
     """Return the names of the workloads that did not come with the product."""
-    product = folder("workloads").resolve()
-    found = {cell.workload.name: cell.workload.folder for cell in cells}
-    return tuple(name for name, place in found.items() if place.resolve().parent != product)
+    found = {cell.workload.name: cell.workload for cell in cells}
+    return tuple(name for name, workload in found.items() if not _is_products(workload))
+
+
+def _is_products(workload: Workload) -> bool:
+    return workload.folder.resolve().parent == folder("workloads").resolve()
 
 
 def runs(matrix: Matrix, cells: Sequence[Cell]) -> int:
@@ -301,6 +384,12 @@ def _level(records: Iterable[Record]) -> str:
     """Return the instruction-set level of the host, without the digest of its flags."""
     told = next((record.provenance.cpu_class for record in records if record.provenance), "unknown")
     return told.rpartition("-")[0] or told
+
+
+def _vendor(records: Iterable[Record]) -> str:
+    """Return who made the processor, as it says itself: libraries choose kernels by it."""
+    told = (record.fingerprint.get("cpu") for record in records)
+    return next((str(each["vendor"]) for each in told if isinstance(each, dict) and each.get("vendor")), "")
 
 
 def _kind(cell: Cell) -> tuple[str, str]:
