@@ -7,6 +7,7 @@ Nothing here passes or fails: times on a shared machine are no test. Ratios comp
     python bench/bench.py cold --engine docker  a cold matrix against the plain loop (minutes)
     python bench/bench.py images                all images, wheels at hand, against plain Dockerfiles (minutes)
     python bench/bench.py ready --profile P     `build` with nothing to do
+    python bench/bench.py logs                  logs of other programs read and compared, dialect by dialect
     python bench/bench.py impact                two warm environments of NumPy and of JAX, and nothing changed (minutes)
     python bench/bench.py operations            operations and their exact results (minutes)
     python bench/bench.py compare page          a thousand cells compared, and in one report (minutes)
@@ -51,6 +52,7 @@ def main() -> None:
         "harness": harness,
         "impact": impact,
         "compare": lambda _: run([sys.executable, str(ROOT / "bench" / "compare.py")], quietly=False),
+        "logs": lambda _: run([sys.executable, str(ROOT / "bench" / "logs.py")], quietly=False),
         "operations": lambda _: run([sys.executable, str(ROOT / "bench" / "operations.py")], quietly=False),
         "page": lambda _: run([sys.executable, str(ROOT / "bench" / "report.py")], quietly=False),
     }

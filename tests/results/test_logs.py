@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repromatrix.errors import ExitCode, UsageError
-from repromatrix.results.logs import files, read
+from repromatrix.results.logs import files, lines, read
 from repromatrix.results.logs.columns import Asked, Column, Repeated
 from repromatrix.results.logs.figures import Comma, number
 
@@ -412,3 +412,28 @@ def test_any_text_is_read_or_refused_with_a_message(text: str) -> None:
     except UsageError:
         return
     assert all(len(each.values) for each in log.columns)
+
+
+LONG = {
+    "JSON lines": '{{"step": {at}, "loss": {loss}, "nested": {{"norm": -{loss}}}, "ok": true}}\n',
+    "printed": "step {at:>8}/  9000 | loss: {loss} | lr 1.5E-04 | nan skipped: 0\n",
+    "with a clock": "2026-07-14 10:00:00,123 INFO step={at}, loss={loss} ({at} s)\n",
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("odd", ["", "warning: 12 of them\n", '{"step": 3.5', "step 7 loss 1,234\n"])
+def test_many_lines_of_one_shape_are_read_as_each_of_them_is(name: str, odd: str, monkeypatch) -> None:
+    rows = [LONG[name].format(at=at, loss=repr(1 / at)) for at in range(1, 4001)]
+    rows[3000:3000] = [odd] if odd.endswith("\n") else []
+    text = "".join(rows) + (odd if not odd.endswith("\n") else "")
+
+    def found():
+        try:
+            return [(each.name, each.texts, steps(each)) for each in read.parse(text.encode(), "log").columns]
+        except UsageError as error:
+            return str(error)
+
+    fast = found()
+    monkeypatch.setattr(lines, "_main", lambda *_: None)
+    assert fast == found()

@@ -21,7 +21,7 @@ from repromatrix.results.logs.columns import Asked, Log, Raw, Sheet
 _HOLE, _MOMENT = "\0", "\ue001"
 _MOST_SHAPES = 20_000
 _MOST_NUMBERS = 3_000_000
-_BLOCK = 1 << 20
+_BLOCK, _FIRST = 1 << 20, 1 << 16
 _LOOKED_AT = 1 << 16
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # Each begins with what it finds most often: a pattern that begins with a look behind is several times slower.
@@ -41,6 +41,7 @@ _NUMBER = re.compile(
     r"|(?<=[nN])[aA][nN]|(?<=[iI])[nN][fF](?:inity)?"
     r")(?=[A-Za-z%]{0,8}(?![\w])(?!\.\w)))"
 )
+_SIMPLE = r"(?:[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|nan)"  # what of it nearly all logs have
 _UNIT = re.compile(r"(?:%|[A-Za-z]+)?(?:/[A-Za-z]+)?")
 _WRAPPED = re.compile(r"(?:torch\.)?(?:tensor|Tensor|array|Array|float|(?:np|numpy|jnp)\.\w+)\([ ]?\[?[ ]?(?=\0)")
 _CUT = re.compile(r"[,;|\t{}\[\]<>\"\ue001]|(?<!\w)'|'(?!\w)|\s-\s|:\s|=|\s{2,}|^\s*-+\s")
@@ -76,6 +77,27 @@ class _Shape:
 
     fields: list[_Field] = field(default_factory=list)
     heading: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Main:
+    """The one shape of the lines so far: what matches a line of it whole, and the fields that it captures, in order."""
+
+    pattern: re.Pattern[str]
+    fields: tuple[_Field, ...]
+
+
+def _main(shape: str, found: _Shape) -> _Main | None:
+    """Return what matches lines of a shape; None: they have no named numbers, or are long."""
+    holes = {each.hole: each for each in found.fields}
+    if not holes or len(holes) != len(found.fields) or len(shape) > _LONGEST:
+        return None
+    pieces = [re.escape(piece).replace("\\ ", " +") for piece in shape.split(_HOLE)]
+    parts = [pieces[0]]
+    for hole, piece in enumerate(pieces[1:]):
+        parts += [f"({_SIMPLE})" if hole in holes else _SIMPLE, piece]
+    fields = tuple(holes[hole] for hole in sorted(holes))
+    return _Main(pattern=re.compile(f"^{''.join(parts)}$", re.MULTILINE), fields=fields)
 
 
 def read(text: str, where: str, asked: Asked) -> Log:
@@ -120,7 +142,7 @@ def _lines(text: str, where: str, asked: Asked) -> Log:
     start = line = 0
     moments = bool(_MOMENTS.search(text[:_LOOKED_AT]) or _MOMENTS.search(text[-_LOOKED_AT:]))
     while start < len(text):
-        end = text.find("\n", start + _BLOCK) + 1 or len(text)
+        end = text.find("\n", start + (_BLOCK if start else _FIRST)) + 1 or len(text)
         block = text[start:end]
         line = found.take(_MOMENTS.sub(_MOMENT, block) if moments else block, line)
         start = end
@@ -148,6 +170,7 @@ class _Found:
         self._headings: set[str] = set()
         self._beside: set[str] = set()
         self._strict: bool | None = None  # whether the lines are objects, so that a broken one is a mistake
+        self._main: _Main | None = None
         self._count = self.unread = 0
         self.form = "printed lines"
 
@@ -157,6 +180,8 @@ class _Found:
         Raises:
             UsageError: a broken line of JSON, too many shapes, too many numbers.
         """
+        if self._main is not None and (count := self._take_main(self._main, block, line)):
+            return line + count
         if len(block) > _BLOCK + _LONGEST:
             block = "\n".join(each if len(each) <= _LONGEST else "" for each in block.split("\n"))
         parts = _NUMBER.split(block)
@@ -172,10 +197,31 @@ class _Found:
                 places.setdefault(shape, []).append(at)
         for shape, own in places.items():
             self._take(shape, own, line, numbers, starts)
+        single = next(iter(places)) if len(places) == 1 and len(lines) == len(places[next(iter(places))]) else None
+        self._main = None if single is None else _main(single, self._shapes[single])
+        self._require_bounded()
+        return line + len(lines)
+
+    def _take_main(self, main: "_Main", block: str, line: int) -> int:
+        """Take the lines of a block if all have the shape of those before; return how many there are, else 0."""
+        count = block.count("\n") + (not block.endswith("\n"))
+        found = main.pattern.findall(block)
+        if len(found) != count:
+            return 0
+        rows = list(range(line, line + count))
+        every = [found] if len(main.fields) == 1 else zip(*found, strict=True)
+        for each, texts in zip(main.fields, every, strict=True):
+            raw = self._raws[each.name]
+            raw.texts += [each.sign + text for text in texts] if each.sign else texts
+            raw.rows = [*raw.rows, *rows] if raw.rows else rows
+            self._count += count
+        self._require_bounded()
+        return count
+
+    def _require_bounded(self) -> None:
         if self._count > _MOST_NUMBERS:
             hint = "keep the step and the loss of each line"
             raise UsageError(f"more than {_MOST_NUMBERS:,} named numbers", where=self._where, hint=hint)
-        return line + len(lines)
 
     def _take(self, shape: str, places: list[int], line: int, numbers: list[str], starts: list[int]) -> None:
         if self._strict is None and shape.strip():
