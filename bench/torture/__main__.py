@@ -77,7 +77,8 @@ def _scene(folder: Path, end: float, engine: str = "process") -> Scene:
 def _kills(folder: Path, engine: str, count: int, seed: int, end: float) -> list[Tally]:
     kills = Kills(_scene(folder, end, engine), seed)
     for number, tally in enumerate(kills.run(count), 1):
-        print(f"{number} of {count}: {tally.title}, {len(tally.failures)} failures", file=sys.stderr, flush=True)
+        told = "; ".join(tally.failures) or "no failures"
+        print(f"{number} of {count}: {tally.title}, {told}", file=sys.stderr, flush=True)
     return list(kills.tallies.values())
 
 

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 PIECES = (
@@ -49,7 +50,7 @@ def places(document: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 def changed(document: Any, way: tuple[Any, ...], chance: random.Random) -> Any:
     """Return a document with one value another, gone or twice; `document` is changed."""
     if not way:
-        return chance.choice(VALUES)
+        return deepcopy(chance.choice(VALUES))
     inner = document
     for step in way[:-1]:
         inner = inner[step]
@@ -57,9 +58,9 @@ def changed(document: Any, way: tuple[Any, ...], chance: random.Random) -> Any:
     if how == 0:
         del inner[way[-1]]
     elif how == 1 and isinstance(inner, list):
-        inner.append(inner[way[-1]])
+        inner.append(deepcopy(inner[way[-1]]))
     else:
-        inner[way[-1]] = chance.choice(VALUES)
+        inner[way[-1]] = deepcopy(chance.choice(VALUES))
     return document
 
 

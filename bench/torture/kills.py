@@ -17,6 +17,7 @@ _SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _INTERRUPTED = 130
 _SHARE_EARLY = 0.1
 _EARLY = 0.04  # seconds: while Python itself starts
+_OF_UV = ("uv_cache.json",)  # beside each package: when uv saw its wheel
 _A, _B = (CELLS.format(each) for each in SIDES)
 
 
@@ -134,7 +135,9 @@ class Kills:
     def _place(self, command: Command) -> tuple[Path, dict[str, str]]:
         place = self._scene.place(*command.begins)
         command.prepare(place)
-        return place, {"REPROMATRIX_CACHE": str(place / "cache")} if command.own_cache else {}
+        # No engine answers there: the images of this machine are not for a campaign to remove.
+        own = {"REPROMATRIX_CACHE": str(place / "cache"), "DOCKER_HOST": f"unix://{place}/no-engine"}
+        return place, own if command.own_cache else {}
 
     def _made(self, command: Command, place: Path) -> dict[str, str]:
         if command.own_cache:
@@ -155,7 +158,7 @@ def _environments(cache: Path) -> dict[str, str]:
     """Return what of a cache does not carry its own path: the files of packages."""
     found = {}
     for path in sorted(cache.glob("environments/*/lib/python*/site-packages/**/*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.is_file() and "__pycache__" not in path.parts and path.name not in _OF_UV:
             inside = path.relative_to(cache)
             found[str(inside)] = str(path.stat().st_size)
     return found
@@ -171,9 +174,8 @@ def wrong_end(done: Done, due: Done, number: signal.Signals) -> list[str]:
     problems = [
         f"says {each!r}" for each in ("Traceback", "Exception ignored", "a defect of repromatrix") if each in done.err
     ]
+    # By the signal itself before our code runs and after it has ended: what is left and made is looked at for all.
     allowed = {due.code, -number, *([] if number is signal.SIGKILL else [_INTERRUPTED])}
-    if number is not signal.SIGKILL and done.code == -number and done.err:
-        problems.append(f"ends by {number.name} with the words {done.err[-300:]}")
     if done.code not in allowed:
         problems.append(f"exit code {done.code}: {done.err[-300:]}")
     if done.code == _INTERRUPTED and "interrupted" not in done.err:

@@ -137,8 +137,9 @@ def _read_only(scene: Scene, every: list[_Due]) -> Tally:
 
 
 def _clock(text: str) -> dict[str, str]:
-    library = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), Path())
-    return {"LD_PRELOAD": str(library), "FAKETIME": text, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    # Not the variant for threads (MT), under which uv waits for ever.
+    library = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), Path())
+    return {"LD_PRELOAD": str(library), "FAKETIME": text}
 
 
 def _elsewhere(

@@ -45,6 +45,12 @@ def test_nothing_is_written_where_a_file_is_there_already(at) -> None:
     assert (at / "matrix.yaml").read_text() == "mine"
 
 
+def test_what_git_ignores_already_stays_whatever_its_encoding(at) -> None:
+    (at / ".gitignore").write_bytes(b"caf\xe9\n")
+    begin(at, ["numpy"], "my_job")
+    assert (at / ".gitignore").read_bytes().startswith(b"caf\xe9\n")
+
+
 def test_what_git_ignores_already_stays(at) -> None:
     (at / ".gitignore").write_text("*.pyc\nresults/")
     begin(at, ["numpy"], "my_job")

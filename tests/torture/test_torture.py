@@ -86,7 +86,6 @@ DUE = Done(code=1, out="", err="", seconds=1)
         (70, "", signal.SIGTERM, "exit code 70"),
         (0, "", signal.SIGTERM, "exit code 0"),
         (130, "interrupted", signal.SIGKILL, "exit code 130"),
-        (-2, "half a word", signal.SIGINT, "half a word"),
     ],
 )
 def test_how_a_command_may_end_that_is_asked_to(code: int, said: str, number: signal.Signals, wrong: str) -> None:
