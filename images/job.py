@@ -81,12 +81,13 @@ class Cell:
 class Place:
     """A value of a step, and the operation that computes it.
 
-    `takes`: what it is computed from, in order, each with the letters of its sizes; `gives`: those of the value.
+    `takes`: what it is computed from, in order, each with the letters of its sizes (`*`: any shape, the same for all
+    that have it), and with its dtype where that is not the cell's; `gives`: the letters of the value.
     """
 
     value: str
     operation: str
-    takes: Tuple[Tuple[str, str], ...]
+    takes: Tuple[Tuple[str, str, Optional[str]], ...]
     gives: str
 
 
@@ -240,10 +241,12 @@ def parse_operation(where: str, document: Any, codes: Dict[str, Code], data: Dic
 
 def parse_place(where: str, document: Any) -> Place:
     takes = take(where, document, "takes", list)
-    if not all(isinstance(each, list) and [type(part) for part in each] == [str, str] for each in takes):
+    if not all(isinstance(each, list) and [type(part) for part in each[:2]] == [str, str] for each in takes):
         raise MalformedJob(f"{where}.takes holds {json.dumps(takes)[:80]}, expected names with their sizes")
+    if not all(each[2:] in ([None], *([dtype] for dtype in WIDTHS)) for each in takes):
+        raise MalformedJob(f"{where}.takes holds {json.dumps(takes)[:80]}, expected a dtype or null at the end")
     value, operation, gives = (take(where, document, key, str) for key in ("value", "operation", "gives"))
-    return Place(value, operation, tuple((name, letters) for name, letters in takes), gives)
+    return Place(value, operation, tuple((name, letters, dtype) for name, letters, dtype in takes), gives)
 
 
 def parse_job(text: str) -> Job:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 import struct
-from math import copysign, frexp, inf, isinf, isnan, ldexp
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
+from math import copysign, frexp, inf, isinf, isnan, ldexp, prod
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from job import Input, Place, Unavailable
 from values import texts
@@ -21,17 +21,19 @@ if TYPE_CHECKING:
     from task import Task
 
 AFTER = "'"  # behind the name of a parameter: what the step leaves of it
+ANY = "*"  # in place of letters: any shape
 NUMBER = re.compile(r"[+-]?(0x[01](\.[0-9a-f]*)?p[+-]?\d+|inf)|nan", re.IGNORECASE)
 # The bits of a significand, the exponent of the smallest number, and that of the first that is too large.
 FORMS = {"float32": (24, -149, 128), "float16": (11, -24, 16), "bfloat16": (8, -133, 128)}
+INTEGERS = {"int32": "i", "int64": "q"}
 Shape = Tuple[int, ...]
 
 
 class Operations:
     """What a step is made of: a method, or an attribute that can be called, for each operation by its name.
 
-    Each takes and gives the framework's own tensors in the shapes that a step has, and changes none that it is given.
-    One that the variant cannot do alone raises Unavailable.
+    Each takes and gives the framework's own tensors in the shapes that a step has, and changes none that it is given;
+    a number is one of Python's. One that the variant cannot do alone raises Unavailable.
 
     Attributes:
         turned: whether weights are stored with a column per unit, `W[in][out]`.
@@ -50,13 +52,13 @@ class Operations:
             raise Unavailable(f"the module has no operation {name!r}")
         return found
 
-    def tensor(self, values: Any, shape: Shape) -> Any:
-        """The framework's tensor of numbers laid flat, weights row by row."""
+    def tensor(self, values: Any, shape: Shape, dtype: Optional[str] = None) -> Any:
+        """The framework's tensor of numbers laid flat, weights row by row; in the cell's dtype or another."""
         if len(shape) > 1 and self.turned:
             values, shape = turned(values, shape), shape[::-1]
         elif len(shape) == 1 and self.rows:
             shape = (1, *shape)
-        return self.task.made(Input(self.task.dtype, shape, packed(values, self.task.dtype)))
+        return self.task.made(Input(dtype or self.task.dtype, shape, packed(values, dtype or self.task.dtype)))
 
     def flat(self, tensor: Any, shape: Shape) -> List[str]:
         """The exact numbers of a tensor, weights row by row with a row per unit."""
@@ -84,33 +86,43 @@ class Step:
     def run(self, places: Sequence[Place]) -> Dict[str, List[str]]:
         for place in places:
             sizes = self.sizes(place)
-            given = [self.argument(name, tuple(sizes[each] for each in letters)) for name, letters in place.takes]
+            given = [self.argument(name, sized(letters, sizes), dtype) for name, letters, dtype in place.takes]
             self.tensors[place.value] = self.own.function(place.operation)(*given)
-            self.shapes[place.value] = tuple(sizes[each] for each in place.gives)
+            self.shapes[place.value] = sized(place.gives, sizes)
         return {place.value: self.own.flat(self.tensors[place.value], self.shapes[place.value]) for place in places}
 
     def sizes(self, place: Place) -> Dict[str, int]:
         """The sizes of a place's arguments by their letters; a number has that of the others."""
         sizes: Dict[str, int] = {}
-        for name, letters in place.takes:
+        for name, letters, _ in place.takes:
             if name not in self.sample and name.rstrip(AFTER) not in self.shapes:
                 raise ValueError(f"{self.where} has no {name!r}")
             shape = self.sample[name][1] if name in self.sample else self.shapes[name.rstrip(AFTER)]
             if not shape:
                 continue
-            if len(shape) != len(letters):
-                raise ValueError(f"{self.where}.{name} has {len(shape)} dimensions where {len(letters)} are due")
-            for letter, size in zip(letters, shape):
+            spelt = [f"{ANY}{axis}" for axis in range(len(shape))] if letters == ANY else list(letters)
+            if len(shape) != len(spelt):
+                raise ValueError(f"{self.where}.{name} has {len(shape)} dimensions where {len(spelt)} are due")
+            for letter, size in zip(spelt, shape):
                 due = sizes.setdefault(letter, size)
                 if size != due:
                     raise ValueError(f"{self.where}.{name}: {size} entries where {due} are due")
         return sizes
 
-    def argument(self, name: str, shape: Shape) -> Any:
+    def argument(self, name: str, shape: Shape, dtype: Optional[str]) -> Any:
         if name not in self.sample:
             return self.tensors[name.rstrip(AFTER)]
         values, own = self.sample[name]
-        return self.own.tensor(values if own else values * shape[0], shape)
+        if not shape:
+            return values[0] if dtype is None else int(values[0])
+        return self.own.tensor(values if own else values * prod(shape), shape, dtype)
+
+
+def sized(letters: str, sizes: Mapping[str, int]) -> Shape:
+    """The shape that letters have."""
+    if letters == ANY:
+        return tuple(sizes[letter] for letter in sorted(sizes) if letter.startswith(ANY))
+    return tuple(sizes[letter] for letter in letters)
 
 
 def parse_sample(where: str, document: Any) -> Dict[str, Tuple[List[float], Shape]]:
@@ -145,6 +157,8 @@ def number(where: str, text: Any) -> float:
 
 def packed(values: Sequence[float], dtype: str) -> bytes:
     """Numbers as little-endian bits of a dtype; what it does not hold is rounded, as a cell's own inputs are."""
+    if dtype in INTEGERS:
+        return struct.pack(f"<{len(values)}{INTEGERS[dtype]}", *map(int, values))
     if dtype == "float64":
         return struct.pack(f"<{len(values)}d", *values)
     fitting = [rounded(value, *FORMS[dtype]) for value in values]

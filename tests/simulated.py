@@ -142,7 +142,7 @@ def in_words(places: Mapping[str, Place]) -> list[dict[str, Any]]:
         {
             "value": place.value,
             "operation": place.operation,
-            "takes": [[name, place.letters[own]] for own, name in place.given.items()],
+            "takes": [[name, CATALOGUE[place.operation].takes[own], None] for own, name in place.given.items()],
             "gives": CATALOGUE[place.operation].gives,
         }
         for place in places.values()

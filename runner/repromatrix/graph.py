@@ -1,8 +1,10 @@
 """The step of a workload value by value, in the names of operations: what lets it be replayed operation by operation.
 
 `hidden: sigmoid(hidden_pre)` is a place of the step: a value and the operation that computes it. An argument is a value
-computed above, an input or a number of the workload. A value that is named like a parameter is what the step leaves of
-it; as an argument the plain name is the parameter before the step, and `w'` is what the step leaves of `w`.
+computed above, an input, a number of the workload, or `step`, which counts the steps from 1. A value that is named like
+a parameter is what the step leaves of it; as an argument the plain name is the parameter before the step, and `w'` is
+what the step leaves of `w`. A value that is computed from itself is state likewise: zeros before the first step.
+Where the workload has batches, an input that is no parameter is the batch of the step.
 """
 
 import re
@@ -10,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from repromatrix.operations.catalogue import CATALOGUE
+from repromatrix.operations.catalogue import CATALOGUE, sized
 
 Shape: TypeAlias = tuple[int, ...]
 AFTER = "'"  # behind the name of a parameter: what the step leaves of it
-STEP = "step"  # what replaying all of a graph is called
+STEP = "step"  # what replaying all of a graph is called; as an argument, the number of the step, from 1
 _CALL = re.compile(r"\s*([a-z0-9_]+)\s*\(([^()]*)\)\s*")
 
 
@@ -42,11 +44,6 @@ class Place:
         return dict(zip(CATALOGUE[self.operation].takes, self.arguments, strict=False))
 
     @property
-    def letters(self) -> Mapping[str, str]:
-        """The sizes of what it takes, by the operation's own names."""
-        return CATALOGUE[self.operation].takes
-
-    @property
     def numbers(self) -> Mapping[str, str]:
         """Likewise of what it takes from the workload's numbers."""
         row = CATALOGUE[self.operation]
@@ -64,14 +61,27 @@ class Graph:
     Attributes:
         values: in the order in which it computes them, each with its places.
         parameters: the inputs that it updates, in their order.
+        batch: how many rows of its other inputs a step takes; 0: all.
     """
 
     values: tuple[tuple[Choice, ...], ...]
     parameters: tuple[str, ...]
+    batch: int = 0
 
     def places(self, options: Mapping[str, str]) -> tuple[Place, ...]:
-        """Return the places of a step with these options."""
-        return tuple(_chosen(choices, options) for choices in self.values)
+        """Return the places of a step with these options; a value that is said for others only is not computed."""
+        chosen = (_chosen(choices, options) for choices in self.values)
+        return tuple(place for place in chosen if place is not None)
+
+    def numbers(self, operation: str, options: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the workload's numbers that an operation takes with these options, by its own names for them."""
+        places = self.places(options)
+        return next((place.numbers for place in places if place.operation == operation), {})
+
+    def state(self, options: Mapping[str, str]) -> tuple[str, ...]:
+        """Return what a step with these options leaves for the next one: parameters, then what begins with zeros."""
+        own = (place.value for place in self.places(options) if place.value in place.arguments)
+        return tuple(dict.fromkeys((*self.parameters, *own)))
 
     @property
     def taken(self) -> frozenset[str]:
@@ -79,25 +89,14 @@ class Graph:
         return frozenset(name for choices in self.values for _, place in choices for name in place.given.values())
 
     @property
-    def operations(self) -> frozenset[str]:
-        """Those that the step is made of."""
-        return frozenset(place.operation for choices in self.values for _, place in choices)
-
-    @property
     def inputs(self) -> frozenset[str]:
         """What may be an input or a number: every argument that no place computes, and the parameters."""
         computed = {place.value for choices in self.values for _, place in choices}
         return frozenset(name for name in self.taken if name.removesuffix(AFTER) not in computed) | {*self.parameters}
 
-    @property
-    def learning_rate(self) -> str:
-        """The number by which every update is scaled."""
-        every = (place for choices in self.values for _, place in choices)
-        return next(place.numbers["rate"] for place in every if "rate" in place.numbers)
 
-
-def _chosen(choices: Sequence[Choice], options: Mapping[str, str]) -> Place:
-    return next(place for when, place in choices if when is None or options.get(when[0]) == when[1])
+def _chosen(choices: Sequence[Choice], options: Mapping[str, str]) -> Place | None:
+    return next((place for when, place in choices if when is None or options.get(when[0]) == when[1]), None)
 
 
 def alone(operation: str) -> tuple[Place, ...]:
@@ -127,9 +126,11 @@ def shapes(places: Sequence[Place], known: Mapping[str, Shape | None]) -> dict[s
     """
     found: dict[str, Shape] = {}
     for place in places:
-        above = {name: found[name.removesuffix(AFTER)] for name in place.given.values() if name not in known}
+        named = [name for name in place.given.values() if name not in known]
+        # What is computed from itself has the shape of the rest, as a number has.
+        above = {name: None if name == place.value else found[name.removesuffix(AFTER)] for name in named}
         sizes = sizes_at(place, {**known, **above})
-        found[place.value] = tuple(sizes[letter] for letter in CATALOGUE[place.operation].gives)
+        found[place.value] = sized(CATALOGUE[place.operation].gives, sizes)
     return found
 
 
@@ -143,9 +144,10 @@ def sizes_at(place: Place, known: Mapping[str, Shape | None]) -> dict[str, int]:
     row = CATALOGUE[place.operation]
     found: dict[str, int] = {}
     for argument, name in place.given.items():
-        shape, letters = known[name], row.takes[argument]
+        shape = known[name]
         if shape is None:
             continue
+        letters = row.letters(argument, len(shape))
         if len(shape) != len(letters):
             kinds = ("a number", "a vector", "a matrix")
             is_, due = (kinds[len(each)] if len(each) < len(kinds) else "a larger tensor" for each in (shape, letters))

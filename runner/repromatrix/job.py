@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from repromatrix.graph import Place
-from repromatrix.matrix.model import DRAW
+from repromatrix.matrix.model import DRAW, Workload
 from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.plan import Cell, Operation
 
 FORMAT = 2
+_WHOLE = "int32"  # of a whole number that is no input
 _NO_SETTINGS: dict[str, Any] = {"name": "default", "threads": None, "isa": None, "env": {}}  # of a job without a cell
 Asked = Cell | Operation
 Fetch = Mapping[str, Iterable[tuple[int, str]]]  # cell id -> the steps and names of the values whose bits are wanted
@@ -58,16 +59,33 @@ def job(asked: Sequence[Asked], *, trace: bool = False, fetch: Fetch | None = No
 
 
 def _operation(asked: Operation) -> dict[str, Any]:
-    return {"operation": asked.name, "places": entries(asked.places), "samples": list(asked.samples)}
+    places = entries(asked.places, asked.cell.workload)
+    return {"operation": asked.name, "places": places, "samples": list(asked.samples)}
 
 
-def entries(places: Iterable[Place]) -> list[dict[str, Any]]:
-    """Return places as a job has them."""
+def entries(places: Iterable[Place], workload: Workload) -> list[dict[str, Any]]:
+    """Return places of a workload's step as a job has them."""
+    dtypes = {each.name: each.dtype for each in workload.inputs}
+    every = [place for choices in workload.graph.values for _, place in choices] if workload.graph else []
+    # Whole numbers come in the dtype in which the step has them, also where an operation is asked for alone.
+    own = {(e.operation, argument): dtypes.get(name) for e in every for argument, name in e.given.items()}
+
+    def takes(place: Place) -> list[list[str | None]]:
+        row = CATALOGUE[place.operation]
+        return [
+            [
+                name,
+                row.takes[argument],
+                own.get((place.operation, argument)) or _WHOLE if argument in row.whole else None,
+            ]
+            for argument, name in place.given.items()
+        ]
+
     return [
         {
             "value": place.value,
             "operation": place.operation,
-            "takes": [[name, CATALOGUE[place.operation].takes[argument]] for argument, name in place.given.items()],
+            "takes": takes(place),
             "gives": CATALOGUE[place.operation].gives,
         }
         for place in places

@@ -36,6 +36,7 @@ START = Start(
     },
     numbers=NUMBERS,
     shapes=shapes(tuple(worked.PLACES.values()), {**SIZES, **dict.fromkeys(NUMBERS)}),
+    options={},
 )
 TASK = Task(
     starts={"float32": START, "float64": START},

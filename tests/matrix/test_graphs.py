@@ -56,7 +56,7 @@ def test_a_graph_is_read_in_its_order_with_what_it_updates(tmp_path: Path) -> No
     assert places[0] == Place(value="sum", operation="product", arguments=("w", "x"))
     assert places[7].given == {"W": "w", "g": "slope"}
     assert places[7].numbers == {"rate": "rate"}
-    assert (graph.parameters, graph.learning_rate) == (("w",), "rate")
+    assert (graph.parameters, graph.numbers("update", {"update": "late"})) == (("w",), {"rate": "rate"})
     assert graph.inputs == {"w", "x", "t", "shift"}
     known = {"w": (2, 3), "x": (3,), "t": (2,), "shift": None, "rate": None}
     assert list(shapes(places, known).values()) == [(2,), (2,), (2,), (), (2,), (2,), (2, 3), (2, 3), (3,)]
@@ -81,7 +81,6 @@ def test_a_workload_without_a_graph_has_none(tmp_path: Path) -> None:
 
 # (what stands in the graph, what replaces it; the line of the first HERE must be named), message, next step
 BROKEN = {
-    "batches": ("steps: 2", "steps: 2\nbatch: 2", "a graph and batches", "leave out the one or the other", "graph:"),
     "no update": ("  w: update(w, slope, rate)\n", "", "no value is an update", "w: update(w, gradient, learning_rate)", "graph:"),
     "no call": ("product(w, x)", "w times x", "'w times x' is no operation with its arguments", r"write it so: sigmoid(hidden_pre)", "  sum:"),
     "an operation that there is not": ("sigmoid(lifted)", "sigmod(lifted)", "no operation 'sigmod'", "did you mean 'sigmoid'?", "  out:"),
@@ -90,7 +89,7 @@ BROKEN = {
     "a value that is computed later": ("bias(sum, shift)", "bias(delta, shift)", "'lifted' is computed from delta, which is not computed before it", "in the order in which a step computes them", "  lifted:"),
     "a parameter after its update, before it": ("product(w, x)", "product(w', x)", "'sum' is computed from w', which is not computed before it", "in the order in which a step computes them", "  sum:"),
     "a rate that is no number": ("slope, rate)", "slope, rates)", "rates is none of the numbers", "did you mean 'rate'?", "  w: up"),
-    "two rates": ("  w: update(w, slope, rate)\n", "  w: update(w, slope, rate)\n  frozen: update(frozen, frozen, shift)\n", "the updates take rate and shift", "a step has one learning rate", "  frozen: up"),
+    "two rates": ("  w: update(w, slope, rate)\n", "  w: update(w, slope, rate)\n  frozen: update(frozen, frozen, shift)\n", "update takes rate above, and shift here", "an operation has the same numbers everywhere", "  frozen: up"),
     "weights that do not fit": ("product(w, x)", "product(w, t)", "t is 2 long, where 3 are due", "weights have a row per unit", "  sum:"),
     "a vector for weights": ("product(w, x)", "product(t, x)", "t is a vector, and product takes a matrix there", "weights have a row per unit", "  sum:"),
     "a number for weights": ("product(w, x)", "product(rate, x)", "rate is a number, and product takes a matrix there", "name an input", "  sum:"),
@@ -101,7 +100,10 @@ BROKEN = {
     "an update of another shape": ("  w: update(w, slope, rate)", "  w: update(frozen, frozen, rate)", "w comes out as [2, 2], where it is [2, 3]", "as large as it was", "  w: up"),
     "a factor that there is not": ("update=early", "updates=early", "no factor 'updates'", "did you mean 'update'?", "    updates"),
     "an option that there is not": ("update=early", "update=erly", "no update=erly", "did you mean 'early'?", "    update=erly"),
-    "not for every option": ('    "*": back(w, delta)\n', "", "'back' is not said for every option", 'add what it is otherwise: "*": ...', "  back:"),
+    "an update not for every option": ("  w: update(w, slope, rate)", "  w: {update=early: 'update(w, slope, rate)'}", "'w' is not said for every option", 'add what it is otherwise: "*": ...', "  w: {"),
+    "from what this option does not compute": ('    "*": back(w, delta)\n', "  more: sigmoid(back)\n", "'more' is computed from back, which is not computed with update=late", "say both for one option", "  more:"),
+    "a label that is no whole number": ("  loss: loss(out, t)", "  more: outer(out, t)\n  loss: cross_entropy(more, t)", "cross_entropy takes whole numbers there, and t is none", "with a dtype of its own, or step", "  loss:"),
+    "a value called step": ("  loss: loss", "  step: loss", "'step' is the number of the step", "name the value", "graph:"),
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from repromatrix.operations.forms import forms
 from repromatrix.operations.text import stacked
 
 DTYPES = sorted(floats.FORMS)
-CONSTANTS = Constants(learning_rate=0.1)
+CONSTANTS = Constants(numbers=(("rate", 0.1),))
 LEARNED = "fma-chain-ascending"
 
 
@@ -146,7 +146,7 @@ def test_a_form_that_only_a_mean_can_show_is_named_only_there():
 
 def test_the_learning_rate_and_the_form_of_the_loss_are_taken_from_outside():
     (sample,) = [{"W": [[1.0]], "g": [[1.0]]}]
-    assert fit("update", "float64", [sample], [[0.75]], Constants(learning_rate=0.25)).fitting
+    assert fit("update", "float64", [sample], [[0.75]], Constants(numbers=(("rate", 0.25),))).fitting
     assert not fit("update", "float64", [sample], [[0.75]], CONSTANTS).fitting
     three = {"o": [1.0, 2.0, 4.0], "t": [0.0] * 3}
     assert fit("loss", "float64", [three], [[7.0]], Constants(loss_form="mean")).fitting

@@ -15,8 +15,8 @@ from repromatrix.operations.forms import forms
 from repromatrix.operations.text import stacked
 
 DTYPES = sorted(floats.FORMS)
-CONSTANTS = Constants(learning_rate=0.1)
-MEAN = Constants(learning_rate=0.1, loss_form="mean")
+CONSTANTS = Constants(numbers=(("rate", 0.1),))
+MEAN = Constants(numbers=(("rate", 0.1),), loss_form="mean")
 
 
 def form(operation, dtype, name):

@@ -15,7 +15,7 @@ from repromatrix.operations.form import Constants
 from tests.operations.rounding import rounded
 
 DTYPES = st.sampled_from(sorted(floats.FORMS))
-HALF, MEAN = Constants(learning_rate=0.1), Constants(learning_rate=0.1, loss_form="mean")
+HALF, MEAN = Constants(numbers=(("rate", 0.1),)), Constants(numbers=(("rate", 0.1),), loss_form="mean")
 RATIONAL = {
     "product": ({"W": (2, 3), "v": (3,)},
                 lambda i, _: [sum(w * v for w, v in zip(row, i["v"], strict=True)) for row in i["W"]]),

@@ -39,6 +39,7 @@ START = wiring.Start(
     inputs={name: rounded(entry) for name, entry in INPUTS.items()},
     numbers={name: rounded(number) for name, number in NUMBERS.items()},
     shapes=SHAPES,
+    options={},
 )
 GIVEN = ("hidden_pre", "hidden", "output_pre", "output", "grad_output_weights", "grad_hidden_weights")
 NEW_OUTPUT_WEIGHTS = "output_weights'"
@@ -46,7 +47,7 @@ NEW_OUTPUT_WEIGHTS = "output_weights'"
 
 def run(operation, inputs):
     """An operation as some environment computes it, laid flat."""
-    found = forms(operation, DTYPE)[0].evaluate(text.stacked([inputs]), DTYPE, Constants(learning_rate=0.3))
+    found = forms(operation, DTYPE)[0].evaluate(text.stacked([inputs]), DTYPE, Constants(numbers=(("rate", 0.3),)))
     return [float(each) for each in found.reshape(-1)]
 
 

@@ -43,6 +43,7 @@ START = Start(
         tuple(worked.PLACES.values()),
         {"input": (2,), "target": (2,), "hidden_weights": (2, 2), "output_weights": (2, 2), **dict.fromkeys(NUMBERS)},
     ),
+    options={},
 )
 
 
@@ -92,14 +93,20 @@ def replay(cell, environment, operation, given, **words):
         kept = tuple((place, tuple(tuple(each[place]) for each in outputs)) for place in outputs[0])
     else:
         kept = ((operation, tuple(tuple(each[operation]) for each in outputs)),)
-    whole = {"trace": None, "origins": (), "samples": (), "seed": None} | words
+    whole = {
+        "trace": None,
+        "begin": 1 if "trace" in words else None,
+        "origins": (),
+        "samples": (),
+        "seed": None,
+    } | words
     return Replay(
         cell=cell,
         key=key(cell.id, operation, words, operate["samples"]),
         operation=operation,
         inputs=digest([sample(each) for each in given]),
         places=places if operation == "step" else (),
-        learning_rate=NUMBERS["learning_rate"],
+        numbers=(("rate", NUMBERS["learning_rate"]),) if operation == "update" else (),
         outcome=Outcome.OK if ok else Outcome.UNAVAILABLE,
         reason=line.get("reason"),
         options=cell.options,

@@ -154,7 +154,7 @@ def test_replays_of_unequal_inputs_are_refused_with_what_to_type(run):
 def test_the_truth_by_fractions_and_decimals_is_the_truth_by_ball_arithmetic(builder, operation, dtype):
     cell = builder.record().cell
     for loss_form in ("half_sum", "mean"):
-        constants = Constants(learning_rate=0.5, loss_form=loss_form)
+        constants = Constants(numbers=(("rate", 0.5),), loss_form=loss_form)
         made = replays.replay(cell, replays.Environment(), "bias", [], seed=0)
         made = replace(made, options=(("loss_form", loss_form),))
         for given in fresh.samples(operation, dtype)[::64]:

@@ -35,8 +35,9 @@ def a_replay(**changes) -> Replay:
         operation="bias",
         inputs=digest([PAIR]),
         places=(),
-        learning_rate="0.5",
+        numbers=(("rate", "0.5"),),
         trace=None,
+        begin=None,
         origins=(Origin(cell=CELL.id, place="hidden_pre", step=1),),
         samples=(PAIR,),
         seed=None,
@@ -54,6 +55,7 @@ STEP = a_replay(
     origins=(),
     samples=(),
     trace=(CELL.id, "e5" * 32),
+    begin=1,
     places=tuple(worked.PLACES.values()),
     outputs=tuple((place, ((HALF,), ("inf",))) for place in worked.PLACES),
 )

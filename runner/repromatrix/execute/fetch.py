@@ -44,10 +44,12 @@ class Fetching:
             EnvironmentFailedError: an environment cannot be had.
         """
         self._reasons = {}
-        by_cell = {each.cell.id: each for each in wanted}
-        batches = batches_of([each.cell for each in by_cell.values()])
-        for cell in (each.cell for each in by_cell.values()):
-            self._execution.key(cell, trace=True)  # an environment that cannot be had ends it here
+        by_cell: dict[str, list[Wanted]] = {}
+        for each in wanted:
+            by_cell.setdefault(each.cell.id, []).append(each)
+        batches = batches_of([of_cell[0].cell for of_cell in by_cell.values()])
+        for of_cell in by_cell.values():
+            self._execution.key(of_cell[0].cell, trace=True)  # an environment that cannot be had ends it here
         with using(batch.environment.name for batch in batches):
             self._execution.perform(
                 Work(
@@ -57,7 +59,7 @@ class Fetching:
                     heard=lambda work, finished: self._heard(work, finished, by_cell[finished.id]),
                     failed=self._failed,
                     trace=True,
-                    fetch={cell.id: [(by_cell[cell.id].step, by_cell[cell.id].name)] for cell in batch.cells},
+                    fetch={cell.id: [(each.step, each.name) for each in by_cell[cell.id]] for cell in batch.cells},
                 )
                 for batch in batches
             )
@@ -67,17 +69,26 @@ class Fetching:
         for asked in work.asked:
             self._reasons[asked.id] = f"its environment could not be made: {error.what}"
 
-    def _heard(self, work: Work, finished: Finished, wanted: Wanted) -> None:
-        bits = work.result.bits.get(finished.id, {}).get((wanted.step, wanted.name))
-        if finished.trajectory is None or bits is None:
-            self._reasons[finished.id] = finished.reason or f"it did not send {wanted.name} of step {wanted.step}"
-            return
-        _, parted = next(first_values(wanted.trace.trajectory, finished.trajectory), ("", None))
-        if parted is not None or sha256(bits).hexdigest() not in _digests(wanted):
-            step = parted or wanted.step
-            self._reasons[finished.id] = f"it is not deterministic from step {step} on: a second traced run differs"
-            return
-        self._execution.store.write_value(bits)
+    def _heard(self, work: Work, finished: Finished, wanted: Sequence[Wanted]) -> None:
+        sent = work.result.bits.get(finished.id, {})
+        for each in wanted:
+            reason = _lost(each, finished, sent.get((each.step, each.name)))
+            if reason is not None:
+                self._reasons[finished.id] = reason
+                return
+        for each in wanted:
+            self._execution.store.write_value(sent[each.step, each.name])
+
+
+def _lost(wanted: Wanted, finished: Finished, bits: bytes | None) -> str | None:
+    """Return why what was sent is not the value of the trace, or None."""
+    if finished.trajectory is None or bits is None:
+        return finished.reason or f"it did not send {wanted.name} of step {wanted.step}"
+    _, parted = next(first_values(wanted.trace.trajectory, finished.trajectory), ("", None))
+    if parted is not None or sha256(bits).hexdigest() not in _digests(wanted):
+        step = parted or wanted.step
+        return f"it is not deterministic from step {step} on: a second traced run differs"
+    return None
 
 
 def _digests(wanted: Wanted) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ class Inputs:
         digest: SHA-256 over the samples.
         origins: where each was recorded; empty for a step, and for fresh ones.
         trace: id and key of the trace whose steps they are, else None.
+        begin: the first of these steps, from 1.
         seed: of the generator of fresh ones, else None.
     """
 
@@ -41,6 +42,7 @@ class Inputs:
     digest: str
     origins: tuple[Origin, ...] = ()
     trace: tuple[str, str] | None = None
+    begin: int | None = None
     seed: int | None = None
 
     @classmethod
@@ -49,9 +51,9 @@ class Inputs:
         return cls(make=lambda: tuple(samples), digest=digest(samples), origins=tuple(origins))
 
     @classmethod
-    def steps(cls, samples: Sequence[Sample], trace: tuple[str, str]) -> "Inputs":
-        """Return the steps of a trace, given by the cell's id and the trace's key."""
-        return cls(make=lambda: tuple(samples), digest=digest(samples), trace=trace)
+    def steps(cls, samples: Sequence[Sample], trace: tuple[str, str], begin: int = 1) -> "Inputs":
+        """Return steps of a trace, given by the cell's id and the trace's key, from one on."""
+        return cls(make=lambda: tuple(samples), digest=digest(samples), trace=trace, begin=begin)
 
     @classmethod
     def fresh(cls, make: Callable[[], tuple[Sample, ...]], found: str, seed: int) -> "Inputs":
@@ -74,9 +76,11 @@ class Request:
         return self.graph.places(dict(options_of(self.cell))) if self.operation == STEP else alone(self.operation)
 
     @property
-    def learning_rate(self) -> str:
-        """The number of the workload by which its step scales an update, as decimal text."""
-        return dict(self.cell.workload.numbers)[self.graph.learning_rate]
+    def numbers(self) -> tuple[tuple[str, str], ...]:
+        """The numbers of the workload that the operation takes, by its own names for them, as decimal text."""
+        told = dict(self.cell.workload.numbers)
+        taken = self.graph.numbers(self.operation, dict(options_of(self.cell)))
+        return tuple((name, told[number]) for name, number in taken.items())
 
     @property
     def id(self) -> str:
@@ -173,8 +177,9 @@ class Replaying:
             operation=request.operation,
             inputs=inputs.digest,
             places=request.places if request.operation == STEP else (),
-            learning_rate=request.learning_rate,
+            numbers=request.numbers,
             trace=inputs.trace,
+            begin=inputs.begin,
             origins=inputs.origins,
             samples=inputs.make() if inputs.origins else (),
             seed=inputs.seed,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _MANY = 4  # forms that are named in full
+_INPUTS = 8  # numbers that an element is computed from, that are printed
 
 
 def tell(found: PairFinding) -> str:
@@ -144,7 +145,9 @@ def _operation(found: OperationFinding, example: Example | None, sides: Sequence
 def _example(found: Example) -> Iterator[str]:
     index = "".join(f"[{each}]" for each in found.index)
     yield f"  first at step {found.step} of {found.cell}{f', element {index}' if index else ''}, from"
-    rows = [(f"    {name}", *_value(value), "") for name, value in found.inputs]
+    rows = [(f"    {name}", *_value(value), "") for name, value in found.inputs[:_INPUTS]]
+    if len(found.inputs) > _INPUTS:
+        rows.append((f"    and {len(found.inputs) - _INPUTS} more numbers (--json)", "", "", "", ""))
     rows += [("    A", *_output(found.a)), ("    B", *_output(found.b))]
     if found.correct is not None:
         rows.append(("    correctly rounded", *_value(found.correct), ""))
@@ -168,6 +171,8 @@ def forms(how: Arithmetic) -> str:
         more = f" and {len(how.forms) - _MANY} more" if len(how.forms) > _MANY else ""
         unique = "" if len(how.forms) == 1 else ", sufficient, not unique"
         return f"{', '.join(how.forms[:_MANY])}{more} (all {how.values} values{unique})"
+    if not how.tried:
+        return f"it computes differently; no form of it is known here ({how.values} values)"
     nearest = f"; nearest {how.nearest} agrees on {how.agreeing} of {how.values}" if how.nearest else ""
     return f"none of {how.tried} forms{nearest}"
 

@@ -2,11 +2,16 @@
 
 All pairs go together, round by round, so that an environment starts a process a round and not one a pair: records,
 traces, then steps and fresh inputs, then what was recorded at the places of both cells, given to both.
+
+A trace has large values by their digests only. Of such cells one step is replayed, the first in which the two part (the
+first of all where they never do): for that step alone the bits are fetched.
 """
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from repromatrix.execute.fetch import Fetching, Wanted
 from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
@@ -14,14 +19,17 @@ from repromatrix.explain import fresh
 from repromatrix.explain.first import Traced
 from repromatrix.explain.start import graph_of, start_of
 from repromatrix.graph import STEP, Place
+from repromatrix.job import options_of
 from repromatrix.operations import text
 from repromatrix.operations.catalogue import CATALOGUE
-from repromatrix.operations.wiring import Start, inputs_at, step_sample
+from repromatrix.operations.wiring import Start, inputs_at, step_sample, taken
 from repromatrix.plan import Cell
+from repromatrix.results.packed import unpack
 from repromatrix.results.record import Record
 from repromatrix.results.replay import Origin, Replay, Sample, sample
 from repromatrix.results.replays import CellReplays, ListedCell, ReplayedCell, ReplayedPair
-from repromatrix.results.trace import Trace
+from repromatrix.results.trace import Trace, full
+from repromatrix.results.value import Column
 
 # Of longer runs the first steps: what an operation does on equal inputs does not hang on when they were met.
 RECORDED = 100
@@ -56,8 +64,9 @@ class Replayer:
         self._silent: dict[str, str] = {}
         self._replays: dict[str, Replay] = {}
         # Many pairs share a cell, and what it recorded is the same for each of them.
-        self._samples: dict[str, Inputs] = {}
+        self._samples: dict[tuple[str, range], Inputs] = {}
         self._starts: dict[str, Start] = {}
+        self._windows: dict[tuple[str, str], range] = {}  # the steps to replay of two cells that both are not small
         self._places: dict[tuple[str, str], tuple[tuple[Place, Sample, Origin], ...]] = {}
 
     def pairs(self, pairs: Sequence[Pair]) -> tuple[ReplayedPair, ...]:
@@ -68,6 +77,7 @@ class Replayer:
             ResultsError: a file cannot be written, or a newer release wrote it.
         """
         self._trace({cell.id: cell for pair in pairs for cell in (pair.left, pair.right)})
+        self._fetch([pair for pair in pairs if self._reason(pair) is None])
         able = [pair for pair in pairs if self._reason(pair) is None]
         cells = {cell.id: cell for pair in able for cell in (pair.left, pair.right)}
         # One round, so that an environment starts once for both.
@@ -155,6 +165,34 @@ class Replayer:
             else:
                 self._traces[name] = trace
 
+    def _fetch(self, pairs: Sequence[Pair]) -> None:
+        """Choose the steps to replay, and have the bits that their traces lack."""
+        wanted: dict[tuple[str, int, str], Wanted] = {}
+        for pair in pairs:
+            a, b = (self._traces[cell.id] for cell in (pair.left, pair.right))
+            window = range(1, len(a.trajectory.losses) + 1)
+            if not all(_is_small(cell, self._traces[cell.id]) for cell in (pair.left, pair.right)):
+                window = range(step := _parted(a, b), step + 1)
+            self._windows[pair.left.id, pair.right.id] = window
+            for cell in (pair.left, pair.right):
+                trace, start = self._traces[cell.id], self._start(cell)
+                for name, step in (each for at in window for each in taken(trace, at, start)):
+                    if trace.at(name, step) is None:
+                        wanted[cell.id, step, name] = Wanted(cell=cell, trace=trace, step=step, name=name)
+        read = self._execution.store.read_value
+        missing = [each for each in wanted.values() if read(_digest(each)) is None]
+        reasons = Fetching(self._execution).run(missing) if missing else {}
+        elements: dict[str, dict[str, tuple[str, ...]]] = {}
+        for each in wanted.values():
+            bits = read(_digest(each))
+            if bits is not None:
+                texts = unpack(base64.b64encode(bits).decode(), each.trace.columns[each.name].dtype)
+                elements.setdefault(each.cell.id, {})[_digest(each)] = texts
+        for name, known in elements.items():
+            self._traces[name] = full(self._traces[name], known)
+        for name, reason in reasons.items():
+            self._silent[name] = f"{name} cannot be replayed: {reason}"
+
     def _reason(self, pair: Pair) -> str | None:
         reasons = (self._silent.get(cell.id) for cell in (pair.left, pair.right))
         return "; ".join(dict.fromkeys(each for each in reasons if each)) or None
@@ -170,17 +208,22 @@ class Replayer:
         left, right = pair.left, pair.right
         orders = ((left, left), (left, right), (right, right), (right, left))
         return tuple(
-            Request(cell=cell, graph=graph_of(cell), operation=STEP, inputs=self._steps_of(self._traces[of.id], of))
+            Request(
+                cell=cell,
+                graph=graph_of(cell),
+                operation=STEP,
+                inputs=self._steps_of(self._traces[of.id], of, self._windows[left.id, right.id]),
+            )
             for cell, of in orders
         )
 
-    def _steps_of(self, trace: Trace, cell: Cell) -> Inputs:
-        if trace.key not in self._samples:
-            steps = range(1, len(trace.trajectory.losses) + 1)
+    def _steps_of(self, trace: Trace, cell: Cell, window: range) -> Inputs:
+        known = trace.key, window
+        if known not in self._samples:
             start = self._start(cell)
-            samples = [sample(text.write(step_sample(trace, step, start))) for step in steps]
-            self._samples[trace.key] = Inputs.steps(samples, (trace.cell.id, trace.key))
-        return self._samples[trace.key]
+            samples = [sample(text.write(step_sample(trace, step, start))) for step in window]
+            self._samples[known] = Inputs.steps(samples, (trace.cell.id, trace.key), window.start)
+        return self._samples[known]
 
     def _start(self, cell: Cell) -> Start:
         if cell.id not in self._starts:
@@ -198,7 +241,7 @@ class Replayer:
             )
             for cell in cells
             for operation in CATALOGUE
-            if operation in graph_of(cell).operations
+            if operation in operations_of(cell)
         ]
 
     def _fresh(self, cells: Iterable[Cell]) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -225,7 +268,7 @@ class Replayer:
 
     def _taken(self, cell: Cell, own: Replay) -> Iterable[tuple[Place, Sample, Origin]]:
         start, trace = self._start(cell), self._traces[cell.id]
-        for step, outputs in enumerate(own.steps[:RECORDED], start=1):
+        for step, outputs in enumerate(own.steps[:RECORDED], start=own.begin or 1):
             given = step_sample(trace, step, start)
             for place in own.places:
                 inputs = inputs_at(place, given, outputs, start.shapes)
@@ -233,13 +276,42 @@ class Replayer:
                     yield place, sample(text.write(inputs)), Origin(cell=cell.id, place=place.value, step=step)
 
 
+def operations_of(cell: Cell) -> frozenset[str]:
+    """Return the operations that a cell's step is made of."""
+    return frozenset(place.operation for place in graph_of(cell).places(dict(options_of(cell))))
+
+
 def _lacking(cell: Cell, trace: Trace) -> str | None:
     """Return why a cell's step cannot be taken apart, or None."""
     if cell.workload.graph is None:
         return f"the workload {cell.workload.name} has no graph of its step"
-    for name in cell.workload.graph.parameters:
+    for name in cell.workload.graph.state(dict(options_of(cell))):
         if name not in trace.columns:
             return f"{name} of {cell.id} is not traced, so its step cannot be replayed"
-        if not trace.columns[name].inline:
-            return f"{name} of {cell.id} is too large to be kept in full, so its step cannot be replayed"
     return None
+
+
+def _is_small(cell: Cell, trace: Trace) -> bool:
+    """Whether a trace has all elements of what each step begins with."""
+    return all(trace.columns[name].inline for name in graph_of(cell).state(dict(options_of(cell))))
+
+
+def _parted(a: Trace, b: Trace) -> int:
+    """Return the first step in which two traces differ in a value that both have; 1 where none does."""
+    found = (
+        min((step for step, row in rows(one) if dict(rows(other)).get(step, row) != row), default=None)
+        for name, one in a.columns.items()
+        if (other := b.columns.get(name)) is not None
+    )
+    steps = len(a.trajectory.losses)
+    return min((step for step in found if step is not None and step <= steps), default=1)
+
+
+def rows(column: Column) -> list[tuple[int, tuple[str, ...]]]:
+    """Return what a column tells of each step."""
+    return list(zip(column.at, column.rows, strict=True))
+
+
+def _digest(wanted: Wanted) -> str:
+    column = wanted.trace.columns[wanted.name]
+    return column.rows[column.at.index(wanted.step)][0]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from repromatrix import draw
 from repromatrix.errors import UsageError
-from repromatrix.graph import Graph, shapes
+from repromatrix.graph import STEP, Graph, Shape, shapes
 from repromatrix.job import options_of
 from repromatrix.matrix.model import Input
 from repromatrix.operations import soft, text
@@ -14,6 +14,7 @@ from repromatrix.operations.catalogue import Tensor
 from repromatrix.operations.wiring import Start
 from repromatrix.plan import Cell
 from repromatrix.results.packed import unpack
+from repromatrix.results.value import INTEGERS, WIDTHS, element
 
 
 def start_of(cell: Cell, dtype: str | None = None) -> Start:
@@ -39,13 +40,20 @@ class Training:
 
 def begin(graph: Graph, given: Training, dtype: str) -> Start:
     """Return what the steps of a job are computed from in a dtype."""
-    known = {**{each.name: each.shape for each in given.inputs}, **dict.fromkeys(dict(given.numbers))}
+    known: dict[str, Shape | None] = {each.name: _rows(each, graph) for each in given.inputs}
+    known |= {**dict.fromkeys(dict(given.numbers)), STEP: ()}
     return Start(
         graph=graph,
         inputs={each.name: _tensor(each, dtype, given.member) for each in given.inputs if each.name in graph.inputs},
         numbers={name: float(soft.round_to(float(decimal), dtype)) for name, decimal in given.numbers},
         shapes=shapes(graph.places(given.options), known),
+        options=given.options,
     )
+
+
+def _rows(given: Input, graph: Graph) -> Shape:
+    """Return the shape in which a step takes an input: of one that comes in batches, that of a batch."""
+    return given.shape if given.parameter or not graph.batch else (graph.batch, *given.shape[1:])
 
 
 def graph_of(cell: Cell) -> Graph:
@@ -63,5 +71,10 @@ def graph_of(cell: Cell) -> Graph:
 
 
 def _tensor(given: Input, dtype: str, member: int) -> Tensor:
-    texts = unpack(base64.b64encode(draw.bits(given, dtype, member)).decode(), dtype)
+    dtype = given.dtype or dtype
+    bits = draw.bits(given, dtype, member)
+    if dtype in INTEGERS:
+        width = WIDTHS[dtype]
+        return [float(element(bits[at : at + width], dtype)) for at in range(0, len(bits), width)]
+    texts = unpack(base64.b64encode(bits).decode(), dtype)
     return text.rows(texts, given.shape) if len(given.shape) > 1 else text.flat(texts)

@@ -28,6 +28,8 @@ from repromatrix.matrix.text import read_text
 
 FILE = "workload.yaml"
 FORMAT = 1
+BASE = "base"
+_BY_NAME = ("numbers", "inputs", "factors")  # of a base: what has names is replaced name by name, all else as a whole
 MAX_VALUES = 50_000_000  # elements of one input: they travel to the cell as text
 Problem = tuple[NodePath, str, str]  # where, what, the next step
 
@@ -42,8 +44,11 @@ def load_workload(folder: Path, name: str) -> Workload:
     where = f"{name}/{FILE}"
     absent = f"a workload is a folder with {FILE} and a module per framework"
     document = parse(read_text(path, absent, where), where)
+    base = _base(folder, document, where)
+    if base is not None:
+        document = _over(parse(read_text(base / FILE, "", f"{base.name}/{FILE}"), f"{base.name}/{FILE}"), document)
     misshapen = [error for _, error in failures(document, where, "workload")]
-    found = _Reader(folder, name, document)
+    found = _Reader(folder, name, document, base)
     if found.data.get("format", FORMAT) != FORMAT:
         raise misshapen[0]
     told = sorted((document.line(place), what, hint) for place, what, hint in _bearing(found.problems(), misshapen))
@@ -58,6 +63,40 @@ def load_workload(folder: Path, name: str) -> Workload:
     if wrong:
         raise together(name, wrong)
     return found.workload()
+
+
+def _base(folder: Path, document: Document, where: str) -> Path | None:
+    """Return the folder of the workload that a file changes, or None.
+
+    Raises:
+        MatrixError: there is none, it is one that changes another itself, or something is wrong with it.
+    """
+    told = document.data.get(BASE) if isinstance(document.data, dict) else None
+    if not isinstance(told, str) or not told:
+        return None
+    base = (folder / told).resolve()
+    at = f"{where}:{document.line((BASE,))}"
+    if not (base / FILE).is_file():
+        raise MatrixError(
+            f"no workload in {told}", where=at, hint=f"base is a folder with {FILE}, relative to this one"
+        )
+    name = f"{base.name}/{FILE}"
+    data = parse(read_text(base / FILE, "", name), name).data
+    if isinstance(data, dict) and BASE in data:
+        raise MatrixError(f"{told} has a base itself", where=at, hint="name that one")
+    load_workload(base, base.name)
+    return base
+
+
+def _over(base: Document, own: Document) -> Document:
+    """Return a workload with what another file says in its place; what only the base says stands where it is named."""
+    at = own.line((BASE,))
+    data = {key: told for key, told in base.data.items() if key != "published"}  # its figures are of its own numbers
+    data |= {key: told for key, told in own.data.items() if key != BASE}
+    for key in _BY_NAME:
+        if isinstance(own.data.get(key), dict) and isinstance(base.data.get(key), dict):
+            data[key] = base.data[key] | own.data[key]
+    return Document(data, dict.fromkeys(base.lines, at) | own.lines, base.written | own.written)
 
 
 def _bearing(problems: Iterator[Problem], misshapen: Sequence[MatrixError]) -> Iterator[Problem]:
@@ -82,9 +121,10 @@ def together(name: str, errors: Sequence[MatrixError]) -> MatrixError:
 class _Reader:
     """Turns checked plain data into the frozen types, and says what a schema cannot."""
 
-    def __init__(self, folder: Path, name: str, document: Document) -> None:
+    def __init__(self, folder: Path, name: str, document: Document, base: Path | None = None) -> None:
         self.folder, self.name, self.data = folder, name, document.data if isinstance(document.data, dict) else {}
-        self.files = {path.name: read_text(path, "", f"{name}/{path.name}") for path in sorted(folder.glob("*.py"))}
+        places = [path for each in (base, folder) if each is not None for path in sorted(each.glob("*.py"))]
+        self.files = {path.name: read_text(path, "", f"{path.parent.name}/{path.name}") for path in places}
         images = resources.folder("images")
         self.frameworks = tuple(sorted(path.parent.name for path in images.glob("*/entrypoint.py")))
 
@@ -112,7 +152,9 @@ class _Reader:
             frameworks=self.frameworks,
             published=self._published(data["published"]) if "published" in data else None,
             rows=json.dumps(data["rows"], sort_keys=True, separators=(",", ":")) if "rows" in data else "",
-            graph=graphs.read(data[graphs.KEY], self._parameters()) if graphs.KEY in data else None,
+            graph=graphs.read(data[graphs.KEY], self._parameters(), data.get("batch", 0))
+            if graphs.KEY in data
+            else None,
         )
 
     def names(self) -> dict[str, list[str]]:

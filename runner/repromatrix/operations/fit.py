@@ -120,5 +120,7 @@ def _groups(samples: Sequence[Sample], outputs: Sequence[Sequence[float]]) -> li
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
+    if not isinstance(tensor, list):
+        return ()
     first = tensor[0] if tensor else 0.0
     return (len(tensor), len(first)) if isinstance(first, list) else (len(tensor),)

@@ -16,8 +16,8 @@ from functools import cache
 import numpy as np
 
 from repromatrix import floats
-from repromatrix.operations import soft, truth
-from repromatrix.operations.catalogue import CATALOGUE, Sample
+from repromatrix.operations import catalogue, soft, truth
+from repromatrix.operations.catalogue import CATALOGUE, Constants, Sample
 
 CALLS = 1024
 # Of what is no matrix, and terms of every sum: of three, no known form gives the bits of NumPy's and PyTorch's products
@@ -122,11 +122,19 @@ class _Draw:
         return {"o": o, "t": [self._near(each) for each in o] if self.index % _NEAR == 0 else t}
 
     def activated(self) -> Sample:
-        z = [each for each in samples("sigmoid", self.dtype, self.seed)[self.index]["z"] if isinstance(each, float)]
+        z = catalogue.flat(samples("sigmoid", self.dtype, self.seed)[self.index]["z"])
         a, e = [truth.sigmoid(each, self.dtype) for each in z], self._signed(_SMALL, UNITS)
         if self._hard:
             e = [_closest(error, each * (1 - each), self.dtype) for error, each in zip(e, a, strict=True)]
         return {"z": z, "a": a, "e": e}
+
+    def labels(self, count: int, below: int) -> list[float]:
+        return [float(self.random.getrandbits(16) % below) for _ in range(count)]
+
+    def tanh_activated(self, count: int) -> Sample:
+        z = self.vector(count)
+        a = truth.correct("tanh", {"z": z}, self.dtype, Constants())
+        return {"z": z, "a": list(a), "e": self._signed(_SMALL, count)}
 
     @property
     def _hard(self) -> bool:

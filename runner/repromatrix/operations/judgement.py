@@ -87,18 +87,31 @@ def _judged(operation: str, replays: Sequence[Replay], sigmoids: Sequence[Replay
     from repromatrix.operations.fit import fit  # noqa: PLC0415 - all forms, and the arithmetic behind them, cost time
     from repromatrix.operations.forms import forms  # noqa: PLC0415
 
-    dtype, own = replays[0].cell.dtype, _own(sigmoids)
+    dtype, constants = replays[0].cell.dtype, constants_of(replays[0])
+    known = forms(operation, dtype)
+    correct, worst = _measured(replays, constants) if measure else (None, None)
+    if not known:
+        return Arithmetic(
+            operation=operation,
+            dtype=dtype,
+            values=sum(len(values) for replay in replays for values in replay.values),
+            forms=(),
+            tried=0,
+            nearest=None,
+            agreeing=0,
+            correct=correct,
+            worst=worst,
+        )
+    own = _own(sigmoids)
     calls = [_with(inputs, own) for replay in replays for inputs in inputs_of(replay)]
     outputs = [flat(values) for replay in replays for values in replay.values]
-    constants = constants_of(replays[0])
     found = fit(operation, dtype, calls, outputs, constants)
-    correct, worst = _measured(replays, constants) if measure else (None, None)
     return Arithmetic(
         operation=operation,
         dtype=dtype,
         values=found.count,
         forms=found.fitting,
-        tried=len(forms(operation, dtype)),
+        tried=len(known),
         nearest=found.nearest,
         agreeing=found.agreeing,
         correct=correct,
@@ -109,14 +122,14 @@ def _judged(operation: str, replays: Sequence[Replay], sigmoids: Sequence[Replay
 def _key(operation: str, replays: Sequence[Replay], sigmoids: Sequence[Replay], *, measure: bool) -> str:
     constants = constants_of(replays[0])
     evidence = [[[each.inputs, each.cell.dtype, each.values] for each in some] for some in (replays, sigmoids)]
-    question = [operation, constants.learning_rate, constants.loss_form, measure, evidence]
+    question = [operation, constants.numbers, constants.loss_form, measure, evidence]
     return sha256(json.dumps(question).encode()).hexdigest()
 
 
 def constants_of(replay: Replay) -> Constants:
     """Return what the operations of a cell take from its workload and its variant."""
     form = dict(replay.options).get("loss_form", "half_sum")
-    return Constants(learning_rate=float(replay.learning_rate), loss_form=form)
+    return Constants(numbers=tuple((name, float(text)) for name, text in replay.numbers), loss_form=form)
 
 
 def inputs_of(replay: Replay) -> tuple[Inputs, ...]:
@@ -147,20 +160,26 @@ def _fresh(operation: str, dtype: str, seed: int) -> tuple[tuple[Inputs, ...], s
 
 
 def _floats(entry: Any) -> Tensor:
+    if isinstance(entry, str):
+        return float.fromhex(entry)
     return [flat(row) for row in entry] if isinstance(entry[0], tuple) else flat(entry)
 
 
 def _own(sigmoids: Iterable[Replay]) -> dict[tuple[Any, ...], Tensor]:
     """Return what a cell's own sigmoid gave, by the inputs that it was given."""
     return {
-        tuple(inputs["z"]): flat(values)
+        tuple(_vector(inputs["z"])): flat(values)
         for replay in sigmoids
         for inputs, values in zip(inputs_of(replay), replay.values, strict=True)
     }
 
 
+def _vector(tensor: Tensor) -> list[float]:
+    return [each for each in tensor if isinstance(each, float)] if isinstance(tensor, list) else []
+
+
 def _with(inputs: Inputs, own: Mapping[tuple[Any, ...], Tensor]) -> Inputs:
-    found = own.get(tuple(inputs.get("z", ())))
+    found = own.get(tuple(_vector(inputs.get("z", []))))
     return inputs if found is None else {**inputs, OWN_SIGMOID: found}
 
 

@@ -145,13 +145,13 @@ def _update(dtype: str) -> Iterator[Form]:
         def separate(
             inputs: Inputs, dtype: str, constants: Constants, *, unit: Unit = unit, rate_dtype: str = rate_dtype
         ) -> Array:
-            rate = soft.round_to(constants.learning_rate, rate_dtype)
+            rate = soft.round_to(constants.number("rate"), rate_dtype)
             return soft.round_to(unit.sub(inputs["W"], unit.mul(rate, inputs["g"])), dtype)
 
         def fused(
             inputs: Inputs, dtype: str, constants: Constants, *, unit: Unit = unit, rate_dtype: str = rate_dtype
         ) -> Array:
-            rate = soft.round_to(constants.learning_rate, rate_dtype)
+            rate = soft.round_to(constants.number("rate"), rate_dtype)
             return soft.round_to(unit.fma(-rate, inputs["g"], inputs["W"]), dtype)
 
         says = f"The product of learning rate and gradient is rounded, then W minus it{also}."

@@ -8,7 +8,7 @@ from repromatrix.operations import soft
 from repromatrix.operations.catalogue import OWN_SIGMOID, Sample, Tensor
 
 
-def write(sample: Mapping[str, Tensor | float]) -> dict[str, str | list[str] | list[list[str]]]:
+def write(sample: Mapping[str, Tensor]) -> dict[str, str | list[str] | list[list[str]]]:
     """Return a sample as hexadecimal text, for a job or a record, without what no operation takes (`OWN_SIGMOID`)."""
     return {name: _written(tensor) for name, tensor in sample.items() if name != OWN_SIGMOID}
 
@@ -36,7 +36,7 @@ def rows(texts: Sequence[str], shape: tuple[int, ...]) -> list[list[float]]:
     return [values[start : start + width] for start in range(0, len(values), width)]
 
 
-def _written(tensor: Tensor | float) -> str | list[str] | list[list[str]]:
+def _written(tensor: Tensor) -> str | list[str] | list[list[str]]:
     if isinstance(tensor, float):
         return tensor.hex()
     if tensor and isinstance(tensor[0], list):

@@ -4,7 +4,7 @@ The inputs are taken as they are: exact numbers. `sigmoid_gradient` is e a (1 - 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -119,7 +119,7 @@ def _decide(
     bits = _FIRST
     while bits <= _LAST:
         with flint.ctx.workprec(bits):
-            balls = CATALOGUE[operation].exact(_exact(sample), constants)
+            balls = CATALOGUE[operation].exact(_exact(sample, CATALOGUE[operation].whole), constants)
             found = [of(index, ball) for index, ball in enumerate(balls)]
         if None not in found:
             return tuple(each for each in found if each is not None)
@@ -127,17 +127,16 @@ def _decide(
     raise ArithmeticError(f"{operation}: {_LAST} bits do not decide how the result is rounded")
 
 
-def _exact(sample: Sample) -> dict[str, Any]:
-    return {name: _balls(tensor) for name, tensor in sample.items()}
+def _exact(sample: Sample, whole: Collection[str]) -> dict[str, Any]:
+    return {name: _numbers(tensor, int if name in whole else flint.arb) for name, tensor in sample.items()}
 
 
-def _balls(tensor: Tensor) -> Any:
-    if tensor and isinstance(tensor[0], list):
-        return [_balls(row) for row in tensor if isinstance(row, list)]
-    numbers = [value for value in tensor if isinstance(value, float)]
-    if not all(map(math.isfinite, numbers)):
+def _numbers(tensor: Tensor, made: Callable[[float], Any]) -> Any:
+    if isinstance(tensor, list):
+        return [_numbers(each, made) for each in tensor]
+    if not math.isfinite(tensor):
         raise ValueError("an input that is not finite has no true result")
-    return [flint.arb(value) for value in numbers]
+    return made(tensor)
 
 
 def _ends(ball: flint.arb) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -3,6 +3,7 @@
 import base64
 import struct
 from collections.abc import Sequence
+from hashlib import sha256
 
 _CODES = {"float64": "d", "float32": "f", "float16": "e"}  # bfloat16 is the upper half of a float32
 
@@ -25,6 +26,15 @@ def pack(values: Sequence[str], dtype: str) -> str:
     if unpack(text, dtype) != tuple(number.hex() for number in numbers):
         raise ValueError(f"not all values are {dtype}")
     return text
+
+
+def digest(values: Sequence[str], dtype: str) -> str:
+    """Return the SHA-256 of the bits of values, as a trace has it of a large one.
+
+    Raises:
+        ValueError: a value that the dtype does not have.
+    """
+    return sha256(base64.b64decode(pack(values, dtype))).hexdigest()
 
 
 def unpack(text: str, dtype: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""An operation of a cell computed again on given inputs, and its JSON form (schemas/replay.json, format 3).
+"""An operation of a cell computed again on given inputs, and its JSON form (schemas/replay.json, format 4).
 
 It is `step`, one step on the tensors of a trace, place by place, or an operation of the catalogue alone. It is computed
 by the very code of the cell's training step. Inputs are either recorded ones, kept here, or fresh ones from a seeded
@@ -19,7 +19,7 @@ from repromatrix.results.record import Description, Outcome, fields_of, refuse_o
 from repromatrix.results.trace import Steps
 from repromatrix.results.value import exact
 
-FORMAT = 3
+FORMAT = 4
 # Numbers of a tensor as hexadecimal text: one, a list of them, or rows.
 Nested: TypeAlias = str | tuple[str | tuple[str, ...], ...]
 # An input's name -> its numbers, sorted by name.
@@ -52,8 +52,9 @@ class Question:
         operation: `step` or an operation's name.
         inputs: SHA-256 over the inputs; equal digests, equal inputs.
         places: of a step what it computes from what, in order; empty for an operation.
-        learning_rate: the workload's, as decimal text.
+        numbers: those of the workload that an operation takes, by its own names for them, as decimal text.
         trace: id and key of the trace whose steps are replayed; None for an operation.
+        begin: the first of these steps, from 1; None for an operation.
         origins: where each input of an operation was recorded; empty for a step, and for fresh inputs.
         samples: the recorded inputs of an operation; empty for a step, and for fresh inputs.
         seed: of the generator of fresh inputs, else None.
@@ -66,8 +67,9 @@ class Question:
     operation: str
     inputs: str
     places: tuple[Place, ...]
-    learning_rate: str
+    numbers: tuple[tuple[str, str], ...]
     trace: tuple[str, str] | None
+    begin: int | None
     origins: tuple[Origin, ...]
     samples: tuple[Sample, ...]
     seed: int | None
@@ -163,6 +165,8 @@ def _check(replay: Replay) -> None:
     kinds = [replay.trace is not None, bool(replay.samples), replay.seed is not None]
     if sum(kinds) != 1 or kinds[0] != (replay.operation == STEP):
         raise ValueError("inputs are of a trace, recorded or fresh, and only a step is of a trace")
+    if (replay.begin is None) != (replay.trace is None):
+        raise ValueError("of a trace is told from which step on it is replayed, and of nothing else")
     if bool(replay.places) != (replay.operation == STEP):
         raise ValueError("a step has places, and an operation has none")
     due = [each.value for each in replay.places] or [replay.operation]

@@ -38,8 +38,22 @@ class Trace:
     @property
     def tensors(self) -> tuple[tuple[str, Steps], ...]:
         """Name -> its elements at each step of the job, of the values that are told in full; laid flat, row by row."""
-        steps = self.cell.steps
-        return tuple((each.name, each.rows[:steps]) for each in self.trajectory.columns if each.inline)
+        found = []
+        for each in self.trajectory.columns:
+            rows = tuple(self._elements(each, row) for row in each.rows[: self.cell.steps])
+            if None not in rows:
+                found.append((each.name, tuple(row for row in rows if row is not None)))
+        return tuple(found)
+
+    def at(self, name: str, step: int) -> tuple[str, ...] | None:
+        """Return the elements of a value at a step, laid flat row by row; None where they are not known."""
+        column = self.columns.get(name)
+        if column is None or step not in column.at:
+            return None
+        return self._elements(column, column.rows[column.at.index(step)])
+
+    def _elements(self, column: Column, row: tuple[str, ...]) -> tuple[str, ...] | None:
+        return row if column.inline else None
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a value; a number has none."""
@@ -49,6 +63,25 @@ class Trace:
         """Whether the traced run has the bits of the record: tracing a compiled step may change how it is fused."""
         own = _sorted(self.trajectory.untraced())
         return any(own == _sorted(each) for each in record.trajectories)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullTrace(Trace):
+    """A trace together with elements of its large values; the file has their digests only.
+
+    Attributes:
+        elements: the SHA-256 of a value's bits -> its elements as exact text, of those that are known.
+    """
+
+    elements: Mapping[str, tuple[str, ...]]
+
+    def _elements(self, column: Column, row: tuple[str, ...]) -> tuple[str, ...] | None:
+        return row if column.inline else self.elements.get(row[0])
+
+
+def full(trace: Trace, elements: Mapping[str, tuple[str, ...]]) -> FullTrace:
+    """Return a trace with elements of its large values."""
+    return FullTrace(**fields_of(trace, Trace), elements=elements)
 
 
 def _sorted(trajectory: Trajectory) -> list[Column]:

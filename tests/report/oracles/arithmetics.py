@@ -34,7 +34,7 @@ class Arithmetics:
         asked = [each for each in sigmoids if each.ok] if operation == "sigmoid_gradient" else []
         first = replays[0]
         key = (
-            *(operation, first.cell.dtype, first.learning_rate, dict(first.options).get("loss_form"), measure),
+            *(operation, first.cell.dtype, first.numbers, dict(first.options).get("loss_form"), measure),
             tuple((each.inputs, each.values) for each in replays),
             tuple((each.inputs, each.values) for each in asked),
         )
@@ -58,7 +58,7 @@ class Arithmetics:
                 calls.append(given if known is None else {**given, OWN_SIGMOID: known})
                 outputs.append([float.fromhex(text) for text in values])
         form = dict(first.options).get("loss_form", "half_sum")
-        constants = Constants(learning_rate=float(first.learning_rate), loss_form=form)
+        constants = Constants(numbers=tuple((name, float(text)) for name, text in first.numbers), loss_form=form)
         found = fit(operation, dtype, calls, outputs, constants)
         correct, worst = self._measured(operation, replays, outputs) if measure else (None, None)
         return How(
@@ -90,7 +90,7 @@ class Arithmetics:
         return right, distance_in_ulps(max(float("inf") if one != one else one for one in distances))  # noqa: PLR0124
 
     def _truths(self, operation: str, replay: Replay) -> list[list[Interval] | None]:
-        key = operation, replay.inputs, replay.learning_rate, dict(replay.options).get("loss_form")
+        key = operation, replay.inputs, replay.numbers, dict(replay.options).get("loss_form")
         if key not in self._true:
             self._true[key] = [truths(operation, each, replay) for each in self.inputs(replay)]
         return self._true[key]

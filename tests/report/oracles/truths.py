@@ -30,7 +30,7 @@ def truths(operation: str, inputs: Mapping[str, Any], replay: Replay) -> list[In
     given = {name: _exact(each) for name, each in inputs.items()}
     if operation == "sigmoid":
         return [_sigmoid(float(z)) for z in given["z"]]
-    rate = Fraction(float(replay.learning_rate))
+    rate = Fraction(float(dict(replay.numbers).get("rate", "0")))
     mean = dict(replay.options).get("loss_form") == "mean"
     return [(each, each) for each in _RATIONAL[operation](given, rate, mean=mean)]
 

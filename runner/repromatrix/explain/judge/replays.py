@@ -13,9 +13,8 @@ from repromatrix.explain.judge.operations import (
 )
 from repromatrix.explain.judge.sources import Source, firsts, sources
 from repromatrix.graph import AFTER, Place, alone, sizes_at
-from repromatrix.operations.catalogue import CATALOGUE
+from repromatrix.operations.catalogue import CATALOGUE, narrowed, sized, spelt
 from repromatrix.operations.judgement import Arithmetic, Memo, arithmetic, constants_of, floats_of
-from repromatrix.operations.text import flat
 from repromatrix.results.replay import Nested, Replay, Sample
 from repromatrix.results.replays import CellReplays, ReplayedPair
 
@@ -78,8 +77,8 @@ def _side(own: CellReplays, other: CellReplays) -> SideFinding:
     foreign: tuple[Source, ...] = ()
     if failed is None:
         order = [place.value for place in own.own.places]
-        fused = tuple(firsts(sources(own.trace, own.own.steps), order).values())
-        foreign = tuple(firsts(sources(other.trace, own.other.steps), order).values())
+        fused = tuple(firsts(sources(own.trace, own.own.steps, own.own.begin), order).values())
+        foreign = tuple(firsts(sources(other.trace, own.other.steps, own.other.begin), order).values())
     return SideFinding(
         cell=own.trace.cell.id,
         separable=None if failed else not fused,
@@ -102,14 +101,17 @@ def _place(place: Place, a: CellReplays, b: CellReplays) -> PlaceFinding:
     calls = tuple(_calls(place, a, b))
     differing = [call for call in calls if call[1] != call[2]]
     own = [each.own.steps for each in (a, b)]
+    others = {each.value: each.operation for each in b.own.places}
     reason = _silence(operation, a.recorded, b.recorded)
+    if others.get(name) != operation:
+        reason = f"{b.trace.cell.id} computes it by {others[name]}" if name in others else f"{b.trace.cell.id} has none"
     return PlaceFinding(
         place=name,
         operation=operation,
         compared=len(calls),
         differing=len(differing),
-        parted=any(one[name] != other[name] for one, other in zip(*own, strict=False)),
-        example=_example(differing[0], a.recorded[operation], b.recorded[operation]) if differing else None,
+        parted=any(one[name] != other.get(name) for one, other in zip(*own, strict=False)),
+        example=_example(differing[0], a.recorded[operation]) if differing else None,
         reason=reason or (None if calls else "no step of either cell has its inputs"),
     )
 
@@ -142,47 +144,49 @@ def _silence(operation: str, a: Mapping[str, Replay], b: Mapping[str, Replay]) -
     return "; ".join(reasons) or None
 
 
-def _example(call: _Call, a: Replay, b: Replay) -> Example:
-    from repromatrix.operations import truth  # noqa: PLC0415 - Arb costs time, and most pairs differ in few operations
-
+def _example(call: _Call, a: Replay) -> Example:
     index, left, right = call
     origin, given, dtype = a.origins[index], a.samples[index], a.cell.dtype
     element = next(number for number, pair in enumerate(zip(left, right, strict=True)) if pair[0] != pair[1])
     place = index_of(element, _shape(a.operation, given))
-    try:
-        true = truth.correct(a.operation, floats_of(given), dtype, constants_of(a))[element]
-    except ValueError:  # an input is not finite
-        correct = None
-    else:
-        correct = value_of(true.hex(), dtype)
+    correct, off = _truth(a, given, place, (left[element], right[element]))
+    one, other = (
+        Output(value=value_of(text, dtype), ulps=ulps)
+        for text, ulps in zip((left[element], right[element]), off, strict=True)
+    )
     return Example(
         cell=origin.cell,
         step=origin.step,
         index=place,
         inputs=tuple(_taken(a.operation, given, place, dtype)),
-        a=_output(a, index, element),
-        b=_output(b, index, element),
+        a=one,
+        b=other,
         correct=correct,
     )
 
 
-def _output(replay: Replay, index: int, element: int) -> Output:
-    from repromatrix.operations import truth  # noqa: PLC0415
+def _truth(
+    replay: Replay, given: Sample, place: tuple[int, ...], values: Sequence[str]
+) -> tuple[Value | None, tuple[float | None, ...]]:
+    """Return the correctly rounded element at a place, and how far each of some values is from the truth."""
+    from repromatrix.operations import truth  # noqa: PLC0415 - Arb costs time, and most pairs differ in few operations
 
-    values, dtype = replay.values[index], replay.cell.dtype
-    inputs = floats_of(replay.samples[index])
+    operation, dtype, constants = replay.operation, replay.cell.dtype, constants_of(replay)
+    few, at = narrowed(operation, floats_of(given), place)
     try:
-        off = truth.ulps(replay.operation, inputs, flat(values), dtype, constants_of(replay))[element]
+        correct = truth.correct(operation, few, dtype, constants)
+        all_alike = [[float.fromhex(text)] * len(correct) for text in values]
+        off = tuple(truth.ulps(operation, few, alike, dtype, constants)[at] for alike in all_alike)
     except ValueError:  # an input is not finite
-        return Output(value=value_of(values[element], dtype), ulps=None)
-    return Output(value=value_of(values[element], dtype), ulps=off)
+        return None, (None,) * len(values)
+    return value_of(correct[at].hex(), dtype), off
 
 
 def _shape(operation: str, given: Sample) -> tuple[int, ...]:
     """Return the shape of what an operation gives for recorded inputs."""
     (place,) = alone(operation)
     sizes = sizes_at(place, {name: tuple(_sizes(entry)) for name, entry in given})
-    return tuple(sizes[letter] for letter in CATALOGUE[operation].gives)
+    return sized(CATALOGUE[operation].gives, sizes)
 
 
 def _sizes(entry: Nested) -> Iterator[int]:
@@ -194,11 +198,15 @@ def _sizes(entry: Nested) -> Iterator[int]:
 def _taken(operation: str, given: Sample, index: Sequence[int], dtype: str) -> Iterator[tuple[str, Value]]:
     """Yield the numbers that an element is computed from, by name and index."""
     row = CATALOGUE[operation]
-    own = dict(zip(row.gives, index, strict=True))
+    own = dict(zip(spelt(row.gives, len(index)), index, strict=True))
+    own = {letter: place for letter, place in own.items() if letter not in row.together}
     for name, entry in given:
+        whole = name in row.whole
         for at, text in _numbers(entry, ()):
-            if all(own.get(letter, place) == place for letter, place in zip(row.takes[name], at, strict=True)):
-                yield name + "".join(f"[{each}]" for each in at), value_of(text, dtype)
+            letters = row.letters(name, len(at))
+            if all(own.get(letter, place) == place for letter, place in zip(letters, at, strict=True)):
+                value = value_of(text, "float64" if whole else dtype)
+                yield name + "".join(f"[{each}]" for each in at), value
 
 
 def _numbers(entry: Nested, index: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], str]]:
@@ -247,7 +255,9 @@ def _wiring(
             name in {each.tensor for each in side.other} - {each.tensor for each in owner.fused}
             for side, owner in ((left, right), (right, left))
         )
-        if apart and not any(found[each].source or found[each].reason for way in ways for each in way[name]):
+        # What only one of the two steps computes is known of neither.
+        way = {each for steps in ways for each in steps.get(name, {name})}
+        if apart and way <= found.keys() and not any(found[each].source or found[each].reason for each in way):
             yield name
 
 

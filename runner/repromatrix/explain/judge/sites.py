@@ -303,12 +303,13 @@ def _by_chance(asked: Mapping[Flips, Tried], flips: Flips) -> tuple[tuple[Flips,
     return tuple((more, int(elements)) for more, elements in better.items() if elements < ENOUGH)
 
 
-def _parameters(start: Start, *, transposed: bool) -> dict[str, Tensor | float]:
+def _parameters(start: Start, *, transposed: bool) -> dict[str, Tensor]:
     """Return A's first parameters; one that is not square keeps its rows, it fits in no other way."""
-    found: dict[str, Tensor | float] = {}
+    found: dict[str, Tensor] = {}
     for name in start.graph.parameters:
         rows = start.inputs[name]
-        square = [row for row in rows if isinstance(row, list) and len(row) == len(rows)]
+        every = rows if isinstance(rows, list) else []
+        square = [row for row in every if isinstance(row, list) and len(row) == len(every)]
         found[name] = [list(column) for column in zip(*square, strict=True)] if transposed and square else rows
     return found
 

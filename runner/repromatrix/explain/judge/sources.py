@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from repromatrix.compare.trace import index_of
+from repromatrix.results.packed import digest
 from repromatrix.results.trace import Trace
+from repromatrix.results.value import Column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +21,10 @@ class Source:
     Attributes:
         step: from 1.
         tensor: a value of the step.
-        element: its index, weights as `W[out][in]`; empty for the loss, a number.
-        expected: what the trace has, as hexadecimal text.
-        found: what the cell that replays it gives.
+        element: its index, weights as `W[out][in]`; empty for the loss, a number, and where the trace has only the
+            digest of the value.
+        expected: what the trace has, as hexadecimal text, or that digest.
+        found: what the cell that replays it gives, likewise.
     """
 
     step: int
@@ -31,22 +34,28 @@ class Source:
     found: str
 
 
-def sources(trace: Trace, outputs: Sequence[Mapping[str, Sequence[str]]]) -> tuple[Source, ...]:
+def sources(
+    trace: Trace, outputs: Sequence[Mapping[str, Sequence[str]]], begin: int | None = None
+) -> tuple[Source, ...]:
     """Return every element that differs, in the order in which the steps compute them.
 
     Args:
         trace: whose tensors were given.
-        outputs: what `step` gave for each step of the trace: a place's name -> its values laid flat, weights as
+        outputs: what `step` gave for steps of the trace: a place's name -> its values laid flat, weights as
             `W[out][in]`. Places that no trace has are not looked at, nor are those that the trace or the outputs lack.
+        begin: the first of these steps, from 1; None: they are all steps of the trace.
 
     Raises:
         ValueError: outputs of another number of steps, or of other shapes than the trace's.
     """
+    steps, first = len(trace.trajectory.losses), begin or 1
+    if (begin is None and len(outputs) != steps) or first - 1 + len(outputs) > steps:
+        raise ValueError(f"outputs of {len(outputs)} steps from {first} on for a trace of {steps}")
     found: list[Source] = []
-    for step, (given, out) in enumerate(zip(_steps(trace, len(outputs)), outputs, strict=True), start=1):
-        for name, expected in given.items():
-            if name in out:
-                found += _differing(step, name, trace.shape(name), expected, out[name])
+    for step, out in enumerate(outputs, start=first):
+        for name, column in trace.columns.items():
+            if name in out and step in column.at:
+                found += _differing(step, trace, column, out[name])
     return tuple(found)
 
 
@@ -58,18 +67,15 @@ def firsts(found: Iterable[Source], order: Iterable[str]) -> dict[str, Source]:
     return {name: first[name] for name in order if name in first}
 
 
-def _steps(trace: Trace, count: int) -> list[dict[str, tuple[str, ...]]]:
-    steps = len(trace.trajectory.losses)
-    if count != steps:
-        raise ValueError(f"outputs of {count} steps for a trace of {steps}")
-    return [{name: values[step] for name, values in trace.tensors} for step in range(steps)]
-
-
-def _differing(
-    step: int, name: str, shape: Sequence[int], expected: Sequence[str], found: Sequence[str]
-) -> Iterable[Source]:
-    if len(expected) != len(found):
-        raise ValueError(f"{name} of step {step} has {len(found)} values, the trace has {len(expected)}")
-    for place, (theirs, ours) in enumerate(zip(expected, found, strict=True)):
+def _differing(step: int, trace: Trace, column: Column, found: Sequence[str]) -> Iterable[Source]:
+    name, expected = column.name, trace.at(column.name, step)
+    if column.size != len(found):
+        raise ValueError(f"{name} of step {step} has {len(found)} values, the trace has {column.size}")
+    if expected is None:
+        theirs, ours = column.rows[column.at.index(step)][0], digest(found, column.dtype)
         if theirs != ours:
-            yield Source(step=step, tensor=name, element=index_of(place, shape), expected=theirs, found=ours)
+            yield Source(step=step, tensor=name, element=(), expected=theirs, found=ours)
+        return
+    for place, (one, other) in enumerate(zip(expected, found, strict=True)):
+        if one != other:
+            yield Source(step=step, tensor=name, element=index_of(place, column.shape), expected=one, found=other)

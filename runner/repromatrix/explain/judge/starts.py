@@ -59,7 +59,8 @@ def starts(
             found[weights] = {(name, 1) for name in shown if tuple(exact[name]) == tuple(first[name])}
             continue
         into = start.inputs.get(layer.into)
-        given = _floats(first[layer.into]) if into is None else [each for each in into if isinstance(each, float)]
+        vector = into if isinstance(into, list) else []
+        given = _floats(first[layer.into]) if into is None else [each for each in vector if isinstance(each, float)]
         theirs, ours = ((_floats(each[weights]), _floats(each[pre])) for each in (first, outputs[0]))
         if _carried(theirs, ours, given, options["dtype"]):
             found[weights] = {(weights, 1), (pre, 1)}
