@@ -6,9 +6,9 @@ first recorded value that differs: it is computed from what both sides still hav
 passes that difference on. Where a record holds no more than a value's digest, one element of it counts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isfinite, log
+from math import inf, isfinite, log
 
 from repromatrix.floats import ordinal
 from repromatrix.results.record import Record
@@ -57,6 +57,20 @@ def worth(one: str, other: str, dtype: str) -> int:
     if not (isfinite(a) and isfinite(b)):
         return 1
     return max(1, int(log(2 * abs(ordinal(a, dtype) - ordinal(b, dtype)) + 1) / log(7)))
+
+
+def counted(counts: Sequence[int], agreed: int) -> int:
+    """Return for how many elements those count that differed, in the pair itself and in members.
+
+    Args:
+        counts: how many elements differed in each.
+        agreed: the members in which the sides agreed anyway. Where they often do, as an operation differs on few inputs
+            only, to agree once more shows little, however many elements differed: with a share p of them each counts
+            for no more than log(1 / p) / log 7.
+    """
+    share = agreed / (len(counts) + agreed)
+    most = log(1 / share) / log(7) if share else inf
+    return int(sum(min(count, most) for count in counts))
 
 
 def differing(a: Record, b: Record) -> int:

@@ -142,7 +142,8 @@ def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[Given]:
     found[0] |= _parameters(start, transposed=untransposed)
     others = [_parameters(start, transposed=not untransposed)]
     if "dtype" not in dict(flips) and set(start.graph.parameters) <= set(dict(a.tensors)):
-        others.append(left(a, 1, start))
+        after_one = left(a, 1, start)
+        others.append({name: after_one[name] for name in start.graph.parameters})
     after = begun(start) | left(b, count, start)
     return [*found, after, *(found[0] | each for each in others)]
 
