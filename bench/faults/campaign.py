@@ -24,7 +24,7 @@ from repromatrix.matrix.model import Workload, chosen
 from repromatrix.matrix.workload import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
-CHUNK = 125  # runs that share a process
+CHUNK = {"mazur": 125, "mlp": 40}  # runs that share a process; those of mlp are large
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
 DIGEST = 25  # characters of an environment's folder after its name: a dash and the digest
 # The framework and its gradients -> the environment in which it is measured; None: the Python at hand.
@@ -164,9 +164,10 @@ def ground_of(place: Environment, seeds: str) -> dict[str, Any]:
 
 def chunks(environment: Environment, kind: str, count: int, seeds: str) -> list[Chunk]:
     """Return the runs of a place in chunks."""
+    size = CHUNK[environment.framework.partition("-")[0]]
     return [
-        Chunk(environment=environment, kind=kind, first=first, last=min(first + CHUNK, count), seeds=seeds)
-        for first in range(0, count, CHUNK)
+        Chunk(environment=environment, kind=kind, first=first, last=min(first + size, count), seeds=seeds)
+        for first in range(0, count, size)
     ]
 
 

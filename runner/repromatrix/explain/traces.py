@@ -69,15 +69,19 @@ def explained(cases: Mapping[str, Case], compute: Compute) -> dict[str, TraceExp
     """
     differing = {name: case for name, case in cases.items() if detected(case.a, case.b)}
     asked: dict[str, dict[Flips, Tried]] = {name: {} for name in differing}
-    mine = [_steps(name, case, (), case.a) for name, case in differing.items()]
+    mine = [each for name, case in differing.items() if (each := _of(name, case, (), case.a)) is not None]
     own: dict[str, Outputs | None] = {}
     while True:
-        wanted = [
-            _steps(name, case, flips, case.b)
-            for name, case in differing.items()
-            for flips in to_try(asked[name], case.values, case.task)
-        ]
-        if not wanted:
+        wanted: list[Steps] = []
+        todo = {name: to_try(asked[name], case.values, case.task) for name, case in differing.items()}
+        for name, case in differing.items():
+            for flips in todo[name]:
+                steps = _of(name, case, flips, case.b)
+                if steps is None:
+                    asked[name][flips] = tried(case.b, None, case.task, same=False)
+                else:
+                    wanted.append(steps)
+        if not any(todo.values()):
             break
         outputs = list(compute([*mine, *wanted]))
         own |= dict(zip((each.case for each in mine), outputs, strict=False))
@@ -91,5 +95,9 @@ def explained(cases: Mapping[str, Case], compute: Compute) -> dict[str, TraceExp
     }
 
 
-def _steps(name: str, case: Case, flips: Flips, of: Trace) -> Steps:
-    return Steps(case=name, flips=flips, of=of, samples=samples(case.a, of, case.task, flips))
+def _of(name: str, case: Case, flips: Flips, of: Trace) -> Steps | None:
+    """Return the steps of a trace; None: it lacks what a step of such a cell begins with."""
+    try:
+        return Steps(case=name, flips=flips, of=of, samples=samples(case.a, of, case.task, flips))
+    except KeyError:
+        return None

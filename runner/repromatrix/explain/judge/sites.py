@@ -10,7 +10,7 @@ value fewer places are sources and no other ones, and if the places that vanish 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from repromatrix.compare import arrays
@@ -134,15 +134,19 @@ def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[Given]:
         flips: A's layout says from which weights the first step begins.
 
     Raises:
-        KeyError: the trace lacks the parameters after a step.
+        KeyError: the trace lacks what a step begins with.
     """
     start, count = task.starts[dict(flips).get("dtype", task.dtype)], len(b.trajectory.losses)
+    # The state that a step begins with is another one with another optimizer.
+    flipped = {name: value for name, value in flips if name != "dtype"}
+    shapes = {**{name: b.shape(name) for name in b.columns}, **start.shapes}
+    start = replace(start, options={**start.options, **flipped}, shapes=shapes)
     untransposed = dict(flips).get("layout", task.options.get("layout")) == "in_out_untransposed"
     found = [step_sample(b, step, start) for step in range(1, count + 1)]
     found[0] |= _parameters(start, transposed=untransposed)
     others = [_parameters(start, transposed=not untransposed)]
     if "dtype" not in dict(flips) and set(start.graph.parameters) <= set(dict(a.tensors)):
-        after_one = left(a, 1, start)
+        after_one = left(a, 1, task.start)
         others.append({name: after_one[name] for name in start.graph.parameters})
     after = begun(start) | left(b, count, start)
     return [*found, after, *(found[0] | each for each in others)]
@@ -159,7 +163,8 @@ def places(b: Trace, outputs: Outputs, output: str | None) -> dict[Place, int]:
     count = len(b.trajectory.losses)
     found: Counter[Place] = Counter()
     for each in sources(b, outputs[:count]):
-        found[each.tensor, each.step] += worth(each.expected, each.found, b.cell.dtype)
+        if found[each.tensor, each.step] < ENOUGH:  # more would say nothing more
+            found[each.tensor, each.step] += worth(each.expected, each.found, b.cell.dtype)
     shown = b.trajectory.predictions
     if output is None:
         return dict(found)
@@ -224,6 +229,7 @@ def explanation_of(
     outputs, unexplained = asked[flips].outputs, asked[flips].left
     options = {**task.options, "dtype": task.dtype, **dict(flips)}
     known = frozenset(task.values)
+    order = tuple(dict.fromkeys((*(each.value for each in task.start.graph.places(options)), *task.values, PREDICTION)))
     fused = known if own is None else frozenset(tensor for tensor, _ in places(a, own, task.output))
     remaining = frozenset(unexplained or ())
     begins = starts(b, remaining, outputs, task.starts[options["dtype"]], options) if outputs else {}
@@ -236,7 +242,7 @@ def explanation_of(
         equals=tuple(other for other in asked if _equal(other, flips) and asked[other].left == unexplained),
         by_chance=_by_chance(asked, flips),
         starts=tuple(begins),
-        operations=_operations(remaining, fused, (*task.values, PREDICTION), _measured(b, outputs)),
+        operations=_operations(remaining, fused, order, _measured(b, outputs)),
         size=_size(list(zip(a.trajectory.losses, b.trajectory.losses, strict=False)), a, b),
         untold=tuple(name for name in task.values if name in fused and name in b.columns),
     )

@@ -27,14 +27,14 @@ class _Layer:
         operation: what the parameter goes into: `product`, `matmul` or `add_bias`.
         sum: the first traced value that is computed from that.
         into: what it is multiplied with; None: nothing, it is added.
-        back: the first traced value that is computed from what goes back through it; None: nothing does.
+        back: the first traced values that are computed from what goes back through it.
     """
 
     weights: str
     operation: str
     sum: str
     into: str | None
-    back: str | None
+    back: tuple[str, ...]
 
 
 # What a parameter goes into: where it stands among the arguments, and where what it is multiplied with does.
@@ -63,8 +63,7 @@ def starts(
             continue
         exact = next((each for each in others if _began(first, outputs[0], each, weights, pre)), None)
         if exact is not None:
-            shown = (pre, weights) if back is None else (pre, weights, back)
-            found[weights] = {(name, 1) for name in shown if tuple(exact[name]) == tuple(first[name])}
+            found[weights] = {(name, 1) for name in (pre, weights, *back) if tuple(exact[name]) == tuple(first[name])}
             continue
         given = _given(layer, first, start)
         theirs, ours = ((_floats(each[weights]), _floats(each[pre])) for each in (first, outputs[0]))
@@ -72,8 +71,7 @@ def starts(
         if _carried(theirs[1], ours[1], terms, options["dtype"]):
             found[weights] = {(weights, 1), (pre, 1)}
             # The first step's gradient goes back through them; one that is a source later too is one of its own.
-            if back is not None and (back, 2) not in remaining:
-                found[weights].add((back, 1))
+            found[weights] |= {(name, 1) for name in back if (name, 2) not in remaining}
     return found
 
 
@@ -90,7 +88,7 @@ def _layers(start: Start, options: Mapping[str, str], traced: set[str]) -> Itera
         back = next((e for e in places if e.operation in _BACK and e.arguments[_BACK[e.operation]] == weights), None)
         pre = _shown(place, places, traced)
         if pre is not None and (into is None or into in start.inputs or into in traced):
-            shown = None if back is None else _shown(back, places, traced)
+            shown = () if back is None else _first(back, places, traced)
             yield _Layer(weights=weights, operation=place.operation, sum=pre, into=into, back=shown)
 
 
@@ -145,6 +143,20 @@ def _shown(place: PlaceOfStep, places: Sequence[PlaceOfStep], traced: set[str]) 
         if each.value in traced:
             return each.value
     return None
+
+
+def _first(place: PlaceOfStep, places: Sequence[PlaceOfStep], traced: set[str]) -> tuple[str, ...]:
+    """Return the traced values that are computed from a place with none between, it included."""
+    if place.value in traced:
+        return (place.value,)
+    between, found = {place.value}, []
+    for each in places[places.index(place) + 1 :]:
+        if between & set(each.arguments):
+            if each.value in traced:
+                found.append(each.value)
+            else:
+                between.add(each.value)
+    return tuple(found)
 
 
 def _began(
