@@ -35,7 +35,7 @@ from repromatrix.explain.judge.sites import sentences
 LEAST = 0.99
 PAGE = ROOT / "docs" / "evaluation.md"
 KEPT = ROOT / "build" / "faults"
-SEEDS = "measured-1"  # a word in the names of the seeds; while building others are used
+SEEDS = "measured-2"  # a word in the names of the seeds; while building others are used
 MAIN = "mazur-numpy"
 
 

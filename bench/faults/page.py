@@ -27,7 +27,7 @@ def write(path: Path, text: str) -> None:
 def measured(scores: Mapping[str, Score], seeds: str) -> str:
     """Return tables and failures; `scores` by the environment's name, `seeds` the word in their names."""
     every = together(scores)
-    heads = "workload, environment", "faults", "without effect", "clean pairs"
+    heads = "workload, environment", "faults", "drawn again", "clean pairs"
     shares = "detection: precision", "recall", "attribution: precision", "recall", "whole runs", "losses alone"
     rows = [_row(title, score) for title, score in scores.items() if score.faulty or score.clean]
     text = [f"Seeds: `{seeds}`. {_counts(every)}", ""]

@@ -75,15 +75,24 @@ def counted(counts: Sequence[int], agreed: int) -> int:
 
 def differing(a: Record, b: Record) -> int:
     """Return how many elements differ in the first recorded value that differs; 0: all that is recorded is the same."""
+    return len(differences(a, b))
+
+
+def differences(a: Record, b: Record) -> tuple[tuple[str, str], ...]:
+    """Return the elements that differ in the first recorded value that differs, as both have them.
+
+    A member that was moved may come to the very values of another one, in a narrow dtype above all: then it shows
+    nothing that the other does not.
+    """
     first = first_differing(a, b)
     if first is None:
-        return 0
+        return ()
     name, step = first
     columns = [by_name(record.trajectory).get(name) for record in (a, b) if record.trajectory]
-    rows = [dict(zip(column.at, column.rows, strict=True)).get(step, ()) for column in columns if column]
+    rows = [column.row(step) or () for column in columns if column]
     if len(rows) < len(columns) or len(rows[0]) != len(rows[1]):
-        return 1
-    return sum(one != other for one, other in zip(*rows, strict=True))
+        return ((name, str(step)),)
+    return tuple((one, other) for one, other in zip(*rows, strict=True) if one != other)
 
 
 def first_differing(a: Record, b: Record) -> tuple[str, int] | None:

@@ -52,6 +52,11 @@ class Task:
         return self.starts[self.dtype]
 
     @property
+    def computed(self) -> frozenset[str]:
+        """The values of a step, whatever the options."""
+        return frozenset(place.value for choices in self.start.graph.values for _, place in choices)
+
+    @property
     def values(self) -> tuple[str, ...]:
         """The values of a step, in order."""
         return tuple(place.value for place in self.start.graph.places(self.options))
@@ -152,16 +157,19 @@ def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[Given]:
     return [*found, after, *(found[0] | each for each in others)]
 
 
-def places(b: Trace, outputs: Outputs, output: str | None) -> dict[Place, int]:
+def places(b: Trace, outputs: Outputs, output: str | None, known: frozenset[str] = frozenset()) -> dict[Place, int]:
     """Return the places at which a trace differs from what was computed from its own tensors, each with what it counts.
 
-    An element counts for one, or for more where it is far off (`worth`).
+    An element counts for one, or for more where it is far off (`worth`). What the trace has of the step and the cell
+    with its options does not compute, such as the state of another optimizer, differs at every step.
 
     Raises:
         ValueError: outputs of another number of samples, or of other shapes.
     """
     count = len(b.trajectory.losses)
     found: Counter[Place] = Counter()
+    for name in known & b.columns.keys() - outputs[0].keys():
+        found |= dict.fromkeys(((name, step) for step in b.columns[name].at if step <= count), ENOUGH)
     for each in sources(b, outputs[:count]):
         if found[each.tensor, each.step] < ENOUGH:  # more would say nothing more
             found[each.tensor, each.step] += worth(each.expected, each.found, b.cell.dtype)
@@ -187,7 +195,7 @@ def tried(b: Trace, outputs: Outputs | None, task: Task, *, same: bool) -> Tried
     """
     if same:
         return Tried(outputs=outputs, left={})
-    return Tried(outputs=outputs, left=None if outputs is None else places(b, outputs, task.output))
+    return Tried(outputs=outputs, left=None if outputs is None else places(b, outputs, task.output, task.computed))
 
 
 def to_try(asked: Mapping[Flips, Tried], values: Mapping[str, Sequence[str]], task: Task) -> tuple[Flips, ...]:
