@@ -110,8 +110,8 @@ def campaign(
         for kind in KINDS
         for chunk in chunks(place, kind, counts.of(place.framework, kind), seeds)
     ]
-    # Chunks of all places early, so that what is kept at any time tells of each.
-    work.sort(key=lambda chunk: (chunk.first, KINDS.index(chunk.kind)))
+    # Of each place and kind the same share at any time, so that what is kept tells of each.
+    work.sort(key=lambda chunk: chunk.first / counts.of(chunk.environment.framework, chunk.kind))
     found: dict[str, list[Verdict]] = {place.title: [] for place in there}
     todo: list[Chunk] = []
     for chunk in work:
