@@ -31,6 +31,9 @@ accept: $(VENV)/.installed ## keep what this run gave as what is expected: accep
 impact: $(VENV)/.installed ## what changes between two versions  (FROM=torch==2.8.0 TO=torch==2.13.0)
 	@$(RUN) impact '$(FROM)' '$(TO)' --engine $(ENGINE) --results $(RESULTS) $(ARGS)
 
+atlas: $(VENV)/.installed ## write docs/atlas from its log  (ARGS="run numpy": what the log does not have)
+	@$(BIN)/python scripts/atlas.py $(ARGS)
+
 lock: $(VENV)/.installed ## resolve what matrix.yaml asks for and write the locks
 	@$(RUN) lock $(ARGS)
 
@@ -47,19 +50,24 @@ doctor: $(VENV)/.installed ## what works on this machine, what does not, what to
 test: $(VENV)/.dev ## unit, contract, property and end-to-end tests (Docker tests where an engine answers)
 	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: $(VENV)/.dev ## ruff, mypy, the workflows' schema check and security audit
+lint: $(VENV)/.dev ## ruff, mypy, the workflows' schema check and security audit, the documentation
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	@$(BIN)/check-jsonschema --schemafile runner/repromatrix/schemas/matrix.json matrix.yaml
-	@$(BIN)/check-jsonschema --schemafile runner/repromatrix/schemas/workload.json workloads/*/workload.yaml
+	@$(BIN)/check-jsonschema --schemafile runner/repromatrix/schemas/matrix.json matrix.yaml examples/matrix.yaml
+	@$(BIN)/check-jsonschema --schemafile runner/repromatrix/schemas/workload.json workloads/*/workload.yaml examples/*/workload.yaml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
-	@$(BIN)/zizmor --offline --quiet .github
+	@$(BIN)/zizmor --offline --quiet .github action.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	@$(MAKE) --no-print-directory docs
 
 bench: $(VENV)/.dev ## measure the numbers that the README quotes  (ENGINE=process|docker)
 	@$(BIN)/python bench/bench.py $(ARGS) --engine $(ENGINE)
 
 evaluate: $(VENV)/.dev ## put faults into runs and count those that the explainer names: docs/evaluation.md  (ARGS=)
 	@$(BIN)/python -m bench.faults $(ARGS)
+
+docs: $(VENV)/.dev ## the documentation as a site: build/docs/index.html
+	@$(BIN)/sphinx-build -W --keep-going --quiet -b html docs build/docs
 
 clean: ## remove what this checkout made; the cache of wheels and environments stays
 	@rm -rf $(VENV) results report build dist .mypy_cache .ruff_cache .pytest_cache *.egg-info
@@ -70,4 +78,4 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.dev: $(VENV)/.installed
 	@$(PYTHON) scripts/setup.py $(VENV) $@ dev
 
-.PHONY: help matrix plan report verify accept impact lock engine base doctor test lint bench evaluate clean
+.PHONY: help matrix plan report verify accept impact atlas lock engine base doctor test lint bench evaluate docs clean

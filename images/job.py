@@ -38,11 +38,15 @@ class Settings:
 
 @fields
 class Code:
-    """The modules of a workload: file name -> source text; and the rows of its table, as workload.yaml has them."""
+    """The modules of a workload: file name -> source text; and the rows of its table, as workload.yaml has them.
+
+    `copied`: of a command, path in the folder that it runs in -> text.
+    """
 
     name: str
     files: Dict[str, str]
     rows: Dict[str, Any]
+    copied: Dict[str, str]
 
 
 @fields
@@ -59,7 +63,8 @@ class Cell:
     """One training job in one variant.
 
     `workload` is the key of its code. `metrics` and `outputs` are always told; with `trace` everything is.
-    `fetch`: the (step, name) whose bits are sent along.
+    `fetch`: the (step, name) whose bits are sent along. `words`: a command that is run in place of a module, empty
+    where there is one, and `output` where its numbers stand: `stdout`, `stderr` or a file that it writes.
     """
 
     id: str
@@ -75,6 +80,8 @@ class Cell:
     outputs: Tuple[str, ...]
     trace: bool
     fetch: FrozenSet[Tuple[int, str]]
+    words: Tuple[str, ...] = ()
+    output: str = ""
 
 
 @fields
@@ -154,7 +161,11 @@ def parse_code(where: str, document: Any) -> Code:
         if not (name.endswith(".py") and name[:-3].isidentifier()):
             raise MalformedJob(f"{where}.files has {name!r}, expected the name of a Python module's file")
     rows = take(where, document, "rows", dict) if "rows" in document else {}
-    return Code(take(where, document, "name", str), files, rows)
+    copied = texts(where, document, "copied") if "copied" in document else {}
+    for name in copied:
+        if name.startswith("/") or not set(name.split("/")).isdisjoint(("", ".", "..")):
+            raise MalformedJob(f"{where}.copied has {name!r}, expected a path below the folder of a command")
+    return Code(take(where, document, "name", str), files, rows, copied)
 
 
 def parse_data(document: Any) -> Dict[str, bytes]:
@@ -209,7 +220,8 @@ def parse_cell(where: str, document: Any, codes: Dict[str, Code], data: Dict[str
         raise MalformedJob(f"{where}.device is {device!r}, expected cpu or cuda:N")
     if workload not in codes:
         raise MalformedJob(f"{where}.workload is {workload[:40]!r}, which job.workloads does not have")
-    if steps < 1 or batch < 0:
+    words, output = parse_command(where, document)
+    if (steps < 1 and not words) or batch < 0:
         raise MalformedJob(f"{where} has {steps} steps of {batch} rows, expected 1 or more steps")
     inputs = take(where, document, "inputs", dict)
     return Cell(
@@ -229,7 +241,20 @@ def parse_cell(where: str, document: Any, codes: Dict[str, Code], data: Dict[str
         outputs=names(where, document, "outputs"),
         trace=take(where, document, "trace", bool),
         fetch=parse_fetch(where, document),
+        words=words,
+        output=output,
     )
+
+
+def parse_command(where: str, document: Any) -> Tuple[Tuple[str, ...], str]:
+    """What a cell runs in place of a module, and where its numbers stand."""
+    if "command" not in document:
+        return (), ""
+    command = take(where, document, "command", dict)
+    words = names(f"{where}.command", command, "words")
+    if not words:
+        raise MalformedJob(f"{where}.command has no words")
+    return words, take(f"{where}.command", command, "output", str)
 
 
 def parse_operation(where: str, document: Any, codes: Dict[str, Code], data: Dict[str, bytes]) -> Operation:

@@ -115,7 +115,8 @@ class Step:
         values, own = self.sample[name]
         if not shape:
             return values[0] if dtype is None else int(values[0])
-        return self.own.tensor(values if own else values * prod(shape), shape, dtype)
+        laid = values if own else values * prod(shape)
+        return self.own.tensor(laid, shape) if dtype is None else self.own.tensor(laid, shape, dtype)
 
 
 def sized(letters: str, sizes: Mapping[str, int]) -> Shape:

@@ -140,7 +140,7 @@ def _quarters(places: Sequence[Asked], sample: Mapping[str, Any]) -> dict[str, l
     """Return a quarter for every element of every place; the loss of a step is a half."""
     known = {name: _shape(entry) for name, entry in sample.items()}
     told = [
-        Place(value=each["value"], operation=each["operation"], arguments=tuple(name for name, _ in each["takes"]))
+        Place(value=each["value"], operation=each["operation"], arguments=tuple(name for name, *_ in each["takes"]))
         for each in places
     ]
     found = {name: [(0.25).hex()] * prod(shape) for name, shape in shapes(told, known).items()}
@@ -196,6 +196,7 @@ class FakeEngine:
         self.runs: list[list[str]] = []
         self.limits: list[RunLimits] = []
         self.gpus: list[bool] = []
+        self.executed: list[tuple[str, list[str], bool]] = []
         self.open = 0
         self.stopped = threading.Event()
         self._lock = threading.Lock()
@@ -244,6 +245,10 @@ class FakeEngine:
             with self._lock:
                 self.open -= 1
 
+    def execute(self, built: Built, command: Sequence[str], *, gpu: bool) -> int:
+        self.executed.append((built.reference, list(command), gpu))
+        return 7
+
     def stop(self) -> None:
         self.stopped.set()
 
@@ -269,6 +274,9 @@ class Ears:
 
     def record(self, record: Record, *, cached: bool) -> None:
         self.heard.append(("record", record.cell.id, cached))
+
+    def read(self, cell_id: str, said: str) -> None:
+        self.heard.append(("read", cell_id, said))
 
     def warned(self, text: str) -> None:
         self.warnings.append(text)

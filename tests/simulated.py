@@ -53,7 +53,7 @@ class Environment:
     def step(self, places: Sequence[Mapping[str, Any]], sample: Mapping[str, Any]) -> dict[str, Any]:
         do, found = {**PLAIN, **self.changes}, {}
         for place in places:
-            given = [sample[name] if name in sample else found[name.rstrip("'")] for name, _ in place["takes"]]
+            given = [sample[name] if name in sample else found[name.rstrip("'")] for name, *_ in place["takes"]]
             size = next((len(each) for each in given if isinstance(each, list)), 1)
             given = [each if isinstance(each, list) else [each] * size for each in given]
             found[place["value"]] = do[place["operation"]](*given)

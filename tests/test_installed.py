@@ -1,6 +1,7 @@
 """From an installed wheel, in an empty folder: all is there, and nothing is written among the product's own files."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from repromatrix.results.store import Store
 
 ROOT = Path(__file__).parent.parent
 START = "import sys; from repromatrix.__main__ import main; sys.exit(main())"
@@ -84,3 +87,32 @@ def test_a_lock_of_one_s_own_matrix_is_written_beside_it(installed) -> None:
     assert installed.files() == before
     lock.rename(lock.with_name("numpy-9.9.9-cpu.txt"))
     assert "orphaned" in installed("lock", "--check", code=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("example", "environment"), [("classifier_torch", "torch-2.13.0-cpu"), ("classifier_jax", "jax-0.10.2-cpu")]
+)
+def test_an_example_runs_as_it_is(installed, example: str, environment: str) -> None:
+    shutil.copytree(ROOT / "examples", installed.folder, dirs_exist_ok=True)
+    cell = f"{example}/{environment}/default"
+    told = installed("run", "--engine", "process", "--select", cell)
+    assert "1 cells: 1 ok" in told
+    assert "loss by step" in told
+    store = Store(installed.folder / "results")
+    (entry,) = store.read_manifest().entries
+    record = store.read(cell, entry.key)
+    assert record.deterministic is True
+    (trajectory,) = record.trajectories
+    assert [(each.name, each.dtype, each.count) for each in trajectory.metrics] == [("loss", "float32", 10)]
+    assert (trajectory.said(1), trajectory.said(10)) == ("step 10", "step 100")
+    assert float.fromhex(trajectory.losses[-1]) < float.fromhex(trajectory.losses[0])
+
+
+def test_a_script_runs_as_it_is_in_an_empty_folder(installed) -> None:
+    script = "import numpy as np\nfor step in range(1, 4):\n    print('step', step, 'loss', float(np.exp(-step)))\n"
+    (installed.folder / "train.py").write_text(script)
+    installed("init", "--script", "train.py")
+    told = installed("matrix", "--engine", "process", "--no-explain")
+    assert "2 cells: 2 ok" in told
+    assert (installed.folder / "report" / "index.html").is_file()

@@ -363,7 +363,7 @@ def test_an_operation_travels_beside_the_cells_with_what_its_cell_has(small_matr
     assert operation == plain | {
         "id": f"{PARALLEL_2}:sigmoid:{'ab' * 8}",
         "operation": "sigmoid",
-        "places": [{"value": "sigmoid", "operation": "sigmoid", "takes": [["z", "o"]], "gives": "o"}],
+        "places": [{"value": "sigmoid", "operation": "sigmoid", "takes": [["z", "o", None]], "gives": "o"}],
         "samples": [{"z": ["0x1.0000000000000p+0"]}],
     }
 

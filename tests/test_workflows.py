@@ -19,6 +19,12 @@ from typing import Any
 import pytest
 import yaml
 
+from repromatrix.cli.main import run as command_line
+from repromatrix.cli.plan import _jobs as plan_jobs
+from repromatrix.results.store import Store
+from tests.compare.builder import manifest, record
+from tests.forge import Fake, github
+
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 SUMMARY_LIMIT = 1 << 20
@@ -37,7 +43,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for job in workflow["jobs"].values():
-        yield from job["steps"]
+        yield from job.get("steps", ())  # a job that calls another workflow has none
 
 
 # What every workflow must have.
@@ -45,31 +51,41 @@ def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 
 
-def test_the_three_workflows_are_there() -> None:
-    assert [path.stem for path in WORKFLOWS] == ["ci", "impact", "nightly"]
+def test_the_workflows_are_there() -> None:
+    assert [path.stem for path in WORKFLOWS] == ["ci", "impact", "night", "nightly"]
 
 
 @each_workflow
 def test_actions_are_pinned_by_commit_with_their_version_beside_it(path: Path) -> None:
     lines = [line for line in path.read_text().splitlines() if re.match(r"\s*(- )?uses:", line)]
     assert lines
+    lines = [line for line in lines if "uses: $/" not in line]  # of this repository, at the same commit
     for line in lines:
         assert re.fullmatch(r"\s*(- )?uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
 
 
 def test_an_action_has_one_pin() -> None:
     pins: dict[str, set[str]] = {}
-    for path in [*WORKFLOWS, ROOT / "docs" / "ci.md"]:
+    for path in [*WORKFLOWS, ROOT / "action.yml", ROOT / "docs" / "ci.md"]:
         for action, pin in re.findall(r"uses: (\S+)@(.+)", path.read_text()):
             pins.setdefault(action, set()).add(pin)
     assert {action: found for action, found in pins.items() if len(found) > 1} == {}
 
 
+# What a job may write, and nothing else may.
+WRITERS = {
+    ("night", "tell"): {"contents": "read", "issues": "write"},
+    ("night", "history"): {"contents": "write"},
+    ("nightly", "night"): {"contents": "write", "issues": "write"},
+}
+
+
 @each_workflow
-def test_a_workflow_may_read_the_checkout_and_nothing_else(path: Path) -> None:
+def test_a_workflow_may_read_the_checkout_and_nothing_else_but_for_the_jobs_that_tell(path: Path) -> None:
     workflow = load(path)
     assert workflow["permissions"] == {"contents": "read"}
-    assert not [name for name, job in workflow["jobs"].items() if "permissions" in job]
+    more = {(path.stem, name): job["permissions"] for name, job in workflow["jobs"].items() if "permissions" in job}
+    assert more == {place: may for place, may in WRITERS.items() if place[0] == path.stem}
     assert "secrets." not in path.read_text()
     for step in steps(workflow):
         if step.get("uses", "").startswith("actions/checkout@"):
@@ -80,7 +96,7 @@ def test_a_workflow_may_read_the_checkout_and_nothing_else(path: Path) -> None:
 def test_jobs_end_in_time_and_runs_do_not_pile_up(path: Path) -> None:
     workflow = load(path)
     assert workflow["concurrency"]["group"].startswith(path.stem)
-    assert all(0 < int(job["timeout-minutes"]) <= 60 for job in workflow["jobs"].values())
+    assert all(0 < int(job["timeout-minutes"]) <= 60 for job in workflow["jobs"].values() if "uses" not in job)
 
 
 @each_workflow
@@ -92,15 +108,15 @@ def test_no_value_is_written_into_the_text_of_a_script(path: Path) -> None:
 def test_steps_call_make_targets_that_exist(path: Path) -> None:
     makefile = (ROOT / "Makefile").read_text().replace("$(VENV)", ".venv")
     for step in steps(load(path)):
-        for target in re.findall(r"\bmake (\S+)", step.get("run", "")):
+        for target in re.findall(r"\bmake ([^\s;]+)", step.get("run", "")):
             assert f"\n{target}:" in makefile, target
 
 
 def test_a_night_goes_on_when_an_environment_fails_and_names_artifacts_apart() -> None:
-    cells = load(ROOT / ".github" / "workflows" / "nightly.yml")["jobs"]["cells"]
+    cells = load(ROOT / ".github" / "workflows" / "night.yml")["jobs"]["cells"]
     assert cells["strategy"]["fail-fast"] == "false"
     (upload,) = [step for step in cells["steps"] if "upload-artifact" in step.get("uses", "")]
-    assert upload["with"]["name"] == "records-${{ matrix.environment }}"
+    assert upload["with"]["name"] == "records-${{ matrix.name }}"
     assert upload["if"] == "${{ always() }}"
 
 
@@ -108,9 +124,12 @@ def test_a_night_goes_on_when_an_environment_fails_and_names_artifacts_apart() -
 
 
 def summary(*files: Path) -> str:
-    script = ROOT / ".github" / "summary.sh"
-    done = subprocess.run(["sh", str(script), *map(str, files)], check=True, capture_output=True)
-    return done.stdout.decode()
+    place = files[0].parent / "summary"
+    place.unlink(missing_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GITHUB_STEP_SUMMARY", str(place))
+        assert command_line(["post", "summary", *map(str, files)]) == 0
+    return place.read_text()
 
 
 def test_summary_shows_markdown_as_it_is_and_text_as_a_block(tmp_path: Path) -> None:
@@ -157,7 +176,7 @@ def value(expression: str, contexts: Mapping[str, Any]) -> Any:
         functions: dict[str, Callable[..., Any]] = {
             "always": lambda: True,
             "fromJSON": json.loads,
-            "endsWith": str.endswith,
+            "contains": str.__contains__,
         }
         return functions[call[1]](*arguments)
     if expression.startswith("'"):
@@ -198,6 +217,8 @@ class Rehearsal:
     path: Path
     folder: Path
     inputs: dict[str, str]
+    github: dict[str, Any] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
 
     def job(
         self,
@@ -217,7 +238,7 @@ class Rehearsal:
                 "matrix": matrix,
                 "needs": needs,
                 "steps": {},
-                "github": {"ref": "refs/heads/main"},
+                "github": {"ref": "refs/heads/main", "run_number": "1", **self.github},
             },
         )
         shutil.copytree(ROOT, job.folder, ignore=left_behind)
@@ -249,6 +270,7 @@ class Rehearsal:
             env=os.environ
             | {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(job.folder)}
             | files
+            | self.variables
             | variables,
             check=False,
             stdin=subprocess.DEVNULL,
@@ -322,12 +344,17 @@ def download(artifacts: Path, pattern: str, target: Path, *, merge: bool) -> Non
 
 
 def nightly(folder: Path, **inputs: str) -> Rehearsal:
-    return Rehearsal(path=ROOT / ".github" / "workflows" / "nightly.yml", folder=folder, inputs=inputs)
+    """Return a run of the night, with what nightly.yml gives it where nobody says else."""
+    (caller,) = load(ROOT / ".github" / "workflows" / "nightly.yml")["jobs"].values()
+    defaults = load(ROOT / ".github" / "workflows" / "night.yml")["on"]["workflow_call"]["inputs"]
+    given = {name: fill(text, {"inputs": inputs}) for name, text in caller["with"].items()}
+    whole = {name: each["default"] for name, each in defaults.items()} | given
+    return Rehearsal(path=ROOT / ".github" / "workflows" / "night.yml", folder=folder, inputs=whole)
 
 
 def jobs_of(plan: Job) -> list[dict[str, str]]:
     """Return what GitHub would make of the plan: the job's real strategy, filled with the plan job's real output."""
-    strategy = load(ROOT / ".github" / "workflows" / "nightly.yml")["jobs"]["cells"]["strategy"]
+    strategy = load(ROOT / ".github" / "workflows" / "night.yml")["jobs"]["cells"]["strategy"]
     found = fill(strategy["matrix"], {"needs": {"plan": {"outputs": plan.outputs}}})
     assert isinstance(found, dict)
     return list(found["include"])
@@ -361,8 +388,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     plan = run.job("plan")
     assert not plan.failed, plan.printed
     matrix = jobs_of(plan)
-    cells = [run.job("cells", matrix=each, as_name=each["environment"]) for each in matrix]
-    return Night(run=run, plan=plan, cells=cells, names=[each["environment"] for each in matrix])
+    cells = [run.job("cells", matrix=each, as_name=each["name"]) for each in matrix]
+    return Night(run=run, plan=plan, cells=cells, names=[each["name"] for each in matrix])
 
 
 rehearsed = pytest.mark.slow
@@ -373,24 +400,11 @@ over_the_network = pytest.mark.network  # the first time; afterwards wheels and 
 def test_the_scheduled_night_plans_its_profile_within_the_limit_of_jobs(tmp_path: Path) -> None:
     plan = nightly(tmp_path).job("plan")
     assert not plan.failed, plan.printed
-    names = [each["environment"] for each in jobs_of(plan)]
+    names = [each["environments"] for each in jobs_of(plan)]
     document = json.loads((tmp_path / "artifacts" / "plan" / "plan.json").read_text())
     assert document["profile"] == "nightly"
     assert sorted({cell["environment"] for cell in document["cells"]}) == sorted(names)
     assert 2 < len(names) == len(set(names)) <= MATRIX_LIMIT
-
-
-@rehearsed
-def test_a_plan_beyond_the_limit_of_jobs_is_refused(tmp_path: Path) -> None:
-    def too_many(folder: Path) -> None:
-        include = [{"environment": f"numpy-{number}-cpu"} for number in range(MATRIX_LIMIT + 1)]
-        (folder / "plan").write_text(json.dumps({"include": include}, separators=(",", ":")))
-        (folder / ".venv" / "bin" / "repromatrix").write_text("#!/bin/sh\ncat plan\n")
-
-    plan = nightly(tmp_path).job("plan", prepare=too_many)
-    assert plan.failed == {"plan": 1}
-    assert "257" in plan.printed["plan"]
-    assert plan.outputs == {"matrix": ""}
 
 
 @rehearsed
@@ -459,7 +473,7 @@ def test_failed_cells_keep_their_records_and_fail_the_night(night: Night, tmp_pa
 
     run, name = night.again(tmp_path), night.names[0]
     shutil.rmtree(run.artifacts / f"records-{name}")
-    job = run.job("cells", matrix={"environment": name}, prepare=broken, as_name=name)
+    job = run.job("cells", matrix={"name": name, "environments": name}, prepare=broken, as_name=name)
     assert job.failed == {"run the cells": 5}
     report = finish(run, "failure", "report")
     assert report.failed == {"every environment's job succeeded": 1}
@@ -490,3 +504,98 @@ def test_upgrade_impact_check(tmp_path: Path, before: str, after: str, failed: d
     else:
         assert (job.folder / "impact.txt").read_text() in job.summary
     assert not (job.folder / "harm").exists()
+
+
+# What a night leaves: the history in a branch, and one issue.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    """A remote with nothing in it, and a GitHub with no issue."""
+
+    remote: Path
+    fake: Fake
+
+    def night(self, folder: Path, results: Path, name: str) -> Job:
+        """Run the job *history* on a results folder."""
+        run = nightly(folder)
+        run.github = {"server_url": f"file://{self.remote.parents[1]}", "repository": "owner/name", "run_id": "17"}
+        for artifact, source in (("report", results), ("watch", results / "watch.json")):
+            (run.artifacts / artifact).mkdir(parents=True)
+            if source.is_dir():
+                shutil.copytree(source, run.artifacts / artifact / "results")
+                (run.artifacts / artifact / "report").mkdir()
+        needs = {"plan": {"result": "success", "outputs": {"night": name}}}
+        condition = load(run.path)["jobs"]["history"]["if"]
+        assert fill(condition, {"needs": needs, "inputs": run.inputs})
+        return run.job("history", needs=needs)
+
+    def log(self) -> str:
+        """Return the messages of the branch, the latest first."""
+        command = ["git", "-C", str(self.remote), "log", "--format=%s", "repromatrix-history"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Repository]:
+    remote = tmp_path / "remotes" / "owner" / "name"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(remote)], check=True)
+    with github() as fake:
+        yield Repository(remote=remote, fake=fake)
+
+
+def results(folder: Path, losses: tuple[float, float]) -> Path:
+    """Write a results folder with a cell of these losses."""
+    store, records = Store(folder), [record(losses)]
+    store.write(records[0])
+    store.write_manifest(manifest(records))
+    return folder
+
+
+@rehearsed
+def test_three_nights_leave_one_line_for_what_moved_and_one_for_what_came_back(
+    tmp_path: Path, repository: Repository
+) -> None:
+    usual, moved = results(tmp_path / "usual", (0.5, 0.25)), results(tmp_path / "moved", (0.5, 0.25 + 2**-54))
+    nights = [("2026-11-27-1", usual, "no change"), ("2026-11-28-2", moved, "MOVED"), ("2026-11-29-3", usual, "MOVED")]
+    for name, folder, told in nights:
+        job = repository.night(tmp_path / name, folder, name)
+        assert not job.failed, job.printed
+        assert told in job.summary
+    assert repository.log().splitlines() == [f"The night {name}" for name, _, _ in reversed(nights)]
+    shown = subprocess.run(
+        ["git", "-C", str(repository.remote), "show", "repromatrix-history:changes.jsonl"],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert [json.loads(line)["night"] for line in shown.splitlines()] == ["2026-11-28-2", "2026-11-29-3"]
+
+
+@rehearsed
+def test_one_issue_is_opened_when_a_release_moves_something_and_closed_when_it_is_over(
+    tmp_path: Path, repository: Repository
+) -> None:
+    states = []
+    for number, (moved, title) in enumerate(
+        [(False, "no newer release moves a number"), (True, "numpy 9"), (True, "numpy 9"), (False, "none")]
+    ):
+        run = nightly(tmp_path / str(number))
+        run.variables = repository.fake.variables
+        (run.artifacts / "watch").mkdir(parents=True)
+        (run.artifacts / "watch" / "watch.json").write_text(json.dumps({"moved": moved, "title": title}))
+        (run.artifacts / "watch" / "watch.md").write_text(f"exp moves, looked at in the night {number}\n")
+        run.github = {"token": "secret"}
+        job = run.job("tell")
+        assert not job.failed, job.printed
+        states.append([(each["title"], each["state"]) for each in repository.fake.issues])
+    assert states == [[], [("numpy 9", "open")], [("numpy 9", "open")], [("numpy 9", "closed")]]
+    assert "in the night 3" in repository.fake.issues[0]["body"]
+
+
+@pytest.mark.parametrize(("count", "jobs", "most"), [(3, 3, 1), (256, 256, 1), (257, 129, 2), (1000, 250, 4)])
+def test_more_environments_than_jobs_share_them(count: int, jobs: int, most: int) -> None:
+    names = [f"numpy-{number}-cpu" for number in range(count)]
+    found = plan_jobs(names)
+    assert len(found) == jobs <= MATRIX_LIMIT
+    assert max(len(each["environments"].split()) for each in found) == most
+    assert [name for each in found for name in each["environments"].split()] == names
+    assert len({each["name"] for each in found}) == jobs

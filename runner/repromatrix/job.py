@@ -6,10 +6,12 @@ names code and inputs by what makes them, so that nothing need be drawn to look 
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from repromatrix.graph import Place
+from repromatrix.matrix.command import filled
 from repromatrix.matrix.model import DRAW, Workload
 from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.plan import Cell, Operation
@@ -18,6 +20,7 @@ FORMAT = 2
 _WHOLE = "int32"  # of a whole number that is no input
 _NO_SETTINGS: dict[str, Any] = {"name": "default", "threads": None, "isa": None, "env": {}}  # of a job without a cell
 Asked = Cell | Operation
+Places = Callable[[str, Path], str]  # name and path of data -> where the process has it
 Fetch = Mapping[str, Iterable[tuple[int, str]]]  # cell id -> the steps and names of the values whose bits are wanted
 
 
@@ -32,15 +35,21 @@ def question(cell: Cell, *, trace: bool = False) -> dict[str, Any]:
     }
 
 
-def job(asked: Sequence[Asked], *, trace: bool = False, fetch: Fetch | None = None) -> bytes:
+def as_it_is(_name: str, path: Path) -> str:
+    """Return the path of data: where nothing is mounted, it lies there."""
+    return str(path)
+
+
+def job(asked: Sequence[Asked], *, trace: bool = False, fetch: Fetch | None = None, places: Places = as_it_is) -> bytes:
     """Return the job of cells and operations that share environment and settings.
 
     Args:
         asked: what to run, in order.
         trace: whether every value of every step is wanted, not only metrics and outputs.
         fetch: values whose bits are sent along.
+        places: where the process has the data of a command.
     """
-    made = _Job(trace=trace, fetch=fetch or {})
+    made = _Job(trace=trace, fetch=fetch or {}, places=places)
     cells = [made.entry(each) for each in asked if isinstance(each, Cell)]
     operations = [
         made.entry(each.cell) | {"id": each.id, "trace": False} | _operation(each)
@@ -63,10 +72,11 @@ def _operation(asked: Operation) -> dict[str, Any]:
     return {"operation": asked.name, "places": places, "samples": list(asked.samples)}
 
 
-def entries(places: Iterable[Place], workload: Workload) -> list[dict[str, Any]]:
-    """Return places of a workload's step as a job has them."""
-    dtypes = {each.name: each.dtype for each in workload.inputs}
-    every = [place for choices in workload.graph.values for _, place in choices] if workload.graph else []
+def entries(places: Iterable[Place], workload: Workload | None = None) -> list[dict[str, Any]]:
+    """Return places as a job has them; of a workload, with the dtypes of its inputs."""
+    dtypes = {each.name: each.dtype for each in workload.inputs} if workload else {}
+    graph = workload.graph if workload else None
+    every = [place for choices in graph.values for _, place in choices] if graph else []
     # Whole numbers come in the dtype in which the step has them, also where an operation is asked for alone.
     own = {(e.operation, argument): dtypes.get(name) for e in every for argument, name in e.given.items()}
 
@@ -100,8 +110,8 @@ def cell_of(asked: Asked) -> Cell:
 class _Job:
     """Collects code and inputs, each once."""
 
-    def __init__(self, *, trace: bool, fetch: Fetch) -> None:
-        self._trace, self._fetch = trace, fetch
+    def __init__(self, *, trace: bool, fetch: Fetch, places: Places) -> None:
+        self._trace, self._fetch, self._places = trace, fetch, places
         self.workloads: dict[str, Any] = {}
         self.data: dict[str, str] = {}
 
@@ -110,9 +120,20 @@ class _Job:
         code = f"{workload.name}:{workload.code(framework)}"
         if code not in self.workloads:
             rows = {"rows": json.loads(workload.rows)} if workload.rows else {}
-            self.workloads[code] = {"name": workload.name, "files": workload.modules(framework)} | rows
+            copied = {"copied": dict(workload.command.files)} if workload.command else {}
+            self.workloads[code] = {"name": workload.name, "files": workload.modules(framework)} | rows | copied
         fetch = sorted([step, name] for step, name in self._fetch.get(cell.id, ()))
-        return _common(cell, trace=self._trace) | {"workload": code, "inputs": self._inputs(cell), "fetch": fetch}
+        own = {"workload": code, "inputs": self._inputs(cell), "fetch": fetch}
+        return _common(cell, trace=self._trace) | own | self._command(cell)
+
+    def _command(self, cell: Cell) -> dict[str, Any]:
+        """Return what is run in place of modules; nothing where there are modules."""
+        command = cell.workload.command
+        if command is None:
+            return {}
+        data = {name: self._places(name, path) for name, path in command.data}
+        values = {**dict(options_of(cell)), **data, "dtype": cell.variant.dtype}
+        return {"command": {"words": list(filled(command.words, values)), "output": command.source}}
 
     def _inputs(self, cell: Cell) -> dict[str, Any]:
         from repromatrix import draw  # noqa: PLC0415 - NumPy costs time, and most answers are there already

@@ -47,7 +47,7 @@ class Cell:
 
     @property
     def steps(self) -> int:
-        """Number of updates; the trajectory has as many losses."""
+        """Number of updates; the trajectory has as many losses. 0: as many as a command prints."""
         return self.variant.steps or self.workload.steps
 
 
@@ -185,7 +185,7 @@ def ensembles(cells: Sequence[Cell], members: int) -> tuple[Ensemble, ...]:
     references: dict[tuple[str, str], Cell] = {}
     for cell in cells:
         plain = cell.device == "cpu" and cell.settings.name == DEFAULT_SETTINGS and cell.steps == cell.workload.steps
-        if plain and members:
+        if plain and members and not cell.workload.command:  # which is given no input to move
             references.setdefault((cell.workload.name, cell.variant.dtype), cell)
     return tuple(
         Ensemble(reference=cell, members=tuple(replace(cell, member=number) for number in range(1, members + 1)))

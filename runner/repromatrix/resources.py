@@ -14,6 +14,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -221,6 +222,25 @@ def tree_sha256(folder: Path, *, without: Collection[str] = ()) -> str:
         name = os.fsencode(path)[len(os.fsencode(folder)) :]
         digest.update(name + b"\0" + sha256(Path(path).read_bytes()).digest())
     return digest.hexdigest()
+
+
+def content_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, or over all files below a folder; read again only where something changed.
+
+    Raises:
+        OSError: it cannot be read, or is neither.
+    """
+    every = list(_files(path, ())) if path.is_dir() else [str(path)]
+    return _content_sha256(path, tuple((each, *_signature(os.stat(each))) for each in every))  # noqa: PTH116
+
+
+def _signature(seen: os.stat_result) -> tuple[int, ...]:
+    return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino
+
+
+@lru_cache(maxsize=1024)
+def _content_sha256(path: Path, _seen: tuple[tuple[str | int, ...], ...]) -> str:
+    return tree_sha256(path) if path.is_dir() else file_sha256(path)
 
 
 def product_sha256() -> str:

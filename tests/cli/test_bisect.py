@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from repromatrix.engines import choose as choosing
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.images import lock as locks
 from repromatrix.images import releases
@@ -118,6 +119,18 @@ def test_exec_needs_a_command(command) -> None:
     said = command("exec", "numpy-2.0-cpu")
     assert said.code == 2
     assert "repromatrix exec numpy-2.0-cpu -- python train.py" in said.err
+
+
+@pytest.mark.parametrize("engine", [(), ("--engine", "docker")])
+def test_exec_runs_the_command_in_the_environment_and_its_code_is_ours(command, monkeypatch, engine) -> None:
+    chosen = []
+    monkeypatch.setattr(
+        choosing, "choose", lambda name: chosen.append(name) or choosing.Choice(engine=command.engine, reason="")
+    )
+    said = command("exec", *engine, "numpy-2.0-cpu", "--", "python", "train.py", "--epochs", "3")
+    assert said.code == 7
+    assert command.engine.executed == [("numpy-2.0-cpu", ["python", "train.py", "--epochs", "3"], False)]
+    assert chosen == [engine[-1] if engine else "process"]
 
 
 def _on_two_pythons(monkeypatch) -> None:

@@ -13,9 +13,9 @@ from repromatrix.plan import plan, universe
 
 CHECKOUT = Path(__file__).parents[2]
 MODULES = CHECKOUT / "runner" / "repromatrix" / "cli"
-SHARED = {"__init__", "main", "options", "select", "streams", "out", "story", "explained"}
+SHARED = {"__init__", "main", "options", "select", "streams", "out", "story", "explained", "logs"}
 HEAVY = ("docker", "yaml", "jinja2", "jsonschema", "rich", "requests", "packaging", "numpy", "msgspec")
-PAYS = {"compare", "explain"}  # their choices are listed where they are used, or they are loaded at once
+PAYS = {"compare", "check", "explain"}  # their choices are listed where they are used, or they are loaded at once
 
 
 def test_every_command_is_a_module_and_every_module_a_command() -> None:

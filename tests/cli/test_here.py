@@ -175,3 +175,34 @@ def test_the_same_environment_in_two_folders_is_one(command: Command) -> None:
     command(*HERE, "--results", "one", "--select", "parallel")
     command(*HERE, "--results", "two", "--select", "parallel", "--select", "unrolled")
     assert "2 cells from 2 folders, 0 missing" in command("merge", "one", "two").err
+
+
+def test_the_python_at_hand_is_a_side_of_impact_on_the_side_where_it_stands(command: Command) -> None:
+    (command.folder / "tiny" / "numpy.py").write_text(MODULE)
+    only = ("--python", sys.executable, "--select", "tiny/*", "--json", "--jobs", "1")
+    for sides, before, after in (
+        (("numpy==2.0", "--here"), "numpy-2.0-cpu", f"numpy-{NUMPY}-here"),
+        (("--here", "numpy==2.0"), f"numpy-{NUMPY}-here", "numpy-2.0-cpu"),
+    ):
+        said = command("impact", *sides, *only)
+        document = json.loads(said.out)
+        assert said.code == 1, said.err
+        assert (document["looked_at"]["before"], document["looked_at"]["after"]) == (before, after)
+        told = {"as it is, not pinned", "made from its lock"}
+        assert {(each["a"], each["b"]) == tuple(told) or {each["a"], each["b"]} == told
+                for each in document["companions"] if each["name"] == "environment"} == {True}  # fmt: skip
+    assert command.engine.runs  # the pinned side ran in the engine, the other one in its own Python
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("numpy==1.0", "numpy==2.0", "--here"), "name one version beside --here"),
+        (("numpy==1.0",), "name two versions"),
+        (("numpy==1.0", "numpy==2.0", "--python", "python3"), "--python goes with --here only"),
+    ],
+)
+def test_here_stands_in_place_of_one_side(command: Command, arguments: tuple[str, ...], what: str) -> None:
+    said = command("impact", *arguments)
+    assert said.code == 2
+    assert what in said.err

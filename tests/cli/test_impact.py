@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from repromatrix.errors import EnvironmentFailedError
+from repromatrix.explain.impact import rows, text
 from repromatrix.images import lock as locks
 from repromatrix.matrix import load
 from tests import fakes as say
@@ -153,7 +155,7 @@ def test_the_document_is_the_one_of_the_docs(command) -> None:
     command.engine.answer = _losses(0.5 + 2**-30)
     said = command(*ONE, "--json")
     document = json.loads(said.out)
-    assert list(document) == ["verdict", "looked_at", "operations", "training", "companions"]
+    assert list(document) == ["verdict", "looked_at", "operations", "training", "companions", "made_by"]
     (row,) = document["training"]
     assert said.code == 1
     assert row == {
@@ -331,12 +333,16 @@ def test_cases_and_gradients_have_columns_of_their_own(command) -> None:
 
 def test_better_or_worse_goes_by_the_exact_result(command, monkeypatch) -> None:
     from repromatrix.explain.impact import operations  # noqa: PLC0415 - the one test that knows the exact result
+    from repromatrix.operations.exact import Exact  # noqa: PLC0415
     from repromatrix.operations.results import Errors  # noqa: PLC0415
 
     class Judge:
         def errors(self, _name, output):
             off = abs(float(output.numbers()[0]) - 1.0) * 2**52
             return Errors(largest=off, mean=off, wrong=int(off > 64), judged=1)
+
+        def exact(self, _name):
+            return Exact(high=np.array([1.0]), low=np.array([0.0]), known=np.array([True]))
 
     monkeypatch.setattr(operations.Judge, "of", classmethod(lambda *_: Judge()))
     near, far, wrong = (("float64", [1.0 + times * 2**-52]) for times in (1, 3, 100))
@@ -350,6 +356,37 @@ def test_better_or_worse_goes_by_the_exact_result(command, monkeypatch) -> None:
         row = _rows(command(*FLOAT64, "--json", "--results", f"{better}-{verdict}"))["erf/"]
         assert (row["better"], row["verdict"]) == (better, verdict)
         assert (row["error_a"] > row["error_b"]) == (better == "b")
+        assert row["scaled_error_b"] == row["error_b"] * 2**-52
+
+
+def _moved(**told):
+    row = rows.OperationRow(
+        operation="fft", case="", dtype="float64", mode="eager", gradient=False, verdict="rounding",
+        level=rows.Level.ROUNDING, dtype_a="complex128", dtype_b="complex128",
+    )  # fmt: skip
+    return text._group_row([replace(row, **told)])[-2:]
+
+
+def test_errors_stand_in_ulp_or_over_the_largest_value_where_those_tell_nothing() -> None:
+    scaled = {"scaled_error_a": 5e-16, "scaled_error_b": 3.5e-8}
+    assert _moved(error_a=1.4, error_b=0.606, better="b", **scaled) == ("1.4 -> 0.606 ULP", "better")
+    assert _moved(error_a=6.83, error_b=6.83, better="b", **scaled) == ("6.83 -> 6.83 ULP", "better on average")
+    assert _moved(error_a=7e4, error_b=0.5, better="a", **scaled) == ("5e-16 -> 3.5e-08 scaled", "worse")
+    assert _moved(error_a=0.4, error_b=0.5, better="a", dtype_b="complex64", **scaled) == (
+        "5e-16 -> 3.5e-08 scaled",
+        "worse",
+    )
+    assert _moved() == ("\N{EN DASH}", "not known")
+
+
+@pytest.mark.parametrize(("dtype", "better"), [("float64", "b"), ("float32", "a")])
+def test_better_goes_by_the_scaled_error_where_a_small_element_is_left_of_large_ones(dtype: str, better: str) -> None:
+    from repromatrix.explain.impact.operations import _better, _Error  # noqa: PLC0415
+
+    before = _Error(wrong=0, largest=7e4, mean=1.0, scaled=5e-16)
+    after = _Error(wrong=0, largest=0.5 if dtype == "float32" else 8e4, mean=0.1, scaled=4e-16)
+    after = replace(after, scaled=3e-8) if dtype == "float32" else after
+    assert _better((before, after), ("float64", dtype)) == better
 
 
 def test_signs_of_zero_are_told_as_such(command) -> None:
@@ -424,3 +461,101 @@ def test_operations_that_changed_run_in_other_settings_too(command) -> None:
         "same_change": ["mystery float64"],
         "untested": [],
     }
+
+
+@pytest.fixture
+def scipy(command, monkeypatch):
+    """SciPy moves along with the second version; `loss` is what the job has where SciPy is held as before."""
+    refused: set[str] = set()
+    held: dict[str, float] = {}
+
+    def make(environment, folder):
+        text = " ".join(environment.packages)
+        if any(each in text for each in refused):
+            raise EnvironmentFailedError(f"{environment.name} cannot be resolved: conflict")
+        place = locks.path_of(environment, folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(f"# request: {' '.join(locks._request(environment))}\nnumpy==2 --hash=sha256:{'a' * 64}\n")
+        held["asked"] = environment.packages
+        return True
+
+    def answer(cells, _number):
+        environment = cells[0]["id"].split("/")[1]
+        later = "numpy-2.0" in environment
+        loss = held["loss"] if "held" in environment else 0.75 if later else 0.5
+        packages = {
+            "numpy": "2.0" if later else "1.0",
+            "scipy": "1.2" if later and "held" not in environment else "1.1",
+        }
+        return [
+            say.line(line="fingerprint", fingerprint={"packages": packages}),
+            *(say.ok(cell, loss) for cell in cells),
+            say.end(cells),
+        ], say.CLEAN
+
+    monkeypatch.setattr(locks, "make", make)
+    command.engine.answer = answer
+    return refused, held
+
+
+@pytest.mark.parametrize(
+    ("loss", "field", "said"),
+    [
+        (
+            0.75,
+            "framework",
+            "with scipy==1.1 held as before, 1 of 1 that changed change all the same: made by numpy itself",
+        ),
+        (0.5, "companions", "they keep their old bits, so what was held made the change: tiny/parallel"),
+        (0.625, "both", "they have other bits again, so it takes both: tiny/parallel"),
+    ],
+)
+def test_which_package_it_was_is_tried_where_another_moved_along(command, scipy, loss, field, said) -> None:
+    _, held = scipy
+    held["loss"] = loss
+    (blame,) = json.loads(command(*ONE, "--json").out)["made_by"]
+    assert blame[field] == ["tiny/parallel"]
+    assert blame["held"] == ["scipy==1.1"]
+    assert "scipy==1.1" in held["asked"]
+    text = command(*ONE).out
+    assert said in text
+    assert "scipy: 1.1 -> 1.2" in text
+
+
+def test_what_the_resolver_does_not_allow_is_said(command, scipy) -> None:
+    refused, _ = scipy
+    refused.add("scipy==1.1")
+    said = command(*ONE)
+    assert said.code == 1
+    assert "which package it was cannot be told with scipy==1.1: numpy-2.0-cpu-held" in said.out
+    assert "cannot be resolved: conflict" in said.out
+
+
+def test_only_the_operations_that_changed_run_with_what_is_held(command, scipy, monkeypatch) -> None:
+    _, held = scipy
+    held["loss"] = 0.75
+    answer, plain, rows_of = command.engine.answer, command.engine.run, {}
+
+    def run(built, *, stdin, **known):
+        job = json.loads(stdin)
+        for each in job["workloads"].values():
+            rows_of[built.reference, each["name"]] = list(each.get("rows", ()))
+        return plain(built, stdin=stdin, **known)
+
+    monkeypatch.setattr(command.engine, "run", run)
+
+    def with_operations(cells, number):
+        lines, exit_ = answer(cells, number)
+        later = "numpy-2.0" in cells[0]["id"]
+        for place, cell in enumerate(cells, 1):
+            if cell["id"].startswith("operations/"):
+                given = {"exp": ("float64", [1.5 if later else 1.25]), "log": ("float64", [0.5])}
+                lines[place] = say.operations_ok(cell, given)
+        return lines, exit_
+
+    command.engine.answer = with_operations
+    (blame,) = json.loads(command(*FLOAT64, "--json", "--jobs", "1").out)["made_by"]
+    assert blame["framework"] == ["tiny/parallel", "exp float64"]
+    whole = rows_of["numpy-2.0-cpu", "operations"]
+    assert {"exp", "log"} < set(whole)
+    assert [rows for (name, kind), rows in rows_of.items() if "held" in name and kind == "operations"] == [["exp"]]

@@ -16,12 +16,12 @@ from repromatrix.explain.operations import replay, to_replay
 from repromatrix.explain.operations_text import conclusion, document, plain
 from repromatrix.explain.replays import Pair
 from repromatrix.explain.space import NotTestable
-from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.judgement import Arithmetic
 from repromatrix.operations.kept import Judgements
 from repromatrix.plan import universe
 from repromatrix.results.store import Store
 from tests import fakes as say
+from tests import worked
 from tests.simulated import Environment, install, nudged, operated
 
 NUMPY, SINGLE = "tiny/numpy-2.0-cpu/parallel", "tiny/numpy-2.0-cpu/parallel-float32"
@@ -58,7 +58,7 @@ def double(command):
 def test_every_operation_of_an_environment_is_judged_on_fresh_inputs(double) -> None:
     said, found = entries(double, "numpy-2.0-cpu")
     assert said.code == 0
-    assert [each["operation"] for each in found] == list(CATALOGUE)
+    assert [each["operation"] for each in found] == list(worked.OPERATIONS)
     hows = {each["operation"]: each["how"] for each in found}
     assert all(how["values"] >= 2048 and how["worst"] is not None for how in hows.values())
     assert hows["bias"]["forms"] == ["sum"]
@@ -92,7 +92,7 @@ def test_it_is_kept_and_not_run_again(double) -> None:
     assert entries(double, "numpy-2.0-cpu")[1] == first
     assert len(double.engine.operations) == 1
     (listing,) = Store(double.folder / "results").read_replay_index().listed
-    assert (listing.environment, len(listing.fresh)) == ("numpy-2.0-cpu", len(CATALOGUE))
+    assert (listing.environment, len(listing.fresh)) == ("numpy-2.0-cpu", len(worked.OPERATIONS))
 
 
 def test_no_environment_named_means_those_of_the_profile(double) -> None:
@@ -107,7 +107,7 @@ def test_every_gradient_and_activation_of_a_framework_is_listed_in_every_dtype(c
     options = [each["options"] for each in asked]
     found = {(each["gradient"], each["activation"], each["compile"]) for each in options}
     assert found == {(g, a, "eager") for g in ("auto", "manual") for a in ("native", "exp")}
-    assert len(asked) == len(found) * len(CATALOGUE)
+    assert len(asked) == len(found) * len(worked.OPERATIONS)
     assert {each["device"] for each in asked} == {"cpu"}
 
 

@@ -4,15 +4,17 @@ import base64
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from installer.exceptions import InstallerError
 
 from repromatrix import resources
-from repromatrix.engines import installed
+from repromatrix.engines import unpack
 from repromatrix.engines.base import BuildSpec
 from repromatrix.engines.process import ProcessEngine
 from repromatrix.errors import EnvironmentFailedError
@@ -154,16 +156,18 @@ def test_a_marker_that_went_after_the_environment_was_found_is_a_named_error(mad
         pass
 
 
-# What was installed against the wheel.
+# What is installed against the wheel.
 
 
-def _wheel(path: Path, files: dict[str, bytes], told: dict[str, str]) -> Path:
-    """Write a wheel; `told`: what RECORD says in place of the truth."""
-    rows = [f"{name},{told.get(name, _digest(data))},{len(data)}" for name, data in files.items()]
-    record = "\n".join([*rows, "x-1.dist-info/RECORD,,"])
+def _wheel(folder: Path, files: dict[str, bytes], told: dict[str, str] | None = None, name: str = "x") -> Path:
+    """Write a wheel; `told`: what RECORD says in place of the truth, or of what is not there."""
+    folder.mkdir(exist_ok=True)
+    path, record = folder / f"{name}-1-py3-none-any.whl", f"{name}-1.dist-info/RECORD"
+    rows = {each: _digest(data) for each, data in files.items()} | (told or {})
+    text = "\n".join([*(f"{each},{digest},{len(files[each])}" for each, digest in rows.items()), f"{record},,"])
     with zipfile.ZipFile(path, "w") as archive:
-        for name, data in {**files, "x-1.dist-info/RECORD": record.encode()}.items():
-            archive.writestr(name, data)
+        for each, data in {**files, record: text.encode()}.items():
+            archive.writestr(each, data)
     return path
 
 
@@ -171,6 +175,7 @@ def _digest(data: bytes) -> str:
     return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
+WHEEL = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 FILES = {
     "x/__init__.py": b"a = 1\n",
     "x/data.bin": b"\0" * 100,
@@ -179,6 +184,8 @@ FILES = {
     "x-1.data/headers/x.h": b"int x;",
     "x-1.data/purelib/pure.py": b"b = 2\n",
     "x-1.dist-info/METADATA": b"Name: x\n",
+    "x-1.dist-info/WHEEL": WHEEL,
+    "x-1.dist-info/entry_points.txt": b"[console_scripts]\nrun-x = x:main\n",
 }
 PLACES = {
     "x-1.data/scripts/x": "bin/x",
@@ -188,58 +195,99 @@ PLACES = {
 }
 
 
-def _install(folder: Path) -> dict[str, Path]:
-    """Install the wheel by hand."""
-    found = {}
+def _unpack(folder: Path, *wheels: Path, lock: str | None = None) -> Path:
+    """Unpack wheels into a new environment."""
+    site = folder / "lib/python3.11/site-packages"
+    site.mkdir(parents=True)
+    (site / "_virtualenv.py").write_text("")
+    told = " ".join(f"--hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}" for wheel in wheels)
+    unpack.unpack(folder, told if lock is None else lock, wheels)
+    return folder
+
+
+def test_each_file_of_a_wheel_has_its_bytes_its_place_and_no_right_to_write(tmp_path: Path) -> None:
+    folder = _unpack(tmp_path / "env", _wheel(tmp_path, FILES))
     for name, data in FILES.items():
-        found[name] = folder / PLACES.get(name, f"lib/python3.11/site-packages/{name}")
-        found[name].parent.mkdir(parents=True, exist_ok=True)
-        found[name].write_bytes(data.replace(b"#!python", b"#!/env/bin/python"))
-    for name in ("_virtualenv.py", "x-1.dist-info/RECORD", "x-1.dist-info/INSTALLER"):
-        (folder / "lib/python3.11/site-packages" / name).write_text("")
-    return found
-
-
-def test_what_is_installed_as_the_wheel_has_it_is_like_it(tmp_path: Path) -> None:
-    _install(tmp_path / "env")
-    told = {"x/data.bin": ""}  # of which RECORD tells no digest
-    assert installed.unlike(tmp_path / "env", [_wheel(tmp_path / "x-1-py3-none-any.whl", FILES, told)]) == ""
+        path = folder / PLACES.get(name, f"lib/python3.11/site-packages/{name}")
+        due = data.replace(b"#!python", f"#!{folder}/bin/python".encode()) if "scripts" in name else data
+        assert path.read_bytes() == due
+        assert path.stat().st_mode & 0o222 == 0
+    script = folder / "bin" / "run-x"
+    assert script.read_text().startswith(f"#!{folder}/bin/python\n")
+    assert os.access(script, os.X_OK)
+    record = (folder / "lib/python3.11/site-packages/x-1.dist-info/RECORD").read_text()
+    assert f"x/data.bin,{_digest(bytes(100))},100\n" in record
+    assert "../../../bin/run-x," in record
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("told", [{}, {"x/data.bin": "", "x-1.data/data/share/x.txt": ""}], ids=["digests", "none"])
-def test_each_file_that_is_another_is_named(tmp_path: Path, name: str, told: dict[str, str]) -> None:
-    wheel = _wheel(tmp_path / "x-1-py3-none-any.whl", FILES, told)
-    path = _install(tmp_path / "env")[name]
-    path.unlink()
-    where = path.relative_to(tmp_path / "env")
-    assert installed.unlike(tmp_path / "env", [wheel]) == f"{where} is no file, though it is one in {wheel.name}"
-    path.symlink_to("/etc/hostname")
-    assert installed.unlike(tmp_path / "env", [wheel]) == f"{where} is no file, though it is one in {wheel.name}"
-    path.unlink()
-    path.write_bytes(FILES[name] + b" ")
-    if "scripts" not in name:
-        assert installed.unlike(tmp_path / "env", [wheel]) == f"{where} is another file than in {wheel.name}"
+def test_a_file_that_is_another_than_record_tells_is_named(tmp_path: Path, name: str) -> None:
+    wheel = _wheel(tmp_path, FILES, {name: _digest(b"other")})
+    with pytest.raises(unpack.UnlikeError) as caught:
+        _unpack(tmp_path / "env", wheel)
+    assert str(caught.value) == f"{name} is another file than the RECORD of {wheel.name} tells"
 
 
-@pytest.mark.parametrize("name", ["evil.pth", "sitecustomize.py", "x/__pycache__/x.pyc", "y.dist-info/METADATA"])
-def test_a_file_of_no_wheel_is_named(tmp_path: Path, name: str) -> None:
-    _install(tmp_path / "env")
-    path = tmp_path / "env" / "lib/python3.11/site-packages" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("import os\n")
-    wheel = _wheel(tmp_path / "x-1-py3-none-any.whl", FILES, {})
-    assert (
-        installed.unlike(tmp_path / "env", [wheel]) == f"lib/python3.11/site-packages/{name} is in none of its wheels"
-    )
+def test_a_file_of_which_record_tells_no_digest_is_vouched_for_by_the_hash_of_the_wheel(tmp_path: Path) -> None:
+    wheel = _wheel(tmp_path, FILES, {"x/data.bin": ""})
+    assert (_unpack(tmp_path / "env", wheel) / "lib/python3.11/site-packages/x/data.bin").read_bytes() == bytes(100)
+    with pytest.raises(unpack.UnlikeError, match=rf"{wheel.name} has another sha256 than its lock tells"):
+        _unpack(tmp_path / "other", wheel, lock=f"x==1 --hash=sha256:{'0' * 64}")
 
 
-def test_what_uv_installed_otherwise_than_the_wheel_has_it_fails_the_build(
-    process_bench: Bench, tmp_path: Path, monkeypatch
-) -> None:
+def test_bytecode_of_a_wheel_is_not_installed(tmp_path: Path) -> None:
+    wheel = _wheel(tmp_path, {**FILES, "x/__pycache__/x.cpython-311.pyc": b"evil"})
+    with pytest.warns(RuntimeWarning, match="security risk"):
+        folder = _unpack(tmp_path / "env", wheel)
+    assert not list(folder.rglob("*.pyc"))
+
+
+def test_no_wheel_replaces_a_file_of_another_and_none_writes_outside(tmp_path: Path) -> None:
+    info = {"y-1.dist-info/METADATA": b"Name: y\n", "y-1.dist-info/WHEEL": WHEEL}
+    first, second = _wheel(tmp_path, FILES), _wheel(tmp_path, {**info, "x/data.bin": b"evil"}, name="y")
+    with pytest.raises(FileExistsError, match=r"data\.bin"):
+        _unpack(tmp_path / "env", first, second)
+    for number, name in enumerate(("../../../../evil.py", "/evil.py", "y-1.data/data/../../evil.py")):
+        outside = _wheel(tmp_path / str(number), {**info, name: b"evil"}, name="y")
+        with pytest.raises((unpack.UnlikeError, ValueError, InstallerError)):
+            _unpack(tmp_path / f"env{number}", outside)
+    assert not list(tmp_path.rglob("evil.py"))
+    assert not Path("/evil.py").exists()
+
+
+def test_a_file_of_no_wheel_is_named(tmp_path: Path) -> None:
+    site = tmp_path / "env" / "lib/python3.11/site-packages"
+    site.mkdir(parents=True)
+    (site / "evil.pth").write_text("import os\n")
+    with pytest.raises(unpack.UnlikeError, match=r"site-packages/evil\.pth is in none of its wheels"):
+        unpack.unpack(tmp_path / "env", "", [])
+
+
+def test_a_wheel_that_is_not_as_it_says_fails_the_build_by_name(process_bench: Bench, tmp_path: Path) -> None:
     spec = make_spec(tmp_path, process_bench.base, content="tiny = 'another'\n")
-    monkeypatch.setattr(installed, "unlike", lambda *_: "tiny.py is another file than in tiny.whl")
-    with pytest.raises(EnvironmentFailedError, match="is another file than in") as caught:
+    (wheel,) = spec.wheels
+    files = {name: zipfile.ZipFile(wheel).read(name) for name in ("tiny.py", "tiny-1.0.dist-info/WHEEL")}
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+        archive.writestr("tiny-1.0.dist-info/RECORD", f"tiny.py,{_digest(b'other')},5\n")
+    with pytest.raises(EnvironmentFailedError, match="has another sha256 than its lock tells") as caught:
+        ProcessEngine().build(spec, tmp_path / "build.log")
+    assert caught.value.where == str(tmp_path / "build.log")
+    spec.lock.write_text(f"tiny==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+    with pytest.raises(EnvironmentFailedError, match=r"tiny\.py is another file than the RECORD of tiny-1\.0"):
         ProcessEngine().build(spec, tmp_path / "build.log")
     assert ProcessEngine().find(spec) is None
-    assert caught.value.where == str(tmp_path / "build.log")
+
+
+@pytest.mark.parametrize("data", [b"", b"no archive", b"PK\x05\x06" + bytes(18)], ids=["empty", "text", "no files"])
+def test_a_wheel_that_is_none_is_a_line_and_no_traceback(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "env" / "lib/python3.11/site-packages").mkdir(parents=True)
+    wheel, lock = tmp_path / "x-1-py3-none-any.whl", tmp_path / "lock"
+    wheel.write_bytes(data)
+    lock.write_text(f"--hash=sha256:{hashlib.sha256(data).hexdigest()}")
+    command = [sys.executable, "-I", unpack.__file__, str(tmp_path / "env"), str(lock), str(wheel)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr

@@ -8,11 +8,11 @@ from repromatrix.engines.base import Exit
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.job import job
-from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.fresh import samples
 from repromatrix.results.record import Outcome
 from repromatrix.results.replay import Origin, digest, sample
 from tests import fakes as say
+from tests import worked
 
 A = "tiny/numpy-2.0-cpu/parallel"
 B = "tiny/numpy-2.0-cpu/parallel-float32"
@@ -127,7 +127,7 @@ def test_a_crash_costs_only_what_had_not_finished_and_is_asked_again_next_time(b
     assert [each.outcome for each in ask(bench, ("bias", FRESH), ("sigmoid", Z), cells=(A,))] == [Outcome.OK] * 2
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", worked.OPERATIONS)
 def test_an_answer_has_as_many_values_as_its_inputs_ask_for(bench, name) -> None:
     given = [sample(each) for each in samples(name, "float64")[:2]]
     (found,) = ask(bench, (name, fresh(*given)), cells=(A,))

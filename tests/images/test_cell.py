@@ -110,7 +110,7 @@ def operations(task):
     return Own(task)
 """
 )
-DOUBLED = {"value": "y", "operation": "double", "takes": [["x", "n"]], "gives": "n"}
+DOUBLED = {"value": "y", "operation": "double", "takes": [["x", "n", None]], "gives": "n"}
 
 
 def cell(identifier, **changes):

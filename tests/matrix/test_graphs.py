@@ -100,7 +100,7 @@ BROKEN = {
     "an update of another shape": ("  w: update(w, slope, rate)", "  w: update(frozen, frozen, rate)", "w comes out as [2, 2], where it is [2, 3]", "as large as it was", "  w: up"),
     "a factor that there is not": ("update=early", "updates=early", "no factor 'updates'", "did you mean 'update'?", "    updates"),
     "an option that there is not": ("update=early", "update=erly", "no update=erly", "did you mean 'early'?", "    update=erly"),
-    "an update not for every option": ("  w: update(w, slope, rate)", "  w: {update=early: 'update(w, slope, rate)'}", "'w' is not said for every option", 'add what it is otherwise: "*": ...', "  w: {"),
+    "an update not for every option": ("  w: update(w, slope, rate)", "  w: {update=early: 'update(w, slope, rate)'}", "'w' is not said for every option", 'add what it is otherwise: "*": ...', "  w: {u"),
     "from what this option does not compute": ('    "*": back(w, delta)\n', "  more: sigmoid(back)\n", "'more' is computed from back, which is not computed with update=late", "say both for one option", "  more:"),
     "a label that is no whole number": ("  loss: loss(out, t)", "  more: outer(out, t)\n  loss: cross_entropy(more, t)", "cross_entropy takes whole numbers there, and t is none", "with a dtype of its own, or step", "  loss:"),
     "a value called step": ("  loss: loss", "  step: loss", "'step' is the number of the step", "name the value", "graph:"),

@@ -5,11 +5,12 @@ import pytest
 
 from repromatrix import floats
 from repromatrix.operations import fresh, gradients, linear
-from repromatrix.operations.catalogue import CATALOGUE, OWN_SIGMOID
+from repromatrix.operations.catalogue import OWN_SIGMOID
 from repromatrix.operations.fit import fit
 from repromatrix.operations.form import Constants
 from repromatrix.operations.forms import forms
 from repromatrix.operations.text import stacked
+from tests import worked
 
 DTYPES = sorted(floats.FORMS)
 CONSTANTS = Constants(numbers=(("rate", 0.1),))
@@ -42,7 +43,7 @@ def own_forms(operation, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("operation", [each for each in CATALOGUE if each != "sigmoid"])
+@pytest.mark.parametrize("operation", [each for each in worked.OPERATIONS if each != "sigmoid"])
 def test_what_was_computed_by_a_form_is_fitted_by_it(operation, dtype):
     samples = calls(operation, dtype)
     tried = [each for each in own_forms(operation, dtype) if each.least_terms <= fresh.UNITS and not each.mean_only]
@@ -54,7 +55,7 @@ def test_what_was_computed_by_a_form_is_fitted_by_it(operation, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("operation", [each for each in CATALOGUE if each != "sigmoid"])
+@pytest.mark.parametrize("operation", [each for each in worked.OPERATIONS if each != "sigmoid"])
 def test_fresh_samples_tell_apart_all_that_is_computed_in_the_dtype_itself(operation, dtype):
     # Two forms in a wider dtype may differ too rarely after they are rounded.
     samples = calls(operation, dtype)

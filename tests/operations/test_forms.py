@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from repromatrix import floats
 from repromatrix.operations import gradients, soft, truth
-from repromatrix.operations.catalogue import CATALOGUE, OWN_SIGMOID
+from repromatrix.operations.catalogue import OWN_SIGMOID
 from repromatrix.operations.form import Constants
 from repromatrix.operations.forms import forms
 from repromatrix.operations.text import stacked
+from tests import worked
 
 DTYPES = sorted(floats.FORMS)
 CONSTANTS = Constants(numbers=(("rate", 0.1),))
@@ -206,7 +207,7 @@ def test_a_gradient_through_an_unrounded_sigmoid_takes_its_form():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("operation", CATALOGUE)
+@pytest.mark.parametrize("operation", worked.OPERATIONS)
 def test_forms_have_names_of_their_own_and_say_what_they_do(operation, dtype):
     found = forms(operation, dtype)
     assert len({each.name for each in found}) == len(found) > 0

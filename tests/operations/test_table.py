@@ -3,18 +3,21 @@
 import ast
 import json
 
+import numpy as np
 import pytest
 
-from repromatrix import resources
+from repromatrix import draw, resources
 from repromatrix.matrix.workload import load_workload
 from repromatrix.operations import truths
+from repromatrix.operations.exact import Argument
 from repromatrix.operations.exact_elementwise import ELEMENTWISE
+from repromatrix.operations.results import Output, errors, numbers
 
 FOLDER = resources.folder("workloads") / "operations"
 WORKLOAD = load_workload(FOLDER, "operations")
 ROWS = json.loads(WORKLOAD.rows)
 FRAMEWORKS = ("numpy", "torch", "tensorflow", "jax")
-KEYS = {"args", "truth", "gradient", "weights", "options", "typed", "few", "cases", "only_cases"}
+KEYS = {"args", "truth", "gradient", "weights", "options", "typed", "few", "cases", "only_cases", "terms"}
 ENOUGH = 3  # frameworks in which an operation counts
 
 
@@ -73,3 +76,32 @@ def test_an_output_belongs_to_the_case_with_the_longest_name() -> None:
         assert found is not None
         assert found.name == case
     assert truths.case_of(ROWS, "nothing") is None
+
+
+@pytest.fixture(scope="module")
+def given() -> dict[str, Argument]:
+    """The inputs of the table in float64."""
+    found = {}
+    for each in WORKLOAD.inputs:
+        values = numbers(each.dtype or "float64", draw.bits(each, "float64"))
+        found[each.name] = Argument(shape=each.shape, values=values)
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row["truth"] in truths.TRUTHS])
+def test_an_element_that_is_one_percent_off_is_wrong_whatever_the_operation(name: str, given) -> None:
+    bits = {each: each for each in given}
+    for case in truths.cases({name: ROWS[name]}):
+        for output, exact in truths.exact(case, given, bits).items():
+            sound = exact.known & np.isfinite(exact.high)
+            if not sound.any():  # nothing of it has a single result: the places of ties
+                continue
+            assert errors(exact, float64(exact.high)).wrong == 0, output
+            off = exact.high.copy()
+            place = np.flatnonzero(sound)[-1]
+            off[place] += np.abs(exact.high[sound]).max() / 100 or 1.0
+            assert errors(exact, float64(off)).wrong == 1, output
+
+
+def float64(values) -> Output:
+    return Output(dtype="float64", shape=values.shape, data=values.astype("<f8").tobytes())

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from repromatrix.graph import alone, shapes
 from repromatrix.operations import fresh
-from repromatrix.operations.catalogue import CATALOGUE, OWN_SIGMOID
+from repromatrix.operations.catalogue import OWN_SIGMOID
 from repromatrix.operations.wiring import Start, inputs_at, step_sample
 from repromatrix.report.replayed import Replayed
 from repromatrix.results.record import Outcome
@@ -119,7 +119,7 @@ def _hex(tensor):
     return [_hex(each) for each in tensor] if isinstance(tensor, list) else tensor.hex()
 
 
-def pair(builder, a, b, sides, known=tuple(CATALOGUE)):
+def pair(builder, a, b, sides, known=worked.OPERATIONS):
     """The pair of two cells that stand for a and b, and what its ends name; `sides`: (id, environment, options).
 
     `known`: operations that are replayed on fresh inputs too.
@@ -133,7 +133,7 @@ def pair(builder, a, b, sides, known=tuple(CATALOGUE)):
         for cell in (0, 1)
         for of in (0, 1)
     }
-    recorded = {name: {} for name in CATALOGUE}
+    recorded = {name: {} for name in worked.OPERATIONS}
     for number, (record, _, _) in enumerate(made):
         for step, outputs in enumerate(steps[number, number].steps, start=1):
             for place in worked.GRAPH.places(dict(record.cell.options)):
@@ -176,12 +176,12 @@ def pair(builder, a, b, sides, known=tuple(CATALOGUE)):
     return found, dict(zip(ends, cells_replays, strict=True))
 
 
-def freshly(cell, environment, known=tuple(CATALOGUE)):
+def freshly(cell, environment, known=worked.OPERATIONS):
     """The replays of operations on the fresh inputs of seed 0."""
     return {name: replay(cell, environment, name, list(fresh.samples(name, "float64", 0)), seed=0) for name in known}
 
 
-def replayed(builder, a, b, c, known=tuple(CATALOGUE)):
+def replayed(builder, a, b, c, known=worked.OPERATIONS):
     """Operations of which a report has something of every kind to say; a, b, c: ids of cells of the run.
 
     `known`: operations that are replayed on fresh inputs too; these take seconds to judge, so without them the

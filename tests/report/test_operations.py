@@ -9,13 +9,13 @@ import pytest
 from repromatrix import resources
 from repromatrix.errors import ResultsError
 from repromatrix.operations import fresh, truth
-from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.form import Constants
 from repromatrix.report import wording
 from repromatrix.report.evidence import Evidence
 from repromatrix.report.render import html, json_text, markdown
 from repromatrix.report.sections.operations import How, distance_in_ulps, told
 from repromatrix.report.verify.check import verify
+from tests import worked
 from tests.report import replays
 from tests.report.oracles.operations import operated
 from tests.report.oracles.truths import off, rounded, truths
@@ -108,7 +108,7 @@ def test_cells_that_compute_an_operation_alike_share_a_row_and_others_are_told_a
     assert rows[1].forms.startswith("none of ")
     assert rows[0].correct == "1,400 of 2,048"
     assert [each.operation for each in view.sections["operations"].forms if each.where == "x-1, x-2"] == [
-        each for each in CATALOGUE if each != "sigmoid"
+        each for each in worked.OPERATIONS if each != "sigmoid"
     ]
 
 
@@ -150,13 +150,13 @@ def test_replays_of_unequal_inputs_are_refused_with_what_to_type(run):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("operation", CATALOGUE)
+@pytest.mark.parametrize("operation", worked.OPERATIONS)
 def test_the_truth_by_fractions_and_decimals_is_the_truth_by_ball_arithmetic(builder, operation, dtype):
     cell = builder.record().cell
     for loss_form in ("half_sum", "mean"):
         constants = Constants(numbers=(("rate", 0.5),), loss_form=loss_form)
         made = replays.replay(cell, replays.Environment(), "bias", [], seed=0)
-        made = replace(made, options=(("loss_form", loss_form),))
+        made = replace(made, options=(("loss_form", loss_form),), numbers=(("rate", "0.5"),))
         for given in fresh.samples(operation, dtype)[::64]:
             right = truth.correct(operation, given, dtype, constants)
             true = truths(operation, given, made)

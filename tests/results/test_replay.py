@@ -143,7 +143,7 @@ def test_damage_is_told_with_the_path(data: bytes) -> None:
 
 
 def test_other_formats_are_refused() -> None:
-    for number, way_out in ((2, "run the cells again into another folder"), (4, "update repromatrix")):
+    for number, way_out in ((3, "run the cells again into another folder"), (5, "update repromatrix")):
         with pytest.raises(NewerFormatError, match=f"a replay of format {number}, this release") as caught:
             decode(changed(a_replay(), format=number), "x")
         assert caught.value.hint.startswith(way_out)

@@ -139,7 +139,7 @@ class Adam(Sgd):
         for name in PARAMETERS:
             first = self.first_moment(state[f"first/{name}"], gradients[name])
             second = self.second_moment(state[f"second/{name}"], gradients[name])
-            weights = self.adam(state[name], first, second, corrections)
+            weights = self.adam_update(state[name], first, second, corrections)
             new.update({name: weights, f"first/{name}": first, f"second/{name}": second})
         return new
 
@@ -149,7 +149,7 @@ class Adam(Sgd):
     def second_moment(self, v, g):
         return self.beta2 * v + (1 - self.beta2) * (g * g)
 
-    def adam(self, w, m, v, corrections):
+    def adam_update(self, w, m, v, corrections):
         bias1, bias2 = corrections
         return w - self.rate * (m / bias1) / (jnp.sqrt(v / bias2) + self.epsilon)
 
@@ -177,9 +177,9 @@ class StepOperations(Operations):
         self.cross_entropy, self.update = alone(cross_entropy), alone(optimizer.updated)
         for name in ("velocity", "first_moment", "second_moment"):
             setattr(self, name, alone(getattr(optimizer, name)) if hasattr(optimizer, name) else None)
-        if hasattr(optimizer, "adam"):
-            adam = alone(optimizer.adam)
-            self.adam = lambda w, m, v, step: adam(w, m, v, optimizer.corrections(step))
+        if hasattr(optimizer, "adam_update"):
+            adam = alone(optimizer.adam_update)
+            self.adam_update = lambda w, m, v, step: adam(w, m, v, optimizer.corrections(step))
 
 
 class ManualOperations(StepOperations):

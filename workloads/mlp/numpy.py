@@ -118,7 +118,8 @@ class Adam(Sgd):
         moments = {"first": self.first, "second": self.second}
         self.state = {f"{kept}/{name}": moment[name] for kept, moment in moments.items() for name in PARAMETERS}
         return {
-            name: self.adam(parameters[name], self.first[name], self.second[name], self.steps) for name in parameters
+            name: self.adam_update(parameters[name], self.first[name], self.second[name], self.steps)
+            for name in parameters
         }
 
     def first_moment(self, m, g):
@@ -127,7 +128,7 @@ class Adam(Sgd):
     def second_moment(self, v, g):
         return self.typed(self.beta2) * v + self.typed(1 - self.beta2) * (g * g)
 
-    def adam(self, w, m, v, step):
+    def adam_update(self, w, m, v, step):
         bias1, bias2 = self.typed(1 - self.beta1**step), self.typed(1 - self.beta2**step)
         return w - self.rate * (m / bias1) / (np.sqrt(v / bias2) + self.typed(self.epsilon))
 
@@ -148,7 +149,7 @@ class StepOperations(Operations):
         self.cross_entropy_gradient, self.weight_gradient = cross_entropy_gradient, weight_gradient
         self.input_gradient, self.bias_gradient = input_gradient, bias_gradient
         self.update = optimizer.updated
-        for name in ("velocity", "first_moment", "second_moment", "adam"):
+        for name in ("velocity", "first_moment", "second_moment", "adam_update"):
             setattr(self, name, getattr(optimizer, name, None))
 
     def tanh_gradient(self, z, a, e):

@@ -170,7 +170,7 @@ class StepOperations(Operations):
             setattr(self, name, alone(getattr(optimizer, name)) if hasattr(optimizer, name) else None)
         if hasattr(optimizer, "change"):
             adam = alone(lambda w, m, v, steps: w - optimizer.change(m, v, *optimizer.biases(steps)))
-            self.adam = lambda w, m, v, step: adam(w, m, v, tf.constant(float(step), tf.float64))
+            self.adam_update = lambda w, m, v, step: adam(w, m, v, tf.constant(float(step), tf.float64))
 
 
 class ManualOperations(StepOperations):

@@ -139,7 +139,7 @@ class StepOperations(Operations):
         state = {"exp_avg": torch.zeros_like(v), "exp_avg_sq": v, "step": torch.tensor(0.0)}
         return self.stepped(torch.zeros_like(v), g, **state)[1]["exp_avg_sq"]
 
-    def adam(self, w, m, v, step):
+    def adam_update(self, w, m, v, step):
         # torch.optim has no function for what follows the moments: these are its lines, for one tensor and no graph.
         rate, beta1, beta2 = (self.task.number(name) for name in ("adam_learning_rate", "beta1", "beta2"))
         root = v.sqrt() / (1 - beta2**step) ** 0.5

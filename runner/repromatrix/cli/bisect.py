@@ -50,12 +50,27 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Find the release in which a value changed."""
+    document = searched(options, Story.of(options))
+    if options.json:
+        out.document(document, indent=1)
+    else:
+        out.say(text(document))
+    settled = document["changes"] and all(each["confirmed"] and not each["between"] for each in document["changes"])
+    return int(ExitCode.OK if settled else ExitCode.DIFFERENCE)
+
+
+def searched(options: Namespace, story: Story) -> dict[str, Any]:
+    """Return what the command finds.
+
+    Raises:
+        RepromatrixError: there is nothing to look for, or no way to look.
+    """
     from repromatrix.explain.bisect import Search
     from repromatrix.explain.bisected import target
     from repromatrix.images.releases import line
     from repromatrix.matrix import load
 
-    story, matrix = Story.of(options), load(options.matrix)
+    matrix = load(options.matrix)
     found = line(matrix, options.package, options.good, options.bad)
     wanted = target(matrix, options.on, found.environment(found.versions[0]))
     count = len(found.versions)
@@ -68,20 +83,16 @@ def run(options: Namespace) -> int:
         first = None if options.all else search.first()
         changes = search.every() if options.all else (first,) if first else ()
         answers = [_answer(each, search, releases) for each in changes]
-    document = {
+    return {
         "package": options.package,
         "on": options.on,
+        "from": found.versions[0],
+        "to": found.versions[-1],
         "python": found.python,
         "environments": releases.made,
         "changes": answers,
         "releases": _tried(search),
     }
-    if options.json:
-        out.document(document, indent=1)
-    else:
-        out.say(_text(document, told))
-    settled = answers and all(each["confirmed"] and not each["between"] for each in answers)
-    return int(ExitCode.OK if settled else ExitCode.DIFFERENCE)
 
 
 def _releases(options: Namespace, line: "Line", wanted: "Target", story: Story, scratch: Path) -> "Releases":
@@ -91,10 +102,9 @@ def _releases(options: Namespace, line: "Line", wanted: "Target", story: Story, 
 
     locked = _Locked(line, Spare())
     cells = wanted.cells(line.matrix, locked.of(line.versions[0]))[:1]
-    anew = Namespace(**vars(options) | {"results": scratch})
-    one, other = (
-        execution_of(line.matrix, cells, each, story, lock_folders=locked.folders) for each in (options, anew)
-    )
+    one = execution_of(line.matrix, cells, options, story, lock_folders=locked.folders)
+    anew = Namespace(**vars(options) | {"results": scratch})  # with the engine that was chosen
+    other = execution_of(line.matrix, cells, anew, story, lock_folders=locked.folders)
     return Releases(line.matrix, wanted, locked, one, other)
 
 
@@ -143,9 +153,11 @@ def _tried(search: "Search") -> list[dict[str, Any]]:
     ]
 
 
-def _text(document: dict[str, Any], told: str) -> str:
+def text(document: dict[str, Any]) -> str:
+    """Return what was found as a person reads it; the first line says it."""
     changes, package = document["changes"], document["package"]
-    lines = [_sentence(each, package, document["on"]) for each in changes] or [
+    told = f"from {document['from']} to {document['to']} on Python {document['python']}"
+    lines = [sentence(each, package, document["on"]) for each in changes] or [
         f"{document['on']}: the same in the first and the last release of {package}, {told}; --all runs every release"
     ]
     lines += [
@@ -159,7 +171,8 @@ def _text(document: dict[str, Any], told: str) -> str:
     return "\n".join(lines)
 
 
-def _sentence(change: dict[str, Any], package: str, on: str) -> str:
+def sentence(change: dict[str, Any], package: str, on: str) -> str:
+    """Return one change in words."""
     ends = [change[each].partition("@") for each in ("last", "first")]
     where = f"{package} {change['first']}"
     if ends[0][0] == ends[1][0]:  # the bridge between two Pythons

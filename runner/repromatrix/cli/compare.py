@@ -5,23 +5,18 @@ something is not. Other metrics of logs are shown; --metric makes them count. --
 the last update too.
 """
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterable
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repromatrix import resources
+from repromatrix.cli import logs, out
 from repromatrix.cli import options as shared
-from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode
-from repromatrix.floats import FORMS
 
 if TYPE_CHECKING:
-    from repromatrix.compare.allowance import Stated
-    from repromatrix.compare.metrics import Wish
     from repromatrix.compare.pairs import Mode
-    from repromatrix.results.logs.columns import Asked
 
 _PRINTED = "printed"  # of --allow, beside the verdicts
 
@@ -51,7 +46,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=shared.positive, default=200, metavar="N", help="more pairs are given by class; default: 200"
     )
-    _of_logs(parser)
+    logs.arguments(parser)
     parser.add_argument(
         "--allow",
         action="append",
@@ -73,53 +68,6 @@ def arguments(parser: ArgumentParser) -> None:
     )
 
 
-def _of_logs(parser: ArgumentParser) -> None:
-    """How logs of others are read."""
-    from repromatrix.results.logs.columns import Repeated
-    from repromatrix.results.logs.figures import Comma
-
-    parser.add_argument(
-        "--dtype",
-        choices=tuple(FORMS),
-        help="what a log's numbers are; default: float32 where they are printed as Python prints one, else the other "
-        "side's dtype if they can be that, else float64",
-    )
-    parser.add_argument(
-        "--column",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="the column, key or array of every log that is compared; may be repeated",
-    )
-    parser.add_argument(
-        "--metric",
-        action="append",
-        default=[],
-        metavar="NAME[=RULE]",
-        type=_wish,
-        help="how a metric of logs counts beside the losses: judged (the default), exact, rounding, shown or ignore; "
-        "NAME may be a shell pattern or a word of its name; may be repeated",
-    )
-    steps = parser.add_mutually_exclusive_group()
-    steps.add_argument(
-        "--common-steps", action="store_true", help="compare logs of other steps at those that both have"
-    )
-    steps.add_argument(
-        "--by-place", action="store_true", help="leave the steps of logs unread: compare the n-th number with the n-th"
-    )
-    parser.add_argument(
-        "--repeated",
-        choices=[each.value for each in Repeated],
-        help="which number counts where a log has a step twice with two numbers, as after a restart; default: none, an "
-        "error",
-    )
-    parser.add_argument(
-        "--comma",
-        choices=[each.value for each in Comma],
-        help="what a comma in a number stands for; default: what the file's numbers show, else they are refused",
-    )
-
-
 def run(options: Namespace) -> int:
     """Compare what the arguments name and print or write the comparison."""
     from repromatrix.compare.difference import Verdict
@@ -130,7 +78,7 @@ def run(options: Namespace) -> int:
     from repromatrix.report.comparison import build
     from repromatrix.report.comparison_pages import PRESENTERS
 
-    sources = Sources(options.results, _asked(options), options.metric, printed, _stated)
+    sources = Sources(options.results, logs.asked(options), options.metric, printed, logs.stated)
     series = sources.read(options.sides)
     folders = len(options.sides) == 2 == sources.folders  # noqa: PLR2004
     mode = Mode(options.pairs) if options.pairs else Mode.SAME_ID if folders else Mode.ALL
@@ -152,39 +100,6 @@ def run(options: Namespace) -> int:
     else:
         out.presented(content)
     return int(ExitCode.OK if view.passes else ExitCode.DIFFERENCE)
-
-
-def _asked(options: Namespace) -> "Asked":
-    from repromatrix.results.logs.columns import Asked, Repeated
-    from repromatrix.results.logs.figures import Comma
-
-    return Asked(
-        columns=tuple(dict.fromkeys(options.column)),
-        repeated=Repeated(options.repeated) if options.repeated else None,
-        comma=Comma(options.comma) if options.comma else None,
-        by_place=options.by_place,
-    )
-
-
-def _wish(text: str) -> "Wish":
-    """Return which metric counts, and how."""
-    from repromatrix.compare.metrics import Wish
-    from repromatrix.compare.series import Rule
-
-    name, equals, rule = text.rpartition("=")
-    name, rule = (name, rule) if equals else (text, Rule.JUDGED.value)
-    known = [each.value for each in Rule]
-    if not name or rule not in known:
-        raise ArgumentTypeError(f"{rule!r} is no rule: write NAME or NAME=RULE, RULE one of {', '.join(known)}")
-    return Wish(name=name, rule=Rule(rule))
-
-
-def _stated() -> "Iterable[Stated]":
-    """Return the tolerances of the matrix, if there is one here."""
-    from repromatrix.matrix import load
-
-    path = Path("matrix.yaml")
-    return load(path).stated if path.is_file() else ()
 
 
 def _said(mode: "Mode", *, asked: bool) -> str:

@@ -22,20 +22,39 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--job", default="my_job", metavar="NAME", help="name of the workload's folder; default: my_job"
     )
-    shared.examples(parser, "init", "init --framework torch --framework jax", "init my-project --job classifier")
+    parser.add_argument(
+        "--script",
+        type=Path,
+        metavar="FILE",
+        help="run this script as it is; what it needs is guessed from its imports, and nothing else is read",
+    )
+    shared.examples(
+        parser,
+        "init",
+        "init --framework torch --framework jax",
+        "init my-project --job classifier",
+        "init --script train.py",
+    )
 
 
 def run(options: Namespace) -> int:
     """Write the files and say what to type next."""
-    from repromatrix.matrix.starter import begin, versions
+    from repromatrix.matrix.starter import begin, needed, versions
 
-    frameworks = list(dict.fromkeys(options.framework)) or [_FIRST]
-    for path in begin(options.folder, frameworks, options.job):
+    frameworks = list(dict.fromkeys(options.framework)) or ([] if options.script else [_FIRST])
+    for path in begin(options.folder, frameworks, options.job, options.script):
         out.say(f"wrote      {path}")
+    locked = True
+    if options.script:
+        needs = needed(options.script, frameworks)
+        frameworks, locked = list(needs.frameworks), not needs.packages
+        out.say(f"guessed    from the imports of {options.script}: {', '.join((*frameworks, *needs.packages))}")
     place = "" if options.folder == Path() else f"cd {options.folder} && "
     first, found = frameworks[0], versions(frameworks)[frameworks[0]]
     out.say("\nnext:")
     out.say(f"  {place}repromatrix workload check {options.job}   # what the job records, in the Python at hand")
+    if not locked:
+        out.say(f"  {place}repromatrix lock   # resolve the packages that it needs, with hashes")
     out.say(f"  {place}repromatrix matrix   # run it everywhere and write report/index.html")
     last = f"impact {first}=={found[0]} {first}=={found[-1]}" if len(found) > 1 else "plan"
     out.say(

@@ -35,14 +35,18 @@ _GROUPS = {
         "cell": "run one cell and print its record",
         "impact": "what changes numerically between two versions of a framework",
         "bisect": "the release of a framework in which a value changed",
+        "watch": "whether a release newer than the pinned ones moves the numbers",
         "compare": "compare runs, cells, published figures and loss logs of other programs",
         "trace": "the first step, value and element in which two cells differ",
         "explain": "why two cells differ: change one thing at a time until the difference is gone",
         "operations": "how each environment computes each operation, and how far that is from the exact result",
     },
     "keep results": {
+        "check": "hold a run against a golden file: a gate for a pull request",
         "accept": "make this run the expected one, in a small file to commit",
+        "history": "what changed over all nights, a line a change",
         "merge": "bring several results folders together",
+        "post": "keep a text in one issue, or in one comment of a pull request, on GitHub",
         "schema": "print a JSON Schema of a file that repromatrix reads or writes",
     },
     "environments and this machine": {

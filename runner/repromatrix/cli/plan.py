@@ -1,12 +1,12 @@
 """`repromatrix plan`: every cell, and those left out with their reasons."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from repromatrix.cli import options as shared
 from repromatrix.cli import out
 from repromatrix.cli.select import read
-from repromatrix.errors import UsageError
 
 if TYPE_CHECKING:
     from repromatrix.plan import Cell, Plan
@@ -29,23 +29,21 @@ def run(options: Namespace) -> int:
     if form == "json":
         out.document(document(plan), indent=1)
     elif form == "github":
-        _check_jobs(plan)
-        include = [
-            {"environment": each.name, "framework": each.framework, "python": each.python} for each in plan.environments
-        ]
+        include = _jobs([each.name for each in plan.environments])
         out.document({"include": include}, separators=(",", ":"))
     else:
         _table(plan)
     return 0
 
 
-def _check_jobs(plan: "Plan") -> None:
-    count = len(plan.environments)
-    if count > _GITHUB_JOBS:
-        raise UsageError(
-            f"{count} environments, and GitHub runs at most {_GITHUB_JOBS} jobs of one matrix",
-            hint="split the profile, or choose a part with --select",
-        )
+def _jobs(names: Sequence[str]) -> list[dict[str, str]]:
+    """Return jobs, no more than GitHub runs of one matrix: an environment each, or some of them together."""
+    together = -(-len(names) // _GITHUB_JOBS) or 1
+    parts = [names[place : place + together] for place in range(0, len(names), together)]
+    return [
+        {"name": part[0] if together == 1 else f"part-{number:03}", "environments": " ".join(part)}
+        for number, part in enumerate(parts, 1)
+    ]
 
 
 def document(plan: "Plan") -> dict[str, Any]:

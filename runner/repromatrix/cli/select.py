@@ -85,7 +85,7 @@ def execution_of(
         cells: what is to run.
         options: of the command.
         story: hears what happens.
-        at_hand: an engine whose environment has no lock; None: the one that the options ask for.
+        at_hand: where the environment runs that is the Python at hand, if there is one among them.
         lock_folders: by environment, where its lock lies if it is not the matrix's own.
 
     Raises:
@@ -98,9 +98,9 @@ def execution_of(
 
     folders = {} if lock_folders is None else lock_folders
     environments = list({cell.environment.name: cell.environment for cell in cells}.values())
-    if at_hand is None:
-        require_current(matrix.path, [each for each in environments if each.name not in folders])
-    chosen = at_hand or engine(options, story, environments)
+    made = [each for each in environments if not each.at_hand]
+    require_current(matrix.path, [each for each in made if each.name not in folders])
+    chosen = engine(options, story, made) if made or at_hand is None else at_hand
     return Execution(
         matrix=matrix,
         engine=chosen,
@@ -109,4 +109,5 @@ def execution_of(
         jobs=options.jobs,
         lock_folders=folders,
         share=share_of(options, chosen, story),
+        here=at_hand,
     )

@@ -13,6 +13,7 @@ from repromatrix.errors import EnvironmentFailedError, ResultsError
 if TYPE_CHECKING:
     from repromatrix.results.record import Outcome, Record
 
+_GATE = "; to gate on numbers that are noisy by nature: repromatrix check --repeats N"
 _FAILURES = ("failed", "timed_out")
 
 
@@ -102,9 +103,15 @@ class Story:
             log = f" (log: {record.log})" if record.log else ""
             self._print(harmless.line(f"{record.outcome.value:<10} {record.cell.id}: {record.reason}{log}"))
         elif record.deterministic is False:
-            self.say(f"{'differs':<10} {record.cell.id}: its {record.repeats} repeats do not agree{_parting(record)}")
+            self.say(
+                f"{'differs':<10} {record.cell.id}: its {record.repeats} repeats do not agree{_parting(record)}{_GATE}"
+            )
         elif cached:
             self.detail(f"{'kept':<10} {record.cell.id}")
+
+    def read(self, cell_id: str, said: str) -> None:
+        """The output of a command was read."""
+        self.say(f"{'read':<10} {cell_id}: {said}")
 
     def unreadable(self, cell_id: str, error: ResultsError) -> None:
         """The record of an earlier run is damaged."""
@@ -131,5 +138,6 @@ def _parting(record: "Record") -> str:
     """Return where the first two of a cell's trajectories part."""
     from repromatrix.results.value import first_values
 
-    name, step = next(first_values(*record.trajectories[:2]), ("", 0))
-    return f", from {name} of step {step} on" if name else ""
+    one, other = record.trajectories[:2]
+    name, step = next(first_values(one, other), ("", 0))
+    return f", from {name} of {one.said(step)} on" if name else ""

@@ -79,6 +79,10 @@ class Floor:
         bound = np.asarray(self.bound[: len(a)])
         return arrays.same_bits(a, b) | (arrays.distances(a, b) <= bound)
 
+    def share(self, a: Values, b: Values) -> float:
+        """Return the largest distance of two finite trajectories over the bound at that step."""
+        return float(np.max(arrays.distances(a, b) / np.asarray(self.bound[: len(a)])))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowances:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repromatrix.compare.arrays import Bools, Values
+from repromatrix.results.logs.figures import significant
 
 _ZERO, _NINE, _POINT = ord("0"), ord("9"), ord(".")
 _LETTERS = re.compile("[a-zA-Z]")
@@ -66,12 +67,6 @@ def _one_by_one(texts: Sequence[str]) -> Digits:
         padded=np.array([bool(re.search(r"\.[0-9]+0(?:[eE]|$)", each)) for each in own], dtype=np.bool_),
         bare=np.array([bool(re.fullmatch("[-+.0]+[eE].*", each)) for each in own], dtype=np.bool_),
     )
-
-
-def significant(text: str) -> int:
-    """Return how many significant digits a decimal text shows; a zero shows one."""
-    mantissa = text.lower().partition("e")[0]
-    return len(mantissa.lstrip("+-0.").replace(".", "")) or 1
 
 
 def last_place(text: str) -> int:

@@ -52,7 +52,7 @@ class Wish:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Named:
+class Named:
     """A column with what it is: of which run, and in which group it is compared."""
 
     column: Column
@@ -72,37 +72,49 @@ def of_logs(reads: Sequence[Read], wishes: Sequence[Wish], *, others: bool) -> t
     Raises:
         UsageError: a column that is not there, or nothing that two of them share; with the candidates.
     """
-    named: list[list[_Named]] = []
+    found: list[list[Named]] = []
     ignored: list[tuple[str, ...]] = []
     for read in reads:
-        own, left = _named(read, wishes, {name for each in reads for name in each.chosen if len(each.chosen) == 1})
-        named.append(own)
+        own, left = named(read, wishes, {name for each in reads for name in each.chosen if len(each.chosen) == 1})
+        found.append(own)
         ignored.append(left)
-    _check(wishes, reads)
-    _by_run(named, others=others)
-    counts = Counter(each.group for own in named for each in own)
-    kept = [[each for each in own if counts[each.group] > 1 or (others and each.group == LOSS)] for own in named]
-    alone = [[each.column.name for each in own if each not in some] for own, some in zip(named, kept, strict=True)]
+    check_wishes(wishes, reads)
+    by_run(found, others=others)
+    counts = Counter(each.group for own in found for each in own)
+    kept = [[each for each in own if counts[each.group] > 1 or (others and each.group == LOSS)] for own in found]
+    alone = [[each.column.name for each in own if each not in some] for own, some in zip(found, kept, strict=True)]
     if len(reads) > 1 and not any(kept):
-        raise _nothing_shared(reads, named)
-    if len(reads) == 1 and not kept[0] and not others and len(named[0]) > 1:
-        raise _one_log(reads[0], named[0])
-    kept = kept if any(kept) or others else named
+        raise _nothing_shared(reads, found)
+    if len(reads) == 1 and not kept[0] and not others and len(found[0]) > 1:
+        raise _one_log(reads[0], found[0])
+    kept = kept if any(kept) or others else found
     if not any(words.loss(each.column.name) or each.group == LOSS for own in kept for each in own):
         for each in (each for own in kept for each in own if each.rule is Rule.SHOWN):
             each.rule = Rule.JUDGED  # nothing else would be
-    notes = _notes(reads, kept, ignored, alone)
-    return [[_series(each, read, own) for each in own] for read, own in zip(reads, kept, strict=True)], notes
+    said = notes(reads, kept, ignored, alone)
+    return [[series_of(each, read, own) for each in own] for read, own in zip(reads, kept, strict=True)], said
 
 
-def _named(read: Read, wishes: Sequence[Wish], asked: set[str]) -> tuple[list[_Named], tuple[str, ...]]:
-    """Return the columns of a log that are compared, and those that are measured or ignored."""
+def named(
+    read: Read, wishes: Sequence[Wish], asked: set[str], otherwise: Rule = Rule.SHOWN
+) -> tuple[list[Named], tuple[str, ...]]:
+    """Return the columns of a log that are compared, and those that are measured or ignored.
+
+    Args:
+        read: the log.
+        wishes: which metrics count and how.
+        asked: the names of single columns that other logs are read at.
+        otherwise: how a metric counts that is no loss, and that no wish names.
+
+    Raises:
+        UsageError: a column that is not there, or nothing but what is measured.
+    """
     every = read.log.columns
     chosen = read.chosen or tuple(each for each in asked if len(asked) == 1 and any(one.name == each for one in every))
     if chosen:
         found = [_find(name, read) for name in chosen]
         return [
-            _Named(
+            Named(
                 column=each,
                 run="",
                 group=LOSS if len(chosen) == 1 else words.canonical(each.name),
@@ -111,7 +123,7 @@ def _named(read: Read, wishes: Sequence[Wish], asked: set[str]) -> tuple[list[_N
             for each in found
         ], ()
     rules = {
-        each.name: _rule(each.name, wishes, Rule.IGNORE if words.measured(each.name) else Rule.SHOWN) for each in every
+        each.name: _rule(each.name, wishes, Rule.IGNORE if words.measured(each.name) else otherwise) for each in every
     }
     kept = [each for each in every if rules[each.name] is not Rule.IGNORE]
     ignored = tuple(each.name for each in every if rules[each.name] is Rule.IGNORE)
@@ -174,14 +186,12 @@ def _parted(name: str) -> tuple[str, str]:
     return "/".join(outer), "/".join([*(each for each in parts[:-1] if each not in outer), parts[-1]])
 
 
-def _of_run(
-    run: str, own: Sequence[tuple[Column, str]], wishes: Sequence[Wish], rules: dict[str, Rule]
-) -> list[_Named]:
+def _of_run(run: str, own: Sequence[tuple[Column, str]], wishes: Sequence[Wish], rules: dict[str, Rule]) -> list[Named]:
     main = {whose: _main(own, whose) for whose in (words.TRAIN, words.VALIDATION, words.TEST)}
     any_loss = any(words.loss(inner) for _, inner in own)
     if not any_loss and (len(own) == 1 or not any(words.known(inner) for _, inner in own)):  # named after what ran
         return [
-            _Named(
+            Named(
                 column=each,
                 run=_joined(run, inner if len(own) > 1 else ""),
                 group=LOSS,
@@ -197,7 +207,7 @@ def _of_run(
         rule = rules[each.name]
         if id(each) in groups and rule is Rule.SHOWN:
             rule = _rule(each.name, wishes, Rule.JUDGED)
-        found.append(_Named(column=each, run=run, group=group, rule=rule))
+        found.append(Named(column=each, run=run, group=group, rule=rule))
     return found
 
 
@@ -216,7 +226,7 @@ def _main(own: Sequence[tuple[Column, str]], whose: str) -> Column | None:
     return own[ranked[0][2]][0]
 
 
-def _by_run(named: Sequence[list[_Named]], *, others: bool) -> None:
+def by_run(named: Sequence[list[Named]], *, others: bool) -> None:
     """Where all logs have the same runs, hold each run against itself."""
     runs = [{each.run for each in own} for own in named]
     if len(named) > 1 and not others and len(runs[0]) > 1 and all(each == runs[0] for each in runs):
@@ -225,7 +235,12 @@ def _by_run(named: Sequence[list[_Named]], *, others: bool) -> None:
                 each.group = f"{each.group} of {each.run}"
 
 
-def _check(wishes: Sequence[Wish], reads: Sequence[Read]) -> None:
+def check_wishes(wishes: Sequence[Wish], reads: Sequence[Read]) -> None:
+    """Refuse a wish that fits no metric.
+
+    Raises:
+        UsageError: there is one; with the candidates.
+    """
     every = list(dict.fromkeys(each.name for read in reads for each in read.log.columns))
     for wish in wishes:
         if wish.rule is not Rule.IGNORE and not any(wish.fits(each) for each in every):
@@ -236,7 +251,7 @@ def _check(wishes: Sequence[Wish], reads: Sequence[Read]) -> None:
             )
 
 
-def _nothing_shared(reads: Sequence[Read], named: Sequence[Sequence[_Named]]) -> UsageError:
+def _nothing_shared(reads: Sequence[Read], named: Sequence[Sequence[Named]]) -> UsageError:
     listed = [
         f"{read.name} has {columns.names(each.column.name for each in own)}"
         for read, own in zip(reads, named, strict=True)
@@ -245,7 +260,7 @@ def _nothing_shared(reads: Sequence[Read], named: Sequence[Sequence[_Named]]) ->
     return UsageError(f"nothing of one name to compare: {'; '.join(listed[:4])}", hint=f"name a column of each: {pair}")
 
 
-def _one_log(read: Read, own: Sequence[_Named]) -> UsageError:
+def _one_log(read: Read, own: Sequence[Named]) -> UsageError:
     names = [each.column.name for each in own]
     both = " ".join(f"'{read.source}::{each}'" for each in names[:2])
     return UsageError(
@@ -255,7 +270,7 @@ def _one_log(read: Read, own: Sequence[_Named]) -> UsageError:
     )
 
 
-def _series(named: _Named, read: Read, own: Sequence[_Named]) -> Series:
+def series_of(named: Named, read: Read, own: Sequence[Named]) -> Series:
     """Return a column as a series: its file's name alone where that says which it is."""
     mains = [each for each in own if each.group.startswith(LOSS)]
     plain = named in mains and len(mains) == 1
@@ -265,9 +280,9 @@ def _series(named: _Named, read: Read, own: Sequence[_Named]) -> Series:
     return replace(found, group=named.group, rule=named.rule)
 
 
-def _notes(
+def notes(
     reads: Sequence[Read],
-    kept: Sequence[Sequence[_Named]],
+    kept: Sequence[Sequence[Named]],
     ignored: Sequence[Sequence[str]],
     alone: Sequence[Sequence[str]],
 ) -> list[str]:

@@ -20,13 +20,12 @@ from repromatrix.floats import FORMS, nearest
 from repromatrix.results.logs import figures
 from repromatrix.results.logs.columns import Column as Printed
 from repromatrix.results.record import Description, Outcome, Provenance, Record
-from repromatrix.results.value import Column, Trajectory
+from repromatrix.results.value import COUNTED, Column, Trajectory
 
 LOSS = "loss"  # the metric of a cell, a published column, and the loss of a log whatever it is called there
 _PRECISION = 53  # of float64
 _CACHED = 512  # series by identity: one side of many pairs is read once
 _SPLIT = 64  # whose texts are kept apart; each is some 60 bytes
-_TELLING = 9  # digits: more than a float32 needs
 _GUARANTEED = {"float64": 15, "float32": 6, "bfloat16": 2, "float16": 3}  # any so many digits come back
 
 
@@ -151,7 +150,18 @@ def of_record(record: Record, source: str) -> Series:
         return replace(known, absent=reason, left_out=record.outcome in (Outcome.SKIPPED, Outcome.UNAVAILABLE))
     values = arrays.decode(first.losses)
     state = hashlib.sha256(repr(first.state).encode()).hexdigest() if first.state else None
-    return replace(known, values=values, digest=_judged(first, values), state=state, metrics=first.metrics[1:])
+    logged, axis = _counted(first)
+    digest, metrics = _judged(first, values), first.metrics[1:]
+    return replace(known, values=values, digest=digest, state=state, metrics=metrics, logged=logged, axis=axis)
+
+
+def _counted(trajectory: Trajectory) -> tuple[Values | None, tuple[str, ...]]:
+    """Return what a command itself counts, a row for each of its numbers, and the names of that."""
+    found = trajectory.counted
+    if not found:
+        return None, ()
+    rows = [[float.fromhex(text) if "x" in text else float(text) for text in each.texts] for each in found]
+    return np.array(rows).T, tuple(each.name.removeprefix(COUNTED) for each in found)
 
 
 def _judged(trajectory: Trajectory, losses: Values) -> str:
@@ -170,7 +180,7 @@ def of_log(column: Printed, name: str, source: str) -> Series:
         dtype=column.dtype,
         values=column.values,
         joined=joined,
-        told=None if joined is None or column.dtype else _told(column.values, joined),
+        told=None if joined is None or column.dtype else figures.told(column.values, joined),
         digest=_digest(column.values) if joined is None else hashlib.sha256(joined.encode()).hexdigest(),
         logged=column.steps,
         axis=column.axis,
@@ -200,23 +210,6 @@ def _texts(series: Series) -> tuple[str, ...]:
 def shown(series: Series) -> Digits:
     """Return which digits the texts of a series show."""
     return digits.of(series.texts or ())
-
-
-def _told(values: Values, joined: str) -> str | None:
-    """Return float32 where every number is one and one has more digits than that needs, as Python prints one."""
-    finite = np.isfinite(values)
-    with np.errstate(over="ignore"):
-        back = values.astype(np.float32).astype(np.float64)
-    if "x" in joined or not (back[finite] == values[finite]).all():
-        return None
-    texts = sorted(joined.split("\n"), key=len, reverse=True)  # the first one tells, but for zeros at its end
-    return "float32" if any(len(each) > _TELLING and _long(each) for each in texts) else None
-
-
-def _long(text: str) -> bool:
-    """Whether a text has more digits than a float32 needs, zeros at its end aside, which Python does not print."""
-    mantissa = text.lower().partition("e")[0]
-    return digits.significant(mantissa.rstrip("0") if "." in mantissa else mantissa) > _TELLING
 
 
 @lru_cache(maxsize=_CACHED)

@@ -100,6 +100,21 @@ class Sources:
             )
         return _distinct(found)
 
+    def one(self, argument: str) -> list[Series | Read]:
+        """Return what one argument names: cells as series, a log as it was read.
+
+        Raises:
+            UsageError: a file that cannot be used.
+            NothingSelectedError: it names nothing.
+        """
+        name, rest = _named(argument)
+        found = list(self._series(rest, name))
+        return [each if isinstance(each, Read) or name is None else each.named(name) for each in found]
+
+    def asked(self, read: Read) -> Asked:
+        """Return how a log was read."""
+        return replace(self._asked, columns=read.chosen)
+
     def allowed(self) -> Allowances:
         """Return who judges: the first run with a floor or tolerance, else the matrix, else what PyTorch documents."""
         if not self._manifests and (self._results.has_manifest or self._results.read_impact()):

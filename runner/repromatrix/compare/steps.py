@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from repromatrix.compare.arrays import Values
 from repromatrix.compare.series import Series
 
 _COMMON = "--common-steps compares those that both have"
@@ -59,10 +59,11 @@ def common(a: Series, b: Series) -> tuple[Series, Series] | None:
     if not both:
         return None
     left, right = (np.array(each) for each in zip(*both, strict=True))
-    return _at(a, left), _at(b, right)
+    return at(a, left), at(b, right)
 
 
-def _at(of: Series, places: Values) -> Series:
+def at(of: Series, places: npt.NDArray[np.int64]) -> Series:
+    """Return a series at some of its places."""
     texts = of.texts
     return replace(
         of,

@@ -77,6 +77,8 @@ class RunLimits:
         processes: processes and threads together.
         cpus: the run sees exactly so many, no more and no fewer.
         output_bytes: bytes of standard output after which the run is ended.
+        network: whether it is let onto the network, where the engine can keep it off.
+        data: name -> file or folder that it may read, and nothing more.
     """
 
     silence: float
@@ -84,6 +86,8 @@ class RunLimits:
     processes: int
     cpus: int = 1
     output_bytes: int = 64 << 20
+    network: bool = False
+    data: tuple[tuple[str, Path], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +181,14 @@ class Engine(Protocol):
 
         Leaving the context ends the process and removes the container, whatever happened.
         """
+        ...
+
+    def execute(self, built: Built, command: Sequence[str], *, gpu: bool) -> int:
+        """Run a command of the caller's in an environment, in this folder and on this terminal; return its code."""
+        ...
+
+    def data_place(self, name: str, path: Path) -> str:
+        """Return where a run has the data that its limits name."""
         ...
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ Builds go through a command line with BuildKit, which the SDK lacks; everything 
 import contextlib
 import os
 import re
+import subprocess
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from repromatrix.engines.failure import build_failure
 from repromatrix.engines.remote import Remote
 from repromatrix.engines.stream import Runs
 from repromatrix.engines.supervised import Commands
-from repromatrix.engines.tools import find_builder
+from repromatrix.engines.tools import find_builder, find_docker
 from repromatrix.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ TAG_LABEL = "repromatrix.tag"
 OWNER_LABEL = "repromatrix.owner"
 NOBODY = "65534:65534"
 _TEMPORARY_MIB = 512
+_DATA = "/data"  # the folder of a container in which data is mounted
 _REMOVALS = 2  # a second Ctrl-C must not leave a container
 
 
@@ -128,6 +130,27 @@ class DockerEngine:
                 self.client.start(container)
             yield run
 
+    def execute(self, built: Built, command: Sequence[str], *, gpu: bool) -> int:
+        """Run a command of the caller's in a container, in the caller's folder and on its terminal; return its code.
+
+        It has the network, a root that can be written and the caller's rights, but of this machine that folder alone.
+
+        Raises:
+            NoEngineError: there is no Docker command line.
+        """
+        here = Path.cwd()
+        request = [
+            find_docker(), "run", "--rm", "--init", "--interactive", *(["--tty"] if os.isatty(0) else []),
+            *(["--gpus=all"] if gpu else []), f"--label={OWNER_LABEL}={owner.ourselves()}",
+            f"--user={os.getuid()}:{os.getgid()}", f'--mount=type=bind,"source={here}","target={here}"',
+            f"--workdir={here}", f"--entrypoint={command[0]}", built.reference, *command[1:],
+        ]  # fmt: skip
+        return subprocess.run(request, env={**os.environ, "DOCKER_HOST": engine_host()}, check=False).returncode
+
+    def data_place(self, name: str, _path: Path) -> str:
+        """Return where data is mounted in a container."""
+        return f"{_DATA}/{name}"
+
     def stop(self) -> None:
         """End every build, transfer and run under way, and each one begun later."""
         self._commands.stop()
@@ -187,12 +210,16 @@ class DockerEngine:
         )
 
     def _host_config(self, limits: RunLimits, cpus: Sequence[int], *, gpu: bool) -> dict[str, Any]:
-        from docker.types import DeviceRequest, LogConfig, Ulimit  # noqa: PLC0415
+        from docker.types import DeviceRequest, LogConfig, Mount, Ulimit  # noqa: PLC0415
 
         wanted = [DeviceRequest(count=-1, capabilities=[["gpu", "compute", "utility"]])] if gpu else None
         return self.client.create_host_config(
-            network_mode="none",
+            network_mode="bridge" if limits.network else "none",
             read_only=True,
+            mounts=[
+                Mount(f"{_DATA}/{name}", str(path), type="bind", read_only=True, propagation="rprivate")
+                for name, path in limits.data
+            ],
             tmpfs={"/tmp": f"rw,exec,nosuid,nodev,size={_TEMPORARY_MIB}m,mode=1777"},  # noqa: S108 - inside the container
             cap_drop=["ALL"],
             security_opt=["no-new-privileges:true"],

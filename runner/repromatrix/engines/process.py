@@ -11,7 +11,7 @@ import os
 import selectors
 import shutil
 import subprocess
-import zipfile
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from repromatrix.errors import EnvironmentFailedError
 
 _PIECE = 1 << 16
 _MARKER = "complete.json"
+_UNPACK = Path(__file__).with_name("unpack.py")  # not imported: what it needs is for it alone to load
 _OTHER_PYTHONS = ("PYTHONHOME", "PYTHONPATH")  # would bring another environment's packages along
 _GPU_VARIABLES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 
@@ -165,8 +166,6 @@ class ProcessEngine:
     def _install(self, spec: BuildSpec, folder: Path, log: Path) -> None:
         with self._homes.home() as home:
             for step, environment in _steps(spec, folder, home):
-                if step[0] != find_uv():
-                    _require_like(spec, folder, log)  # before the first import of it
                 ended = self._commands.run(step, environment=environment, folder=home, log=log)
                 if not ended.clean:
                     raise build_failure(spec.name, ended, log)
@@ -223,10 +222,10 @@ class ProcessEngine:
             )
         return folder, dict(marker.variables)
 
-    def execute(self, built: Built, command: Sequence[str]) -> int:
+    def execute(self, built: Built, command: Sequence[str], *, gpu: bool) -> int:  # noqa: ARG002 - a container asks
         """Run a command of the caller's in an environment, in the caller's folder and on its terminal; return its code.
 
-        Nothing is limited and nothing is kept from it: it is the caller's own program.
+        Nothing is limited and nothing is kept from it, a GPU neither: it is the caller's own program.
         """
         folder, own = self._whole(built)
         path = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)])
@@ -234,6 +233,10 @@ class ProcessEngine:
         found = shutil.which(command[0], path=path) or command[0]
         everything = kept | {"PATH": path, "VIRTUAL_ENV": str(folder)} | own
         return subprocess.run([found, *command[1:]], env=everything, check=False).returncode
+
+    def data_place(self, _name: str, path: Path) -> str:
+        """Return the path itself: nothing is mounted, and nothing keeps a command from writing there but its rights."""
+        return str(path)
 
     def stop(self) -> None:
         """End every build and run under way, and each one begun later."""
@@ -283,23 +286,6 @@ def _mark(folder: Path, spec: BuildSpec) -> None:
     resources.write_atomically(folder / _MARKER, json.dumps(marker).encode())
 
 
-def _require_like(spec: BuildSpec, folder: Path, log: Path) -> None:
-    """Hold what was installed against the wheels.
-
-    Raises:
-        EnvironmentFailedError: something is not as in them.
-    """
-    try:
-        wrong = installed.unlike(folder, spec.wheels)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        wrong = f"what was installed cannot be held against its wheels: {error}"
-    if wrong:
-        _note(log, wrong)
-        raise EnvironmentFailedError(
-            f"{spec.name}: {wrong}", where=str(log), hint="check the disk: repromatrix doctor; then run again"
-        )
-
-
 def _note(log: Path, text: str) -> None:
     with log.open("a", encoding="utf-8") as story:
         story.write(f"{text}\n")
@@ -336,19 +322,14 @@ def _steps(spec: BuildSpec, folder: Path, home: Path) -> Iterator[tuple[list[str
     uv, python = find_uv(), str(folder / "bin" / "python")
     plain = _environment(home, folder)
     quiet = plain | {
-        # Unpacked anew from the verified wheels: nobody vouches for what an earlier build has unpacked.
         "UV_CACHE_DIR": str(home / "uv"),
         "UV_NO_CONFIG": "1",
         "UV_OFFLINE": "1",
         "UV_PYTHON_DOWNLOADS": "never",
-        # Files move from that cache to the environment without a copy; it goes before the environment is sealed, so
-        # that no file of it has a second name.
-        "UV_LINK_MODE": "hardlink",
     }
     yield [uv, "venv", "--quiet", "--python", spec.base.reference, str(folder)], quiet
-    links = [f"--find-links={parent}" for parent in sorted({str(wheel.parent) for wheel in spec.wheels})]
-    install = ["pip", "install", "--python", python, "--no-index", *links, "--no-deps", "--require-hashes"]
-    yield [uv, *install, "--requirement", str(spec.lock)], quiet
+    # Straight from the wheels, each file once: nobody vouches for a cache of unpacked ones, and to copy is the double.
+    yield [sys.executable, "-I", str(_UNPACK), str(folder), str(spec.lock), *map(str, spec.wheels)], plain
     # The import compiles what will be imported: much cheaper than compiling all, and no run pays for it.
     yield [python, "-c", f"import {spec.module}"], plain | {"CUDA_VISIBLE_DEVICES": ""} | dict(spec.variables)
 

@@ -65,6 +65,21 @@ def find_builder() -> Builder:
     )
 
 
+@cache
+def find_docker() -> str:
+    """Return a Docker command line.
+
+    Raises:
+        NoEngineError: there is none.
+    """
+    found = next((path for path in _docker_commands() if _VERSION.match(_answer([path, "--version"]) or "")), None)
+    if found is None:
+        raise NoEngineError(
+            "there is no Docker command line on PATH", hint="install one (`make engine`), or use --engine process"
+        )
+    return found
+
+
 def _docker_commands() -> list[str]:
     """Return each different `docker` on PATH and in the usual places, first come first."""
     found: dict[Path, str] = {}

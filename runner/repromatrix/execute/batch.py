@@ -12,7 +12,7 @@ from typing import Any
 from repromatrix.engines.base import Built, Engine, Exit, Run, RunLimits
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.lines import BadLineError, End, Fingerprint, Finished, Reader, Recorded, Started
-from repromatrix.job import Asked, Fetch, job
+from repromatrix.job import Asked, Fetch, as_it_is, cell_of, job
 from repromatrix.results.record import Outcome
 
 _TAIL = 4096
@@ -102,7 +102,8 @@ def _attempt(cells: Sequence[Asked], result: BatchResult, place: _Place) -> _Fai
     try:
         place.log.parent.mkdir(parents=True, exist_ok=True)
         begin = place.log.stat().st_size if place.log.exists() else 0
-        stdin, gpu = job(cells, trace=place.trace, fetch=place.fetch), cells[0].device != "cpu"
+        places = place.engine.data_place if limits.data else as_it_is
+        stdin, gpu = job(cells, trace=place.trace, fetch=place.fetch, places=places), cells[0].device != "cpu"
         with place.engine.run(place.built, stdin=stdin, limits=limits, variables={}, gpu=gpu, log=place.log) as run:
             _read(run, cells, result, place)
             ending = run.result()
@@ -117,7 +118,8 @@ def _attempt(cells: Sequence[Asked], result: BatchResult, place: _Place) -> _Fai
     if all(cell.id in result.finished for cell in cells):
         return None
     outcome = Outcome.TIMED_OUT if ending.timed_out else Outcome.FAILED
-    return _Failure(outcome=outcome, reason=_explain(ending, limits, place.log, begin))
+    command = any(cell_of(each).workload.command for each in cells)
+    return _Failure(outcome=outcome, reason=_explain(ending, limits, place.log, begin, command=command))
 
 
 def _read(run: Run, cells: Sequence[Asked], result: BatchResult, place: _Place) -> None:
@@ -157,9 +159,10 @@ def _distrust(error: BadLineError, reader: Reader, result: BatchResult, place: _
         place.done(failed)
 
 
-def _explain(ending: Exit, limits: RunLimits, log: Path, begin: int) -> str:
+def _explain(ending: Exit, limits: RunLimits, log: Path, begin: int, *, command: bool) -> str:
     reason = "the process ended without its result" if ending.clean else ending.explain(limits)
-    words = _last_words(log, begin) if ending.code is not None else ""  # ended by itself: its last words say why
+    # Ended by itself: its last words say why. A command that hangs has said how far it came.
+    words = _last_words(log, begin) if ending.code is not None or (command and ending.timed_out) else ""
     return ": ".join(part for part in (reason, words) if part)
 
 

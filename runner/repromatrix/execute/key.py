@@ -35,14 +35,16 @@ def record_key(
     return sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
 
 
-def provenance(*, identity: Identity, engine: str, cpu_class: str, image_digest: str | None) -> Provenance:
-    """Return what a record says of where it ran."""
+def provenance(
+    *, identity: Identity, engine: str, cpu_class: str, image_digest: str | None, network: bool = False
+) -> Provenance:
+    """Return what a record says of where it ran; what was let onto the network is not pinned by a lock."""
     return Provenance(
         engine=engine,
         base_kind=identity.base.kind,
         base_digest=identity.base.digest,
         image_digest=image_digest,
-        lock_digest=identity.lock_digest,
+        lock_digest=None if network else identity.lock_digest,
         entrypoint_digest=identity.sources_digest,
         cpu_class=cpu_class,
     )

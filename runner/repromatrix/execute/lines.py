@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from repromatrix.execute import output
 from repromatrix.execute.answers import outputs_of
 from repromatrix.job import options_of
+from repromatrix.matrix.model import Command
 from repromatrix.plan import Cell, Operation
 from repromatrix.results import document as documents
 from repromatrix.results.record import Outcome
@@ -61,6 +63,7 @@ class Finished:
         options: every factor with the value that it used, sorted.
         untraced: the values that a traced cell could not tell, with the reasons.
         outputs: what an operation gave, name -> its values for each sample; None unless it is one.
+        read: what was read of a command's output and what was left out, in words.
     """
 
     id: str
@@ -70,6 +73,7 @@ class Finished:
     options: tuple[tuple[str, str], ...] = ()
     untraced: tuple[tuple[str, str], ...] = ()
     outputs: tuple[tuple[str, Steps], ...] | None = None
+    read: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,7 @@ class Reader:
         self._asked = asked
         self._started: str | None = None
         self._entries: list[Entry] = []
+        self._output: list[bytes] = []
         self._answered: set[str] = set()
         self._ended = False
         self.fingerprint: dict[str, Any] | None = None
@@ -130,6 +135,8 @@ class Reader:
                 return self._start(self._asked[document["id"]].id)
             case "values":
                 return self._values(document)
+            case "output":
+                return self._piece(document)
             case "cell" | "operation":
                 return self._finish(kind, document)
             case "end":
@@ -141,7 +148,7 @@ class Reader:
     def _start(self, cell_id: str) -> Started:
         if self._started is not None or cell_id in self._answered:
             raise BadLineError(f"{cell_id} starts {'a second time' if self._started is None else 'inside another'}")
-        self._started, self._entries = cell_id, []
+        self._started, self._entries, self._output = cell_id, [], []
         return Started(id=cell_id)
 
     def _values(self, document: dict[str, Any]) -> Recorded:
@@ -157,6 +164,15 @@ class Reader:
                 raise BadLineError(f"the bits of {name} are not those of its digest")
         return Recorded(id=cell_id, entries=entries, bits=bits)
 
+    def _piece(self, document: dict[str, Any]) -> Recorded:
+        """Keep a piece of what a command gives to be read; an empty one says that it is alive."""
+        cell_id = self._current(document["id"])
+        asked = self._asked[cell_id]
+        if not isinstance(asked, Cell) or not asked.workload.command:
+            raise BadLineError(f"output of {cell_id}, which is no command")
+        self._output.append(documents.base64(document["data"]))
+        return Recorded(id=cell_id, entries=())
+
     def _finish(self, kind: str, document: dict[str, Any]) -> Finished:
         asked = self._asked[self._current(document["id"])]
         if isinstance(asked, Operation) != (kind == "operation"):
@@ -165,10 +181,30 @@ class Reader:
         self._answered.add(asked.id)
         outcome = Outcome(document["outcome"])
         if outcome is not Outcome.OK:
-            return Finished(id=asked.id, outcome=outcome, reason=str(document["reason"])[:_REASON])
+            reason = output.with_tail(str(document["reason"]), document.get("tail", ()))
+            return Finished(id=asked.id, outcome=outcome, reason=reason[:_REASON])
         return _answer(document, asked) if isinstance(asked, Operation) else self._cell(document, asked)
 
+    def _printed(self, document: dict[str, Any], cell: Cell, command: Command) -> Finished:
+        """Return what a command gave: its numbers, or why there are none, with the last lines of its output."""
+        try:
+            read = output.read(b"".join(self._output), command, cell.workload)
+            check(read.trajectory, read.steps, [each.name for each in read.trajectory.metrics])
+        except (output.UnreadableError, ValueError) as error:
+            reason = output.with_tail(str(error), document.get("tail", ()))
+            return Finished(id=cell.id, outcome=Outcome.FAILED, reason=reason[:_REASON])
+        return Finished(
+            id=cell.id,
+            outcome=Outcome.OK,
+            reason=None,
+            trajectory=read.trajectory,
+            options=options_of(cell),
+            read=read.said,
+        )
+
     def _cell(self, document: dict[str, Any], cell: Cell) -> Finished:
+        if cell.workload.command:
+            return self._printed(document, cell, cell.workload.command)
         trajectory = Trajectory(
             columns=columns(self._entries),
             absent=_reasons(document.get("absent", {})),

@@ -10,8 +10,8 @@ from repromatrix.results.record import Description, Outcome, Provenance, Record
 from repromatrix.results.value import Trajectory
 
 
-def describe(cell: Cell) -> Description:
-    """Return the cell in the words of a record."""
+def describe(cell: Cell, trajectory: Trajectory | None = None) -> Description:
+    """Return the cell in the words of a record; `trajectory` tells how many steps a command has."""
     return Description(
         id=cell.id,
         workload=cell.workload.name,
@@ -25,7 +25,7 @@ def describe(cell: Cell) -> Description:
         options=cell.variant.options,
         device=cell.device,
         settings=cell.settings.name,
-        steps=cell.steps,
+        steps=cell.steps or (len(trajectory.losses) if trajectory else 0),
         task=cell.workload.task,
         code=cell.workload.code(cell.environment.framework),
     )
@@ -50,14 +50,13 @@ def assemble(
         fingerprint: the environment as seen from inside.
         provenance: where it ran.
     """
-    wrong = next(
-        ((each, log) for each, log in zip(finished, logs, strict=True) if each.outcome is not Outcome.OK), None
-    )
+    ended = [_of_one_length(each, finished[0]) for each in finished]
+    wrong = next(((each, log) for each, log in zip(ended, logs, strict=True) if each.outcome is not Outcome.OK), None)
     trajectories: tuple[Trajectory, ...] = ()
     if wrong is None:
         trajectories = tuple(dict.fromkeys(each.trajectory for each in finished if each.trajectory is not None))
     return Record(
-        cell=describe(cell),
+        cell=describe(cell, trajectories[0] if trajectories else None),
         key=key,
         outcome=wrong[0].outcome if wrong else Outcome.OK,
         reason=wrong[0].reason if wrong else None,
@@ -68,6 +67,15 @@ def assemble(
         provenance=provenance,
         factors=() if wrong else finished[0].options,
     )
+
+
+def _of_one_length(found: Finished, first: Finished) -> Finished:
+    """Return what a repeat gave; a failure where a command printed another number of values than the first time."""
+    own, before = found.trajectory, first.trajectory
+    if own is None or before is None or len(own.losses) == len(before.losses):
+        return found
+    reason = f"it gave {len(before.losses)} numbers the first time and {len(own.losses)} in another repeat"
+    return Finished(id=found.id, outcome=Outcome.FAILED, reason=reason)
 
 
 def unrun(cell: Cell, outcome: Outcome, reason: str) -> Record:

@@ -44,6 +44,9 @@ class Listener(fleet.Listener, Protocol):
     def repeat(self, cell_id: str, outcome: Outcome) -> None:
         """One repeat of a cell ended."""
 
+    def read(self, cell_id: str, said: str) -> None:
+        """The output of a command was read: as what, and what was left out."""
+
     def record(self, record: Record, *, cached: bool) -> None:
         """A cell's record is in the store."""
 
@@ -95,7 +98,9 @@ class Batch:
     def log(self, store: Store, name: str) -> Path:
         """Return where the log of a repeat, or of another run of the batch, stands."""
         cell = self.cells[0]
-        return store.log_path(cell.environment.name, f"{cell.settings.name}-{cell.device.replace(':', '')}-{name}")
+        own = f"{cell.workload.name}-{cell.variant.name}-" if cell.workload.command else ""
+        place = f"{cell.settings.name}-{cell.device.replace(':', '')}-{own}{name}"
+        return store.log_path(cell.environment.name, place)
 
 
 class Execution:
@@ -111,6 +116,7 @@ class Execution:
         jobs: int,
         lock_folders: Mapping[str, Path] | None = None,
         share: Share | None = None,
+        here: Engine | None = None,
         workers: Callable[[], Executor] | None = None,
     ) -> None:
         """Begin.
@@ -123,13 +129,14 @@ class Execution:
             jobs: how many processes, or environments that are made, at a time.
             lock_folders: by environment, where its lock lies if not in its own place.
             share: a registry of images.
+            here: where processes of an environment run that is the Python at hand; None: where all others do.
             workers: makes the executor of the processes; None: threads of this process.
         """
         self._threads = partial(ThreadPoolExecutor, max_workers=jobs, thread_name_prefix="repromatrix")
         self._workers = workers
         self._repeats = matrix.repeats
         self._limits = _run_limits(matrix.limits)
-        self.engine = engine
+        self._engine, self._here = engine, here or engine
         self.store = store
         self.listener = listener
         self.jobs = jobs
@@ -193,11 +200,11 @@ class Execution:
             raise self._broken[environment.name]
         if environment.name not in self._identities:
             folder = self._lock_folders.get(environment.name)
-            self._identities[environment.name] = identify(environment, self.engine, folder, self._share)
+            self._identities[environment.name] = identify(environment, self.engine_of(environment), folder, self._share)
         return record_key(
             cell,
             identity=self._identities[environment.name],
-            engine=self.engine.name,
+            engine=self.engine_of(environment).name,
             cpu_class=host.cpu_class(),
             cpus=self.limits_of(cell).cpus,
             gpu=host.nvidia_devices() if cell.device != "cpu" else (),
@@ -205,17 +212,29 @@ class Execution:
             trace=trace,
         )
 
+    def engine_of(self, environment: Environment) -> Engine:
+        """Return where the processes of an environment run."""
+        return self._here if environment.at_hand else self._engine
+
+    def stop(self) -> None:
+        """End what runs."""
+        self._engine.stop()
+        self._here.stop()
+
     def limits_of(self, cell: Cell) -> RunLimits:
         """Return the limits of a cell's process: at least a CPU for each thread that its settings ask for."""
-        return replace(self._limits, cpus=max(self._limits.cpus, cell.settings.threads or 0))
+        command, cpus = cell.workload.command, max(self._limits.cpus, cell.settings.threads or 0)
+        network, data = (command.network, command.data) if command else (False, ())
+        return replace(self._limits, cpus=cpus, network=network, data=data)
 
     def _require_space(self, batches: Sequence[Batch]) -> None:
         environments = {batch.environment.name: batch.environment for batch in batches}
         wanted = [
             Wanted(environment=each, base=self._identities[name].base, lock_folder=self._lock_folders.get(name))
             for name, each in environments.items()
+            if not each.at_hand
         ]
-        unknown = require_space(wanted, self.engine, jobs=self.jobs, pulled=self._share is not None)
+        unknown = require_space(wanted, self._engine, jobs=self.jobs, pulled=self._share is not None)
         if unknown:
             self.listener.warned(unknown)
 
@@ -230,7 +249,7 @@ class Execution:
 
     def weight(self, environment: Environment) -> int:
         """Return how large an environment is."""
-        return weigh(environment, self.engine, self._lock_folders.get(environment.name))
+        return weigh(environment, self.engine_of(environment), self._lock_folders.get(environment.name))
 
     def prepared(self, environment: Environment, ready: Ready) -> None:
         """Note that an environment can run."""
@@ -246,7 +265,7 @@ class Execution:
         self.listener.preparing(environment.name)
         try:
             folder, base = self._lock_folders.get(environment.name), self._identities[environment.name].base
-            return ensure(environment, self.engine, folder, share=self._share, base=base)
+            return ensure(environment, self.engine_of(environment), folder, share=self._share, base=base)
         except OSError as error:
             raise EnvironmentFailedError(
                 f"{environment.name} cannot be made: {error}",
@@ -263,6 +282,8 @@ class Execution:
         def heard(work: Work, found: Finished) -> None:
             self.listener.repeat(found.id, found.outcome)
             finished[found.id][works.index(work)] = found
+            if found.read and work is works[0]:
+                self.listener.read(found.id, found.read)
             for bits in work.result.bits.pop(found.id, {}).values():  # of outputs: the record has their digests
                 self.store.write_value(bits)
             # Kept as soon as its last repeat ends: what comes after must not cost it.
@@ -298,7 +319,8 @@ class Execution:
             fingerprint=next((work.result.fingerprint for work in works if work.result.fingerprint), {}),
             provenance=provenance(
                 identity=self._identities[cell.environment.name],
-                engine=self.engine.name,
+                network=bool(cell.workload.command and cell.workload.command.network),
+                engine=self.engine_of(cell.environment).name,
                 cpu_class=host.cpu_class(),
                 image_digest=built.digest if built else None,
             ),
@@ -324,8 +346,9 @@ def _run_limits(limits: Limits) -> RunLimits:
 
 
 def batches_of(cells: Sequence[Cell]) -> list[Batch]:
-    """Group cells that share environment, device and settings, in the order of the plan."""
-    groups: dict[tuple[str, str, str], list[Cell]] = {}
+    """Group cells that share environment, device and settings, in the order of the plan; a command is on its own."""
+    groups: dict[tuple[str, ...], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault((cell.environment.name, cell.device, cell.settings.name), []).append(cell)
+        own = cell.id if cell.workload.command else ""  # it may run long, and be let onto the network
+        groups.setdefault((cell.environment.name, cell.device, cell.settings.name, own), []).append(cell)
     return [Batch(cells=tuple(group)) for group in groups.values()]

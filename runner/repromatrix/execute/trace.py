@@ -91,7 +91,7 @@ class Tracing:
             self._give_up(cell.id, finished.reason or "it gave no trace")
             return
         trace = Trace(
-            cell=describe(cell),
+            cell=describe(cell, finished.trajectory),
             key=self._execution.key(cell, trace=True),
             trajectory=finished.trajectory,
             untraced=finished.untraced,

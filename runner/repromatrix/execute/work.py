@@ -77,9 +77,11 @@ class Work:
 class Host(Protocol):
     """What makes environments, and is told when one is there."""
 
-    @property
-    def engine(self) -> Engine:
-        """Where the processes run."""
+    def engine_of(self, environment: Environment) -> Engine:
+        """Return where the processes of an environment run."""
+
+    def stop(self) -> None:
+        """End what runs."""
 
     def prepare(self, environment: Environment) -> Ready:
         """Make an environment unless it is there; called by threads of this process."""
@@ -114,7 +116,7 @@ def perform(works: Iterable[Work], host: Host, makers: Executor, workers: Execut
     except BaseException:
         for executor in (makers, workers):
             executor.shutdown(wait=False, cancel_futures=True)
-        host.engine.stop()
+        host.stop()
         raise
 
 
@@ -157,7 +159,7 @@ class _Coordinator:
         for work in group:
             work.built = ready.built
             hearing = _Hearing(self._events, work)
-            arguments = (self._host.engine, ready.built, work.job, hearing)
+            arguments = (self._host.engine_of(group[0].environment), ready.built, work.job, hearing)
             self._submit(self._workers, run_job, *arguments, then=hearing.ended)
 
 

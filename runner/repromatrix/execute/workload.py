@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 from repromatrix import resources
 from repromatrix.errors import EnvironmentFailedError, NothingSelectedError
@@ -11,6 +12,7 @@ from repromatrix.execute.here import prepare
 from repromatrix.execute.run import Execution, Listener
 from repromatrix.execute.trace import Tracing
 from repromatrix.matrix import Workload, load
+from repromatrix.matrix.model import Command
 from repromatrix.matrix.workload import load_workload
 from repromatrix.plan import Cell
 from repromatrix.results.record import Outcome, Record
@@ -37,7 +39,7 @@ class Checked:
 
 
 def check_workload(folder: Path, listener: Listener, python: str | None = None) -> Iterator[Checked]:
-    """Run the default cell of each framework that has a module: twice as it is, and once traced.
+    """Run the default cell of each framework that has a module: twice as it is, and once traced; a command twice.
 
     Args:
         folder: with `workload.yaml`.
@@ -50,7 +52,7 @@ def check_workload(folder: Path, listener: Listener, python: str | None = None) 
     place = folder.resolve()
     workload = load_workload(place, place.name)
     for framework in workload.frameworks:
-        if f"{framework}.py" in dict(workload.files):
+        if workload.runs_in(framework):
             yield _checked(workload, framework, listener, python)
 
 
@@ -63,15 +65,70 @@ def _checked(workload: Workload, framework: str, listener: Listener, python: str
     cell = plan.cells[0]
     with TemporaryDirectory(prefix="repromatrix-check-") as results:
         store = Store(Path(results))
-        execution = Execution(matrix=whole, engine=engine, store=store, listener=listener, jobs=1)
+        heard = _Hearing(listener)
+        execution = Execution(matrix=whole, engine=engine, store=store, listener=cast(Listener, heard), jobs=1)
         summary = execution.run([cell])
         (record,) = summary.records
         if record.outcome is not Outcome.OK:
             return _failed(framework, f"{cell.id} {record.outcome.value.replace('_', ' ')}: {record.reason}")
+        if workload.command:
+            own = tuple(_of_command(cell, workload.command, record, heard.said, len(plan.cells)))
+            return Checked(framework=framework, problem=None, lines=own, deterministic=record.deterministic)
         (traced,) = Tracing(execution).run([cell], [record])
         trace = store.read_trace(cell.id, traced.key) if traced.key else None
         lines = _lines(cell, record, trace.trajectory if trace else None, traced.reason, len(plan.cells))
     return Checked(framework=framework, problem=None, lines=tuple(lines), deterministic=record.deterministic)
+
+
+class _Hearing:
+    """A listener that keeps what was read of a command's output, and passes all else on."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self.said = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listener, name)
+
+    def read(self, _cell_id: str, said: str) -> None:
+        """The output of a command was read."""
+        self.said = said
+
+
+def _of_command(cell: Cell, command: Command, record: Record, read: str, cells: int) -> Iterator[str]:
+    """Say what a command gives; first whether it gives it twice."""
+    first, last = record.trajectories[0], record.cell.steps
+    yield _repeats(record.trajectories)
+    if len(record.trajectories) > 1:
+        yield "a gate for numbers that are noisy by nature measures the noise: repromatrix check --repeats N"
+    yield f"ran {cell.id}: {' '.join(cell.workload.command.words if cell.workload.command else ())}" + (
+        f"; its factors and dtypes make {cells} cells in all" if cells > 1 else ""
+    )
+    yield f"read: {read}"
+    yield f"{'metric':<8} {_named(first.metrics)}: {last} numbers, {first.said(1)} to {first.said(last)}"
+    yield f"{'output':<8} {_named(first.of(Role.OUTPUT))}"
+    yield from _coarse(first)
+    if command.network:
+        yield "not pinned: it is let onto the network, so no lock fixes all that it uses"
+    if command.data:
+        yield f"data: {', '.join(name for name, _ in command.data)}; here nothing keeps it from writing there"
+    if not cell.workload.metrics:
+        names = ", ".join(each.name for each in first.metrics)
+        yield f"metrics are what was recognised; to have them fixed: metrics: [{names}]"
+    yield "missing: a command is given no input to move, so no noise floor can be measured"
+
+
+def _coarse(trajectory: Trajectory) -> Iterator[str]:
+    """Say of how many digits the printed numbers are, where they cannot tell the bits."""
+    for each in trajectory.metrics:
+        digits = max(len(_mantissa(text).replace(".", "").strip("0-")) for text in each.texts)
+        if each.dtype == "float64" and digits <= _FEW:
+            hint = f"print it in full, {{{each.name}}} without a format"
+            yield f"{each.name} is printed with {digits} digits: what differs behind them is not seen; {hint}"
+
+
+def _mantissa(text: str) -> str:
+    return repr(float.fromhex(text)).partition("e")[0]
 
 
 def _failed(framework: str, problem: str) -> Checked:
@@ -108,7 +165,7 @@ def _repeats(found: Sequence[Trajectory]) -> str:
         ),
         default=None,
     )
-    where = f"first at step {first[0]}, in {first[1]}" if first else "in what they record"
+    where = f"first at {found[0].said(first[0])}, in {first[1]}" if first else "in what they record"
     return f"two runs in fresh processes differ: {where}; look for what is drawn, timed or threaded there"
 
 
@@ -120,6 +177,7 @@ def _apart(a: Column, b: Column) -> Iterator[int]:
     yield from (step for step, one, two in zip(a.at, a.rows, b.rows, strict=True) if one != two)
 
 
+_FEW = 9  # digits that a float32 needs
 _NO_PARAMETER = "no input has `parameter: true`, so no noise floor can be measured"
 _NO_STATE = "no state is recorded, so jobs that end with other weights may look the same: task.record(..., state={...})"
 _NO_TRACE = "nothing on the way to the metrics is recorded, so a difference cannot be placed within a step"

@@ -6,15 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from packaging.utils import canonicalize_name
-
 from repromatrix.compare import series
 from repromatrix.compare.printed import agree
 from repromatrix.errors import EnvironmentFailedError, UsageError
 from repromatrix.execute import operations
 from repromatrix.execute.run import Execution
+from repromatrix.explain import only
 from repromatrix.explain.bisect import Change, Tried
-from repromatrix.explain.impact.companions import companions
+from repromatrix.explain.impact.companions import companions, computing
 from repromatrix.explain.impact.rows import Companion
 from repromatrix.matrix import Environment, Matrix
 from repromatrix.matrix.check import suggest
@@ -55,6 +54,8 @@ class Target:
         if not found:
             known = [f"{cell.workload.name}/{cell.variant.name}" for cell in every]
             raise UsageError(f"{environment.name} has no job {self.words}", hint=suggest(self.words, known)[:300])
+        if self.workload == operations.NAME:
+            return tuple(only.only(cell, {each.partition("/")[0] for each in self.values}) for cell in found)
         return tuple(found)
 
     def value(self, record: Record) -> str | None:
@@ -102,6 +103,9 @@ def _operation(matrix: Matrix, words: str, environment: Environment) -> Target:
     if found is None or not name:
         known = ", ".join(dict.fromkeys(each.variant.dtype for each in cells))
         raise UsageError(f"no operation {words!r}", hint=f"operation:NAME:DTYPE, like operation:exp:float64; {known}")
+    rows = only.operations_of(found)
+    if name.partition("/")[0] not in rows:
+        raise UsageError(f"no operation {name!r}", hint=suggest(name, rows))
     return Target(words=words, workload=operations.NAME, variant=found.variant.name, values=(name,))
 
 
@@ -175,28 +179,39 @@ class Releases:
         return companions(pair[0], pair[1]) if pair[0] and pair[1] else ()
 
     def blamed(self, change: Change, tried: Mapping[str, Tried]) -> str:
-        """Return what made a change where other packages moved with it: the package, those, or nobody can tell."""
-        packages = [each for each in self.moved(change) if each.kind == "package" and each.a and each.b]
+        """Return what made a change where other packages moved with it: the package, some of those, or nobody can tell.
+
+        All that moved along is held as before at once and, where the package alone does not make it, each by itself.
+        """
+        packages = computing(self.moved(change))
         if not packages:
             return "the package"
-        environment = self._environments.of(change.first)
-        held = tuple(f"{each.name}=={each.a}" for each in packages)
-        names = {each.name for each in packages}
-        own = [each for each in environment.packages if canonicalize_name(_name(each)) not in names]
-        mixed = replace(environment, requirements=(*own, *held), suffix=f"{environment.suffix}-held{_short(held)}")
+        verdict = self._held(change, tried, packages)
+        if verdict == "the package" or len(packages) == 1:
+            return verdict
+        alone = {each.name: self._held(change, tried, [each]) for each in packages}
+        makers = [name for name, told in alone.items() if told == name]
+        return ", ".join(makers) or verdict
+
+    def _held(self, change: Change, tried: Mapping[str, Tried], packages: Sequence[Companion]) -> str:
+        """Return what made a change, as the release that has it tells with other packages held as before."""
+        pins = only.pins((each.name, str(each.a)) for each in packages)
+        mixed = only.held(self._environments.of(change.first), pins)
         try:
             self._environments.lock(mixed)
         except EnvironmentFailedError:
-            return f"cannot be told: the resolver allows {change.first} with no older {', '.join(sorted(names))}"
+            return f"cannot be told: the resolver does not allow {change.first} with {', '.join(pins)}"
         found = self._tried(change.first, mixed, self._execution, keep=False)
+        if found.value is None:
+            return f"cannot be told: {change.first} with {', '.join(pins)} has no value: {found.reason}"
         if found.value == tried[change.first].value:
             return "the package"
-        return ", ".join(sorted(names)) if found.value == tried[change.last].value else "both together"
+        makers = ", ".join(each.name for each in packages)
+        return makers if found.value == tried[change.last].value else f"the package and {makers} together"
 
     def _tried(self, version: str, environment: Environment, execution: Execution, *, keep: bool = True) -> Tried:
         cells = self._target.cells(self._matrix, environment)
-        run = operations.run if self._target.workload == operations.NAME else Execution.run
-        records: Sequence[Record] = run(execution, cells).records
+        records: Sequence[Record] = execution.run(cells).records
         if self._target.log is not None and not self._target.variant:
             records = self._settled(records)
         record = records[0]
@@ -223,11 +238,3 @@ class Releases:
         cell = found[0].cell
         self._target = replace(self._target, workload=cell.workload, variant=cell.variant)
         return found
-
-
-def _name(requirement: str) -> str:
-    return requirement.partition("=")[0].partition("[")[0].strip()
-
-
-def _short(parts: Sequence[str]) -> str:
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:8]

@@ -32,6 +32,8 @@ def tell(found: PairFinding) -> str:
         return "\n".join([f"{head}: {conclusion(found)}", *(f"  {caveat}" for caveat in caveats)])
     sides = (found.left, found.right)
     lines = [f"{head} ({found.dtype}): {conclusion(found)}"]
+    if found.step is not None:
+        lines.append(f"  replayed is step {found.step} alone: the first in which their traces differ, if they do")
     for name, asked, side in (("A", found.a, found.left), ("B", found.b, found.right)):
         if side.cell != asked:
             lines.append(f"  {name} is replayed as {side.cell}")
@@ -71,7 +73,8 @@ def conclusion(found: PairFinding) -> str:
     if found.reason is not None:
         return _not_replayed(found)
     names = tuple(dict.fromkeys(each.operation for each in found.sources))
-    unknown = [each.place for each in found.places if each.reason]
+    unknown = [each.place for each in found.places if each.reason and each.other is None]
+    others = [each for each in found.places if each.other is not None]
     parts = []
     if names:
         where = ", ".join(each.place for each in found.sources)
@@ -82,6 +85,9 @@ def conclusion(found: PairFinding) -> str:
         parts.append(
             f"the steps combine them in another order: {', '.join(found.wiring)} differs though its inputs are the same"
         )
+    if others:
+        told = ", ".join(f"{each.place} ({each.operation} against {each.other or 'nothing'})" for each in others)
+        parts.append(f"of other operations are {told}")
     if unknown:
         parts.append(f"nothing is known of {', '.join(unknown)}")
     if not found.separable:

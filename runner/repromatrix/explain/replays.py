@@ -20,6 +20,7 @@ from repromatrix.explain.first import Traced
 from repromatrix.explain.start import graph_of, start_of
 from repromatrix.graph import STEP, Place
 from repromatrix.job import options_of
+from repromatrix.matrix.modules import defines
 from repromatrix.operations import text
 from repromatrix.operations.catalogue import CATALOGUE
 from repromatrix.operations.wiring import Start, inputs_at, step_sample, taken
@@ -64,7 +65,7 @@ class Replayer:
         self._silent: dict[str, str] = {}
         self._replays: dict[str, Replay] = {}
         # Many pairs share a cell, and what it recorded is the same for each of them.
-        self._samples: dict[tuple[str, range], Inputs] = {}
+        self._samples: dict[tuple[str, range, str], Inputs] = {}
         self._starts: dict[str, Start] = {}
         self._windows: dict[tuple[str, str], range] = {}  # the steps to replay of two cells that both are not small
         self._places: dict[tuple[str, str], tuple[tuple[Place, Sample, Origin], ...]] = {}
@@ -114,8 +115,11 @@ class Replayer:
         return tuple(found)
 
     def traced(self, pair: Pair) -> Traced | None:
-        """Return the traces of two cells that cannot be replayed; None: they can, or have none."""
-        of_a, of_b = (self._traced_only.get(cell.id) for cell in (pair.left, pair.right))
+        """Return the traces of two cells of which one cannot be replayed; None: both can, or one has none."""
+        ids = (pair.left.id, pair.right.id)
+        of_a, of_b = ((self._traced_only.get(name) or self._traces.get(name)) for name in ids)
+        if not self._traced_only.keys() & {*ids}:
+            return None
         return Traced(a=pair.left, b=pair.right, of_a=of_a, of_b=of_b) if of_a and of_b else None
 
     def replays_of(self, end: ReplayedCell) -> CellReplays:
@@ -212,16 +216,25 @@ class Replayer:
                 cell=cell,
                 graph=graph_of(cell),
                 operation=STEP,
-                inputs=self._steps_of(self._traces[of.id], of, self._windows[left.id, right.id]),
+                inputs=self._steps_of(of, cell, self._windows[left.id, right.id]),
             )
             for cell, of in orders
         )
 
-    def _steps_of(self, trace: Trace, cell: Cell, window: range) -> Inputs:
-        known = trace.key, window
+    def _steps_of(self, of: Cell, cell: Cell, window: range) -> Inputs:
+        """Return the steps of a cell's trace for a cell to compute again.
+
+        State that only the other one has, another optimizer's for instance, is that of its own trace.
+        """
+        trace, start = self._traces[of.id], self._start(of)
+        lacking = [name for name in self._start(cell).state if name not in start.state]
+        known = trace.key, window, self._traces[cell.id].key if lacking else ""
         if known not in self._samples:
-            start = self._start(cell)
-            samples = [sample(text.write(step_sample(trace, step, start))) for step in window]
+            samples = []
+            for step in window:
+                own = step_sample(self._traces[cell.id], step, self._start(cell)) if lacking else {}
+                given = step_sample(trace, step, start) | {name: own[name] for name in lacking}
+                samples.append(sample(text.write(given)))
             self._samples[known] = Inputs.steps(samples, (trace.cell.id, trace.key), window.start)
         return self._samples[known]
 
@@ -253,7 +266,7 @@ class Replayer:
         return {name: tuple(sorted(keys)) for name, keys in found.items()}
 
     def _recorded(self, pair: Pair, steps: Mapping[str, Replay]) -> Iterable[Request]:
-        """Yield each operation on what it took at its places in the steps of both cells, for both of them."""
+        """Yield each operation on what it took at its places in both steps, for those of the cells that have it."""
         found: dict[str, dict[tuple[str, Sample], Origin]] = {}
         for cell, own, _ in self._ends(pair, steps):
             known = (cell.id, own.key)
@@ -264,7 +277,8 @@ class Replayer:
         for operation in sorted(found):
             inputs = Inputs.recorded([each for _, each in found[operation]], list(found[operation].values()))
             for cell in (pair.left, pair.right):
-                yield Request(cell=cell, graph=graph_of(cell), operation=operation, inputs=inputs)
+                if operation in operations_of(cell):
+                    yield Request(cell=cell, graph=graph_of(cell), operation=operation, inputs=inputs)
 
     def _taken(self, cell: Cell, own: Replay) -> Iterable[tuple[Place, Sample, Origin]]:
         start, trace = self._start(cell), self._traces[cell.id]
@@ -285,6 +299,9 @@ def _lacking(cell: Cell, trace: Trace) -> str | None:
     """Return why a cell's step cannot be taken apart, or None."""
     if cell.workload.graph is None:
         return f"the workload {cell.workload.name} has no graph of its step"
+    module = f"{cell.environment.framework}.py"
+    if not defines(cell.workload.modules(cell.environment.framework).get(module, ""), "operations"):
+        return f"{module} of {cell.workload.name} has no function operations(task)"
     for name in cell.workload.graph.state(dict(options_of(cell))):
         if name not in trace.columns:
             return f"{name} of {cell.id} is not traced, so its step cannot be replayed"

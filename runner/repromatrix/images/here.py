@@ -15,6 +15,7 @@ from repromatrix.engines.here import own_variables
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.images.spec import sources, sources_digest
 from repromatrix.matrix import Environment
+from repromatrix.matrix.model import AT_HAND
 
 _PATIENCE = 900  # seconds; a first import from a cluster's file system takes minutes
 _UNFIT = re.compile(r"[^A-Za-z0-9.+-]")
@@ -75,7 +76,7 @@ class Found:
             version=_UNFIT.sub("_", self.version),
             flavour=label,
             python=".".join(self.python.split(".")[:2]),
-            base="here",
+            base=AT_HAND,
             requirements=(),
             index=None,
             devices=devices,

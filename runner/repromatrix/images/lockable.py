@@ -85,7 +85,7 @@ class Spare:
         Raises:
             EnvironmentFailedError: why the first pair cannot be locked, if none can.
         """
-        ready = [pair for pair in pairs if all(map(locks.is_current, pair))]
+        ready = [pair for pair in pairs if all(each.at_hand or locks.is_current(each) for each in pair)]
         ready.sort(key=lambda pair: (pair[0].flavour != pair[1].flavour, pair[0].python != pair[1].python))
         first = (*ready, *pairs)[0]
         if (problem := self._of_pair(first)) and _is_final(problem):
@@ -120,7 +120,7 @@ class Spare:
 
     def places(self, environments: Iterable[Environment]) -> dict[str, Path]:
         """Return, by environment, where the locks lie that are not the matrix's own."""
-        return {each.name: self._folder for each in environments if not locks.is_current(each)}
+        return {each.name: self._folder for each in environments if not each.at_hand and not locks.is_current(each)}
 
     def recall(self, name: str) -> Environment | None:
         """Return the environment that was once locked on the fly under that name, or None."""
@@ -142,7 +142,7 @@ class Spare:
         return self._tried[environment.name]
 
     def _lock(self, environment: Environment) -> None:
-        if locks.is_current(environment):
+        if environment.at_hand or locks.is_current(environment):
             return
         if not locks.is_current(environment, self._folder):
             known = self._given.get(environment.name)
@@ -151,7 +151,8 @@ class Spare:
             else:
                 locks.make(environment, self._folder)
         path = locks.path_of(environment, self._folder)
-        resources.write_atomically(path.parent / f"{environment.name}.json", json.dumps(asdict(environment)).encode())
+        kept = asdict(replace(environment, locks=None))  # its lock is in the cache, whoever's matrix named it
+        resources.write_atomically(path.parent / f"{environment.name}.json", json.dumps(kept).encode())
 
     def _newest(self, matrix: Matrix, name: str) -> str:
         if name.lower() not in FRAMEWORKS:

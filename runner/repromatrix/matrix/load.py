@@ -1,7 +1,8 @@
 """YAML file -> frozen `Matrix`. Checks shape by the schema, then what a schema cannot say."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -65,11 +66,11 @@ class _Reader:
     def matrix(self) -> Matrix:
         settings = {name: _settings(name, entry) for name, entry in self.data.get("settings", {}).items()}
         settings.setdefault(DEFAULT_SETTINGS, Settings())
-        environments = self._environments()
+        environments, workloads = self._environments(), self._workloads()
         return Matrix(
             path=self.path,
-            environments=environments,
-            workloads=self._workloads(),
+            environments=tuple(_with_packages(each, workloads) for each in environments),
+            workloads=workloads,
             settings=MappingProxyType(settings),
             include=tuple(self._includes(settings)),
             exclude=tuple(
@@ -181,6 +182,14 @@ class _Reader:
             devices=tuple(entry.get("devices", ())),
             line=self._line("profiles", name),
         )
+
+
+def _with_packages(environment: Environment, workloads: Sequence[Workload]) -> Environment:
+    """Return an environment with what the commands that run in it need beside the framework."""
+    commands = [each.command for each in workloads if each.command and environment.framework in each.command.frameworks]
+    packages = dict.fromkeys(package for command in commands for package in command.packages)
+    more = tuple(each for each in packages if each not in environment.requirements)
+    return replace(environment, requirements=(*environment.requirements, *more)) if more else environment
 
 
 def _settings(name: str, entry: Mapping[str, Any]) -> Settings:

@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from repromatrix import resources
+from repromatrix.errors import MatrixError
 from repromatrix.graph import Graph
 
 DEFAULT_SETTINGS = "default"
@@ -30,6 +32,9 @@ class Limits:
     memory_mib: int = 6144
     processes: int = 512
     cpus: int = 1
+
+
+AT_HAND = "here"  # the base of an environment that is found and not made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,11 @@ class Environment:
     def name(self) -> str:
         """The one name: file name of the lock, image name, part of the cell id."""
         return f"{self.framework}-{self.version}-{self.flavour}{self.suffix}"
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether it is a Python that is there already: it has no lock, and nobody can make it again."""
+        return self.base == AT_HAND
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -145,8 +155,51 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program that is run as it is, and where its numbers are read.
+
+    Attributes:
+        words: what is run, with `{FACTOR}`, `{dtype}` and `{DATA}` in them; `python` is that of the environment.
+        frameworks: in whose environments it runs.
+        packages: what it needs beside a framework, as requirements.
+        files: path below the folder that it runs in -> text.
+        data: name -> what is mounted there, read-only.
+        network: whether it is let onto the network.
+        source: `stdout`, `stderr`, or the file that it writes.
+        pattern: a regular expression whose named groups are the values; None: what the file or the lines show.
+    """
+
+    words: tuple[str, ...]
+    frameworks: tuple[str, ...]
+    packages: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    data: tuple[tuple[str, Path], ...] = ()
+    network: bool = False
+    source: str = "stdout"
+    pattern: str | None = None
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of what is mounted, by name.
+
+        Raises:
+            MatrixError: it cannot be read.
+        """
+        return {name: _content(name, path) for name, path in self.data}
+
+
+def _content(name: str, path: Path) -> str:
+    try:
+        return resources.content_sha256(path)
+    except OSError as error:
+        raise MatrixError(
+            f"the data {name!r} cannot be read: {error}", where=str(path), hint="mend `data` of workload.yaml"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A training job: a folder with `workload.yaml` and a module per framework.
+    """A training job: a folder with `workload.yaml` and a module per framework, or a command.
 
     Attributes:
         folder: where its modules lie; in messages only.
@@ -162,6 +215,8 @@ class Workload:
         files: name -> source text of each module.
         frameworks: those after which modules are named.
         graph: its step in the names of operations, None where the file has none.
+        command: what is run in place of modules, None where there are modules. Its steps are 0 where the file does not
+            say how many numbers are due, its metrics empty where they are those that the output shows.
     """
 
     name: str
@@ -181,6 +236,11 @@ class Workload:
     published: PublishedTable | None
     rows: str = ""
     graph: Graph | None = None
+    command: Command | None = None
+
+    def runs_in(self, framework: str) -> bool:
+        """Whether there is a module for a framework, or a command that runs in its environments."""
+        return framework in self.command.frameworks if self.command else f"{framework}.py" in dict(self.files)
 
     def options(self, framework: str, flavour: str | None = None) -> dict[str, tuple[str, ...]]:
         """Return factor -> its values in a framework, the default first; of all its flavours where none is named."""
@@ -190,9 +250,9 @@ class Workload:
     def variants(self, framework: str, flavour: str) -> tuple[Variant, ...]:
         """Return the ways to write it in an environment: those of the file, or the defaults and each other value alone.
 
-        None where the workload has no module for the framework.
+        None where the workload does not run in the framework.
         """
-        if f"{framework}.py" not in dict(self.files):
+        if not self.runs_in(framework):
             return ()
         written = [each for each in self.written if each.framework == framework]
         if written:
@@ -222,15 +282,22 @@ class Workload:
         return {name: text for name, text in self.files if re.split(r"[_.]", name, maxsplit=1)[0] not in others}
 
     def code(self, framework: str) -> str:
-        """Return the SHA-256 over the modules of a framework: its `code` digest."""
+        """Return the SHA-256 over the modules of a framework, or the files of a command: its `code` digest."""
+        if self.command:
+            content = [self.command.files, self.command.source, self.command.pattern, self.command.network]
+            return sha256(json.dumps(content).encode()).hexdigest()
         return sha256(json.dumps(self.modules(framework), sort_keys=True).encode()).hexdigest()
 
     @property
     def task(self) -> str:
-        """SHA-256 over what decides whether two cells do the same task: steps, metrics, inputs and numbers."""
+        """SHA-256 over what decides whether two cells do the same task: steps, metrics, inputs and numbers.
+
+        Of a command: its words and its data.
+        """
         inputs = {each.name: [getattr(each, field.name) for field in fields(Input)] for each in self.inputs}
         content: list[Any] = [self.steps, self.batch, self.metrics, self.outputs, dict(self.numbers), inputs]
         content += [self.rows] if self.rows else []
+        content += [self.command.words, self.command.digests] if self.command else []
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

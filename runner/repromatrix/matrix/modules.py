@@ -41,6 +41,14 @@ def problems(
         yield from _names(name, tree, names)
 
 
+def defines(text: str, name: str) -> bool:
+    """Whether the source of a module makes a name: a function, an import, an assignment."""
+    with PARSING:
+        tree = ast.parse(text)
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return name in functions.union(*map(_bound, tree.body))
+
+
 def _entry(name: str, tree: ast.Module) -> Iterator[Problem]:
     """Yield that a framework's module has no `train(task)`."""
     made = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "train"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from repromatrix import resources
 from repromatrix.errors import UsageError
+from repromatrix.matrix import script
 from repromatrix.matrix.check import suggest
 from repromatrix.matrix.load import load
 from repromatrix.matrix.model import Environment, Matrix
@@ -17,8 +18,14 @@ IGNORED = ("results/", "report/")
 _SCHEMAS = ".repromatrix"
 
 
-def begin(folder: Path, frameworks: Sequence[str], job: str) -> tuple[Path, ...]:
+def begin(folder: Path, frameworks: Sequence[str], job: str, given: Path | None = None) -> tuple[Path, ...]:
     """Write a matrix, a workload called `job` and what goes with them; return the files, in the order to read them.
+
+    Args:
+        folder: where.
+        frameworks: whose environments; of a script empty: the one that it imports.
+        job: the name of the workload's folder.
+        given: a script that the workload runs as it is; None: a job of modules, which runs as it is.
 
     Raises:
         UsageError: a framework that the product does not know, a name that is none, or a file is there already.
@@ -29,7 +36,7 @@ def begin(folder: Path, frameworks: Sequence[str], job: str) -> tuple[Path, ...]
             raise UsageError(f"no framework {name!r}", hint=suggest(name, known))
     if not job.isidentifier():
         raise UsageError(f"not a name for a folder of Python modules: {job!r}", hint="letters, digits, underscore")
-    texts = _texts(load(resources.matrix()), frameworks, job)
+    texts = _texts(load(resources.matrix()), folder, frameworks, job, given)
     there = [name for name in texts if (folder / name).exists()]
     if there:
         raise UsageError(
@@ -52,18 +59,32 @@ def _starter() -> Path:
     return resources.folder("templates") / "starter"
 
 
-def _texts(matrix: Matrix, frameworks: Sequence[str], job: str) -> dict[str, str]:
+def needed(given: Path, frameworks: Sequence[str] = ()) -> script.Guess:
+    """Return what a script needs, as its imports tell.
+
+    Raises:
+        UsageError: it cannot be read, is no Python, or imports no framework.
+    """
+    return script.guess(given, frameworks, load(resources.matrix()).environments)
+
+
+def _texts(matrix: Matrix, folder: Path, frameworks: Sequence[str], job: str, given: Path | None) -> dict[str, str]:
     """Return the name and the text of each file."""
-    found = {MATRIX: _matrix(matrix, frameworks, job)}
-    for name in (FILE, *(f"{framework}.py" for framework in frameworks)):
-        found[f"{job}/{name}"] = (_starter() / name).read_text(encoding="utf-8")
+    if given is not None:
+        needs = script.guess(given, frameworks, matrix.environments)
+        found = {MATRIX: _matrix(matrix, needs.frameworks, job, noise=False)}
+        found[f"{job}/{FILE}"] = script.text(given, needs, folder / job)
+    else:
+        found = {MATRIX: _matrix(matrix, frameworks, job)}
+        for name in (FILE, *(f"{framework}.py" for framework in frameworks)):
+            found[f"{job}/{name}"] = (_starter() / name).read_text(encoding="utf-8")
     found[f"{job}/{FILE}"] = f"# yaml-language-server: $schema=../{_SCHEMAS}/workload.json\n" + found[f"{job}/{FILE}"]
     for name in ("matrix", "workload"):
         found[f"{_SCHEMAS}/{name}.json"] = resources.schema(name).read_text(encoding="utf-8")
     return found
 
 
-def _matrix(matrix: Matrix, frameworks: Sequence[str], job: str) -> str:
+def _matrix(matrix: Matrix, frameworks: Sequence[str], job: str, *, noise: bool = True) -> str:
     lines = [
         f"# yaml-language-server: $schema={_SCHEMAS}/matrix.json",
         "# What is compared. A version more: one more in `versions`, then `repromatrix lock`.",
@@ -77,9 +98,8 @@ def _matrix(matrix: Matrix, frameworks: Sequence[str], job: str) -> str:
         "settings: {default: {threads: 1}}",
         'profiles: {default: {environments: ["*"]}}',
     ]
-    lines += [
-        "noise: {members: 4} # cells whose parameters are moved by one unit in the last place: what rounding does"
-    ]
+    if noise:
+        lines.append("noise: {members: 4} # cells whose parameters are moved by one unit in the last place: rounding")
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from repromatrix import resources
 from repromatrix.errors import MatrixError
-from repromatrix.matrix import graphs, modules
+from repromatrix.matrix import command, graphs, modules
 from repromatrix.matrix import published as tables
 from repromatrix.matrix.check import failures, suggest
 from repromatrix.matrix.document import Document, NodePath, parse
@@ -55,10 +55,7 @@ def load_workload(folder: Path, name: str) -> Workload:
     wrong = [
         *misshapen,
         *(MatrixError(what, where=f"{where}:{line}", hint=hint) for line, what, hint in told),
-        *(
-            MatrixError(what, where=f"{name}/{file}:{line}", hint=hint)
-            for file, line, what, hint in modules.problems(found.files, found.frameworks, found.names())
-        ),
+        *(MatrixError(what, where=f"{name}/{file}:{line}", hint=hint) for file, line, what, hint in found.of_modules()),
     ]
     if wrong:
         raise together(name, wrong)
@@ -123,7 +120,8 @@ class _Reader:
 
     def __init__(self, folder: Path, name: str, document: Document, base: Path | None = None) -> None:
         self.folder, self.name, self.data = folder, name, document.data if isinstance(document.data, dict) else {}
-        places = [path for each in (base, folder) if each is not None for path in sorted(each.glob("*.py"))]
+        folders = [] if command.KEY in self.data else [each for each in (base, folder) if each is not None]
+        places = [path for each in folders for path in sorted(each.glob("*.py"))]
         self.files = {path.name: read_text(path, "", f"{path.parent.name}/{path.name}") for path in places}
         images = resources.folder("images")
         self.frameworks = tuple(sorted(path.parent.name for path in images.glob("*/entrypoint.py")))
@@ -134,12 +132,12 @@ class _Reader:
             name=self.name,
             folder=self.folder,
             title=data.get("title", self.name),
-            steps=data["steps"],
+            steps=data.get("steps", 0),
             batch=data.get("batch", 0),
-            metrics=tuple(data["metrics"]),
+            metrics=tuple(data.get("metrics", ())),
             outputs=tuple(data.get("outputs", ())),
             numbers=tuple(data.get("numbers", {}).items()),
-            inputs=tuple(_input(name, entry) for name, entry in data["inputs"].items()),
+            inputs=tuple(_input(name, entry) for name, entry in data.get("inputs", {}).items()),
             factors=tuple((name, _choices(entry)) for name, entry in data.get("factors", {}).items()),
             dtypes=_choices(self._dtypes()),
             written=tuple(
@@ -155,7 +153,13 @@ class _Reader:
             graph=graphs.read(data[graphs.KEY], self._parameters(), data.get("batch", 0))
             if graphs.KEY in data
             else None,
+            command=command.read(data, self.folder, self.name) if command.KEY in data else None,
         )
+
+    def of_modules(self) -> Iterator[modules.Problem]:
+        """Yield what is wrong with the modules; a command has none."""
+        if command.KEY not in self.data:
+            yield from modules.problems(self.files, self.frameworks, self.names())
 
     def names(self) -> dict[str, list[str]]:
         """Return what the modules may ask for, by the part of the file in which it stands."""
@@ -167,9 +171,14 @@ class _Reader:
         return tuple(name for name, entry in self.data["inputs"].items() if entry.get("parameter"))
 
     def _dtypes(self) -> Any:
-        return self.data.get("dtypes", ["float32", "float64"])
+        return self.data.get("dtypes", ["float32"] if command.KEY in self.data else ["float32", "float64"])
 
     def problems(self) -> Iterator[Problem]:
+        yield from command.problems(self.data, self.folder, self.frameworks)
+        if command.KEY in self.data:
+            yield from self._places()
+            yield from self._defaults()
+            return
         yield from self._metrics()
         inputs = [each for name, entry in self.data["inputs"].items() for each in _input_problems(name, entry)]
         yield from inputs

@@ -334,7 +334,7 @@ CATALOGUE: Mapping[str, Row] = {
         exact=_second_moment,
         drawn=lambda draw: {"v": draw.positive(ROWS), "g": draw.vector(ROWS, small=True)},
     ),
-    "adam": Row(
+    "adam_update": Row(
         takes={"W": ANY, "m": ANY, "v": ANY, "t": ""}, gives=ANY, numbers=("rate", "beta1", "beta2", "epsilon"),
         whole=("t",), values=ROWS,
         exact=_adam,

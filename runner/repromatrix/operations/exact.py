@@ -29,8 +29,9 @@ class Exact:
         high: the float64 nearest to each element; infinite beyond float64.
         low: what is left, so that `high + low` has about 106 bits.
         known: the elements that have an exact result.
-        terms: of a sum of products, how many it has; 0: it is no sum, and its bound is in units in the last place.
-        sizes: of a sum, the sum of the terms' absolute values, element by element.
+        terms: of a sum, how many it has; of what is made of sums, of the longest one.
+        sizes: of a sum, the sum of the terms' absolute values, element by element; zero where nothing is rounded. An
+            element further off than `8 terms u sizes` is wrong. None: nothing is said of it, or it is `bounded`.
         bounded: whether a result too many units in the last place away is wrong, as of an elementwise operation.
     """
 
@@ -123,9 +124,10 @@ def of_complex(balls: Iterable[flint.acb], *, terms: int = 0, sizes: Sequence[fl
 
 
 def of_numbers(numbers: Iterable[float]) -> Exact:
-    """Return the exact result of what is computed exactly, such as a place or a largest element."""
+    """Return the exact result of what needs no rounding, such as a place or a largest element: any other is wrong."""
     high = np.array(list(numbers), np.float64)
-    return Exact(high=high, low=np.zeros_like(high), known=np.ones(len(high), bool))
+    none = np.zeros_like(high)
+    return Exact(high=high, low=none, known=np.ones(len(high), bool), sizes=none)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -244,5 +244,5 @@ def distances(exact: Exact, found: Numbers, dtype: str) -> tuple[Numbers, npt.ND
 def _wrong(exact: Exact, found: Numbers, off: Numbers, dtype: str) -> npt.NDArray[np.bool_]:
     if exact.sizes is not None:
         allowed = 8 * exact.terms * 2.0 ** -FORMS[dtype].precision * exact.sizes
-        return ~(np.abs((found - exact.high) - exact.low) <= allowed)
+        return (off > 0) & ~(np.abs((found - exact.high) - exact.low) <= allowed)
     return off > ELEMENTWISE_BOUND if exact.bounded else np.isinf(off)

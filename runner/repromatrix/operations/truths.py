@@ -6,7 +6,7 @@ What is kept belongs to the code that computes it and to the bits of the inputs:
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from hashlib import sha256
 from importlib.metadata import version
@@ -40,6 +40,7 @@ class Case:
         gradient: the places of the arguments by which it is derived.
         weights: the input by which the outputs are weighted before they are summed and derived; None: one each.
         options: what the line is given beside the arguments.
+        terms: of the longest sum in it, which bounds what is neither elementwise nor a sum; 0: not stated.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Case:
     gradient: tuple[int, ...]
     weights: str | None
     options: Mapping[str, Any]
+    terms: int = 0
 
     @property
     def slopes(self) -> dict[str, int]:
@@ -74,6 +76,7 @@ def _case(name: str, row: Mapping[str, Any]) -> Case:
         gradient=tuple(row.get("gradient", ())),
         weights=row.get("weights"),
         options=row.get("options", {}),
+        terms=row.get("terms", 0),
     )
 
 
@@ -84,7 +87,7 @@ def case_of(rows: Mapping[str, Any], name: str) -> Case | None:
 
 
 def exact(case: Case, given: Mapping[str, Argument], bits: Mapping[str, str]) -> Mapping[str, Exact]:
-    """Return the exact result of each output of a case that has one, by its name.
+    """Return the exact result of each output of a case that has one, by its name, with what bounds it.
 
     Args:
         case: of the table.
@@ -93,6 +96,24 @@ def exact(case: Case, given: Mapping[str, Argument], bits: Mapping[str, str]) ->
     """
     if case.truth == NONE:
         return {}
+    return {name: _limited(found, case.terms) for name, found in _known(case, given, bits).items()}
+
+
+def _limited(found: Exact, terms: int) -> Exact:
+    """Return an exact result that says by itself how far off is wrong, or has the bound of its row.
+
+    Of what is made of sums and functions of them, each rounding moves an element by what the largest one is made of:
+    `terms` of the longest sum, times the condition number in linear algebra (N. J. Higham, Accuracy and Stability of
+    Numerical Algorithms, chapters 3 and 7, normwise).
+    """
+    told = found.known & np.isfinite(found.high)
+    if found.bounded or found.sizes is not None or not terms or not told.any():
+        return found
+    return replace(found, terms=terms, sizes=np.full(len(found.high), np.abs(found.high[told]).max()))
+
+
+def _known(case: Case, given: Mapping[str, Argument], bits: Mapping[str, str]) -> Mapping[str, Exact]:
+    """Return what is in the cache, or compute and keep it."""
     names = [*case.args, *([case.weights] if case.weights else [])]
     told = [case.truth, case.name, [bits[name] for name in names], case.options, case.gradient]
     name = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

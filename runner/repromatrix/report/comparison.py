@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from repromatrix.compare.arrays import Measure
 from repromatrix.compare.difference import Verdict
@@ -56,7 +56,7 @@ class GroupRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Everything that is shown; `comparison` holds the exact values for JSON."""
+    """Everything that is shown; `comparison` holds the exact values for JSON, `command` is what was typed."""
 
     comparison: Comparison
     terms: Terms
@@ -70,6 +70,7 @@ class View:
     judged: str
     judged_by: tuple[str, ...]
     caveats: tuple[str, ...]
+    command: str = "compare"
 
 
 def build(comparison: Comparison, terms: Terms, notes: Sequence[str] = ()) -> View:
@@ -102,6 +103,21 @@ def build(comparison: Comparison, terms: Terms, notes: Sequence[str] = ()) -> Vi
         judged_by=tuple(dict.fromkeys(each.judged_by for each in differences if each.judged_by)),
         caveats=tuple(text if count == 1 else f"{text} ({count} pairs)" for text, count in caveats.items()),
     )
+
+
+def of_golden(comparison: Comparison, terms: Terms, golden: str) -> View:
+    """Return a comparison with a golden in words.
+
+    Args:
+        comparison: what was found.
+        terms: what passes.
+        golden: what the golden is called.
+    """
+    view = build(comparison, terms)
+    counted_ = [each for each in comparison.pairs if each.rule is not Rule.SHOWN]
+    fine = sum(each.passes(terms) for each in counted_)
+    judged = f"{fine:,} of {counted(len(counted_), 'metric')} {'is' if len(counted_) == 1 else 'are'} as expected"
+    return replace(view, title=f"checked against {golden}", judged=judged, command="check")
 
 
 def _judged(comparison: Comparison, terms: Terms) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -156,40 +156,61 @@ def document(view: View) -> dict[str, Any]:
 
 
 def junit(view: View) -> str:
-    """Return the comparison as JUnit's XML: a test case for each pair, a failure for what does not pass."""
-    found = view.comparison
-    cases: list[tuple[str, str | None, str]] = []
-    for each, row in zip(found.pairs, view.pairs, strict=True):
-        figures = ", ".join(f"{name} {value}" for name, value in zip(COLUMNS[1:], row.figures[1:], strict=True))
-        said = "\n".join((figures, *(each.difference.caveats), *row.detail))
-        what = row.figures[0] if row.reason is None else f"{row.figures[0]}: {row.reason}"
-        what += "; other weights (--state)" if view.terms.state and each.other_state else ""
-        cases.append(
-            (
-                f"{row.a} | {row.b}" + (f" ({row.pairs} pairs)" if found.by_class else ""),
-                None if row.passes else what,
-                said,
-            )
-        )
-    if found.by_class and found.mode is Mode.ALL:
-        fine = Verdict.MISSING in view.terms.verdicts
-        cases += [(each.name, None if fine else f"missing: {each.absent}", "") for each in found.series if each.absent]
-    failures = str(sum(failure is not None for _, failure, _ in cases))
-    root = ET.Element("testsuites", name="repromatrix compare", tests=str(len(cases)), failures=failures)
-    suite = ET.SubElement(
-        root, "testsuite", name=_xml(view.title), tests=str(len(cases)), failures=failures, errors="0"
-    )
+    """Return the comparison as JUnit's XML: a test case for each pair.
+
+    What does not pass is a failure; what is missing, so that nothing was compared, an error.
+    """
+    cases = [*map(_case, _pairs(view))]
+    root = ET.Element("testsuites", {"name": f"repromatrix {view.command}", **_counts(cases)})
+    suite = ET.SubElement(root, "testsuite", {"name": _xml(view.title), **_counts(cases)})
     properties = ET.SubElement(suite, "properties")
     for note in (*view.notes, view.judged):
         ET.SubElement(properties, "property", name="note", value=_xml(note))
-    for name, failure, said in cases:
-        case = ET.SubElement(suite, "testcase", classname="compare", name=_xml(name))
-        if failure is not None:
-            ET.SubElement(case, "failure", message=_xml(failure)).text = _xml(said)
-        elif said:
-            ET.SubElement(case, "system-out").text = _xml(said)
+    for each in cases:
+        each.set("classname", view.command)
+        suite.append(each)
     ET.indent(root, " ")
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+_Answer = tuple[str, str | None, str, str]  # name, `failure` or `error` if it does not pass, why, figures
+
+
+def _pairs(view: View) -> Iterator[_Answer]:
+    found = view.comparison
+    for each, row in zip(found.pairs, view.pairs, strict=True):
+        figures = ", ".join(f"{name} {value}" for name, value in zip(COLUMNS[1:], row.figures[1:], strict=True))
+        what = row.figures[0] if row.reason is None else f"{row.figures[0]}: {row.reason}"
+        what += "; other weights (--state)" if view.terms.state and each.other_state else ""
+        missing = each.difference.verdict is Verdict.MISSING
+        yield (
+            f"{row.a} | {row.b}" + (f" ({row.pairs} pairs)" if found.by_class else ""),
+            None if row.passes else "error" if missing else "failure",
+            what,
+            "\n".join((figures, *(each.difference.caveats), *row.detail)),
+        )
+    if found.by_class and found.mode is Mode.ALL:
+        fine = Verdict.MISSING in view.terms.verdicts
+        yield from (
+            (each.name, None if fine else "error", f"missing: {each.absent}", "")
+            for each in found.series
+            if each.absent
+        )
+
+
+def _case(answer: _Answer) -> ET.Element:
+    name, kind, what, said = answer
+    case = ET.Element("testcase", classname="", name=_xml(name))
+    if kind is not None:
+        ET.SubElement(case, kind, message=_xml(what)).text = _xml(said)
+    elif said:
+        ET.SubElement(case, "system-out").text = _xml(said)
+    return case
+
+
+def _counts(cases: Sequence[ET.Element]) -> dict[str, str]:
+    failures, errors = (sum(each.find(kind) is not None for each in cases) for kind in ("failure", "error"))
+    return {"tests": str(len(cases)), "failures": str(failures), "errors": str(errors)}
 
 
 PRESENTERS: dict[str, Callable[[View], str]] = {"text": text, "md": markdown, "json": json_text, "junit": junit}

@@ -70,7 +70,8 @@ class Provenance:
             interpreter with all that was installed in it).
         base_digest: digest of the base, or the interpreter's identity.
         image_digest: digest of the image; None where there is none.
-        lock_digest: SHA-256 of the environment's lock; None: no lock, the environment was taken as it was found.
+        lock_digest: SHA-256 of the environment's lock; None: no lock, the environment was taken as it was found, or the
+            command was let onto the network, so that a lock does not fix what it used.
         entrypoint_digest: SHA-256 over the harness and the entrypoint.
         cpu_class: the host's instruction sets.
     """
@@ -117,7 +118,7 @@ class Record:
 
     @property
     def pinned(self) -> bool | None:
-        """Whether a lock fixes every package of its environment; None where nothing ran."""
+        """Whether a lock fixes all that it used; None where nothing ran."""
         return None if self.provenance is None else self.provenance.lock_digest is not None
 
     @property
@@ -214,7 +215,7 @@ def _counts(record: Record) -> Iterator[str]:
         yield "two equal trajectories: only different ones are kept"
     if bool(record.repeats) != (record.provenance is not None):
         yield f"{record.repeats} repeats, and {'no ' if record.provenance is None else ''}provenance"
-    if record.cell.steps < 1:
+    if record.cell.steps < min(given, 1):  # a command that failed does not tell how many there would have been
         yield f"{record.cell.steps} steps"
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from repromatrix.floats import FORMS, at, ordinal
 
+COUNTED = "at/"  # in front of the name of what a command counts at each of its numbers: an output, `at/step`
 INLINE = 16  # elements up to which a value is told in full; the harness has the same number (images/values.py)
 INTEGERS = ("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool")
 # Bytes of an element of each dtype.
@@ -189,6 +190,16 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return tuple(
             (each.name, each.dtype, str(each.shape), *each.rows[-1]) for each in self.of(Role.STATE) if each.rows
         )
+
+    @property
+    def counted(self) -> tuple[Column, ...]:
+        """What a command itself counts at each of its numbers; empty where they are counted from 1."""
+        return tuple(each for each in self.of(Role.OUTPUT) if each.name.startswith(COUNTED))
+
+    def said(self, step: int) -> str:
+        """Return what a step is called: by what a command itself counts, where it does."""
+        rows = [(each.name.removeprefix(COUNTED), each.texts[step - 1]) for each in self.counted if step <= each.count]
+        return ", ".join(f"{name} {text}" for name, text in rows) or f"step {step}"
 
     def tensor(self, name: str) -> Rows:
         """Return the rows of a matrix that is told in full, at its last step.

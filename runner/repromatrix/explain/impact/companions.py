@@ -1,7 +1,7 @@
 """What is not the same in two environments beside the version that was asked for, as their fingerprints name it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from repromatrix.explain.impact.rows import Companion
@@ -28,6 +28,12 @@ def companions(a: Record, b: Record) -> tuple[Companion, ...]:
     return tuple(sorted(_moved(a, b), key=lambda each: each.kind == "package" and not _COMPUTE.fullmatch(each.name)))
 
 
+def computing(found: Iterable[Companion]) -> tuple[Companion, ...]:
+    """Return the packages that both sides have and that compute, or decide how something is computed."""
+    there = (each for each in found if each.kind == "package" and each.a and each.b)
+    return tuple(each for each in there if _COMPUTE.fullmatch(each.name))
+
+
 def _moved(a: Record, b: Record) -> Iterator[Companion]:
     own = {*_OWN.get(a.cell.framework, (a.cell.framework,)), *_TOOLS}
     left, right = (_texts(each.fingerprint.get("packages")) for each in (a, b))
@@ -37,7 +43,10 @@ def _moved(a: Record, b: Record) -> Iterator[Companion]:
     for name in ("python", "libc"):
         yield from _differing(name, *({name: str(each.fingerprint.get(name, ""))} for each in (a, b)))
     yield from _differing("flavour", {"flavour": a.cell.flavour}, {"flavour": b.cell.flavour})
-    if a.provenance and b.provenance and a.cell.python == b.cell.python:
+    if a.pinned != b.pinned:
+        sides = ["made from its lock" if each.pinned else "as it is, not pinned" for each in (a, b)]
+        yield Companion(name="environment", kind="base", a=sides[0], b=sides[1])
+    elif a.provenance and b.provenance and a.cell.python == b.cell.python:
         yield from _differing("base", {"base": a.provenance.base_digest}, {"base": b.provenance.base_digest})
 
 

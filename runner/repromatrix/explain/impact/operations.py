@@ -4,14 +4,18 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from repromatrix.compare import arrays
 from repromatrix.explain.impact.rows import Level, OperationRow
 from repromatrix.floats import FORMS
-from repromatrix.operations.results import Errors, Judge, Output, outputs
+from repromatrix.operations.exact import Exact
+from repromatrix.operations.results import ELEMENTWISE_BOUND, Errors, Judge, Output, outputs
 from repromatrix.results.record import Record
 from repromatrix.results.store import Store
 from repromatrix.results.value import Column, Role, Trajectory
 
+_Two = tuple["_Error | None", "_Error | None"]
 ALL = "all"  # in place of a name where a whole cell has no results
 _GRADIENT = "gradient"
 
@@ -47,18 +51,62 @@ def _rows(store: Store, both: Both) -> Iterator[OperationRow]:
     shaky = left.unstable | right.unstable
     here = left.columns.keys() & right.columns.keys()
     wanted = {name for name in here if left.columns[name] != right.columns[name] and name not in shaky}
-    judges = [Judge.of(store, each) if wanted else None for each in (both.a, both.b)]
+    judges = _judges(store, both) if wanted else (None, None)
     given = [outputs(store, _only(each, wanted)) for each in (both.a, both.b)]
     for name in dict.fromkeys((*left.columns, *right.columns, *sorted(left.broken.keys() | right.broken.keys()))):
         known = _named(name, both)
         if name in wanted:
             pair = (given[0][name], given[1][name])
-            errors = [judge.errors(name, each) if judge else None for judge, each in zip(judges, pair, strict=True)]
-            yield _compared(known, pair, (errors[0], errors[1]))
+            told = [_Error.of(judge, name, each) for judge, each in zip(judges, pair, strict=True)]
+            yield _compared(known, pair, (told[0], told[1]))
         elif name in here:
             yield _same(known, left.columns[name], shaky=name in shaky)
         else:
             yield _one_side(known, name, left, right)
+
+
+def _judges(store: Store, both: Both) -> tuple[Judge | None, Judge | None]:
+    """Return who knows the exact results of each side: one and the same, where both ran one table in one dtype."""
+    first, other = both.a.cell, both.b.cell
+    judge = Judge.of(store, both.a)
+    return judge, judge if (first.task, first.dtype) == (other.task, other.dtype) else Judge.of(store, both.b)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Error:
+    """How far an output is from its exact result.
+
+    Attributes:
+        wrong: elements beyond the bound of the operation.
+        largest: in ULP of the output's own dtype.
+        mean: likewise.
+        scaled: the largest error over the largest exact value, which compares outputs of two dtypes, and sums whose
+            smallest elements are what is left of large ones.
+    """
+
+    wrong: int
+    largest: float
+    mean: float
+    scaled: float
+
+    @classmethod
+    def of(cls, judge: Judge | None, name: str, output: Output) -> "_Error | None":
+        """Return that of an output; None where no exact result is known."""
+        found = judge.errors(name, output) if judge else None
+        exact = judge.exact(name) if judge else None
+        if found is None or exact is None:
+            return None
+        return cls(wrong=found.wrong, largest=found.largest, mean=found.mean, scaled=_scaled(exact, output, found))
+
+
+@np.errstate(all="ignore")
+def _scaled(exact: Exact, output: Output, found: Errors) -> float:
+    if found.reason is not None:
+        return math.inf
+    finite = exact.known & np.isfinite(exact.high)
+    off = np.abs((output.numbers() - exact.high) - exact.low)[finite]
+    largest = float(np.abs(exact.high[finite]).max(initial=0.0))
+    return float(off.max(initial=0.0)) / largest if largest else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,16 +213,16 @@ def _one_side(known: OperationRow, name: str, a: _Side, b: _Side) -> OperationRo
     )
 
 
-def _compared(
-    known: OperationRow, given: tuple[Output, Output], errors: tuple[Errors | None, Errors | None]
-) -> OperationRow:
+def _compared(known: OperationRow, given: tuple[Output, Output], errors: _Two) -> OperationRow:
     """Return the row of a result that is not the same on both sides."""
     a, b = given
     told = replace(
         known,
         size=max(_count(a), _count(b)),
-        error_a=_finite(errors[0]),
-        error_b=_finite(errors[1]),
+        error_a=_finite(errors[0].largest if errors[0] else None),
+        error_b=_finite(errors[1].largest if errors[1] else None),
+        scaled_error_a=_finite(errors[0].scaled if errors[0] else None),
+        scaled_error_b=_finite(errors[1].scaled if errors[1] else None),
         better=_better(errors, (a.part, b.part)),
         dtype_a=a.dtype,
         dtype_b=b.dtype,
@@ -200,37 +248,36 @@ def _count(output: Output) -> int:
     return math.prod(output.shape)
 
 
-def _finite(errors: Errors | None) -> float | None:
-    return None if errors is None or not math.isfinite(errors.largest) else errors.largest
+def _finite(error: float | None) -> float | None:
+    return None if error is None or not math.isfinite(error) else error
 
 
-def _better(errors: tuple[Errors | None, Errors | None], dtypes: tuple[str, str]) -> str:
+def _better(errors: _Two, dtypes: tuple[str, str]) -> str:
     """Return the side that is nearer to the exact result, by its largest error, then by its mean one.
 
-    Errors are in ULP of the result's own dtype: of two dtypes they are compared as shares of the value.
+    Errors are in ULP of the result's own dtype. Of two dtypes, and where an error is beyond what an elementwise result
+    may have (a small element that is left of large ones), they are taken over the largest value.
     """
     a, b = errors
     if a is None or b is None:
         return "unknown"
-    # What is wrong is so in units of its own dtype.
-    before, after = (a.wrong, a.largest, a.mean), (b.wrong, b.largest, b.mean)
-    if dtypes[0] != dtypes[1]:
-        before, after = (_share(each, dtype) for each, dtype in zip((a, b), dtypes, strict=True))
+    before, after = (_order(each, dtypes, max(a.largest, b.largest)) for each in errors if each is not None)
     return "same" if before == after else "b" if after < before else "a"
 
 
-def _share(errors: Errors, dtype: str) -> tuple[int, float, float]:
-    unit = 2.0 ** -FORMS[dtype].precision if dtype in FORMS else 1.0
-    return 0, errors.largest * unit, errors.mean * unit
+def _order(error: _Error, dtypes: tuple[str, str], largest: float) -> tuple[float, ...]:
+    if dtypes[0] != dtypes[1]:
+        return (error.scaled,)
+    return error.wrong, error.scaled if largest > ELEMENTWISE_BOUND else error.largest, error.mean
 
 
-def _level(errors: tuple[Errors | None, Errors | None], least: Level) -> Level:
+def _level(errors: _Two, least: Level) -> Level:
     """Return `least`, or WRONG where more of it is beyond the bound of the exact result than before."""
     a, b = errors
     return Level.WRONG if b is not None and b.wrong > (a.wrong if a is not None else 0) else least
 
 
-def _close(errors: tuple[Errors | None, Errors | None], scaled: float | None, dtype: str) -> bool:
+def _close(errors: _Two, scaled: float | None, dtype: str) -> bool:
     """Whether a change is rounding: both sides within the bound of the exact result, or else a small difference."""
     a, b = errors
     if a is not None and b is not None and (a.wrong != b.wrong or not a.wrong):

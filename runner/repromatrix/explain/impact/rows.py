@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol, TypeVar
 
+_VENDORS = {"AuthenticAMD": "AMD", "GenuineIntel": "Intel"}
+
 
 class Level(IntEnum):
     """How much a change matters, from the least to the most; the deciding word of an answer is its largest."""
@@ -81,6 +83,8 @@ class OperationRow:
         scaled: the largest difference over the largest value.
         error_a: the largest error before against the exact result, in ULP; None: no exact result is known.
         error_b: after.
+        scaled_error_a: the largest error before over the largest exact value.
+        scaled_error_b: after.
         better: which side is nearer to the exact result: `a`, `b`, `same`, or `unknown`.
         dtype_a: of the result before; None: it has none.
         dtype_b: after.
@@ -100,6 +104,8 @@ class OperationRow:
     scaled: float | None = None
     error_a: float | None = None
     error_b: float | None = None
+    scaled_error_a: float | None = None
+    scaled_error_b: float | None = None
     better: str = "unknown"
     dtype_a: str | None = None
     dtype_b: str | None = None
@@ -114,7 +120,7 @@ class OperationRow:
         """Return it as plain data."""
         names = (
             "operation", "case", "dtype", "mode", "gradient", "verdict", "changed", "size", "max_ulp", "scaled",
-            "error_a", "error_b", "better", "dtype_a", "dtype_b",
+            "error_a", "error_b", "scaled_error_a", "scaled_error_b", "better", "dtype_a", "dtype_b",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
@@ -145,6 +151,33 @@ class Companion:
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
         return {"name": self.name, "kind": self.kind, "a": self.a, "b": self.b}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """Which package made what changed: tried in the environment of after, with other packages held as before.
+
+    Attributes:
+        held: what was held, like numpy==1.26.4.
+        unresolved: why that cannot be made; empty: it could, and the rest is what came of it.
+        framework: what changed there all the same: made by the framework itself.
+        companions: what is there as before: made by what was held.
+        both: what is neither: it takes both.
+        untested: what does not run there.
+    """
+
+    held: tuple[str, ...]
+    unresolved: str = ""
+    framework: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+    both: tuple[str, ...] = ()
+    untested: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        names = ("held", "framework", "companions", "both", "untested")
+        lists = {name: list(getattr(self, name)) for name in names}
+        return lists | {"unresolved": self.unresolved or None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,17 +212,22 @@ class Impact:
         before: the environment's name.
         after: the other's.
         cpu_class: the host's instruction-set level; all records are of one.
+        cpu_vendor: who made its processor, as it says itself; empty: it does not.
         own: the workloads that are not the product's.
+        blames: which package made it: all that moved along held together and, where that is not the framework alone,
+            each by itself; empty: nothing that computes moved along.
         conditions: what changed, in other settings; empty: it was not asked for.
     """
 
     before: str
     after: str
     cpu_class: str
+    cpu_vendor: str
     own: tuple[str, ...]
     training: tuple[TrainingRow, ...]
     operations: tuple[OperationRow, ...] = ()
     companions: tuple[Companion, ...] = ()
+    blames: tuple[Blame, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
     @property
@@ -214,7 +252,8 @@ class Impact:
         workloads = len({each.workload for each in self.jobs})
         jobs = f"{_count(len(self.jobs), 'training job')} of {_count(workloads, 'workload')}"
         operations = _count(len(self.names), "operation") if self.names else "no operations"
-        return f"{jobs}, {operations}, CPU class {self.cpu_class}"
+        vendor = f" ({_VENDORS.get(self.cpu_vendor, self.cpu_vendor)})" if self.cpu_vendor else ""
+        return f"{jobs}, {operations}, CPU class {self.cpu_class}{vendor}"
 
     @property
     def own_words(self) -> str:
@@ -253,11 +292,13 @@ class Impact:
                 "own_workloads": list(self.own),
                 "operations": len(self.names),
                 "cpu_class": self.cpu_class,
+                "cpu_vendor": self.cpu_vendor,
                 "settings": [each.document() for each in self.conditions],
             },
             "operations": [each.document() for each in self.operations],
             "training": [each.document() for each in self.training],
             "companions": [each.document() for each in self.companions],
+            "made_by": [each.document() for each in self.blames],
         }
 
 

@@ -1,18 +1,19 @@
 """Two environments -> what changes between them: asks for the cells of both, and for more of those that changed."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from repromatrix.compare.allowance import Allowances, measured
 from repromatrix.compare.trace import Divergence, divergence
-from repromatrix.errors import AbsentError, NothingSelectedError, UsageError
+from repromatrix.errors import AbsentError, EnvironmentFailedError, NothingSelectedError, UsageError
 from repromatrix.execute import operations
 from repromatrix.execute.manifest import ensemble_of, manifest
 from repromatrix.execute.run import Execution, Summary
 from repromatrix.execute.trace import Tracing
+from repromatrix.explain import only
 from repromatrix.explain.impact import operations as compared
-from repromatrix.explain.impact.companions import companions
-from repromatrix.explain.impact.rows import Condition, Impact, OperationRow, changed, names_of
+from repromatrix.explain.impact.companions import companions, computing
+from repromatrix.explain.impact.rows import Blame, Companion, Condition, Impact, OperationRow, changed, names_of
 from repromatrix.explain.impact.training import Job, Spread, row, spread
 from repromatrix.matrix import Environment, Matrix, Settings, Workload
 from repromatrix.matrix.model import SEEDS, Input
@@ -101,6 +102,13 @@ class _Subject:
         if a == self._value(plain.b) or b == self._value(plain.a):
             yield "same_change"
 
+    def made_by(self, job: Job, mixed: Record) -> str:
+        """Return the field of a blame in which it stands, by what the environment with held packages gave."""
+        if not mixed.trajectories:
+            return "untested"
+        value = self._value(mixed)
+        return "framework" if value == self._value(job.b) else "companions" if value == self._value(job.a) else "both"
+
     def _value(self, record: Record) -> object:
         """Return what a record has of it; equal ones have the same bits."""
         if not self.operation:
@@ -131,6 +139,7 @@ class Comparing:
         matrix: Matrix,
         sides: Sides,
         cells: Sequence[Cell],
+        lock: Callable[[Environment], None],
     ) -> None:
         """Begin.
 
@@ -139,11 +148,13 @@ class Comparing:
             matrix: whose settings and noise ensembles are used.
             sides: the environments.
             cells: of both: training jobs, and those of the workload `operations`.
+            lock: gives an environment a lock, or raises `EnvironmentFailedError`.
         """
         training = [cell for cell in cells if cell.workload.name != operations.NAME]
         others = [cell for cell in cells if cell.workload.name == operations.NAME]
         self._execution, self._matrix, self._sides = execution, matrix, sides
         self._pairs, self._operations = _paired(training, sides), _paired(others, sides)
+        self._lock = lock
         self._records: dict[str, Record] = {}
         self._noise: tuple[Ensemble, ...] = ()
 
@@ -165,14 +176,17 @@ class Comparing:
         )
         every = map(self._job, (*self._pairs, *self._operations))
         known = next(((job.a, job.b) for job in every if job.ran), None)
+        along = companions(*known) if known else ()
         found = Impact(
             before=self._sides[0].name,
             after=self._sides[1].name,
             cpu_class=_level(self._records.values()),
+            cpu_vendor=_vendor(self._records.values()),
             own=own_workloads(pair.a for pair in self._pairs),
             training=training,
             operations=tuple(each for _, rows in operation_rows for each in rows),
-            companions=companions(*known) if known else (),
+            companions=along,
+            blames=tuple(self._blames(moved, computing(along))),
             conditions=tuple(self._under(each, moved) for each in conditions),
         )
         self._keep()
@@ -243,6 +257,41 @@ class Comparing:
                 found[pair.a.id] = divergence(a, b, store.read_value)
         return found
 
+    def _blames(self, moved: Sequence["_Subject"], along: Sequence[Companion]) -> Iterator[Blame]:
+        """Yield which package made what changed: all that moved along held at once, then each alone if need be."""
+        if not moved or not along or self._sides[1].at_hand:
+            return
+        found = self._held(moved, along)
+        yield found
+        left = [each for each in moved if each.name in (*found.companions, *found.both)]
+        if len(along) > 1 and (left or found.unresolved):
+            yield from (self._held(left or moved, [each]) for each in along)
+
+    def _held(self, moved: Sequence["_Subject"], along: Sequence[Companion]) -> Blame:
+        """Return what of a change is there in the environment of after with other packages held as before."""
+        pins = only.pins((each.name, str(each.a)) for each in along)
+        environment = only.held(self._sides[1], pins)
+        try:
+            self._lock(environment)
+        except EnvironmentFailedError as error:
+            return Blame(held=pins, unresolved=error.what.splitlines()[0][:200])
+        mixed: dict[_Pair, Cell] = {}
+        for each in moved:
+            names = [other.operation for other in moved if other.pair == each.pair and other.operation]
+            cell = replace(each.pair.b, environment=environment)
+            mixed[each.pair] = only.only(cell, names) if names else cell
+        summary = self._execution.run(tuple(mixed.values()))
+        if summary.broken:
+            return Blame(held=pins, unresolved=summary.broken[0][1].what.splitlines()[0][:200])
+        records = dict(zip(mixed, summary.records, strict=True))
+        found: dict[str, list[str]] = {}
+        for each in moved:
+            found.setdefault(each.made_by(self._job(each.pair), records[each.pair]), []).append(each.name)
+        framework, others, both, untested = (
+            tuple(found.get(word, ())) for word in ("framework", "companions", "both", "untested")
+        )
+        return Blame(held=pins, framework=framework, companions=others, both=both, untested=untested)
+
     def _under(self, settings: Settings, moved: Sequence["_Subject"]) -> Condition:
         """Return what changed once more in other settings, on both sides."""
         tried = [each for each in moved if all(selected(cell, settings.cells) for cell in each.pair.cells)]
@@ -301,6 +350,12 @@ def _level(records: Iterable[Record]) -> str:
     """Return the instruction-set level of the host, without the digest of its flags."""
     told = next((record.provenance.cpu_class for record in records if record.provenance), "unknown")
     return told.rpartition("-")[0] or told
+
+
+def _vendor(records: Iterable[Record]) -> str:
+    """Return who made the processor, as it says itself: libraries choose kernels by it."""
+    told = (record.fingerprint.get("cpu") for record in records)
+    return next((str(each["vendor"]) for each in told if isinstance(each, dict) and each.get("vendor")), "")
 
 
 def _kind(cell: Cell) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from repromatrix.explain.impact.rows import (
     most,
     names_of,
 )
+from repromatrix.operations.results import ELEMENTWISE_BOUND
 
 _SHOWN = 12  # rows of a table on one screen
 _SHOWN_OPERATIONS = 24
@@ -20,7 +21,7 @@ _NAMES = 8  # names in a list on one line
 _WIDEST = 60  # characters of what a library says of itself
 _DASH = "\N{EN DASH}"
 _MANY = 9999
-_OPERATIONS = ("operation", "dtype", "verdict", "changed", "largest ULP", "scaled", "error in ULP", "it became")
+_OPERATIONS = ("operation", "dtype", "verdict", "changed", "largest ULP", "scaled", "largest error", "it became")
 _HEAD = ("training job", "verdict", "first difference", "largest ULP", "x noise floor")
 
 
@@ -31,6 +32,7 @@ def text(found: Impact) -> str:
         _training(found),
         _operations(found),
         _companions(found.companions),
+        list(_blames(found)),
         _conditions(found),
         _next(found),
     ]
@@ -56,6 +58,8 @@ def markdown(found: Impact) -> str:
     if found.companions:
         table = [(each.name, each.kind, _short(each.a), _short(each.b)) for each in found.companions]
         lines += ["", "What else moved:", "", *_grid(("what", "kind", found.before, found.after), table)]
+    if found.blames:
+        lines += ["", *(f"- {harmless.markdown(line)}" for line in _blames(found))]
     lines += ["", *map(harmless.markdown, _conditions(found))] if found.conditions else []
     return "\n".join(lines)
 
@@ -101,11 +105,9 @@ def _groups(found: Impact) -> list[list[OperationRow]]:
 def _group_row(rows: Sequence[OperationRow]) -> tuple[str, ...]:
     """Return one line for the results of an operation: the one that changed the most, and how many there are."""
     first = rows[0]
-    kinds, became = ", ".join(dict.fromkeys(each.dtype for each in rows)), _better(rows)
+    kinds = ", ".join(dict.fromkeys(each.dtype for each in rows))
     if first.dtype_a != first.dtype_b:
         kinds = f"{first.dtype}: {first.dtype_a} -> {first.dtype_b}"
-        if first.error_a is not None and first.error_b is not None:
-            became += " in absolute terms"  # each error stands in units of its own dtype
     more = f" (+{len(rows) - 1})" if len(rows) > 1 else ""
     return (
         f"{_case(first)}{more}",
@@ -114,31 +116,33 @@ def _group_row(rows: Sequence[OperationRow]) -> tuple[str, ...]:
         f"{first.changed} of {first.size}",
         _ulp(first),
         _DASH if first.scaled is None else f"{first.scaled:.2g}",
-        f"{_error(first.error_a)} -> {_error(first.error_b)}",
-        became,
+        _errors(first),
+        _better(rows),
     )
 
 
 def _ulp(row: OperationRow) -> str:
     if row.max_ulp is None:
         return "signs of 0" if row.scaled == 0 else _DASH
-    return f"{row.max_ulp:.3g}" if row.max_ulp > _MANY else str(row.max_ulp)
+    return f"over {_MANY}" if row.max_ulp > _MANY else str(row.max_ulp)
 
 
 def _better(rows: Sequence[OperationRow]) -> str:
     sides = {each.better for each in rows}
-    words = {"b": "better", "a": "worse", "same": "as good", "unknown": "not known"}
-    return (
-        words[sides.pop()]
-        if len(sides) == 1
-        else "better and worse"
-        if {"a", "b"} <= sides
-        else words[next(side for side in ("b", "a", "same", "unknown") if side in sides)]
-    )
+    if {"a", "b"} <= sides:
+        return "some better, some worse"
+    side = next(each for each in ("b", "a", "same", "unknown") if each in sides)
+    word = {"b": "better", "a": "worse", "same": "as good", "unknown": "not known"}[side]
+    first, _, last = _errors(rows[0]).partition(" -> ")
+    return f"{word} on average" if side in ("a", "b") and first == last.partition(" ")[0] else word
 
 
-def _error(error: float | None) -> str:
-    return _DASH if error is None else f"{error:.3g}"
+def _errors(row: OperationRow) -> str:
+    """Return the largest error before and after: in ULP, or over the largest value where ULP tell nothing."""
+    ulp, scaled = (row.error_a, row.error_b), (row.scaled_error_a, row.scaled_error_b)
+    if None in ulp or row.dtype_a != row.dtype_b or max(filter(None, ulp), default=0.0) > ELEMENTWISE_BOUND:
+        return _DASH if None in scaled else f"{scaled[0]:.2g} -> {scaled[1]:.2g} scaled"
+    return f"{ulp[0]:.3g} -> {ulp[1]:.3g} ULP"
 
 
 def _case(each: OperationRow) -> str:
@@ -168,6 +172,25 @@ def _companions(found: Sequence[Companion]) -> list[str]:
         return []
     lines = [f"  {each.name}: {_short(each.a)} -> {_short(each.b)}" for each in found[:_SHOWN]]
     return ["what else moved:", *lines, *_left(found, "of these")]
+
+
+def _blames(found: Impact) -> Iterator[str]:
+    """Yield which package made what changed, in a line or more for each experiment."""
+    framework = found.after.partition("-")[0]
+    for each in found.blames:
+        pins = ", ".join(each.held)
+        if each.unresolved:
+            yield f"which package it was cannot be told with {pins}: {each.unresolved}"
+            continue
+        count = len(each.framework) + len(each.companions) + len(each.both)
+        made = f": made by {framework} itself" if each.framework else ""
+        yield f"with {pins} held as before, {len(each.framework)} of {count} that changed change all the same{made}"
+        if each.companions:
+            yield f"  they keep their old bits, so what was held made the change: {_names(each.companions)}"
+        if each.both:
+            yield f"  they have other bits again, so it takes both: {_names(each.both)}"
+        if each.untested:
+            yield f"  they do not run there: {_names(each.untested)}"
 
 
 def _conditions(found: Impact) -> list[str]:

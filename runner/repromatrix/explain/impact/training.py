@@ -106,8 +106,8 @@ def _share(job: Job, seeds: Spread | None) -> Iterator[str]:
         return
     a, b = (float.fromhex(each.losses[-1]) for each in (job.a.trajectory, job.b.trajectory))
     if math.isfinite(a) and math.isfinite(b):
-        share = abs(a - b) / seeds.size
-        yield f"the last loss moves by {share:.1g} of its spread over {seeds.seeds} other seeds"
+        share, seeded = abs(a - b) / seeds.size, f"its spread over {seeds.seeds} other seeds"
+        yield f"the last loss moves by {share:.1g} of {seeded}" if share else "the last loss is the same"
 
 
 def _without_numbers(known: TrainingRow, job: Job) -> TrainingRow:

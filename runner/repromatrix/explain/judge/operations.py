@@ -48,6 +48,7 @@ class PlaceFinding:
         parted: whether the two cells themselves, each in its own run, differ there at any step.
         example: the first call that differs, None if none does.
         reason: why there is no answer, else None.
+        other: the operation by which the second cell computes it, where that is another one; empty: none at all.
     """
 
     place: str
@@ -57,6 +58,7 @@ class PlaceFinding:
     parted: bool
     example: Example | None
     reason: str | None
+    other: str | None = None
 
     @property
     def source(self) -> bool:
@@ -128,6 +130,8 @@ class PairFinding:
         options: the options in which the replayed cells still differ: name, value of the left one, of the right one.
         reason: why there is no answer, else None.
         first: where the traces of two cells differ first that are traced and cannot be replayed; else None.
+        step: the one step that was replayed, the first in which the two differ, as traces have large values by their
+            digests only; None: all of them.
     """
 
     a: str
@@ -141,6 +145,7 @@ class PairFinding:
     options: tuple[tuple[str, str, str], ...]
     reason: str | None
     first: Divergence | None = None
+    step: int | None = None
 
     @property
     def sources(self) -> tuple[PlaceFinding, ...]:

@@ -53,6 +53,7 @@ def pair_finding(
         wiring=tuple(_wiring(places, a, b, left, right)),
         options=tuple(_options(a.own, b.own)),
         reason=None,
+        step=a.own.begin if len(a.own.steps) < len(a.trace.trajectory.losses) else None,
     )
 
 
@@ -98,13 +99,13 @@ def _options(a: Replay, b: Replay) -> Iterator[tuple[str, str, str]]:
 
 def _place(place: Place, a: CellReplays, b: CellReplays) -> PlaceFinding:
     name, operation = place.value, place.operation
-    calls = tuple(_calls(place, a, b))
-    differing = [call for call in calls if call[1] != call[2]]
     own = [each.own.steps for each in (a, b)]
-    others = {each.value: each.operation for each in b.own.places}
+    other = {each.value: each.operation for each in b.own.places}.get(name, "")
     reason = _silence(operation, a.recorded, b.recorded)
-    if others.get(name) != operation:
-        reason = f"{b.trace.cell.id} computes it by {others[name]}" if name in others else f"{b.trace.cell.id} has none"
+    if other != operation:
+        reason = f"{b.trace.cell.id} computes it by {other}" if other else f"{b.trace.cell.id} does not compute it"
+    calls = tuple(_calls(place, a, b)) if other == operation else ()
+    differing = [call for call in calls if call[1] != call[2]]
     return PlaceFinding(
         place=name,
         operation=operation,
@@ -113,6 +114,7 @@ def _place(place: Place, a: CellReplays, b: CellReplays) -> PlaceFinding:
         parted=any(one[name] != other.get(name) for one, other in zip(*own, strict=False)),
         example=_example(differing[0], a.recorded[operation]) if differing else None,
         reason=reason or (None if calls else "no step of either cell has its inputs"),
+        other=None if other == operation else other,
     )
 
 

@@ -4,13 +4,13 @@ import io
 import warnings
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from repromatrix.errors import UsageError
-from repromatrix.results.logs import columns, files, words
+from repromatrix.results.logs import columns, figures, files, words
 from repromatrix.results.logs.columns import Asked, Column, Log
 
 _MAGIC = b"\x93NUMPY"
@@ -86,6 +86,11 @@ def array(data: bytes, where: str) -> npt.NDArray[Any]:
     Raises:
         UsageError: it is damaged, or holds objects.
     """
+    return _array(data, where)[0]
+
+
+def _array(data: bytes, where: str) -> tuple[npt.NDArray[Any], int]:
+    """Return an array and where its numbers begin."""
     file = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(file)
@@ -103,7 +108,52 @@ def array(data: bytes, where: str) -> npt.NDArray[Any]:
     if dtype.itemsize == 0 or any(size < 0 for size in shape) or count * dtype.itemsize != len(data) - file.tell():
         raise UsageError("a damaged array: its header states another size", where=where, hint="save it again")
     flat = np.frombuffer(data, dtype=dtype, count=count, offset=file.tell())
-    return flat.reshape(shape, order="F" if by_columns else "C")
+    return flat.reshape(shape, order="F" if by_columns else "C"), file.tell()
+
+
+def replaced(data: bytes, moved: Mapping[str, Mapping[int, str]], where: str) -> bytes:
+    """Return the content of an `.npy` with numbers replaced, all else as it was.
+
+    Args:
+        data: the content.
+        moved: the field, or any name where there are none -> place in it, laid flat -> the new number.
+        where: its path in messages.
+
+    Raises:
+        UsageError: a number that is no value of its dtype.
+    """
+    found, start = _array(data, where)
+    changed = found.copy(order="K")
+    for name, places in moved.items():
+        own = changed[name] if changed.dtype.names else changed
+        for place, text in places.items():
+            number = figures.value(text)
+            own.flat[place] = number
+            if float(own.flat[place]) != number:
+                raise UsageError(f"{number!r} is no {own.dtype}", where=where, hint="save the golden in a wider dtype")
+    order: Literal["F", "C"] = "C" if found.flags.c_contiguous else "F"
+    return data[:start] + changed.tobytes(order=order)
+
+
+def replaced_in_zip(data: bytes, moved: Mapping[str, Mapping[int, str]], where: str) -> bytes:
+    """Return the content of an `.npz` with numbers replaced: packed anew, its other members as they were.
+
+    Raises:
+        UsageError: a number that is no value of its dtype.
+    """
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(made, "w") as anew:
+        single = sum(each.filename.endswith(".npy") for each in archive.infolist()) == 1
+        for each in archive.infolist():
+            content, name = archive.read(each), each.filename.removesuffix(".npy")
+            own = {
+                column.removeprefix(f"{name}/"): places
+                for column, places in moved.items()
+                if single or column == name or column.startswith(f"{name}/")
+            }
+            is_array = each.filename.endswith(".npy")
+            anew.writestr(each, replaced(content, own, where) if own and is_array else content, each.compress_type)
+    return made.getvalue()
 
 
 def of_arrays(found: Mapping[str, npt.NDArray[Any]], form: str, asked: Asked) -> Log:

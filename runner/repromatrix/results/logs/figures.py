@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 _MOST_CHARACTERS = 1200  # of one number; the exact decimal text of a float64 is shorter
+_TELLING = 9  # digits: more than a float32 needs
 _NOT_PLAIN = re.compile(r"[^0-9+\-.eE\n]")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _HEXADECIMAL = re.compile(r"([+-]?)0[xX]([0-9a-fA-F]*)\.?([0-9a-fA-F]*)(?:[pP]([+-]?[0-9]{1,5}))?")
@@ -82,6 +83,34 @@ def parse(texts: Sequence[str]) -> tuple[Values, str] | int:
             return at
         kept.append(found)
     return np.fromiter(map(value, kept), dtype=np.float64, count=len(kept)), "\n".join(kept)
+
+
+def told(values: Values, joined: str) -> str | None:
+    """Return float32 where every number is one and one has more digits than that needs, as Python prints one.
+
+    Args:
+        values: the numbers.
+        joined: their texts, by line feeds.
+    """
+    finite = np.isfinite(values)
+    with np.errstate(over="ignore"):
+        back = values.astype(np.float32).astype(np.float64)
+    if "x" in joined or not (back[finite] == values[finite]).all():
+        return None
+    texts = sorted(joined.split("\n"), key=len, reverse=True)  # the first one tells, but for zeros at its end
+    return "float32" if any(len(each) > _TELLING and _long(each) for each in texts) else None
+
+
+def _long(text: str) -> bool:
+    """Whether a text has more digits than a float32 needs, zeros at its end aside, which Python does not print."""
+    mantissa = text.lower().partition("e")[0]
+    return significant(mantissa.rstrip("0") if "." in mantissa else mantissa) > _TELLING
+
+
+def significant(text: str) -> int:
+    """Return how many significant digits a decimal text shows; a zero shows one."""
+    mantissa = text.lower().partition("e")[0]
+    return len(mantissa.lstrip("+-0.").replace(".", "")) or 1
 
 
 def like(text: str) -> bool:

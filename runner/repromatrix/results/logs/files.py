@@ -4,10 +4,13 @@ import codecs
 import os
 import stat
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from repromatrix.errors import UsageError
 
+Encode: TypeAlias = Callable[[str], bytes]
 MOST_BYTES = 64 << 20
 _GZIP = b"\x1f\x8b"
 _KINDS = (
@@ -18,11 +21,11 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 _MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
 
@@ -100,13 +103,22 @@ def text(data: bytes, where: str) -> str:
     Raises:
         UsageError: it is no text.
     """
-    code = next((code for mark, code in _MARKS if data.startswith(mark)), "utf-8")
+    return decoded(data, where)[0].replace("\r\n", "\n")
+
+
+def decoded(data: bytes, where: str) -> tuple[str, Encode]:
+    """Return a text as it stands there, and what makes bytes of one like it.
+
+    Raises:
+        UsageError: it is no text.
+    """
+    mark, code = next(((mark, code) for mark, code in _MARKS if data.startswith(mark)), (b"", "utf-8"))
     try:
-        found = data.decode(code)
+        found = data[len(mark) :].decode(code)
     except UnicodeDecodeError as error:
-        at = f"{where}:{data.count(10, 0, error.start) + 1}"
+        at = f"{where}:{data.count(10, 0, len(mark) + error.start) + 1}"
         hint = "write it as UTF-8: iconv -f latin1 -t utf-8"
         raise UsageError("not a text file", where=at if code.startswith("utf-8") else where, hint=hint) from error
     if "\0" in found:
         raise UsageError("not a text file", where=where, hint="give the losses as CSV, JSON or plain numbers")
-    return found.replace("\r\n", "\n")
+    return found, lambda text: mark + text.encode(code)

@@ -1,13 +1,14 @@
 """safetensors: the length of a JSON header, the header, which says where each tensor lies; read without a library."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from repromatrix.errors import UsageError
-from repromatrix.results.logs import arrays, columns
+from repromatrix.results.logs import arrays, columns, figures
 from repromatrix.results.logs.columns import Asked, Column, Log
 
 _LENGTH = 8
@@ -66,3 +67,28 @@ def _numbers(body: memoryview, ends: tuple[int, int], dtype: str, size: int) -> 
     if size * np.dtype(dtype).itemsize != last - first:
         raise ValueError("a tensor has another size than its shape")
     return np.frombuffer(body[first:last], dtype=dtype)
+
+
+def replaced(data: bytes, moved: Mapping[str, Mapping[int, str]], where: str) -> bytes:
+    """Return the content of a file with numbers replaced, by tensor and place, all else as it was.
+
+    Raises:
+        UsageError: a number that is no value of its dtype.
+    """
+    start = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
+    header = json.loads(data[_LENGTH:start])
+    changed = bytearray(data)
+    for name, places in moved.items():
+        first, last = header[name]["data_offsets"]
+        rounded = header[name]["dtype"] == _BFLOAT16
+        own = np.frombuffer(data[start + first : start + last], "<u2" if rounded else _NATIVE[header[name]["dtype"]])
+        own = own.copy()
+        for place, text in places.items():
+            number = figures.value(text)
+            own[place] = np.float32(number).view(np.uint32) >> 16 if rounded else number
+            back = np.uint32(int(own[place]) << 16).view(np.float32) if rounded else own[place]
+            if float(back) != number:
+                hint = "save the golden in a wider dtype"
+                raise UsageError(f"{number!r} is no {header[name]['dtype']}", where=where, hint=hint)
+        changed[start + first : start + last] = own.tobytes()
+    return bytes(changed)

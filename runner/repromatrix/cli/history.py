@@ -1,0 +1,157 @@
+"""`repromatrix history`: what changed over all nights, a line a change; `history add` brings one run in."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from repromatrix.cli import options as shared
+from repromatrix.cli import out
+from repromatrix.cli.story import Story
+from repromatrix.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from repromatrix.results.history import Change, Night
+
+_SHOWN = 40
+_HEAD = ("night", "release", "cell", "value", "what", "first step", "ULP", "x noise floor", "CPU class", "because")
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument(
+        "what", nargs="?", choices=("show", "add"), default="show", help="show the changes (the default), or add a run"
+    )
+    parser.add_argument("--log", type=Path, default=Path("history"), metavar="DIR", help="the log; default: history")
+    parser.add_argument("--cell", metavar="WORD", help="show: only cells whose id has this in it")
+    parser.add_argument("--operation", metavar="NAME", help="show: only this operation, or other value")
+    parser.add_argument("--since", metavar="NIGHT", help="show: only this night and later ones")
+    parser.add_argument("--limit", type=int, metavar="N", default=_SHOWN, help=f"show: the last N; default: {_SHOWN}")
+    parser.add_argument(
+        "--night", metavar="NAME", help="add: what the night is called, 2026-11-29; later ones sort later"
+    )
+    parser.add_argument(
+        "--run", default="", metavar="ADDRESS", help="add: where a person finds the run", dest="address"
+    )
+    shared.results(parser)
+    form = parser.add_mutually_exclusive_group()
+    shared.json_output(form)
+    form.add_argument("--markdown", action="store_true", help="print Markdown")
+    shared.examples(
+        parser,
+        "history --operation exp",
+        "history --cell mlp/torch --since 2026-10-01",
+        "history add --results results --night 2026-11-29",
+    )
+
+
+def run(options: Namespace) -> int:
+    """Add a night, or show the changes."""
+    if options.what == "add":
+        return _add(options)
+    return _show(options)
+
+
+def _add(options: Namespace) -> int:
+    from repromatrix.compare.allowance import allowances
+    from repromatrix.compare.nights import added
+    from repromatrix.results.history import History
+    from repromatrix.results.store import Store
+
+    if not options.night:
+        raise UsageError("which night?", hint="history add --night 2026-11-29 --results results")
+    history, store, story = History(options.log), Store(options.results), Story.of(options)
+    last = max((each.night for each in history.nights()), default="")
+    if options.night <= last:
+        raise UsageError(
+            f"the last night is {last}, and {options.night} is not later",
+            where=str(options.log),
+            hint="a night is added once, and later ones have names that sort later",
+        )
+    manifest = store.read_manifest()
+    records, missing = store.records(manifest)
+    members = {name for each in manifest.ensembles for name in each.members}
+    allowed = allowances(manifest, {each.cell.id: each for each in records})
+    ran = [each for each in records if each.cell.id not in members]
+    found = added(options.night, options.address, ran, history.states(), allowed)
+    history.add(found.night, found.changes, found.states)
+    story.say(
+        f"{'added':<10} {found.night.night}: {found.night.cells} cells, {found.night.new} new in their CPU class"
+        + (f"; {len(missing)} of the run are missing" if missing else "")
+    )
+    _print(options, (found.night,), found.changes)
+    return int(ExitCode.OK)
+
+
+def _show(options: Namespace) -> int:
+    from repromatrix.results.history import History
+
+    history = History(options.log)
+    nights = history.nights()
+    if not nights:
+        raise UsageError("no night is there yet", where=str(options.log), hint="repromatrix history add --night NAME")
+    wanted = [
+        each
+        for each in history.changes(options.operation or "")
+        if (options.cell or "") in each.cell
+        and options.operation in (None, each.value)
+        and each.night >= (options.since or "")
+    ]
+    _print(options, nights, wanted[-options.limit :] if options.limit > 0 else wanted, len(wanted))
+    return int(ExitCode.OK)
+
+
+def _print(options: Namespace, nights: "Sequence[Night]", changes: "Sequence[Change]", of: int | None = None) -> None:
+    if options.json:
+        import msgspec
+
+        out.document({"nights": len(nights), "changes": [msgspec.to_builtins(each) for each in changes]}, indent=1)
+        return
+    total = len(changes) if of is None else of
+    classes = {name for each in nights for name in each.classes}
+    told = (
+        f"{len(nights)} night{'s' * (len(nights) > 1)} up to {nights[-1].night}, CPU class {', '.join(sorted(classes))}"
+    )
+    counted = "no change" if not total else f"{total} change{'s' * (total > 1)}"
+    more = f", the last {len(changes)} of them" if len(changes) < total else ""
+    head = f"{counted}{more}: {told}"
+    rows = [_HEAD, *(_row(each) for each in changes)] if changes else []
+    if options.markdown:
+        from repromatrix import harmless
+
+        out.presented(f"{harmless.markdown(head)}\n\n" + "".join(_grid(rows)))
+    else:
+        out.say("\n".join([head, "", *_aligned(rows)] if rows else [head]))
+
+
+def _row(change: "Change") -> tuple[str, ...]:
+    release = f"{change.before_release} -> {change.release}" if change.by_release else change.release
+    what = change.verdict or f"{change.was} -> {change.now}"
+    if not change.by_release and change.value != "outcome":
+        what = f"MOVED, {what}"
+    return (
+        change.night,
+        release,
+        change.cell,
+        change.value,
+        what,
+        *("" if each is None else f"{each:.3g}" if isinstance(each, float) else str(each)
+          for each in (change.step, change.ulp, change.share)),
+        change.cpu,
+        ", ".join(change.because),
+    )  # fmt: skip
+
+
+def _aligned(rows: "Sequence[tuple[str, ...]]") -> Iterable[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _grid(rows: "Sequence[tuple[str, ...]]") -> Iterable[str]:
+    from repromatrix import harmless
+
+    for place, row in enumerate(rows):
+        yield "| " + " | ".join(map(harmless.markdown, row)) + " |\n"
+        if place == 0:
+            yield "|" + " --- |" * len(row) + "\n"

@@ -1,0 +1,74 @@
+"""docs/atlas: the pages are what the log says, and the log what `impact` says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts import atlas
+
+ATLAS = Path(__file__).parents[1] / "docs" / "atlas"
+
+
+def test_the_pages_are_made_from_the_log() -> None:
+    made = atlas.pages()
+    there = {path.name: path.read_text() for path in ATLAS.glob("*.md")}
+    assert made == there, "make atlas"
+
+
+@pytest.mark.parametrize("framework", [path.stem for path in (ATLAS / "log").glob("*.jsonl")])
+def test_every_pair_is_held_against_the_one_that_ran_before_it(framework: str) -> None:
+    before = None
+    for line in atlas.read(framework):
+        if "operation" in line:
+            continue
+        if "failed" in line:
+            assert line["failed"]
+            continue
+        assert line["from"] == before
+        assert line["cpu"]
+        before = line["to"]
+
+
+def _row(**told):
+    kept = dict.fromkeys(atlas.KEPT)
+    return kept | {"operation": "exp", "dtype": "float64", "mode": "eager", "gradient": False, "case": ""} | told
+
+
+def test_of_an_operation_the_result_that_moved_the_most_is_kept_and_zeros_are_numbers() -> None:
+    rows = [
+        _row(verdict="rounding", scaled=1e-16, max_ulp=1, changed=3, size=9, error_a=0.0, error_b=0.5),
+        _row(verdict="rounding", scaled=2e-16, max_ulp=2, changed=2, size=9, error_a=0.0, error_b=0.5, case="special"),
+        _row(verdict="identical", operation="log"),
+        _row(verdict="absent", operation="zeta"),
+    ]
+    (line,) = atlas.changes(rows, "2.0.0")
+    assert (line["results"], line["case"], line["max_ulp"], line["error_a"]) == (2, "special", 2, 0.0)
+    assert "gradient" not in line
+
+
+def test_what_cannot_be_made_is_a_line_with_its_reason_and_what_else_fails_ends_it(tmp_path, monkeypatch) -> None:
+    program = tmp_path / "python"
+    monkeypatch.setattr(atlas.sys, "executable", str(program))
+    for code, error in ((4, "repromatrix: jaxlib 0.4.37 is not there"), (70, "a bug")):
+        program.write_text(f"#!/bin/sh\necho '{error}' >&2\nexit {code}\n")
+        program.chmod(0o755)
+        if code == 4:
+            (line,) = atlas.compared("jax", "0.4.36", "0.4.37", tmp_path)
+            assert line == {"to": "0.4.37", "from": "0.4.36", "failed": "jaxlib 0.4.37 is not there"}
+        else:
+            with pytest.raises(SystemExit, match="a bug"):
+                atlas.compared("jax", "0.4.36", "0.4.37", tmp_path)
+
+
+def test_a_log_keeps_three_digits_and_its_order(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(atlas, "ATLAS", tmp_path)
+    atlas.write(
+        "numpy", [{"to": "2.0.0", "scaled": 1.23456e-16}, {"to": "1.26.4"}, {"to": "2.0.0", "operation": "exp"}]
+    )
+    lines = (tmp_path / "log" / "numpy.jsonl").read_text().splitlines()
+    assert [json.loads(each) for each in lines] == [
+        {"to": "1.26.4"},
+        {"to": "2.0.0", "scaled": 1.23e-16},
+        {"to": "2.0.0", "operation": "exp"},
+    ]

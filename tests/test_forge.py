@@ -1,0 +1,133 @@
+"""One issue and one comment, edited in place; nobody else's text, and nothing where the token may not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from repromatrix.cli.main import run
+from repromatrix.errors import EnvironmentFailedError
+from repromatrix.forge import Forge
+from tests.forge import BOT, Fake, github
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
+    with github() as found:
+        for name, value in found.variables.items():
+            monkeypatch.setenv(name, value)
+        yield found
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.md"
+    path.write_text("**exp** moved\n")
+    return path
+
+
+def writes(fake: Fake) -> list[str]:
+    return [each for each in fake.calls if not each.startswith("GET")]
+
+
+def test_an_issue_is_opened_then_edited_in_place_then_closed(
+    fake: Fake, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    issue = ["post", "issue", "--marker", "watch", str(text)]
+    assert run([*issue, "--title", "exp moved"]) == 0
+    assert run([*issue, "--title", "exp moved"]) == 0
+    text.write_text("**exp** and **log** moved\n")
+    assert run([*issue, "--title", "two moved"]) == 0
+    assert run([*issue, "--over"]) == 0
+    assert run([*issue, "--over"]) == 0
+    told = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["opened", "unchanged", "updated", "closed", "nothing"]
+    assert writes(fake) == ["POST /issues", "PATCH /issues/1", "PATCH /issues/1"]
+    (only,) = fake.issues
+    assert (only["title"], only["state"]) == ("two moved", "closed")
+    assert only["body"] == "**exp** and **log** moved\n\n<!-- repromatrix: watch -->"
+    assert fake.tokens == {"Bearer secret"}
+
+
+def test_what_comes_back_after_it_was_closed_is_a_new_issue(fake: Fake, text: Path) -> None:
+    issue = ["post", "issue", "--marker", "watch", str(text)]
+    for more in (["--title", "one"], ["--over"], ["--title", "two"]):
+        assert run([*issue, *more]) == 0
+    assert [(each["title"], each["state"]) for each in fake.issues] == [("one", "closed"), ("two", "open")]
+
+
+def test_a_comment_is_found_behind_a_hundred_others_and_nobody_elses_is_touched(fake: Fake, text: Path) -> None:
+    comment = ["post", "comment", "--on", "7", "--marker", "impact", str(text)]
+    fake.add(7, "mine!\n\n<!-- repromatrix: impact -->", "mallory")
+    for number in range(150):
+        fake.add(7, f"talk {number}", "somebody")
+    assert run(comment) == 0
+    text.write_text("nothing moved\n")
+    assert run(comment) == 0
+    assert writes(fake) == ["POST /issues/7/comments", "PATCH /issues/comments/1151"]
+    assert fake.comments[7][0]["body"].startswith("mine!")
+    assert [each["body"] for each in fake.comments[7] if each["user"]["login"] == BOT] == [
+        "nothing moved\n\n<!-- repromatrix: impact -->"
+    ]
+
+
+def test_two_markers_are_two_texts(fake: Fake, text: Path) -> None:
+    for name in ("impact", "impact.numpy", "impact"):
+        assert run(["post", "comment", "--on", "7", "--marker", name, str(text)]) == 0
+    assert len(fake.comments[7]) == 2
+
+
+def test_a_token_that_may_not_write_is_an_error_unless_that_is_expected(
+    fake: Fake, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.may_write = False
+    comment = ["post", "comment", "--on", "7", "--marker", "impact", str(text)]
+    assert run(comment) == 4
+    assert "403" in capsys.readouterr().err
+    assert run([*comment, "--if-allowed"]) == 0
+    assert "not posted" in capsys.readouterr().err
+    assert fake.comments == {}
+
+
+def test_a_text_that_is_too_long_is_cut_at_a_line_and_keeps_its_marker(fake: Fake, text: Path) -> None:
+    text.write_text("a line of it\n" * 10_000)
+    assert run(["post", "comment", "--on", "7", "--marker", "impact", str(text)]) == 0
+    body = fake.comments[7][0]["body"]
+    assert len(body) < 65_536
+    assert body.endswith("<!-- repromatrix: impact -->")
+    assert "**Cut**" in body
+    assert set(body.splitlines()[:-4]) == {"a line of it"}
+
+
+def test_a_silent_api_is_a_named_error(text: Path) -> None:
+    with pytest.raises(EnvironmentFailedError, match="does not answer"):
+        Forge("owner/name", "secret", api="http://127.0.0.1:9").comment("impact", 7, text.read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["comment"], "--on"),
+        (["issue"], "--title"),
+        (["issue", "--title", "x", "--on", "3"], "--on"),
+        (["comment", "--on", "3", "--over"], "--over"),
+        (["comment", "--on", "3", "--marker", "-->"], "marker"),
+    ],
+)
+def test_what_is_missing_or_too_much_is_said(
+    arguments: list[str], told: str, fake: Fake, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = arguments if "--marker" in arguments else [*arguments, "--marker", "x"]
+    assert run(["post", *[each if each != "-->" else "x -->" for each in given], str(text)]) == 2
+    assert told in capsys.readouterr().err
+    assert fake.calls == []
+
+
+@pytest.mark.parametrize("name", ["GITHUB_TOKEN", "GITHUB_REPOSITORY"])
+def test_a_missing_variable_is_named(
+    name: str, fake: Fake, text: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(name)
+    assert run(["post", "issue", "--marker", "x", "--title", "t", str(text)]) == 2
+    assert name in capsys.readouterr().err
+    assert fake.calls == []
