@@ -22,6 +22,7 @@ from bench.faults.campaign import (
     chunks,
     digest,
     environment,
+    every,
     keep,
     kept,
     measure,
@@ -103,7 +104,7 @@ def main() -> int:
 def campaign(
     there: Sequence[Environment], counts: Counts, seeds: str, folder: Path, jobs: int
 ) -> dict[str, list[Verdict]]:
-    """Return the verdicts of each environment, by its title; without jobs only what an earlier run has kept."""
+    """Return the verdicts of each environment, by its title; without jobs all that earlier runs have kept."""
     work = [
         chunk
         for place in there
@@ -112,6 +113,8 @@ def campaign(
     ]
     # Of each place and kind the same share at any time, so that what is kept tells of each.
     work.sort(key=lambda chunk: chunk.first / counts.of(chunk.environment.framework, chunk.kind))
+    if not jobs:
+        return {place.title: [each for kind in KINDS for each in every(folder, place, kind)] for place in there}
     found: dict[str, list[Verdict]] = {place.title: [] for place in there}
     todo: list[Chunk] = []
     for chunk in work:
@@ -120,8 +123,6 @@ def campaign(
             todo.append(chunk)
         else:
             found[chunk.environment.title] += earlier
-    if not jobs:
-        return found
     for done, (chunk, each) in enumerate(verdicts(todo, jobs), start=1):
         keep(folder, chunk, each)
         found[chunk.environment.title] += each

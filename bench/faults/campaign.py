@@ -191,6 +191,13 @@ def kept(folder: Path, chunk: Chunk) -> list[Verdict] | None:
     return [verdict_of(each) for each in json.loads(path.read_text())] if path.is_file() else None
 
 
+def every(folder: Path, place: Environment, kind: str) -> list[Verdict]:
+    """Return all verdicts of a kind that were kept, each seed once."""
+    paths = sorted(folder.glob(f"{place.framework}-{kind}-*.json"))
+    found = [verdict_of(each) for path in paths for each in json.loads(path.read_text())]
+    return list({each.seed: each for each in found}.values())
+
+
 def keep(folder: Path, chunk: Chunk, found: Sequence[Verdict]) -> None:
     """Keep the verdicts of a chunk."""
     folder.mkdir(parents=True, exist_ok=True)

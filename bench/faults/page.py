@@ -46,10 +46,10 @@ def measured(scores: Mapping[str, Score], seeds: str) -> str:
     return "\n".join(text) + "\n"
 
 
-def _counts(every: Score) -> str:
-    return (
-        f"Ran: {len(every.faulty):,} faults, {len(every.clean):,} clean pairs, {len(every.pairs):,} known operations."
-    )
+def _counts(score: Score) -> str:
+    """Say how much has run; a whole campaign is what `make evaluate` runs by itself."""
+    ran = f"{len(score.faulty):,} faults, {len(score.clean):,} clean pairs, {len(score.pairs):,} known operations"
+    return f"Ran: {ran}. A whole campaign, `make evaluate`, has 5,000, as many, and 1,000."
 
 
 def _pairs(pairs: Sequence[Verdict]) -> list[str]:
