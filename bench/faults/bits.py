@@ -2,7 +2,6 @@
 
 import math
 import struct
-from collections.abc import Callable
 
 # name -> bytes of its bits, struct's letters of the float and of its bits
 _FORMS = {"float64": (8, "d", "Q"), "float32": (4, "f", "I"), "float16": (2, "e", "H"), "bfloat16": (2, "f", "I")}
@@ -12,6 +11,7 @@ LOWER = {
     "float16": (),
     "bfloat16": (),
 }
+_NATIVE = {"float64": "d", "float32": "f", "float16": "e"}
 _HALF = 16  # a bfloat16 is the upper half of a float32
 
 
@@ -62,12 +62,16 @@ def moved(value: float, places: int, dtype: str) -> float:
     return of_pattern((bits & (1 << top)) | size, dtype)
 
 
-def each(values: list[float], function: Callable[[float], float], element: int | None) -> list[float]:
-    """Return the values with the function applied to one element, or to all."""
-    if element is None:
-        return [function(value) for value in values]
-    place = element % len(values)
-    return [function(value) if index == place else value for index, value in enumerate(values)]
+def packed(values: list[float], dtype: str) -> bytes:
+    """Return values as little-endian bits."""
+    if dtype in _NATIVE:
+        try:
+            return struct.pack(f"<{len(values)}{_NATIVE[dtype]}", *values)
+        except OverflowError:
+            pass  # one by one
+    return b"".join(
+        pattern(value, dtype).to_bytes(_FORMS[dtype][0] if dtype != "bfloat16" else 2, "little") for value in values
+    )
 
 
 def text(values: list[float]) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from repromatrix.explain.start import Training, begin
 from repromatrix.graph import STEP, Graph
 from repromatrix.matrix.model import Input, Workload
 from repromatrix.operations.wiring import Start
+from repromatrix.results.packed import unpack
 from repromatrix.results.record import Description
-from repromatrix.results.trace import Trace
-from repromatrix.results.value import Role, Trajectory, check, columns
+from repromatrix.results.trace import Trace, full
+from repromatrix.results.value import INLINE, Role, Trajectory, check, columns
 
 SEPARATOR = " "  # between a run's name and what is flipped in it
 Line = Mapping[str, Any]
@@ -30,6 +32,7 @@ class Environment:
     Attributes:
         framework: as it is written in the name of a run.
         entrypoint: the folder of its entrypoint.
+        flavour: of the environment.
         title: its name, with the framework's version.
         python: the interpreter.
         workload: whose code the cells run, each with inputs of its own.
@@ -39,6 +42,7 @@ class Environment:
 
     framework: str
     entrypoint: str
+    flavour: str
     title: str
     python: str
     workload: Workload
@@ -47,16 +51,16 @@ class Environment:
 
     def options(self, job: Mapping[str, Any]) -> dict[str, str]:
         """Return every option of a job, with its value."""
-        defaults = {name: values[0] for name, values in self.workload.options(self.entrypoint).items()}
+        defaults = {name: values[0] for name, values in self.workload.options(self.entrypoint, self.flavour).items()}
         return defaults | job["options"]
 
     def inputs(self, job: Mapping[str, Any]) -> list[Input]:
         """Return the inputs of a job, of whatever size."""
-        return [_given(each.name, job["workload"][each.name]) for each in self.workload.inputs]
+        return [_given(each, job["inputs"][each.name]) for each in self.workload.inputs]
 
     def start(self, job: Mapping[str, Any], dtype: str) -> Start:
         """Return what a job's steps are computed from in a dtype."""
-        numbers = [(name, job["workload"][name]) for name, _ in self.workload.numbers]
+        numbers = list(job["numbers"].items())
         return begin(self.graph, Training(inputs=self.inputs(job), numbers=numbers, options=self.options(job)), dtype)
 
     @property
@@ -122,30 +126,34 @@ def _document(environment: Environment, asked: Sequence[Asked]) -> dict[str, Any
     code = f"{work.name}:{work.code(environment.entrypoint)}"
     entries = []
     for each in asked:
-        given = each.job["workload"]
         options, dtype = {**environment.options(each.job), **dict(each.flips)}, each.job["dtype"]
         dtype = options.pop("dtype", dtype)
         inputs = {each.name: each for each in environment.inputs(each.job)}
+        dtypes = {name: one.dtype or dtype for name, one in inputs.items()}
         names = {name: f"{each.name}/{name}/{dtype}" for name in inputs}
         data |= {names[name]: base64.b64encode(draw.bits(inputs[name], dtype)).decode() for name in inputs}
         entry = {
             "id": each.id,
             "device": "cpu",
             "workload": code,
-            "steps": given["steps"],
+            "steps": each.job["steps"],
             "batch": work.batch,
             "dtype": dtype,
             "options": options,
-            "numbers": {name: given[name] for name, _ in work.numbers},
+            "numbers": each.job["numbers"],
             "inputs": {
-                name: {"dtype": dtype, "shape": list(inputs[name].shape), "data": names[name]} for name in inputs
+                name: {"dtype": dtypes[name], "shape": list(inputs[name].shape), "data": names[name]} for name in inputs
             },
             "metrics": list(work.metrics),
             "outputs": list(work.outputs),
             "trace": each.samples is None,
-            "fetch": [],
+            "fetch": _large(environment, inputs.values(), options, each.job["steps"]),
         }
-        step = {"operation": STEP, "places": job.entries(environment.graph.places(options)), "samples": each.samples}
+        step = {
+            "operation": STEP,
+            "places": job.entries(environment.graph.places(options), work),
+            "samples": each.samples,
+        }
         entries.append(entry if each.samples is None else {**entry, **step})
     return {
         "format": job.FORMAT,
@@ -157,10 +165,26 @@ def _document(environment: Environment, asked: Sequence[Asked]) -> dict[str, Any
     }
 
 
-def _given(name: str, texts: Any) -> Input:
-    rows = isinstance(texts[0], list)
-    shape = (len(texts), len(texts[0])) if rows else (len(texts),)
-    return Input(name=name, shape=shape, decimal=tuple(map(tuple, texts)) if rows else tuple(texts))
+def _large(
+    environment: Environment, inputs: Iterable[Input], options: Mapping[str, str], steps: int
+) -> list[tuple[int, str]]:
+    """Return every value of every step, if some are too large to be told in full without being asked for."""
+    if all(prod(each.shape) <= INLINE for each in inputs):
+        return []
+    names = [place.value for place in environment.graph.places(options)]
+    return [(step, name) for step in range(1, steps + 1) for name in names]
+
+
+def _given(like: Input, texts: Any) -> Input:
+    shape, inner = [], texts
+    while isinstance(inner, list):
+        shape.append(len(inner))
+        inner = inner[0]
+    return replace(like, shape=tuple(shape), decimal=_frozen(texts), draw=None)
+
+
+def _frozen(texts: Any) -> Any:
+    return tuple(map(_frozen, texts)) if isinstance(texts, list) else texts
 
 
 def trace_of(lines: Iterable[Line]) -> Trace:
@@ -173,11 +197,12 @@ def trace_of(lines: Iterable[Line]) -> Trace:
     *told, end = lines
     if end["outcome"] != "ok":
         raise RuntimeError(f"run {end['id']} is {end['outcome']}: {end['reason']}")
-    entries = [
-        (line["step"], name, role, dtype, tuple(shape), elements)
-        for line in told
-        for name, role, dtype, shape, elements, *_ in line["values"]
-    ]
+    entries, elements = [], {}
+    for line in told:
+        for name, role, dtype, shape, texts, *sent in line["values"]:
+            entries.append((line["step"], name, role, dtype, tuple(shape), texts))
+            if sent and isinstance(texts, str):
+                elements[texts] = unpack(sent[0], dtype)
     trajectory = Trajectory(columns=columns(entries))
     check(trajectory, len(trajectory.losses))
     names = ("framework", "version", "flavour", "python", "environment", "variant", "settings", "task", "code")
@@ -190,7 +215,8 @@ def trace_of(lines: Iterable[Line]) -> Trace:
         dtype=trajectory.of(Role.STATE)[0].dtype,
         steps=len(trajectory.losses),
     )
-    return Trace(cell=cell, key="", trajectory=trajectory, untraced=tuple(sorted(end["untraced"].items())))
+    found = Trace(cell=cell, key="", trajectory=trajectory, untraced=tuple(sorted(end["untraced"].items())))
+    return full(found, elements) if elements else found
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """The injector's dice: a seed -> a random training job and the faults that are put into it."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from bench.faults import bits
@@ -10,14 +11,20 @@ from bench.faults import bits
 TRIES = 50
 HALF = 0.5
 SQUARE = 0.5  # of the jobs have layers of one size, whose matrices can be transposed
+TRACED = 0.7  # of the values that are changed are recorded ones
 ALWAYS = 10_000  # beyond the last step of any job
-# What a wrong kernel, matrix or number is looked for in: sites of the training loop (`loops`).
-FORWARD = ("hidden_pre", "hidden", "output_pre", "output")
-GRADIENTS = ("grad_output_weights", "grad_hidden_weights")
-WEIGHTS = ("output_weights", "hidden_weights")
-STARTS = ("start_hidden_weights", "start_output_weights")
-DELTAS = ("output_delta", "hidden_delta")
-TRACED = (*FORWARD, "loss", *GRADIENTS, *WEIGHTS)
+PLACES = 64  # an element is drawn below this, and taken modulo the size
+# What is done to a value, with the kind of fault that it is.
+VALUES = (
+    ("scaled", "scale"),
+    ("sign", "scale"),
+    ("wrong dtype", "round"),
+    ("ulp", "ulp"),
+    ("bit flip", "flip"),
+    ("transposed", "transposed"),
+    ("stale", "stale"),
+    ("epsilon", "add"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,69 +32,150 @@ class Fault:
     """One thing that is done wrong.
 
     Attributes:
-        site: where in the training loop, or the name of an option.
-        how: what is done there (`loops`), or the option's other value.
+        at: what kind of thing it is done to: `value`, `code`, `number`, `input`, `start` or `option`.
+        site: which: the name of a recorded value, else the hook; a mutation's number; a number; an input; an option.
+        how: what is done there, or the option's other value.
         first: the first step, from 1.
         last: the last step.
         element: the place in the tensor laid flat, modulo its size; None: every element.
         amount: of `how`.
-        factor: whether `site` is an option of the cell, and `how` its value.
+        wrong: the code that runs.
     """
 
     kind: str
-    site: str
+    at: str
+    site: Any
     how: str
     first: int = 1
     last: int = ALWAYS
     element: int | None = None
     amount: float = 0.0
-    factor: bool = False
+    wrong: str = ""
+
+    @property
+    def factor(self) -> bool:
+        """Whether `site` is an option of the cell, and `how` its value."""
+        return self.at == "option"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What a framework's injector can work on.
+    """A workload in a framework: what jobs and faults are drawn from.
 
     Attributes:
-        dtypes: of its clean cells.
-        options: those of its clean cells that are drawn, each with its values; all others are fixed.
+        name: in the names of runs.
+        workload: its name.
+        framework: the name of its module.
+        folder: the entrypoint's, and where the harness lies beside it.
+        files: of the workload's code, by name.
+        inputs: its inputs, in order, each as `{name, dims, dtype, kind, below, parameter}`; `dims` are sizes, or names
+            of sizes that are drawn.
+        numbers: name -> decimal text.
+        rates: the numbers that are drawn.
+        metrics: the first is the loss.
+        outputs: what is recorded once more after the last step.
+        batch: rows of a step.
+        options: option -> the values that are drawn.
         fixed: options with their only value.
-        kinds: the kinds of faults that can be put into it.
-        sites: the sites that its loop has.
-        sizes: the fewest and the most units of a layer.
-        longest: steps of a job.
-        allows: whether a fault at one of the sites can be put in.
-        patched: whether the workload's own module is patched, and no loop written once more.
+        others: option -> all values that a fault may set.
+        dtypes: of its jobs.
+        sizes: the fewest and the most that a drawn size may be.
+        steps: the fewest and the most of a job.
+        operations: value of a step -> the operation that computes it.
+        sums: parameter -> what a step computes from it, in order.
     """
 
-    dtypes: tuple[str, ...]
-    options: Mapping[str, tuple[str, ...]]
-    fixed: Mapping[str, str]
-    kinds: tuple[str, ...]
-    sites: frozenset[str]
+    name: str
+    workload: str
+    framework: str
+    folder: str
+    files: dict[str, str]
+    inputs: list[dict[str, Any]]
+    numbers: dict[str, str]
+    rates: list[str]
+    metrics: list[str]
+    outputs: list[str]
+    batch: int
+    options: dict[str, list[str]]
+    fixed: dict[str, str]
+    others: dict[str, list[str]]
+    dtypes: list[str]
     sizes: tuple[int, int]
-    longest: int
-    allows: Callable[[Fault], bool] = lambda _: True
-    patched: bool = False
+    steps: tuple[int, int]
+    operations: dict[str, str]
+    sums: dict[str, list[str]]
+
+    @property
+    def parameters(self) -> list[str]:
+        """The inputs that it trains."""
+        return [entry["name"] for entry in self.inputs if entry["parameter"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A clean training job: what the explainer is told of it."""
+    """A clean training job: what the explainer is told of it. Numbers are decimal text, inputs nested lists of it."""
 
-    workload: dict[str, Any]
+    inputs: dict[str, Any]
+    numbers: dict[str, str]
+    steps: int
     dtype: str
     options: dict[str, str]
 
-    @property
-    def steps(self) -> int:
-        """How many steps it trains."""
-        return int(self.workload["steps"])
 
-    def square(self, layer: str) -> bool:
-        """Whether a layer's matrix can be transposed and still fits."""
-        rows = self.workload[f"{layer}_weights"]
-        return len(rows) == len(rows[0])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What faults can be put into, in jobs with the same options.
+
+    Attributes:
+        values: recorded values that can be changed, each with the step from which on there is an earlier one.
+        hooks: other tensors on the way.
+        code: wrong code that can run: kind -> its numbers, each with its text.
+    """
+
+    values: Sequence[str]
+    hooks: Sequence[Any]
+    code: Mapping[str, Sequence[tuple[int, str]]]
+
+
+def job_of(ground: Ground, throw: random.Random, *, probe: bool = False, options: Mapping[str, str] = {}) -> Job:
+    """Return a random job; `probe`: of three units in each layer, in three steps, with these options."""
+    low, high = (3, 3) if probe else ground.sizes
+    sizes: dict[str, int] = {}
+    same = throw.randint(low, high) if throw.random() < SQUARE else 0
+    inputs = {}
+    for entry in ground.inputs:
+        dims = [
+            d if isinstance(d, int) else sizes.setdefault(d, same or throw.randint(low, high)) for d in entry["dims"]
+        ]
+        inputs[entry["name"]] = _nested([_number(entry, throw) for _ in range(prod(dims))], dims)
+    chosen = {name: throw.choice(values) for name, values in ground.options.items()} | dict(options)
+    numbers = dict(ground.numbers)
+    for name in ground.rates:
+        numbers[name] = f"{throw.uniform(0.1, 1.0):.4f}"
+    steps = 3 if probe else throw.randint(*ground.steps)
+    return Job(
+        inputs=inputs,
+        numbers=numbers,
+        steps=steps,
+        dtype=ground.dtypes[0] if probe else throw.choice(ground.dtypes),
+        options={**ground.fixed, **chosen},
+    )
+
+
+def _number(entry: Mapping[str, Any], throw: random.Random) -> str:
+    if entry["kind"] == "integers":
+        return str(throw.randrange(entry["below"]))
+    if entry["kind"] == "normal":
+        return f"{throw.gauss(0.0, entry['scale']):.6f}"
+    low, high = (-1.0, 1.0) if entry["parameter"] else (0.05, 0.95)
+    return f"{throw.uniform(low, high):.4f}"
+
+
+def _nested(values: list[Any], dims: Sequence[int]) -> Any:
+    if not dims:
+        return values[0]
+    size = len(values) // dims[0]
+    return [_nested(values[place * size : (place + 1) * size], dims[1:]) for place in range(dims[0])]
 
 
 class Dice:
@@ -97,64 +185,106 @@ class Dice:
         """Seed them with a name; the same name gives the same throws on every machine."""
         self.ground = ground
         self.random = random.Random(name)  # noqa: S311
-        self.job = self._job()
+        self.job = job_of(ground, self.random)
 
-    def faults(self) -> tuple[Fault, ...]:
-        """Return a fault, or a pair of faults that can be told apart; nothing if the job has no room for the kind."""
-        kinds = self.ground.kinds
-        kind = self.random.choice((*kinds, "pair"))
+    def faults(self, room: Room) -> tuple[Fault, ...]:
+        """Return a fault, or a pair of faults at different places; nothing if there is no room for what was thrown."""
+        count = 2 if self.random.random() < 1 / 12 else 1
         for _ in range(TRIES):
-            wanted = (kind,) if kind != "pair" else (self.random.choice(kinds), self.random.choice(kinds))
-            found = tuple(fault for fault in map(self.fault, wanted) if fault is not None)
-            if len(found) == len(wanted) and (len(found) == 1 or _apart(*found)):
-                return found
+            found = [fault for fault in (self.fault(room) for _ in range(count)) if fault is not None]
+            if len(found) == count and len({(each.at, str(each.site)) for each in found}) == count:
+                return tuple(found)
         return ()
 
-    def null(self) -> Fault:
+    def null(self, room: Room) -> tuple[Fault, ...]:
         """Return a fault that changes nothing, though its hook is armed."""
-        armed = ("objective", *WEIGHTS) if self.ground.patched else TRACED
-        site = self._of(armed)
+        if not room.values:
+            return ()
         how, first = self.random.choice((("scale", 1), ("ulp", 1), ("flip", ALWAYS)))
-        if self.ground.patched:
-            how, first = ("scale", 1) if site == "objective" else ("flip", ALWAYS)
-        return Fault(kind="null", site=site, how=how, first=first, amount=1.0 if how == "scale" else 0.0)
+        amount = 1.0 if how == "scale" else 0.0
+        site = self.random.choice(room.values)
+        return (Fault(kind="null", at="value", site=site, how=how, first=first, amount=amount),)
 
-    def fault(self, kind: str) -> Fault | None:
-        """Return a fault of a kind, None if the job has no room for what was thrown."""
-        found: Fault | None = getattr(self, f"_{kind}")()
-        if found is None or found.factor:
-            return found
-        return found if found.site in self.ground.sites and self.ground.allows(found) else None
+    def fault(self, room: Room) -> Fault | None:
+        """Return a fault, None if the job has no room for what was thrown."""
+        ats = ["value"] * 4 * bool(room.values) + ["code"] * 3 * bool(room.code)
+        at = self.random.choice([*ats, "number", "input", "start", "option"])
+        found: Fault | None = getattr(self, f"_{at}")(room)
+        return found
 
-    def _job(self) -> Job:
-        throw, ground = self.random, self.ground
-        low, high = ground.sizes
-        inputs, hidden, outputs = (throw.randint(low, high) for _ in range(3))
-        if throw.random() < SQUARE:
-            hidden = outputs = inputs
-        options = dict(ground.fixed)
-        for name, values in ground.options.items():
-            options[name] = throw.choice(values)
-        if options["layout"] == "in_out_untransposed" and not inputs == hidden == outputs:
-            options["layout"] = "in_out"
-        workload = {
-            "name": "random",
-            "steps": throw.randint(2, ground.longest),
-            "input": self._decimals(inputs, 0.05, 1.0),
-            "target": self._decimals(outputs, 0.01, 0.99),
-            "hidden_weights": [self._decimals(inputs, -1.0, 1.0) for _ in range(hidden)],
-            "output_weights": [self._decimals(hidden, -1.0, 1.0) for _ in range(outputs)],
-            "hidden_bias": self._decimals(1, -0.5, 0.8)[0],
-            "output_bias": self._decimals(1, -0.5, 0.8)[0],
-            "learning_rate": self._decimals(1, 0.1, 1.0)[0],
-        }
-        return Job(workload=workload, dtype=throw.choice(ground.dtypes), options=options)
+    def _value(self, room: Room) -> Fault | None:
+        kind, how = self.random.choice(VALUES)
+        traced = not room.hooks or self.random.random() < TRACED
+        site = self.random.choice(room.values if traced else room.hooks)
+        element = self.random.choice((None, self.random.randrange(PLACES)))
+        return self._changed(kind, how, "value", site, element)
 
-    def _decimals(self, count: int, low: float, high: float) -> list[str]:
-        return [f"{self.random.uniform(low, high):.4f}" for _ in range(count)]
+    def _changed(self, kind: str, how: str, at: str, site: Any, element: int | None) -> Fault | None:
+        throw, amount, steps = self.random, 0.0, self._steps(2 if how == "stale" else 1)
+        match kind:
+            case "scaled":
+                amount = self._ratio()
+            case "sign":
+                amount = -1.0
+            case "ulp":
+                amount = float(throw.choice((-4, -3, -2, -1, 1, 2, 3, 4)))
+            case "epsilon":
+                amount = 10 ** throw.uniform(*self._exponents())
+            case "bit flip":
+                amount, element = float(throw.randrange(bits.width(self.job.dtype))), throw.randrange(PLACES)
+                steps = self._one_step()
+            case "wrong dtype":
+                lower = bits.LOWER[self.job.dtype]
+                if not lower:
+                    return None
+                how = f"round_{throw.choice(lower)}"
+        if kind in ("transposed", "stale"):
+            element = None
+        return Fault(kind=kind, at=at, site=site, how=how, element=element, amount=amount, **steps)
 
-    def _of(self, sites: tuple[str, ...]) -> str:
-        return self.random.choice([site for site in sites if site in self.ground.sites] or sorted(self.ground.sites))
+    def _code(self, room: Room) -> Fault | None:
+        kind = self.random.choice(sorted(room.code))
+        number, wrong = self.random.choice(room.code[kind])
+        amount = 0.0
+        if kind == "epsilon":
+            amount = 10 ** self.random.uniform(*self._exponents())
+        elif kind == "scaled":
+            amount = self._ratio()
+        steps = self._steps()
+        return Fault(kind=f"code: {kind}", at="code", site=number, how=kind, amount=amount, wrong=wrong, **steps)
+
+    def _number(self, _: Room) -> Fault:
+        name = self.random.choice(sorted(self.job.numbers))
+        others = [each for each in sorted(self.job.numbers) if each != name]
+        if others and self.random.random() < HALF:
+            other = self.random.choice(others)
+            return Fault(
+                kind="another number", at="number", site=name, how=f"as {other}", wrong=self.job.numbers[other]
+            )
+        value = repr(float(self.job.numbers[name]) * self._ratio())
+        return Fault(kind="wrong number", at="number", site=name, how="scale", wrong=value)
+
+    def _input(self, _: Room) -> Fault | None:
+        names = [each["name"] for each in self.ground.inputs if not each["parameter"]]
+        site, how = self.random.choice(names), self.random.choice(("shuffled", "ulp", "scale"))
+        steps: dict[str, Any] = {"element": self.random.randrange(PLACES)}
+        amount = self._ratio() if how == "scale" else float(self.random.choice((-1, 1)))
+        return Fault(kind="wrong input", at="input", site=site, how=how, amount=amount, **steps)
+
+    def _start(self, _: Room) -> Fault | None:
+        how = self.random.choice(("transposed", "ahead", "scale"))
+        site = "*" if how == "ahead" else self.random.choice(self.ground.parameters)
+        return Fault(kind="start", at="start", site=site, how=how, amount=self._ratio())
+
+    def _option(self, _: Room) -> Fault | None:
+        name = self.random.choice(sorted((*self.ground.others, "dtype", "steps")))
+        if name == "steps":
+            return _set("steps", str(self.job.steps + self.random.choice((-1, 1))))
+        if name == "dtype":
+            others = [each for each in self.ground.dtypes if each != self.job.dtype]
+            return _set("dtype", self.random.choice(others)) if others else None
+        others = [each for each in self.ground.others[name] if each != self.job.options[name]]
+        return _set(name, self.random.choice(others)) if others else None
 
     def _steps(self, first: int = 1) -> dict[str, int]:
         """All steps from the first that makes sense, one of them, or all from one of them on."""
@@ -163,115 +293,19 @@ class Dice:
             ({"first": first, "last": ALWAYS}, {"first": start, "last": start}, {"first": start, "last": ALWAYS})
         )
 
+    def _one_step(self) -> dict[str, int]:
+        at = self.random.randint(1, self.job.steps)
+        return {"first": at, "last": at}
+
     def _ratio(self) -> float:
         """A factor near 1 or far from it, never 1."""
-        near = 1 + self.random.choice((-1, 1)) * 10 ** self.random.uniform(*self._sizes())
-        return self.random.choice((near, self.random.uniform(0.3, 0.95), self.random.uniform(1.05, 3.0), -1.0))
+        near = 1 + self.random.choice((-1, 1)) * 10 ** self.random.uniform(*self._exponents())
+        return self.random.choice((near, self.random.uniform(0.3, 0.95), self.random.uniform(1.05, 3.0)))
 
-    def _sizes(self) -> tuple[float, float]:
+    def _exponents(self) -> tuple[float, float]:
         """The decimal exponents of a small relative change that the job's dtype can still show."""
         return {"float64": (-14.0, -2.0), "float32": (-6.0, -1.5)}.get(self.job.dtype, (-2.5, -1.0))
 
-    def _element(self) -> int | None:
-        return self.random.choice((None, self.random.randrange(64)))
 
-    def _transposed_kernel(self) -> Fault | None:
-        site = self.random.choice(("layout", "hidden_pre", "output_pre", "hidden_error", *STARTS))
-        hidden, output = self.job.square("hidden"), self.job.square("output")
-        if site == "layout":
-            fits = hidden and output and self.job.options["layout"] != "in_out_untransposed"
-            fits = fits and "layout" in self.ground.options
-            return _option("transposed_kernel", "layout", "in_out_untransposed") if fits else None
-        if not (hidden if "hidden_pre" in site or "hidden_weights" in site else output):
-            return None
-        steps = {} if site in STARTS else self._steps()
-        return Fault(kind="transposed_kernel", site=site, how="transposed", **steps)
-
-    def _scaled(self) -> Fault | None:
-        site = self.random.choice(("loss_form", "loss", "objective", "output_delta", *GRADIENTS))
-        if site == "loss_form":
-            other = "mean" if self.job.options["loss_form"] == "half_sum" else "half_sum"
-            return _option("scaled", "loss_form", other)
-        return Fault(kind="scaled", site=site, how="scale", amount=self._ratio(), **self._steps())
-
-    def _wrong_dtype(self) -> Fault | None:
-        site = self.random.choice(("dtype", *TRACED, *STARTS, *DELTAS))
-        if site == "dtype":
-            other = self.random.choice([each for each in self.ground.dtypes if each != self.job.dtype])
-            return _option("wrong_dtype", "dtype", other)
-        lower = bits.LOWER[self.job.dtype]
-        if not lower:
-            return None
-        steps = {} if site in STARTS else self._steps()
-        return Fault(kind="wrong_dtype", site=site, how=f"round_{self.random.choice(lower)}", **steps)
-
-    def _off_by_one(self) -> Fault | None:
-        how = self.random.choice(("skip", "twice", "shorter", "longer", "ahead", "late_loss", "stale_final"))
-        if how in ("shorter", "longer"):
-            steps = self.job.steps + (1 if how == "longer" else -1)
-            return _option("off_by_one", "steps", str(steps))
-        if how in ("skip", "twice"):
-            at = self.random.randint(1, self.job.steps)
-            site = self.random.choice(("update", *WEIGHTS))
-            return Fault(kind="off_by_one", site=site, how=how, first=at, last=at)
-        site = {"ahead": "start", "late_loss": "loss", "stale_final": "prediction"}[how]
-        first = 2 if how == "late_loss" else 1
-        return Fault(kind="off_by_one", site=site, how=how, first=first)
-
-    def _stale_weights(self) -> Fault:
-        site = self._of(("hidden_pre", "output_pre", "hidden_error"))
-        return Fault(kind="stale_weights", site=site, how="stale", **self._steps(first=2))
-
-    def _update_order(self) -> Fault:
-        if self.random.random() < HALF:
-            other = "parallel" if self.job.options["update"] == "sequential" else "sequential"
-            return _option("update_order", "update", other)
-        at = self.random.randint(1, self.job.steps)
-        return Fault(kind="update_order", site="hidden_error", how="swapped", first=at, last=at)
-
-    def _learning_rate(self) -> Fault:
-        site = self._of(("update", "update", *WEIGHTS))
-        return Fault(kind="learning_rate", site=site, how="rate", amount=self._ratio(), **self._steps())
-
-    def _reduction(self) -> Fault:
-        how = self.random.choice(("reversed", "short", "narrow", "add"))
-        site = self._of(("hidden_pre", "output_pre", "hidden_error", "loss"))
-        return Fault(kind="reduction", site=site, how=how, amount=10 ** self.random.uniform(-9, -1), **self._steps())
-
-    def _activation_ulp(self) -> Fault:
-        places = float(self.random.choice((-4, -3, -2, -1, 1, 2, 3, 4)))
-        site = self._of(("hidden", "output"))
-        return Fault(
-            kind="activation_ulp", site=site, how="ulp", amount=places, element=self._element(), **self._steps()
-        )
-
-    def _epsilon(self) -> Fault:
-        site = self._of(("hidden", "output", *DELTAS))
-        amount = 10 ** self.random.uniform(*self._sizes())
-        return Fault(kind="epsilon", site=site, how="epsilon", amount=amount, **self._steps())
-
-    def _bit_flip(self) -> Fault:
-        at, bit = self.random.randint(1, self.job.steps), self.random.randrange(bits.width(self.job.dtype))
-        site = self._of((*TRACED, *DELTAS))
-        element = self.random.randrange(64)
-        return Fault(kind="bit_flip", site=site, how="flip", amount=bit, element=element, first=at, last=at)
-
-
-def _option(kind: str, name: str, value: str) -> Fault:
-    return Fault(kind=kind, site=name, how=value, factor=True)
-
-
-def _apart(one: Fault, other: Fault) -> bool:
-    """Whether each shows in a place in which the other does not, before it is known where they do."""
-    for factor, fault in ((one, other), (other, one)):
-        if factor.factor and not fault.factor:
-            if factor.site == "update" and fault.site in ("hidden_error", *DELTAS, "objective", *GRADIENTS):
-                return False
-            if factor.site == "loss_form" and fault.site in ("loss", *DELTAS, "objective", *GRADIENTS):
-                return False
-            if factor.site in ("layout", "dtype") and fault.site.startswith("start"):
-                return False
-    # Both matrices transposed at the beginning are the option that uses them so.
-    if one.site.startswith("start") and other.site.startswith("start"):
-        return False
-    return one.site != other.site
+def _set(name: str, value: str) -> Fault:
+    return Fault(kind=f"option {name}", at="option", site=name, how=value)

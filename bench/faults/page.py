@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bench.faults.score import Name, Ratio, Score, Verdict
+from bench.faults.score import CAUSES, KNOWN, Name, Ratio, Score, Verdict
 from repromatrix.resources import write_atomically
 
 BEGIN = "<!-- measured: written by make evaluate, do not edit -->\n"
@@ -24,22 +24,60 @@ def write(path: Path, text: str) -> None:
     write_atomically(path, f"{before}{BEGIN}\n{text}\n{END}{after}".encode())
 
 
-def measured(scores: Mapping[str, Score]) -> str:
-    """Return tables and failures; `scores` by the environment's name."""
+def measured(scores: Mapping[str, Score], seeds: str) -> str:
+    """Return tables and failures; `scores` by the environment's name, `seeds` the word in their names."""
     every = together(scores)
-    rows = [_row(title, score) for title, score in scores.items()]
-    heads = "environment", "faults", "without effect", "clean pairs"
+    heads = "workload, environment", "faults", "drawn again", "clean pairs"
     shares = "detection: precision", "recall", "attribution: precision", "recall", "whole runs", "losses alone"
-    text = [*_table((*heads, *shares), [*rows, _row("all", every)]), ""]
+    rows = [_row(title, score) for title, score in scores.items() if score.faulty or score.clean]
+    text = [f"Seeds: `{seeds}`. {_counts(every)}", ""]
+    text += [*_table((*heads, *shares), [*rows, _row("all", every)]), ""]
     kinds = sorted({_kind(each) for each in every.faulty})
     by_kind = [_kind_row(kind, [each for each in every.faulty if _kind(each) == kind]) for kind in kinds]
     text += [*_table(("fault", "runs", "detected", "whole runs", "losses alone"), by_kind), ""]
+    if every.pairs:
+        text += [*_pairs(every.pairs), ""]
+    text += [f"False causes, of all runs and pairs: {_share(every.false_causes)}.", ""]
     failures = every.failures
     text.append(f"Failures: {len(failures)}." if failures else "Failures: none.")
     if failures:
-        lines = [(f"`{name_of(e)}`", e.kind, _names(e.due - e.told), _names(e.told - e.due)) for e in failures]
+        lines = [(f"`{name_of(e)}`", e.kind, _names(e.due - e.told), _extra(e)) for e in failures]
         text += ["", *_table(("run", "fault", "due, but not told", "told, but not due"), lines)]
     return "\n".join(text) + "\n"
+
+
+def _counts(score: Score) -> str:
+    """Say how much has run; a whole campaign is what `make evaluate` runs by itself."""
+    ran = f"{len(score.faulty):,} faults, {len(score.clean):,} clean pairs, {len(score.pairs):,} known operations"
+    return f"Ran: {ran}. A whole campaign, `make evaluate`, has 5,000, as many, and 1,000."
+
+
+def _pairs(pairs: Sequence[Verdict]) -> list[str]:
+    """Return what is said of conditions in pairs that differ for a known operation."""
+    found = sorted({each.condition for each in pairs})
+    rows = []
+    for words, some in (
+        ("makes the two sides equal, by chance", [each for each in pairs if each.landed]),
+        ("does not", [each for each in pairs if not each.landed]),
+        ("all", list(pairs)),
+    ):
+        counts = [f"{sum(each.condition == finding for each in some):,}" for finding in found]
+        named = Ratio(right=sum(each.due == each.told for each in some), all=len(some))
+        false = Ratio(right=sum(each.false_cause for each in some), all=len(some))
+        rows.append([words, f"{len(some):,}", _share(named), _share(false), *counts])
+    heads = [
+        "the condition",
+        "pairs",
+        "operation and steps named",
+        "false causes",
+        *(f"found: {each}" for each in found),
+    ]
+    return _table(heads, rows)
+
+
+def _extra(verdict: Verdict) -> str:
+    told = _names(verdict.told - verdict.due)
+    return f"{told}; the condition: {verdict.condition}" if verdict.condition in CAUSES else told
 
 
 def together(scores: Mapping[str, Score]) -> Score:
@@ -49,7 +87,8 @@ def together(scores: Mapping[str, Score]) -> Score:
 
 def name_of(verdict: Verdict) -> str:
     """Return how a run is asked for again."""
-    return f"{verdict.framework}/{'clean' if verdict.kind == 'clean' else 'faults'}/{verdict.seed}"
+    kind = {"clean": "clean", KNOWN: "pairs"}.get(verdict.kind, "faults")
+    return f"{verdict.framework}/{kind}/{verdict.seed}"
 
 
 def names(found: Iterable[Name]) -> str:
@@ -67,7 +106,7 @@ def _row(title: str, score: Score) -> Sequence[str]:
 
 
 def _kind(verdict: Verdict) -> str:
-    return "pair" if " + " in verdict.kind else verdict.kind.replace("_", " ")
+    return "two faults" if " + " in verdict.kind else verdict.kind
 
 
 def _kind_row(kind: str, verdicts: Sequence[Verdict]) -> Sequence[str]:
@@ -87,7 +126,7 @@ def _names(found: frozenset[Name]) -> str:
     for name in sorted(found):
         match name[0]:
             case "factor":
-                told.append(f"{name[1]}={name[2]}")
+                told.append(f"{name[1]}={name[2]}" if name[2] else str(name[1]))
             case "start":
                 told.append(f"{name[1]} begin otherwise")
             case _:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+KNOWN = "known operation"
+CAUSES = ("cause", "cause together")  # what the explainer calls one
 # What names a cause: ("factor", name, value), ("start", weights) or ("operation", tensor, steps).
 Name = tuple[Any, ...]
 
@@ -27,9 +29,11 @@ class Verdict:
     """One run, judged.
 
     Attributes:
-        kind: of its faults; `clean` without any.
+        kind: of its faults; `clean` without any, `known operation` of a pair with one.
         due: what names its causes.
         told: what was named.
+        landed: of a pair: whether the two sides record the same under the condition.
+        condition: of a pair: what the explainer finds the condition to be.
     """
 
     framework: str
@@ -40,11 +44,19 @@ class Verdict:
     told: frozenset[Name]
     idle: int = 0
     losses: bool = False
+    landed: bool = False
+    condition: str = ""
+
+    @property
+    def false_cause(self) -> bool:
+        """Whether something is called a cause that is none: a factor, other values at the start, or a condition."""
+        wrong = [name for name in self.told - self.due if name[0] != "operation"]
+        return bool(wrong) or self.condition in CAUSES
 
     @property
     def right(self) -> bool:
         """Whether every cause is named and nothing else is."""
-        return self.due == self.told and self.detected == (self.kind != "clean")
+        return self.due == self.told and self.detected == (self.kind != "clean") and self.condition not in CAUSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +69,12 @@ class Score:
     @property
     def faulty(self) -> tuple[Verdict, ...]:
         """The runs with a fault."""
-        return tuple(each for each in self.verdicts if each.kind != "clean")
+        return tuple(each for each in self.verdicts if each.kind not in ("clean", KNOWN))
+
+    @property
+    def pairs(self) -> tuple[Verdict, ...]:
+        """The pairs with a known operation."""
+        return tuple(each for each in self.verdicts if each.kind == KNOWN)
 
     @property
     def clean(self) -> tuple[Verdict, ...]:
@@ -69,19 +86,25 @@ class Score:
         """Of the runs that were said to differ those with a fault, and of those with a fault those said to differ."""
         hits = sum(each.detected for each in self.faulty)
         return {
-            "precision": Ratio(right=hits, all=sum(each.detected for each in self.verdicts)),
+            "precision": Ratio(right=hits, all=sum(each.detected for each in (*self.faulty, *self.clean))),
             "recall": Ratio(right=hits, all=len(self.faulty)),
         }
 
     @property
     def attribution(self) -> dict[str, Ratio]:
         """Of the causes that were named those that are right, and of those that are due those named; whole runs."""
-        hits = sum(len(each.due & each.told) for each in self.verdicts)
+        runs = (*self.faulty, *self.clean)
+        hits = sum(len(each.due & each.told) for each in runs)
         return {
-            "precision": Ratio(right=hits, all=sum(len(each.told) for each in self.verdicts)),
-            "recall": Ratio(right=hits, all=sum(len(each.due) for each in self.verdicts)),
+            "precision": Ratio(right=hits, all=sum(len(each.told) for each in runs)),
+            "recall": Ratio(right=hits, all=sum(len(each.due) for each in runs)),
             "runs": Ratio(right=sum(each.right for each in self.faulty), all=len(self.faulty)),
         }
+
+    @property
+    def false_causes(self) -> Ratio:
+        """Of all runs and pairs, those in which something is called a cause that is none."""
+        return Ratio(right=sum(each.false_cause for each in self.verdicts), all=len(self.verdicts))
 
     @property
     def failures(self) -> tuple[Verdict, ...]:
@@ -89,9 +112,14 @@ class Score:
         return tuple(sorted((e for e in self.verdicts if not e.right), key=lambda e: (e.framework, e.kind, e.seed)))
 
     def passes(self, least: float) -> bool:
-        """Whether precision and recall of detection and of attribution reach the least share."""
-        shares = (of[name].share for of in (self.detection, self.attribution) for name in ("precision", "recall"))
-        return all(share >= least for share in shares)
+        """Whether precision and recall of detection and of attribution reach the least share, and few causes are false.
+
+        Of pairs with a known operation as many are right.
+        """
+        shares = [of[name].share for of in (self.detection, self.attribution) for name in ("precision", "recall")]
+        known = Ratio(right=sum(each.right for each in self.pairs), all=len(self.pairs))
+        false = self.false_causes
+        return all(share >= least for share in (*shares, known.share)) and false.right <= (1 - least) * false.all
 
 
 def judge(framework: str, truth: Mapping[str, Any], found: Mapping[str, Any]) -> Verdict:
@@ -105,6 +133,26 @@ def judge(framework: str, truth: Mapping[str, Any], found: Mapping[str, Any]) ->
         told=_told(found),
         idle=truth["idle"],
         losses=truth["losses"],
+    )
+
+
+def judge_pair(place: str, truth: Mapping[str, Any], found: Mapping[str, Any]) -> Verdict:
+    """Hold a pair's truth against what was found in it (`known.Found` as JSON data).
+
+    The two sides are said to be two versions, of which the operation is all that differs: to name the version, too, is
+    right.
+    """
+    factors = frozenset(("factor", name, "") for name in found["factors"] if name != "version")
+    return Verdict(
+        framework=place,
+        seed=truth["seed"],
+        kind=KNOWN,
+        detected=found["named"]["detected"],
+        due=_due(truth["causes"]),
+        told=_told(found["named"]) | factors,
+        idle=truth["idle"],
+        landed=truth["lands"],
+        condition=found["condition"],
     )
 
 

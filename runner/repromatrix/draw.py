@@ -71,7 +71,7 @@ def _values(given: Input, dtype: str) -> npt.NDArray[np.float64]:
     """Return the elements, each a value of the dtype."""
     count = prod(given.shape)
     if given.decimal is not None:
-        return np.array([_number(text, dtype) for text in _texts(given.decimal)])
+        return _numbers(tuple(_texts(given.decimal)), dtype)
     if given.draw == "integers":
         return (_hash(given.name, count) % np.uint64(given.below)).astype(np.float64)
     if given.draw == "uniform":
@@ -84,6 +84,26 @@ def _values(given: Input, dtype: str) -> npt.NDArray[np.float64]:
         total = words.astype(np.int64).sum(axis=1) - np.int64(_TERMS // 2) * np.int64(1 << _BITS)
         return _rounded(total.astype(np.float64) / 2.0**_BITS * float(given.scale), dtype)
     return np.zeros(count)
+
+
+def _numbers(texts: tuple[str, ...], dtype: str) -> npt.NDArray[np.float64]:
+    """Return the nearest values of a dtype to decimal texts.
+
+    By way of float64 where that rounds to the same: it does but halfway between two values, and near the ends of a
+    range, where each text is read exactly.
+    """
+    values = np.array([float(text) for text in texts])
+    if dtype == "float64":
+        return values
+    form = FORMS[dtype]
+    _, exponents = np.frexp(values)
+    halves = np.ldexp(values, form.precision + 1 - exponents)  # in halves of a unit in the last place
+    unsure = ~np.isfinite(values) | (halves % 2 == 1) | (exponents - form.precision < form.least)
+    unsure |= np.abs(values) > float(np.finfo(np.float16).max) / 2
+    found = _rounded(values, dtype)
+    for place in np.flatnonzero(unsure):
+        found[place] = _number(texts[place], dtype)
+    return found
 
 
 def _number(text: str, dtype: str) -> float:

@@ -7,10 +7,13 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from repromatrix.floats import at, ordinal
 from repromatrix.results.manifest import Column, Entry, Manifest, Published
 from repromatrix.results.record import Description, Outcome, Provenance, Record
 from repromatrix.results.trace import Trace
+from repromatrix.results.value import Role
 from tests import values
 from tests.worked import TENSORS
 
@@ -185,3 +188,16 @@ def with_losses(found, changes):
     for step, value in changes.items():
         losses[step - 1] = float(value).hex()
     return replace(found, trajectories=(values.with_column(first, "loss", texts=tuple(losses)),))
+
+
+def moved(given: Record, by: float) -> Record:
+    """Return a record whose every metric is so much larger at each step."""
+    trajectories = []
+    for trajectory in given.trajectories:
+        columns = []
+        for column in trajectory.columns:
+            texts = tuple((float.fromhex(text) + by).hex() for text in column.texts)
+            metric = column.role is Role.METRIC
+            columns.append(msgspec.structs.replace(column, texts=texts) if metric else column)
+        trajectories.append(msgspec.structs.replace(trajectory, columns=tuple(columns)))
+    return replace(given, trajectories=tuple(trajectories))

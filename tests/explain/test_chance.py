@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from repromatrix.compare.allowance import Allowances, Tolerance
-from repromatrix.explain.judge.chance import ENOUGH, differing
+from repromatrix.explain.judge.chance import ENOUGH, counted, differing
 from repromatrix.explain.judge.findings import ConditionRow, Finding, Row
 from repromatrix.explain.judge.flips import Changed, Judge
 from repromatrix.results.experiments import Condition, Factor, Side
@@ -69,7 +69,22 @@ def test_members_in_which_the_sides_agreed_anyway_do_not_count() -> None:
     found = Judge(A, B, FACTORS, ALLOWED, (OF_A, alike)).row(("version",), at_a, gone)
     assert found.finding is Finding.UNCONFIRMED
     assert found.a.evidence is not None
-    assert (found.a.evidence.elements, found.a.evidence.members) == (7, 6)
+    # Seven differed; where sides agree anyway in two of nine, each shows less than one that never does.
+    assert (found.a.evidence.elements, found.a.evidence.members) == (5, 6)
+
+
+@pytest.mark.parametrize(
+    ("counts", "agreed", "elements"),
+    [
+        ([1] * 8, 0, 8),
+        ([3, 3, 3], 0, 9),
+        ([3] * 9, 9, 3),  # half of them agree anyway: each counts for log 2 / log 7
+        ([2] * 9, 27, 1),
+        ([1] * 30, 2, 30),  # rarer than two orders of a sum agree in an element
+    ],
+)
+def test_where_sides_often_agree_anyway_to_agree_once_more_shows_little(counts, agreed: int, elements: int) -> None:
+    assert counted(counts, agreed) == elements
 
 
 def test_a_flip_of_the_only_factor_is_the_other_cell_and_needs_no_member() -> None:

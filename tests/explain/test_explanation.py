@@ -34,8 +34,8 @@ def flip(at_a, at_b, *, a=A, b=B, factors=("one",)) -> Row:
 
 
 def moved(record):
-    """Return members that are as the record is: with them enough elements differ to exclude chance."""
-    return dict.fromkeys(range(1, 8), record)
+    """Return members that stand apart as the record does: with them enough elements differ to exclude chance."""
+    return {number: builder.moved(record, number * 2.0**-24) for number in range(1, 8)}
 
 
 FINDINGS = [

@@ -4,7 +4,7 @@ The file (schemas/trace.json) is a black box; everything else is asked of the ce
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 
@@ -13,20 +13,10 @@ from repromatrix.errors import NewerFormatError, ResultsError, UsageError
 from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
 from repromatrix.execute.trace import Tracing
-from repromatrix.explain.judge.sites import (
-    Flips,
-    Outputs,
-    Task,
-    TraceExplanation,
-    Tried,
-    detected,
-    explanation_of,
-    samples,
-    to_try,
-    tried,
-)
+from repromatrix.explain.judge.sites import Flips, Outputs, Task, TraceExplanation
 from repromatrix.explain.space import DTYPE, NotTestable, Part, Space
 from repromatrix.explain.start import start_of
+from repromatrix.explain.traces import Case, Steps, explained
 from repromatrix.floats import FORMS
 from repromatrix.graph import STEP
 from repromatrix.operations import text
@@ -75,17 +65,8 @@ class ForeignTrace:
             ResultsError: the cell itself gives no trace.
             NoEngineError: the engine is gone.
         """
-        a = self._own_trace()
-        if not detected(a, self._b):
-            return explanation_of(a, self._b, {}, self._task, None)
-        (own,) = self._steps({(): self._cell}, a, a).values()
-        asked: dict[Flips, Tried] = {}
-        while wanted := to_try(asked, self._values, self._task):
-            cells = {flips: self._flipped(flips) for flips in wanted}
-            there = {flips: cell for flips, cell in cells.items() if not isinstance(cell, NotTestable)}
-            told = self._steps(there, a, self._b)
-            asked |= {flips: tried(self._b, told.get(flips), self._task, same=False) for flips in wanted}
-        return explanation_of(a, self._b, asked, self._task, own)
+        case = Case(a=self._own_trace(), b=self._b, task=self._task, values=self._values)
+        return explained({self._cell.id: case}, self._compute)[self._cell.id]
 
     def _flipped(self, flips: Flips) -> Cell | NotTestable:
         flipped = {DTYPE if name == DTYPE.name else Part("option", name): value for name, value in flips}
@@ -105,15 +86,17 @@ class ForeignTrace:
             )
         return found
 
-    def _steps(self, cells: Mapping[Flips, Cell], a: Trace, of: Trace) -> dict[Flips, Outputs | None]:
-        """Return what `step` of each cell gives for a trace; None where it cannot be computed apart."""
-        given = {flips: [sample(text.write(each)) for each in samples(a, of, self._task, flips)] for flips in cells}
-        key = (of.cell.id, of.key)
-        requests = [
-            Request(cell=cell, graph=self._start.graph, operation=STEP, inputs=Inputs.steps(given[flips], key))
-            for flips, cell in cells.items()
-        ]
-        return {flips: _outputs(each) for flips, each in zip(cells, self._replaying.run(requests), strict=True)}
+    def _compute(self, wanted: Sequence[Steps]) -> list[Outputs | None]:
+        """Return what `step` gives for each; None where it cannot be computed apart."""
+        requests: dict[int, Request] = {}
+        for place, each in enumerate(wanted):
+            cell = self._flipped(each.flips) if each.flips else self._cell
+            if not isinstance(cell, NotTestable):
+                given = [sample(text.write(one)) for one in each.samples]
+                inputs = Inputs.steps(given, (each.of.cell.id, each.of.key))
+                requests[place] = Request(cell=cell, graph=self._start.graph, operation=STEP, inputs=inputs)
+        found = dict(zip(requests, self._replaying.run(list(requests.values())), strict=True))
+        return [_outputs(found[place]) if place in found else None for place in range(len(wanted))]
 
 
 def document(found: TraceExplanation, cell: Cell, path: str) -> dict[str, object]:

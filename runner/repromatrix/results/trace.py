@@ -47,10 +47,9 @@ class Trace:
 
     def at(self, name: str, step: int) -> tuple[str, ...] | None:
         """Return the elements of a value at a step, laid flat row by row; None where they are not known."""
-        column = self.columns.get(name)
-        if column is None or step not in column.at:
-            return None
-        return self._elements(column, column.rows[column.at.index(step)])
+        column = next((each for each in self.trajectory.columns if each.name == name), None)
+        row = None if column is None else column.row(step)
+        return None if column is None or row is None else self._elements(column, row)
 
     def _elements(self, column: Column, row: tuple[str, ...]) -> tuple[str, ...] | None:
         return row if column.inline else None

@@ -124,6 +124,17 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             return tuple((digest,) for digest in self.digests)
         return tuple(self.texts[step * self.size : (step + 1) * self.size] for step in range(self.count))
 
+    def row(self, step: int) -> tuple[str, ...] | None:
+        """Return what is told of a step; None: it was not recorded there."""
+        if self.steps is None:
+            place = step - 1 if 1 <= step <= self.count else None
+        else:
+            place = self.steps.index(step) if step in self.steps else None
+        if place is None:
+            return None
+        size = self.size
+        return self.texts[place * size : (place + 1) * size] if self.inline else (self.digests[place],)
+
     def last(self) -> "Column":
         """Return it with nothing but its last step."""
         texts = self.texts[-self.size :] if self.inline else ()

@@ -6,9 +6,9 @@ first recorded value that differs: it is computed from what both sides still hav
 passes that difference on. Where a record holds no more than a value's digest, one element of it counts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isfinite, log
+from math import inf, isfinite, log
 
 from repromatrix.floats import ordinal
 from repromatrix.results.record import Record
@@ -59,17 +59,40 @@ def worth(one: str, other: str, dtype: str) -> int:
     return max(1, int(log(2 * abs(ordinal(a, dtype) - ordinal(b, dtype)) + 1) / log(7)))
 
 
+def counted(counts: Sequence[int], agreed: int) -> int:
+    """Return for how many elements those count that differed, in the pair itself and in members.
+
+    Args:
+        counts: how many elements differed in each.
+        agreed: the members in which the sides agreed anyway. Where they often do, as an operation differs on few inputs
+            only, to agree once more shows little, however many elements differed: with a share p of them each counts
+            for no more than log(1 / p) / log 7.
+    """
+    share = agreed / (len(counts) + agreed)
+    most = log(1 / share) / log(7) if share else inf
+    return int(sum(min(count, most) for count in counts))
+
+
 def differing(a: Record, b: Record) -> int:
     """Return how many elements differ in the first recorded value that differs; 0: all that is recorded is the same."""
+    return len(differences(a, b))
+
+
+def differences(a: Record, b: Record) -> tuple[tuple[str, str], ...]:
+    """Return the elements that differ in the first recorded value that differs, as both have them.
+
+    A member that was moved may come to the very values of another one, in a narrow dtype above all: then it shows
+    nothing that the other does not.
+    """
     first = first_differing(a, b)
     if first is None:
-        return 0
+        return ()
     name, step = first
     columns = [by_name(record.trajectory).get(name) for record in (a, b) if record.trajectory]
-    rows = [dict(zip(column.at, column.rows, strict=True)).get(step, ()) for column in columns if column]
+    rows = [column.row(step) or () for column in columns if column]
     if len(rows) < len(columns) or len(rows[0]) != len(rows[1]):
-        return 1
-    return sum(one != other for one, other in zip(*rows, strict=True))
+        return ((name, str(step)),)
+    return tuple((one, other) for one, other in zip(*rows, strict=True) if one != other)
 
 
 def first_differing(a: Record, b: Record) -> tuple[str, int] | None:

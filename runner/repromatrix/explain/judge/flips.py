@@ -10,7 +10,7 @@ from typing import Any
 from repromatrix.compare import arrays
 from repromatrix.compare.allowance import Allowances, Floor, Tolerance
 from repromatrix.compare.difference import Difference, Verdict, compare, judged
-from repromatrix.explain.judge.chance import Evidence, differing, first_differing, total
+from repromatrix.explain.judge.chance import Evidence, counted, differences, differing, first_differing, total
 from repromatrix.explain.judge.findings import ConditionRow, End, Finding, Row
 from repromatrix.results.experiments import Condition, Factor
 from repromatrix.results.record import Record
@@ -149,16 +149,19 @@ class Judge:
         own = _both(*self._members)
         # Of two dtypes made one, rounding may be left; chance makes no dtype of another.
         joined = self._a.cell.dtype != self._b.cell.dtype and len({record.cell.dtype for record in pairs[0]}) == 1
-        elements, failed, members = differing(self._a, self._b), 0, 0
+        seen = {differences(self._a, self._b)}
+        members, failed, agreed = 0, 0, 0
         for number in sorted(own.keys() & pairs.keys()):
             judge = Judge(*own[number], (), self._allowed)
-            count = differing(*own[number])
-            if not count or (after.verdict is not Verdict.IDENTICAL and judge._settled_before(after.ulp_dtype)):
+            found = differences(*own[number])
+            agreed += not found
+            if not found or (after.verdict is not Verdict.IDENTICAL and judge._settled_before(after.ulp_dtype)):
                 continue
-            elements, members = elements + count, members + 1
+            members += 1
+            seen.add(found)
             left = compare(*pairs[number], self._allowed)
             failed += not (judge._won(left, *pairs[number]) or (joined and _settled(left)))
-        return Evidence(elements=elements, members=members, failed=failed)
+        return Evidence(elements=counted([len(each) for each in seen], agreed), members=members, failed=failed)
 
     def _share(self, after: Difference) -> float | None:
         gain, size = _gain(self.before, after), self.before.measure and self.before.measure.max_abs

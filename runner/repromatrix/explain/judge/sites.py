@@ -10,7 +10,7 @@ value fewer places are sources and no other ones, and if the places that vanish 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from repromatrix.compare import arrays
@@ -50,6 +50,11 @@ class Task:
     def start(self) -> Start:
         """What A's steps are computed from."""
         return self.starts[self.dtype]
+
+    @property
+    def computed(self) -> frozenset[str]:
+        """The values of a step, whatever the options."""
+        return frozenset(place.value for choices in self.start.graph.values for _, place in choices)
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -134,31 +139,40 @@ def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[Given]:
         flips: A's layout says from which weights the first step begins.
 
     Raises:
-        KeyError: the trace lacks the parameters after a step.
+        KeyError: the trace lacks what a step begins with.
     """
     start, count = task.starts[dict(flips).get("dtype", task.dtype)], len(b.trajectory.losses)
+    # The state that a step begins with is another one with another optimizer.
+    flipped = {name: value for name, value in flips if name != "dtype"}
+    shapes = {**{name: b.shape(name) for name in b.columns}, **start.shapes}
+    start = replace(start, options={**start.options, **flipped}, shapes=shapes)
     untransposed = dict(flips).get("layout", task.options.get("layout")) == "in_out_untransposed"
     found = [step_sample(b, step, start) for step in range(1, count + 1)]
     found[0] |= _parameters(start, transposed=untransposed)
     others = [_parameters(start, transposed=not untransposed)]
     if "dtype" not in dict(flips) and set(start.graph.parameters) <= set(dict(a.tensors)):
-        others.append(left(a, 1, start))
+        after_one = left(a, 1, task.start)
+        others.append({name: after_one[name] for name in start.graph.parameters})
     after = begun(start) | left(b, count, start)
     return [*found, after, *(found[0] | each for each in others)]
 
 
-def places(b: Trace, outputs: Outputs, output: str | None) -> dict[Place, int]:
+def places(b: Trace, outputs: Outputs, output: str | None, known: frozenset[str] = frozenset()) -> dict[Place, int]:
     """Return the places at which a trace differs from what was computed from its own tensors, each with what it counts.
 
-    An element counts for one, or for more where it is far off (`worth`).
+    An element counts for one, or for more where it is far off (`worth`). What the trace has of the step and the cell
+    with its options does not compute, such as the state of another optimizer, differs at every step.
 
     Raises:
         ValueError: outputs of another number of samples, or of other shapes.
     """
     count = len(b.trajectory.losses)
     found: Counter[Place] = Counter()
+    for name in known & b.columns.keys() - outputs[0].keys():
+        found |= dict.fromkeys(((name, step) for step in b.columns[name].at if step <= count), ENOUGH)
     for each in sources(b, outputs[:count]):
-        found[each.tensor, each.step] += worth(each.expected, each.found, b.cell.dtype)
+        if found[each.tensor, each.step] < ENOUGH:  # more would say nothing more
+            found[each.tensor, each.step] += worth(each.expected, each.found, b.cell.dtype)
     shown = b.trajectory.predictions
     if output is None:
         return dict(found)
@@ -181,7 +195,7 @@ def tried(b: Trace, outputs: Outputs | None, task: Task, *, same: bool) -> Tried
     """
     if same:
         return Tried(outputs=outputs, left={})
-    return Tried(outputs=outputs, left=None if outputs is None else places(b, outputs, task.output))
+    return Tried(outputs=outputs, left=None if outputs is None else places(b, outputs, task.output, task.computed))
 
 
 def to_try(asked: Mapping[Flips, Tried], values: Mapping[str, Sequence[str]], task: Task) -> tuple[Flips, ...]:
@@ -223,6 +237,7 @@ def explanation_of(
     outputs, unexplained = asked[flips].outputs, asked[flips].left
     options = {**task.options, "dtype": task.dtype, **dict(flips)}
     known = frozenset(task.values)
+    order = tuple(dict.fromkeys((*(each.value for each in task.start.graph.places(options)), *task.values, PREDICTION)))
     fused = known if own is None else frozenset(tensor for tensor, _ in places(a, own, task.output))
     remaining = frozenset(unexplained or ())
     begins = starts(b, remaining, outputs, task.starts[options["dtype"]], options) if outputs else {}
@@ -235,7 +250,7 @@ def explanation_of(
         equals=tuple(other for other in asked if _equal(other, flips) and asked[other].left == unexplained),
         by_chance=_by_chance(asked, flips),
         starts=tuple(begins),
-        operations=_operations(remaining, fused, (*task.values, PREDICTION), _measured(b, outputs)),
+        operations=_operations(remaining, fused, order, _measured(b, outputs)),
         size=_size(list(zip(a.trajectory.losses, b.trajectory.losses, strict=False)), a, b),
         untold=tuple(name for name in task.values if name in fused and name in b.columns),
     )

@@ -53,9 +53,9 @@ def sources(
         raise ValueError(f"outputs of {len(outputs)} steps from {first} on for a trace of {steps}")
     found: list[Source] = []
     for step, out in enumerate(outputs, start=first):
-        for name, column in trace.columns.items():
-            if name in out and step in column.at:
-                found += _differing(step, trace, column, out[name])
+        for column in trace.trajectory.columns:
+            if column.name in out and column.row(step) is not None:
+                found += _differing(step, trace, column, out[column.name])
     return tuple(found)
 
 

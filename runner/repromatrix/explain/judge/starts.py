@@ -7,11 +7,12 @@ show twice, in the layer's sum and in what the update made of them.
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import TypeAlias
 
 from repromatrix.floats import FORMS
 from repromatrix.graph import Place as PlaceOfStep
-from repromatrix.operations.wiring import Start
+from repromatrix.operations.wiring import Start, begun
 from repromatrix.results.trace import Trace
 
 Place: TypeAlias = tuple[str, int]
@@ -23,15 +24,22 @@ class _Layer:
     """What shows that a parameter began with other values.
 
     Attributes:
-        sum: the first traced value that is computed from its product.
-        into: what it is multiplied with.
-        back: the first traced value that is computed from what goes back through it; None: nothing does.
+        operation: what the parameter goes into: `product`, `matmul` or `add_bias`.
+        sum: the first traced value that is computed from that.
+        into: what it is multiplied with; None: nothing, it is added.
+        back: the first traced values that are computed from what goes back through it.
     """
 
     weights: str
+    operation: str
     sum: str
-    into: str
-    back: str | None
+    into: str | None
+    back: tuple[str, ...]
+
+
+# What a parameter goes into: where it stands among the arguments, and where what it is multiplied with does.
+_INTO: Mapping[str, tuple[int, int | None]] = {"product": (0, 1), "matmul": (1, 0), "add_bias": (1, None)}
+_BACK: Mapping[str, int] = {"back": 0, "input_gradient": 1}
 
 
 def starts(
@@ -55,33 +63,74 @@ def starts(
             continue
         exact = next((each for each in others if _began(first, outputs[0], each, weights, pre)), None)
         if exact is not None:
-            shown = (pre, weights) if back is None else (pre, weights, back)
-            found[weights] = {(name, 1) for name in shown if tuple(exact[name]) == tuple(first[name])}
+            found[weights] = {(name, 1) for name in (pre, weights, *back) if tuple(exact[name]) == tuple(first[name])}
             continue
-        into = start.inputs.get(layer.into)
-        vector = into if isinstance(into, list) else []
-        given = _floats(first[layer.into]) if into is None else [each for each in vector if isinstance(each, float)]
+        given = _given(layer, first, start)
         theirs, ours = ((_floats(each[weights]), _floats(each[pre])) for each in (first, outputs[0]))
-        if _carried(theirs, ours, given, options["dtype"]):
+        terms = list(_terms(layer.operation, theirs[0], ours[0], given, len(theirs[1])))
+        if _carried(theirs[1], ours[1], terms, options["dtype"]):
             found[weights] = {(weights, 1), (pre, 1)}
             # The first step's gradient goes back through them; one that is a source later too is one of its own.
-            if back is not None and (back, 2) not in remaining:
-                found[weights].add((back, 1))
+            found[weights] |= {(name, 1) for name in back if (name, 2) not in remaining}
     return found
 
 
 def _layers(start: Start, options: Mapping[str, str], traced: set[str]) -> Iterator[_Layer]:
     """Yield the layers of a step whose parameter, sum and input are all known."""
     places = start.graph.places(options)
-    for product in places:
-        weights = product.arguments[0]
-        if product.operation != "product" or weights not in start.graph.parameters:
+    for place in places:
+        if place.operation not in _INTO:
             continue
-        back = next((e for e in places if e.operation == "back" and e.arguments[0] == weights), None)
-        pre, into = _shown(product, places, traced), product.arguments[1]
-        if pre is not None and (into in start.inputs or into in traced):
-            shown = None if back is None else _shown(back, places, traced)
-            yield _Layer(weights=weights, sum=pre, into=into, back=shown)
+        at, other = _INTO[place.operation]
+        weights, into = place.arguments[at], None if other is None else place.arguments[other]
+        if weights not in start.graph.parameters:
+            continue
+        back = next((e for e in places if e.operation in _BACK and e.arguments[_BACK[e.operation]] == weights), None)
+        pre = _shown(place, places, traced)
+        if pre is not None and (into is None or into in start.inputs or into in traced):
+            shown = () if back is None else _first(back, places, traced)
+            yield _Layer(weights=weights, operation=place.operation, sum=pre, into=into, back=shown)
+
+
+def _given(layer: _Layer, first: Mapping[str, Sequence[str]], start: Start) -> list[float]:
+    """Return what the parameter is multiplied with in the first step, laid flat."""
+    if layer.into is None:
+        return []
+    if layer.into not in start.inputs:
+        return _floats(first[layer.into])
+    return list(_leaves(begun(start)[layer.into]))
+
+
+def _leaves(tensor: object) -> Iterator[float]:
+    if isinstance(tensor, list):
+        for each in tensor:
+            yield from _leaves(each)
+    elif isinstance(tensor, float):
+        yield tensor
+
+
+_Term: TypeAlias = tuple[float, float, float]  # their weight, ours, and what both are multiplied with
+
+
+def _terms(
+    operation: str, theirs: Sequence[float], ours: Sequence[float], into: Sequence[float], count: int
+) -> Iterator[list[_Term]]:
+    """Yield for each element of the sum the terms in which the parameter has a part."""
+    if operation == "add_bias":
+        for at in range(count):
+            yield [(theirs[at % len(theirs)], ours[at % len(ours)], 1.0)]
+    elif operation == "product":
+        width = len(into)
+        for row in range(count):
+            yield [(theirs[row * width + at], ours[row * width + at], into[at]) for at in range(width)]
+    else:
+        # x of rows by width, weights of width by columns: as many elements as rows by columns.
+        rows = isqrt(len(into) * count // len(theirs))
+        width, columns = len(into) // rows, count // rows
+        for row in range(rows):
+            for column in range(columns):
+                places = [(at * columns + column, into[row * width + at]) for at in range(width)]
+                yield [(theirs[place], ours[place], value) for place, value in places]
 
 
 def _shown(place: PlaceOfStep, places: Sequence[PlaceOfStep], traced: set[str]) -> str | None:
@@ -94,6 +143,20 @@ def _shown(place: PlaceOfStep, places: Sequence[PlaceOfStep], traced: set[str]) 
         if each.value in traced:
             return each.value
     return None
+
+
+def _first(place: PlaceOfStep, places: Sequence[PlaceOfStep], traced: set[str]) -> tuple[str, ...]:
+    """Return the traced values that are computed from a place with none between, it included."""
+    if place.value in traced:
+        return (place.value,)
+    between, found = {place.value}, []
+    for each in places[places.index(place) + 1 :]:
+        if between & set(each.arguments):
+            if each.value in traced:
+                found.append(each.value)
+            else:
+                between.add(each.value)
+    return tuple(found)
 
 
 def _began(
@@ -113,27 +176,24 @@ def _distance(one: Iterable[str], other: Iterable[str]) -> float:
     return sum(abs(a - b) for a, b in zip(_floats(one), _floats(other), strict=True))
 
 
-def _carried(
-    theirs: tuple[list[float], list[float]], ours: tuple[list[float], list[float]], into: Sequence[float], dtype: str
-) -> bool:
-    """Whether the difference of two products is, but for rounding, that of their weights times the same inputs.
+def _carried(theirs: Sequence[float], ours: Sequence[float], terms: Sequence[Sequence[_Term]], dtype: str) -> bool:
+    """Whether the difference of two sums is, but for rounding, that of their weights times the same inputs.
 
     Args:
-        theirs: the weights after the first update laid flat, and the sums that they gave before it.
+        theirs: the sums before the first update.
         ours: likewise, from the weights that were to be expected.
-        into: what the weights are multiplied with.
+        terms: for each element, with the weights after the first update, which moved both alike.
         dtype: of the numbers.
     """
-    if not all(math.isfinite(each) for pair in (theirs, ours) for values in pair for each in values):
+    if not all(math.isfinite(each) for each in (*theirs, *ours, *(n for some in terms for term in some for n in term))):
         return False
-    unit, width = 2.0 ** (1 - FORMS[dtype].precision), len(into)
-    for row in range(len(theirs[1])):
-        pairs = [(theirs[0][row * width + at], ours[0][row * width + at], into[at]) for at in range(width)]
-        change = sum((their - our) * value for their, our, value in pairs)
-        size = sum((abs(their) + abs(our)) * abs(value) for their, our, value in pairs)
-        allowed = unit * (width + 2) * (size + abs(theirs[1][row]) + abs(ours[1][row]))
-        moved = theirs[1][row] - ours[1][row]
-        if abs(moved - change) > allowed or (moved and all(their == our for their, our, _ in pairs)):
+    unit = 2.0 ** (1 - FORMS[dtype].precision)
+    for their_sum, our_sum, some in zip(theirs, ours, terms, strict=True):
+        change = sum((their - our) * value for their, our, value in some)
+        size = sum((abs(their) + abs(our)) * abs(value) for their, our, value in some)
+        allowed = unit * (len(some) + 2) * (size + abs(their_sum) + abs(our_sum))
+        moved = their_sum - our_sum
+        if abs(moved - change) > allowed or (moved and all(their == our for their, our, _ in some)):
             return False
     return True
 
