@@ -116,6 +116,8 @@ def _kind_row(kind: str, verdicts: Sequence[Verdict]) -> Sequence[str]:
 
 def _share(ratio: Ratio) -> str:
     """Return a percentage that is 100 only if it is all."""
+    if not ratio.all:
+        return "-"
     exact = f"{100 * ratio.share:.2f}"
     shown = "99.99" if exact == "100.00" and ratio.right < ratio.all else exact
     return f"{shown} % ({ratio.right:,} of {ratio.all:,})"
