@@ -344,6 +344,7 @@ LINES = {
     "draw_exponential": lambda seed, size, dtype: jax.random.exponential(key(seed), (size,), dtype),
     "draw_bernoulli": lambda seed, size: jax.random.bernoulli(key(seed), 0.3, (size,)),
     # initialisers: what a layer begins with
+    "default_hard_sigmoid": nn.hard_sigmoid,
     "default_dense": lambda: {"weight": nn.initializers.lecun_normal()(key(7), (61, 67))},
 }
 

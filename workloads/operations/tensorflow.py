@@ -339,6 +339,7 @@ LINES = {
     "adamw": stepped("AdamW", weight_decay=0.1, epsilon=1e-8),
     "rmsprop": stepped("RMSprop", rho=0.99, epsilon=1e-8),
     # defaults
+    "default_hard_sigmoid": tf.keras.activations.hard_sigmoid,  # Keras 2: another slope
     "default_adam": lambda: defaults("Adam", "learning_rate", "beta_1", "beta_2", "epsilon"),
     "default_sgd": lambda: defaults("SGD", "learning_rate", "momentum"),
     "default_rmsprop": lambda: defaults("RMSprop", "learning_rate", "rho", "epsilon"),

@@ -284,6 +284,7 @@ LINES = {
     "adamw": stepped(torch.optim.AdamW, weight_decay=0.1),
     "rmsprop": stepped(torch.optim.RMSprop),
     # defaults
+    "default_hard_sigmoid": nn.hardsigmoid,
     "default_adam": lambda: defaults(torch.optim.Adam, "lr", "betas", "eps"),
     "default_sgd": lambda: defaults(torch.optim.SGD, "lr", "momentum"),
     "default_rmsprop": lambda: defaults(torch.optim.RMSprop, "lr", "alpha", "eps"),
