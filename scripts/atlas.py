@@ -38,8 +38,8 @@ TITLE = {"numpy": "NumPy", "jax": "JAX", "tensorflow": "TensorFlow", "torch": "P
 # One minor release of JAX lasted two years; those that the matrix locks stand between its ends.
 BETWEEN = {"jax": ("0.4.14", "0.4.23", "0.4.30")}
 NOT_RUN = {
-    "torch": "one release, 2.13.0, is locked as a build for the CPU, so there is none to hold it against; the others are "
-    "CUDA builds of 3 GB"
+    "torch": "one release, 2.13.0, is locked as a build for the CPU, so there is none to hold it against; the others "
+    "are CUDA builds of 3 GB"
 }
 KEPT = (
     "operation", "case", "dtype", "mode", "gradient", "verdict", "changed", "size", "max_ulp", "scaled", "error_a",
