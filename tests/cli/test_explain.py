@@ -21,11 +21,12 @@ ONE = ("--jobs", "1")
 ALONE = (*ONE, "--no-operations")  # those are in test_operations.py
 
 
-def losses(by):
-    """Answer with the loss that `by` gives for each cell."""
+def losses(by, moved=2.0**-20):
+    """Answer with the loss that `by` gives for each cell; that of each member of an ensemble is moved a little."""
 
     def answer(cells, _number):
-        middle = [say.ok(cell, by(cell)) for cell in cells]
+        members = {cell["id"]: int(cell["id"].partition("~")[2] or 0) for cell in cells}
+        middle = [say.ok(cell, by(cell) + members[cell["id"]] * moved) for cell in cells]
         return [say.fingerprint(), *middle, say.end(cells)], say.CLEAN
 
     return answer
@@ -168,7 +169,7 @@ def test_the_manifest_of_an_earlier_run_stays_as_it_is(command) -> None:
 def test_a_measured_noise_floor_judges_rather_than_the_tolerance(command) -> None:
     with (command.folder / "matrix.yaml").open("a") as matrix:
         matrix.write("noise: {members: 2}\n")
-    command.engine.answer = losses(lambda cell: 0.5 + 1e-9 * (cell["id"] == CAPPED))
+    command.engine.answer = losses(lambda cell: 0.5 + 1e-9 * (cell["id"] == CAPPED), moved=0)
     command("run", "--select", "numpy-*", *ONE)
     _, document = explained(command, NUMPY, CAPPED)
     assert document["before"]["judged_by"] == "noise floor of tiny in float64, 2 one-ULP members"

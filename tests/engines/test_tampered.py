@@ -200,7 +200,10 @@ def _unpack(folder: Path, *wheels: Path, lock: str | None = None) -> Path:
     site = folder / "lib/python3.11/site-packages"
     site.mkdir(parents=True)
     (site / "_virtualenv.py").write_text("")
-    told = " ".join(f"--hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}" for wheel in wheels)
+    told = "".join(
+        f"{wheel.name.partition('-')[0]}==1 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+        for wheel in wheels
+    )
     unpack.unpack(folder, told if lock is None else lock, wheels)
     return folder
 
@@ -233,6 +236,23 @@ def test_a_file_of_which_record_tells_no_digest_is_vouched_for_by_the_hash_of_th
     assert (_unpack(tmp_path / "env", wheel) / "lib/python3.11/site-packages/x/data.bin").read_bytes() == bytes(100)
     with pytest.raises(unpack.UnlikeError, match=rf"{wheel.name} has another sha256 than its lock tells"):
         _unpack(tmp_path / "other", wheel, lock=f"x==1 --hash=sha256:{'0' * 64}")
+
+
+@pytest.mark.parametrize(
+    ("lock", "told"),
+    [
+        ("x==1\n", "must have a hash"),
+        ("x>=1 --hash=sha256:{digest}\n", "one version"),
+        ("y==1 --hash=sha256:{digest}\n", "not in the lock"),
+        ("x==2 --hash=sha256:{digest}\n", "not in the lock"),
+        ("x==1 --hash=sha256:{digest}\ny==1 --hash=sha256:{digest}\n", "no wheel of y 1"),
+    ],
+)
+def test_the_wheels_are_those_that_the_lock_names(lock: str, told: str, tmp_path: Path) -> None:
+    wheel = _wheel(tmp_path, FILES)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    with pytest.raises(unpack.UnlikeError, match=told):
+        _unpack(tmp_path / "env", wheel, lock=lock.format(digest=digest))
 
 
 def test_bytecode_of_a_wheel_is_not_installed(tmp_path: Path) -> None:
@@ -294,7 +314,7 @@ def test_a_wheel_that_is_none_is_a_line_and_no_traceback(tmp_path: Path, data: b
     (tmp_path / "env" / "lib/python3.11/site-packages").mkdir(parents=True)
     wheel, lock = tmp_path / "x-1-py3-none-any.whl", tmp_path / "lock"
     wheel.write_bytes(data)
-    lock.write_text(f"--hash=sha256:{hashlib.sha256(data).hexdigest()}")
+    lock.write_text(f"x==1 --hash=sha256:{hashlib.sha256(data).hexdigest()}")
     command = [sys.executable, "-I", unpack.__file__, str(tmp_path / "env"), str(lock), str(wheel)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -26,6 +26,9 @@ from installer.records import Hash, InvalidRecordEntry, RecordEntry
 from installer.scripts import Script
 from installer.sources import WheelContentElement, WheelFile
 from installer.utils import Scheme
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 _PIECE = 1 << 20
 _SITE = "lib/python*/site-packages"
@@ -54,23 +57,51 @@ def unpack(folder: Path, lock: str, wheels: Iterable[Path]) -> None:
         wheels: the wheels.
 
     Raises:
-        UnlikeError: a wheel, or a file of one, has another hash than is told; or something else is installed.
+        UnlikeError: a wheel, or a file of one, has another hash than is told; the wheels are not those of the lock; or
+            something else is installed.
         InstallerError, InvalidRecordEntry, BadZipFile, zlib.error, ValueError, KeyError, AssertionError: it is damaged.
         FileExistsError: two wheels have different files of one name.
         OSError: it cannot be written.
     """
     (site,) = sorted(folder.glob(_SITE))
-    told, written = set(_HASH.findall(lock)), {str(site / name) for name in _OF_VENV}
+    told, written = _told(lock), {str(site / name) for name in _OF_VENV}
     for wheel in sorted(wheels):
+        name, version, *_ = parse_wheel_filename(wheel.name)
+        hashes = told.pop((name, version), None)
+        if hashes is None:
+            raise UnlikeError(f"{wheel.name} is not in the lock, or twice among the wheels")
         with wheel.open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() not in told:
+            if hashlib.file_digest(stream, "sha256").hexdigest() not in hashes:
                 raise UnlikeError(f"{wheel.name} has another sha256 than its lock tells")
             stream.seek(0)
             with zipfile.ZipFile(stream) as archive:
                 source = _Held(archive)
                 target = _Target(folder, site, source.distribution, written)
                 install(source, target, {"INSTALLER": b"repromatrix\n"})
+    if told:
+        lacking = ", ".join(f"{name} {version}" for name, version in sorted(told))
+        raise UnlikeError(f"there is no wheel of {lacking}, which the lock names")
     _require_no_other(folder, site, written)
+
+
+def _told(lock: str) -> dict[tuple[str, Version], set[str]]:
+    """Return the hashes that a lock tells, by name and version.
+
+    Raises:
+        UnlikeError: a requirement without a hash, or one that pins no version.
+    """
+    found: dict[tuple[str, Version], set[str]] = {}
+    for line in lock.replace("\\\n", " ").splitlines():
+        words = line.partition(" #")[0].split(" --hash=")[0].strip()
+        if not words or words.startswith(("#", "-")):
+            continue
+        requirement = Requirement(words)
+        pins = [each.version for each in requirement.specifier if each.operator in {"==", "==="}]
+        hashes = set(_HASH.findall(line))
+        if len(pins) != 1 or not hashes:
+            raise UnlikeError(f"{words}: all requirements must have a hash, and one version")
+        found[str(canonicalize_name(requirement.name)), Version(pins[0])] = hashes
+    return found
 
 
 def _require_no_other(folder: Path, site: Path, written: set[str]) -> None:

@@ -59,6 +59,15 @@ def worth(one: str, other: str, dtype: str) -> int:
     return max(1, int(log(2 * abs(ordinal(a, dtype) - ordinal(b, dtype)) + 1) / log(7)))
 
 
+def weight(found: Iterable[tuple[str, str]], dtype: str) -> int:
+    """Return for how many elements those count that differed, where a change made them equal in `dtype`."""
+    return sum(worth(one, other, dtype) if _is_float(one) and _is_float(other) else 1 for one, other in found)
+
+
+def _is_float(text: str) -> bool:
+    return "0x" in text or text in {"nan", "inf", "-inf"}
+
+
 def counted(counts: Sequence[int], agreed: int) -> int:
     """Return for how many elements those count that differed, in the pair itself and in members.
 

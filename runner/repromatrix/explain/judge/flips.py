@@ -10,8 +10,9 @@ from typing import Any
 from repromatrix.compare import arrays
 from repromatrix.compare.allowance import Allowances, Floor, Tolerance
 from repromatrix.compare.difference import Difference, Verdict, compare, judged
-from repromatrix.explain.judge.chance import Evidence, counted, differences, differing, first_differing, total
+from repromatrix.explain.judge.chance import Evidence, counted, differences, differing, first_differing, total, weight
 from repromatrix.explain.judge.findings import ConditionRow, End, Finding, Row
+from repromatrix.floats import coarser
 from repromatrix.results.experiments import Condition, Factor
 from repromatrix.results.record import Record
 
@@ -161,7 +162,11 @@ class Judge:
             seen.add(found)
             left = compare(*pairs[number], self._allowed)
             failed += not (judge._won(left, *pairs[number]) or (joined and _settled(left)))
-        return Evidence(elements=counted([len(each) for each in seen], agreed), members=members, failed=failed)
+        # Of two dtypes the coarser one: so far apart the sides were in what they then agree in.
+        dtype = coarser(*(record.cell.dtype for record in pairs[0]))
+        exact = after.verdict is Verdict.IDENTICAL
+        counts = [weight(each, dtype) if exact else len(each) for each in seen]
+        return Evidence(elements=counted(counts, agreed), members=members, failed=failed)
 
     def _share(self, after: Difference) -> float | None:
         gain, size = _gain(self.before, after), self.before.measure and self.before.measure.max_abs
