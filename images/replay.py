@@ -94,13 +94,15 @@ class Step:
     def sizes(self, place: Place) -> Dict[str, int]:
         """The sizes of a place's arguments by their letters; a number has that of the others."""
         sizes: Dict[str, int] = {}
+        rank = 0  # of what may have any shape, once one was seen
         for name, letters, _ in place.takes:
             if name not in self.sample and name.rstrip(AFTER) not in self.shapes:
                 raise ValueError(f"{self.where} has no {name!r}")
             shape = self.sample[name][1] if name in self.sample else self.shapes[name.rstrip(AFTER)]
             if not shape:
                 continue
-            spelt = [f"{ANY}{axis}" for axis in range(len(shape))] if letters == ANY else list(letters)
+            rank = (rank or len(shape)) if letters == ANY else rank
+            spelt = [f"{ANY}{axis}" for axis in range(rank)] if letters == ANY else list(letters)
             if len(shape) != len(spelt):
                 raise ValueError(f"{self.where}.{name} has {len(shape)} dimensions where {len(spelt)} are due")
             for letter, size in zip(spelt, shape):

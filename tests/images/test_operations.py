@@ -276,7 +276,9 @@ MALFORMED = [
     ("bias", [{"p": ["0x1p+0"], "b": ["0x1p+0", "0x1p+0"]}], "samples[0].b: 2 entries where 1 are due"),
     ("bias", [{"p": [["0x1p+0"]], "b": ["0x1p+0"]}], "samples[0].p has 2 dimensions where 1 are due"),
     ("bias", [{"p": ["0x1.00000000000001p+0"] * 2, "b": ["0x1p+0", "x"]}], "samples[0].b is not hexadecimal"),
-    ("update", [{"W": ["0x1p+0"], "g": ["0x1p+0"]}], "samples[0].W has 1 dimensions where 2 are due"),
+    ("product", [{"W": ["0x1p+0"], "v": ["0x1p+0"]}], "samples[0].W has 1 dimensions where 2 are due"),
+    ("update", [{"W": ["0x1p+0"], "g": [["0x1p+0"]]}], "samples[0].g has 2 dimensions where 1 are due"),
+    ("update", [{"W": ["0x1p+0"], "g": ["0x1p+0", "0x1p+0"]}], "samples[0].g: 2 entries where 1 are due"),
     ("update", [{"W": [["0x1p+0"], []], "g": [["0x1p+0"]]}], "samples[0].W has rows of several lengths"),
 ]
 
