@@ -98,7 +98,9 @@ def _numbers(texts: tuple[str, ...], dtype: str) -> npt.NDArray[np.float64]:
     form = FORMS[dtype]
     _, exponents = np.frexp(values)
     halves = np.ldexp(values, form.precision + 1 - exponents)  # in halves of a unit in the last place
-    unsure = ~np.isfinite(values) | (halves % 2 == 1) | (exponents - form.precision < form.least)
+    with np.errstate(invalid="ignore"):  # of infinities and NaN, which are read exactly
+        odd = halves % 2 == 1
+    unsure = ~np.isfinite(values) | odd | (exponents - form.precision < form.least)
     unsure |= np.abs(values) > float(np.finfo(np.float16).max) / 2
     found = _rounded(values, dtype)
     for place in np.flatnonzero(unsure):

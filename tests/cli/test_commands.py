@@ -411,7 +411,7 @@ def test_impact_locks_on_the_fly_what_the_matrix_does_not_hold(command, monkeypa
     from repromatrix.images.resolve import Resolved  # noqa: PLC0415
 
     body = f"numpy==1.5 --hash=sha256:{'a' * 64}\n"
-    monkeypatch.setattr(locks, "resolve", lambda *_: Resolved(text=body))
+    monkeypatch.setattr(locks, "resolve", lambda *_, **__: Resolved(text=body))
     monkeypatch.setattr(locks, "measure", lambda *_: {"numpy": 1000})
     said = command("impact", "numpy==1.5", "numpy==2.0")
     assert said.code == 0
@@ -424,7 +424,7 @@ def test_impact_with_an_outdated_lock_in_the_matrix_locks_on_the_fly_too(command
     from repromatrix.images.resolve import Resolved  # noqa: PLC0415
 
     (command.locks / "numpy" / "locks" / "numpy-1.0-cpu.txt").write_text("# request: numpy==0.9\n")
-    monkeypatch.setattr(locks, "resolve", lambda *_: Resolved(text=f"numpy==1.0 --hash=sha256:{'a' * 64}\n"))
+    monkeypatch.setattr(locks, "resolve", lambda *_, **__: Resolved(text=f"numpy==1.0 --hash=sha256:{'a' * 64}\n"))
     monkeypatch.setattr(locks, "measure", lambda *_: {"numpy": 1000})
     assert command("impact", "numpy==1.0", "numpy==2.0").code == 0
 
