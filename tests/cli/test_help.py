@@ -14,7 +14,7 @@ from repromatrix.plan import plan, universe
 
 CHECKOUT = Path(__file__).parents[2]
 MODULES = CHECKOUT / "runner" / "repromatrix" / "cli"
-SHARED = {"__init__", "main", "options", "select", "streams", "out", "story", "explained", "logs"}
+SHARED = {"compare_operations", "__init__", "main", "options", "select", "streams", "out", "story", "explained", "logs"}
 HEAVY = ("docker", "yaml", "jinja2", "jsonschema", "rich", "requests", "packaging", "numpy", "msgspec")
 PAYS = {"compare", "check", "explain"}  # their choices are listed where they are used, or they are loaded at once
 
