@@ -15,13 +15,12 @@ def train(task):
         task.untraced(("hidden_pre", "output_pre"), ONE_KERNEL)
 
     def step():
-        forward, loss, gradients = net.gradients()
+        (z1, h, z2, o), loss, (g1, g2), new_W2 = net.gradients()
         if optimizer is not None:
-            optimizer.apply_gradients(zip(gradients, kernels))
+            optimizer.apply_gradients(zip((g1, g2), kernels))
         else:
-            for kernel, gradient in zip(kernels, gradients):
-                kernel.assign(net.update(kernel, gradient))
-        (z1, h, z2, o), (g1, g2) = forward, gradients
+            net.W1.assign(net.update(net.W1, g1))
+            net.W2.assign(net.update(net.W2, g2) if new_W2 is None else new_W2)
         values = {"hidden_pre": z1, "hidden": h, "output_pre": z2, "output": o, "loss": loss}
         return None, {**values, "grad_output_weights": g2, "grad_hidden_weights": g1}
 
@@ -106,23 +105,24 @@ class Net:
         return self.scale * (o - t) if self.loss_form == "mean" else o - t
 
     def gradients(self):
-        """Forward pass, loss and the gradients of both kernels."""
+        """Forward pass, loss, the gradients of both kernels and, by hand, the new output weights; else None."""
         return self.gradients_by_hand() if self.gradient == "manual" else self.gradients_by_tape()
 
     def gradients_by_tape(self):
         with tf.GradientTape() as tape:
             forward = self.forward()
             loss = self.loss(forward[-1], self.t)
-        return forward, loss, tape.gradient(loss, [self.W1, self.W2])
+        return forward, loss, tape.gradient(loss, [self.W1, self.W2]), None
 
     def gradients_by_hand(self):
         forward = _, h, _, o = self.forward()
         d2 = sigmoid_gradient(o, self.error(o, self.t))
         g2 = self.outer(d2, h)
+        # Computed once: what sequential's hidden gradient sees is what the kernel gets and what is recorded.
+        new_W2 = self.update(self.W2, g2)
         # Sequential: the hidden gradient already sees the new output weights.
-        W2 = self.update(self.W2, g2) if self.sequential else self.W2
-        d1 = sigmoid_gradient(h, self.back(W2, d2))
-        return forward, self.loss(o, self.t), (self.outer(d1, self.x), g2)
+        d1 = sigmoid_gradient(h, self.back(new_W2 if self.sequential else self.W2, d2))
+        return forward, self.loss(o, self.t), (self.outer(d1, self.x), g2), new_W2
 
     def update(self, W, g):
         return W - self.learning_rate * g
