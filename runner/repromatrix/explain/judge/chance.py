@@ -46,22 +46,22 @@ class Evidence:
         return f"{self.elements} elements differed, {ENOUGH} exclude chance"
 
 
-def worth(one: str, other: str, dtype: str) -> int:
+def worth(one: str, other: str, dtype: str, left: int = 0) -> int:
     """Return for how many elements one counts, by its two values in hexadecimal text.
 
     One that lies a unit in the last place off agrees by chance once in seven times, one that lies d units off about
     once in 2 d + 1: so it counts for log(2 d + 1) / log 7 of them, and a loss that is half of another for more than
-    enough.
+    enough. Where k units are left it may have come as near in 2 k + 1 ways.
     """
     a, b = float.fromhex(one), float.fromhex(other)
     if not (isfinite(a) and isfinite(b)):
         return 1
-    return max(1, int(log(2 * abs(ordinal(a, dtype) - ordinal(b, dtype)) + 1) / log(7)))
+    return max(1, int(log((2 * abs(ordinal(a, dtype) - ordinal(b, dtype)) + 1) / (2 * left + 1)) / log(7)))
 
 
-def weight(found: Iterable[tuple[str, str]], dtype: str) -> int:
-    """Return for how many elements those count that differed, where a change made them equal in `dtype`."""
-    return sum(worth(one, other, dtype) if _is_float(one) and _is_float(other) else 1 for one, other in found)
+def weight(found: Iterable[tuple[str, str]], dtype: str, left: int) -> int:
+    """Return for how many elements those count that differed, where a change left at most so many ULP of `dtype`."""
+    return sum(worth(one, other, dtype, left) if _is_float(one) and _is_float(other) else 1 for one, other in found)
 
 
 def _is_float(text: str) -> bool:

@@ -164,8 +164,8 @@ class Judge:
             failed += not (judge._won(left, *pairs[number]) or (joined and _settled(left)))
         # Of two dtypes the coarser one: so far apart the sides were in what they then agree in.
         dtype = coarser(*(record.cell.dtype for record in pairs[0]))
-        exact = after.verdict is Verdict.IDENTICAL
-        counts = [weight(each, dtype) if exact else len(each) for each in seen]
+        most = 0 if after.verdict is Verdict.IDENTICAL else after.measure.max_ulp if after.measure else None
+        counts = [len(each) if most is None else weight(each, dtype, most) for each in seen]
         return Evidence(elements=counted(counts, agreed), members=members, failed=failed)
 
     def _share(self, after: Difference) -> float | None:
