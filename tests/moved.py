@@ -1,9 +1,17 @@
-"""Members of the one-ULP ensemble for records of tests: as the records themselves are, under names of their own."""
+"""Members of the one-ULP ensemble for records of tests: their values moved by a few ULP, under names of their own.
+
+All that is equal stays equal, and all that differs stays as many ULP apart.
+"""
 
 from dataclasses import replace
 from hashlib import sha256
+from math import isfinite
 
+import msgspec
+
+from repromatrix.floats import FORMS, at, ordinal
 from repromatrix.results.experiments import Condition, Flip, Pair, Run, Side
+from repromatrix.results.value import Trajectory
 
 NUMBERS = range(1, 9)
 
@@ -17,7 +25,8 @@ def with_members(pair: Pair, records) -> Pair:
             return ()
         runs = [Run(id=f"{run.id}~{n}", key=sha256(f"{run.key} {n}".encode()).hexdigest()) for n in NUMBERS]
         for new in runs:
-            records[new.key] = replace(record, key=new.key, cell=replace(record.cell, id=new.id))
+            ways = tuple(_moved(each, int(new.id.rpartition("~")[2])) for each in record.trajectories)
+            records[new.key] = replace(record, key=new.key, cell=replace(record.cell, id=new.id), trajectories=ways)
         return tuple(runs)
 
     def side(own: Side) -> Side:
@@ -32,3 +41,20 @@ def with_members(pair: Pair, records) -> Pair:
         conditions=tuple(map(both, pair.conditions)),
         members=(*moved(pair.a), *moved(pair.b)),
     )
+
+
+def _moved(found: Trajectory, number: int) -> Trajectory:
+    """Return a trajectory whose floats that are told are moved."""
+    columns = [
+        msgspec.structs.replace(each, texts=tuple(_next(text, each.dtype, number) for text in each.texts))
+        if each.dtype in FORMS
+        else each
+        for each in found.columns
+    ]
+    return msgspec.structs.replace(found, columns=tuple(columns))
+
+
+def _next(text: str, dtype: str, number: int) -> str:
+    value = float.fromhex(text)
+    place = ordinal(value, dtype) + number if isfinite(value) else 0
+    return at(place, dtype).hex() if isfinite(value) and abs(place) < FORMS[dtype].infinity else text

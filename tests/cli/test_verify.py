@@ -3,8 +3,10 @@
 import json
 import re
 
+import msgspec
 import pytest
 
+from repromatrix.results import accepted
 from tests import fakes as say
 
 
@@ -91,10 +93,7 @@ def test_a_report_that_speaks_of_an_accepted_run_needs_it(reported):
 
 def test_another_accepted_run_than_that_of_the_report_is_told(reported):
     file = reported.folder / "accepted.json"
-    document = json.loads(file.read_text())
-    del document["sha256"]  # as somebody who edits it by hand would
-    document["profile"] = "other"
-    file.write_text(json.dumps(document))
+    accepted.write(msgspec.structs.replace(accepted.read(file), profile="other"), file)
     assert "differs    report.json: changes.accepted" in reported("verify", "report").err
 
 
