@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -49,6 +48,8 @@ def _become(order: Order, parent: int) -> NoReturn:
             os._exit(1)  # the supervisor died between the fork and the line above
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)  # Python ignores them, and ignoring is inherited
+        import resource  # noqa: PLC0415 - no other system than Linux runs this, and some that look at it have none
+
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("1000")  # the kernel takes the command, not the runner

@@ -1,7 +1,7 @@
 """One pair of cells and what was tried on it -> what that shows, judged from the losses by scalars."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ _UNFINISHED = {"cause": "contributes", "cause together": "contributes", "refuted
 _NO_SIGN = "no sign that it took effect"
 _ELEMENTS = 8  # that differed before: fewer may agree by chance
 Two = tuple[Record, Record]
+Parts = tuple[tuple[str, str], ...]  # elements that differ, as both sides have them
 _CLOSE = ("identical", "rounding")
 
 
@@ -204,18 +205,19 @@ class _Bench:
         """Return `coincidence` where a member that differs is not made equal, `not confirmed` where too few differ."""
         if two[0].key == two[1].key:
             return None
-        elements = _elements(self._a, self._b)
+        parts, alike = {_parts(self._a, self._b)}, 0
         joined = self._a.cell.dtype != self._b.cell.dtype and two[0].cell.dtype == two[1].cell.dtype
         for number in self.members.keys() & moved.keys():
             apart = _Bench(*self.members[number], self._judges)
-            count = _elements(*self.members[number])
+            found = _parts(*self.members[number])
+            alike += not found
             near = gap.verdict == "rounding" and apart._gap(apart._a, apart._b, gap.dtype).verdict in _CLOSE
-            if count and not near:
+            if found and not near:
                 left = apart._gap(*moved[number])
                 if not (apart._won(left, moved[number]) or (joined and left.verdict in _CLOSE)):
                     return "coincidence"
-                elements += count
-        return None if elements >= _ELEMENTS else "not confirmed"
+                parts.add(found)
+        return None if _weighed(parts, alike, gap, coarser(*(each.cell.dtype for each in two))) else "not confirmed"
 
     def _part(self, gap: Gap) -> float | None:
         gain = self._gain(gap)
@@ -227,7 +229,7 @@ class _Bench:
         return None if gap.size is None or self.before.size is None else self.before.size - gap.size
 
     def _won(self, gap: Gap, two: Two) -> bool:
-        if gap.verdict == "identical" and not _elements(*two):
+        if gap.verdict == "identical" and not _parts(*two):
             return True
         return gap.verdict in _CLOSE and self._gap(self._a, self._b, gap.dtype).verdict not in _CLOSE
 
@@ -298,10 +300,31 @@ def _together(one: Mapping[int, Record], other: Mapping[int, Record]) -> dict[in
     return {number: (one[number], other[number]) for number in one if number in other}
 
 
-def _elements(a: Record, b: Record) -> int:
-    """Return in how many elements the first recorded value that differs does so; of a digest nobody knows but one."""
+def _parts(a: Record, b: Record) -> Parts:
+    """Return the elements in which the first recorded value that differs does so; of a digest nobody knows but one."""
     found = _apart(a, b)
-    return found[1] if found else 0
+    return found[1] if found else ()
+
+
+def _weighed(seen: Collection[Parts], alike: int, gap: Gap, dtype: str) -> bool:
+    """Whether so many elements differed, so far apart, that they are not made equal by chance.
+
+    Of ways to come near that are equally likely, one in 2 d + 1 gives the same value where the sides were d ULP apart;
+    an element for which it is one in seven counts once, and no pair for more than the share of members that agree
+    anyway allows.
+    """
+    ulps = 0 if gap.verdict == "identical" else gap.ulps
+    most = math.log((len(seen) + alike) / alike, 7) if alike else math.inf
+    counts = (sum(1 if ulps is None else _ways(*each, dtype, ulps) for each in found) for found in seen)
+    return int(sum(min(count, most) for count in counts)) >= _ELEMENTS
+
+
+def _ways(one: str, other: str, dtype: str, ulps: int) -> int:
+    """Return for how many elements one counts that is at most so many ULP off afterwards."""
+    if not {"0x", "na", "in"} & {one.lstrip("-")[:2]} or not {"0x", "na", "in"} & {other.lstrip("-")[:2]}:
+        return 1
+    far = apart([one], [other], dtype).max_ulp
+    return 1 if far is None else max(1, int(math.log((2 * far + 1) / (2 * ulps + 1)) / math.log(7)))
 
 
 def _first(a: Record, b: Record) -> str | None:
@@ -310,8 +333,8 @@ def _first(a: Record, b: Record) -> str | None:
     return found[0] if found else None
 
 
-def _apart(a: Record, b: Record) -> tuple[str, int] | None:
-    """Return the first recorded value that differs, and in how many elements; None: none does."""
+def _apart(a: Record, b: Record) -> tuple[str, Parts] | None:
+    """Return the first recorded value that differs, and the elements in which it does; None: none does."""
     columns = [each.trajectories[0].columns for each in (a, b)]
     names = list(dict.fromkeys(column.name for side in columns for column in side))
     left, right = (
@@ -325,9 +348,9 @@ def _apart(a: Record, b: Record) -> tuple[str, int] | None:
     for place in sorted({*left, *right}):
         one, other = left.get(place, ()), right.get(place, ())
         if one != other:
-            alike = len(one) == len(other)
-            count = sum(1 for x, y in zip(one, other, strict=True) if x != y) if alike else 1
-            return f"{names[place[1]]} of step {place[0]}", count
+            name = names[place[1]]
+            both = zip(one, other, strict=True) if len(one) == len(other) else ((name, str(place[0])),)
+            return f"{name} of step {place[0]}", tuple((x, y) for x, y in both if x != y)
     return None
 
 
