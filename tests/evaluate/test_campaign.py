@@ -62,7 +62,11 @@ def test_pairs_that_differ_for_a_known_operation_name_it_and_no_condition() -> N
 @pytest.mark.parametrize("place", [each for each in PLACES if each.startswith("mazur") and each != MAIN])
 def test_a_campaign_of_every_framework_that_is_there_finds_and_names_the_faults(place: str) -> None:
     score = run_of(place, faults=10, clean=6)
-    assert score.passes(LEAST), page.measured({place: score}, SEEDS)
+    told = page.measured({place: score}, SEEDS)
+    # Ten runs cannot tell 99 %, as the campaign does (docs/evaluation.md): in one a wrong operation may be named.
+    assert all(ratio.share == 1 for ratio in score.detection.values()), told
+    assert not score.false_causes.right, told
+    assert len(score.failures) <= 1, told
 
 
 # The sides.
