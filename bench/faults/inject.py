@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.faults import bits
-from bench.faults.anatomy import Anatomy, examined, grounds
 from bench.faults.draw import Dice, Fault, Job
 from bench.faults.harness import Harness, Rows, Run, with_input
 from bench.faults.hooks import Key
+from bench.faults.survey import Survey, examined, grounds
 from bench.faults.values import Shown, flat
 
 ATTEMPTS = 400
@@ -55,26 +55,26 @@ class Injector:
         """Load the framework and the workload's module."""
         self.ground = grounds(document)
         self.harness = Harness(self.ground)
-        self._anatomies: dict[str, Anatomy | None] = {}
+        self._surveys: dict[str, Survey | None] = {}
 
-    def anatomy(self, options: Mapping[str, str]) -> Anatomy | None:
-        """Return the anatomy of runs with these options; None: the framework does not have them."""
+    def survey(self, options: Mapping[str, str]) -> Survey | None:
+        """Return the survey of runs with these options; None: the framework does not have them."""
         key = repr(sorted(options.items()))
-        if key not in self._anatomies:
+        if key not in self._surveys:
             try:
-                self._anatomies[key] = examined(self.harness, options)
+                self._surveys[key] = examined(self.harness, options)
             except self.harness.jobs.Unavailable:
-                self._anatomies[key] = None
-        return self._anatomies[key]
+                self._surveys[key] = None
+        return self._surveys[key]
 
     def null(self, seed: int) -> tuple[Job, list[dict[str, Any]], Truth]:
         """A run with an armed hook that makes the same value anew."""
         for attempt in range(ATTEMPTS):
             dice = Dice(self.ground, f"{self.ground.name}/clean/{seed}/{attempt}")
-            anatomy = self.anatomy(dice.job.options)
-            faults = dice.null(anatomy.room) if anatomy is not None else ()
+            survey = self.survey(dice.job.options)
+            faults = dice.null(survey.room) if survey is not None else ()
             try:
-                run = self._run(dice.job, faults, anatomy) if anatomy is not None else None
+                run = self._run(dice.job, faults, survey) if survey is not None else None
             except self.harness.jobs.Unavailable:
                 continue
             if run is not None:
@@ -86,15 +86,15 @@ class Injector:
         """A run with a fault, or two, each of which changes something that the other does not."""
         for attempt in range(ATTEMPTS):
             dice = Dice(self.ground, f"{self.ground.name}/faults/{seed}/{attempt}")
-            anatomy = self.anatomy(dice.job.options)
-            faults = dice.faults(anatomy.room) if anatomy is not None else ()
-            if anatomy is None or not faults:
+            survey = self.survey(dice.job.options)
+            faults = dice.faults(survey.room) if survey is not None else ()
+            if survey is None or not faults:
                 continue
             try:
                 clean = self.harness.train(dice.job)
-                run = self._run(dice.job, faults, anatomy)
+                run = self._run(dice.job, faults, survey)
                 _same_form(clean, run, faults)
-                causes = self._causes(dice.job, faults, run, anatomy)
+                causes = self._causes(dice.job, faults, run, survey)
             except ContradictionError:
                 raise
             except Exception:  # noqa: BLE001, S112 - wrong code breaks in any way: no fault of numbers
@@ -108,13 +108,13 @@ class Injector:
             return dice.job, lines_of(seed, run), truth
         raise RuntimeError(f"no fault of seed {seed} has an effect")
 
-    def _run(self, job: Job, faults: Sequence[Fault], anatomy: Anatomy) -> Run:
+    def _run(self, job: Job, faults: Sequence[Fault], survey: Survey) -> Run:
         """Return the run of a job with faults."""
         values: dict[Key, Fault] = {}
         for fault in faults:
             if fault.at == "value":
-                key = anatomy.sites[fault.site].key if isinstance(fault.site, str) else fault.site
-                if not isinstance(fault.site, str) and not anatomy.can_use(key):
+                key = survey.sites[fault.site].key if isinstance(fault.site, str) else fault.site
+                if not isinstance(fault.site, str) and not survey.can_use(key):
                     raise UndecidedError
                 values[key] = fault
         wrong = {fault.site: fault for fault in faults if fault.at == "code"}
@@ -160,7 +160,7 @@ class Injector:
                 job = _with_start(job, fault)
         return job
 
-    def _causes(self, job: Job, faults: Sequence[Fault], run: Run, anatomy: Anatomy) -> tuple[Any, ...]:
+    def _causes(self, job: Job, faults: Sequence[Fault], run: Run, survey: Survey) -> tuple[Any, ...]:
         """Return what names each fault.
 
         Raises:
@@ -170,7 +170,7 @@ class Injector:
         starts = [fault for fault in faults if fault.at == "start"]
         others = [fault for fault in faults if fault.at not in ("option", "start")]
         asked = self._changed(job, options)
-        own = self._anatomy_of(asked)
+        own = self._survey_of(asked)
         places = own.forced(self._begun(asked, starts), run.rows)
         if own.hidden:
             _decided(places, own, run.rows)
@@ -178,11 +178,11 @@ class Injector:
         if bool(places) != bool(others):
             raise UndecidedError
         if len(others) > 1:
-            self._apart(job, faults, others, anatomy)
+            self._apart(job, faults, others, survey)
         if len(faults) == 1 and others and not own.hidden:
             self._agrees(others[0], run, own, places)
         causes += [
-            {"places": self._start(fault, starts, asked, run=run, anatomy=own, places=places)} for fault in starts
+            {"places": self._start(fault, starts, asked, run=run, survey=own, places=places)} for fault in starts
         ]
         for fault in options:
             if fault.site not in ("dtype", "steps"):
@@ -190,8 +190,8 @@ class Injector:
             causes.append({"factor": fault.site, "value": fault.how})
         return tuple(causes)
 
-    def _anatomy_of(self, job: Job) -> Anatomy:
-        found = self.anatomy(job.options)
+    def _survey_of(self, job: Job) -> Survey:
+        found = self.survey(job.options)
         if found is None:
             raise UndecidedError
         return found
@@ -200,14 +200,14 @@ class Injector:
         """Return places, the outputs after the last step by their own name."""
         return sorted((PREDICTION if step > job.steps else name, step) for name, step in places)
 
-    def _agrees(self, fault: Fault, run: Run, anatomy: Anatomy, places: Places) -> None:
+    def _agrees(self, fault: Fault, run: Run, survey: Survey, places: Places) -> None:
         """Hold what a hook saw when it changed a recorded value against what forcing finds.
 
         Raises:
             ContradictionError: the two do not agree.
         """
         if fault.at == "value" and isinstance(fault.site, str):
-            seen = {(fault.site, step) for key, step in run.changed if key == anatomy.sites[fault.site].key}
+            seen = {(fault.site, step) for key, step in run.changed if key == survey.sites[fault.site].key}
             # The forward pass after the last step is changed as well, and shows in what it gives.
             if {place for place in seen if place[1] in run.rows and place[0] in run.rows[place[1]]} - places.keys():
                 raise ContradictionError(f"{fault} changed {seen}, and {sorted(places)} differ")
@@ -217,29 +217,29 @@ class Injector:
         if fault.at in ("value", "code") and late:
             raise ContradictionError(f"{fault} shows at {sorted(places)}")
 
-    def _apart(self, job: Job, faults: Sequence[Fault], others: Sequence[Fault], anatomy: Anatomy) -> None:
+    def _apart(self, job: Job, faults: Sequence[Fault], others: Sequence[Fault], survey: Survey) -> None:
         rest = [fault for fault in faults if fault not in others]
         asked = self._changed(job, [fault for fault in rest if fault.at == "option"])
         found = []
         for fault in others:
-            run = self._run(job, (*rest, fault), anatomy)
-            found.append(self._anatomy_of(asked).forced(self._begun(asked, rest), run.rows).keys())
+            run = self._run(job, (*rest, fault), survey)
+            found.append(self._survey_of(asked).forced(self._begun(asked, rest), run.rows).keys())
         if found[0] <= found[1] or found[1] <= found[0]:
             raise UndecidedError
 
     def _start(
-        self, fault: Fault, starts: Sequence[Fault], asked: Job, *, run: Run, anatomy: Anatomy, places: Places
+        self, fault: Fault, starts: Sequence[Fault], asked: Job, *, run: Run, survey: Survey, places: Places
     ) -> list[list[Any]]:
         """Return where it shows that a parameter begins with other values, or that it does."""
         begun = self._begun(asked, starts)
         found: list[list[Any]] = []
         for name in self.ground.parameters if fault.site == "*" else [fault.site]:
             own = replace(begun, inputs={**begun.inputs, name: asked.inputs[name]})
-            shown = anatomy.forced(own, run.rows).keys() - places.keys()
+            shown = survey.forced(own, run.rows).keys() - places.keys()
             pre = next((each for each in self.ground.sums[name] if each in run.rows[1]), "")
             if {(name, 1), (pre, 1)} <= shown:
                 found.append([f"start_{name}", 1])
-            elif anatomy.hidden:
+            elif survey.hidden:
                 raise UndecidedError
             else:
                 found += [list(place) for place in shown]
@@ -252,10 +252,10 @@ class Injector:
     ) -> None:
         """Raise UndecidedError if an option changes too few elements to exclude chance."""
         without = self._changed(job, [each for each in options if each is not fault])
-        anatomy = self._anatomy_of(without)
-        found = anatomy.forced(self._begun(without, starts), run.rows)
+        survey = self._survey_of(without)
+        found = survey.forced(self._begun(without, starts), run.rows)
         counts = {place: count for place, count in found.items() if place not in places}
-        if anatomy.hidden:  # what follows within the step differs with it
+        if survey.hidden:  # what follows within the step differs with it
             first: dict[int, int] = {}
             for step, row in run.rows.items():
                 for name in row:
@@ -309,10 +309,10 @@ def _same_form(clean: Run, run: Run, faults: Sequence[Fault]) -> None:
             raise UndecidedError
 
 
-def _decided(places: Places, anatomy: Anatomy, rows: Rows) -> None:
+def _decided(places: Places, survey: Survey, rows: Rows) -> None:
     """Raise UndecidedError if something differs that cannot be forced: what follows within the step differs with it."""
     for name, step in places:
-        if name in anatomy.hidden and len([each for each, at in places if at == step]) > 1:
+        if name in survey.hidden and len([each for each, at in places if at == step]) > 1:
             raise UndecidedError
     if any(step not in rows for _, step in places):
         raise UndecidedError

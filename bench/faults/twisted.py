@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.faults.anatomy import Anatomy
 from bench.faults.draw import Job, job_of
 from bench.faults.harness import Run
 from bench.faults.hooks import Key, Twist
 from bench.faults.inject import PREDICTION, Injector, lines_of
+from bench.faults.survey import Survey
 
 ATTEMPTS = 200
 CONDITIONS = 40  # that are drawn for a pair
@@ -57,8 +57,8 @@ class Twister(Injector):
             throw = random.Random(f"{self.ground.name}/pairs/{seed}/{attempt}")  # noqa: S311
             job = job_of(self.ground, throw)
             try:
-                anatomy = self.anatomy(job.options)
-                found = self._pair(throw, job, anatomy, seed, attempt) if anatomy is not None else None
+                survey = self.survey(job.options)
+                found = self._pair(throw, job, survey, seed, attempt) if survey is not None else None
             except self.harness.jobs.Unavailable:
                 continue
             if found is not None:
@@ -67,28 +67,28 @@ class Twister(Injector):
 
     def cells(self, job: Job, pair: Pair) -> dict[str, Run]:
         """Return the runs of a pair: each side as it is, and under the condition."""
-        anatomy = self.anatomy(job.options)
-        if anatomy is None:
+        survey = self.survey(job.options)
+        if survey is None:
             raise RuntimeError("no such options")
         own = {"a": [], "b": [pair.operation]}
-        runs = {side: self._twisted(job, anatomy, own[side]) for side in SIDES}
+        runs = {side: self._twisted(job, survey, own[side]) for side in SIDES}
         for side in SIDES:
             moved = [pair.condition] if side in pair.moved else []
-            runs[f"{side}+"] = self._twisted(job, anatomy, [*own[side], *moved])
+            runs[f"{side}+"] = self._twisted(job, survey, [*own[side], *moved])
         return runs
 
     def _pair(
-        self, throw: random.Random, job: Job, anatomy: Anatomy, seed: int, attempt: int
+        self, throw: random.Random, job: Job, survey: Survey, seed: int, attempt: int
     ) -> tuple[Job, dict[str, list[dict[str, Any]]], Pair] | None:
-        operations = sorted(self._traced(anatomy))
+        operations = sorted(self._traced(survey))
         known = self._twist(throw, throw.choice(operations))
-        clean, other = (self._twisted(job, anatomy, twists) for twists in ([], [known]))
+        clean, other = (self._twisted(job, survey, twists) for twists in ([], [known]))
         if _told(clean) == _told(other):
             return None
-        places = anatomy.forced(job, other.rows)
+        places = survey.forced(job, other.rows)
         causes = [{"places": [[PREDICTION if step > job.steps else name, step]]} for name, step in sorted(places)]
         moved = throw.choice((("a",), ("b",), ("a", "b")))
-        chosen, lands = self._condition(throw, job, anatomy, known, moved=moved, sides=(clean, other))
+        chosen, lands = self._condition(throw, job, survey, known, moved=moved, sides=(clean, other))
         pair = Pair(
             seed=seed, operation=known, condition=chosen, moved=moved, lands=lands, causes=tuple(causes), idle=attempt
         )
@@ -98,20 +98,20 @@ class Twister(Injector):
         self,
         throw: random.Random,
         job: Job,
-        anatomy: Anatomy,
+        survey: Survey,
         known: Twist,
         *,
         moved: tuple[str, ...],
         sides: tuple[Run, Run],
     ) -> tuple[Twist, bool]:
         """Return a condition, and whether the sides record the same under it."""
-        others = [name for name in sorted(self._traced(anatomy)) if name != known.operation]
+        others = [name for name in sorted(self._traced(survey)) if name != known.operation]
         own = [_told(side) for side in sides]
         twist, some = self._twist(throw, throw.choice(others)), None
         for _ in range(CONDITIONS):
             twist = self._twist(throw, throw.choice(others))
-            a = _told(self._twisted(job, anatomy, [twist])) if "a" in moved else own[0]
-            b = _told(self._twisted(job, anatomy, [known, twist])) if "b" in moved else own[1]
+            a = _told(self._twisted(job, survey, [twist])) if "a" in moved else own[0]
+            b = _told(self._twisted(job, survey, [known, twist])) if "b" in moved else own[1]
             if [a, b] == own:
                 continue  # it moves nothing
             if a == b or a == own[1] or b == own[0]:
@@ -119,12 +119,12 @@ class Twister(Injector):
             some = some or twist
         return some or twist, False
 
-    def _traced(self, anatomy: Anatomy) -> set[str]:
+    def _traced(self, survey: Survey) -> set[str]:
         """Return the operations all of whose values are recorded, and can be reached."""
         ways: dict[str, set[str]] = {}
         for value, operation in self.ground.operations.items():
             ways.setdefault(operation, set()).add(value)
-        return {operation for operation, values in ways.items() if values <= set(anatomy.sites)}
+        return {operation for operation, values in ways.items() if values <= set(survey.sites)}
 
     def _twist(self, throw: random.Random, operation: str) -> Twist:
         return Twist(
@@ -134,12 +134,12 @@ class Twister(Injector):
             places=throw.choice((-1, 1)),
         )
 
-    def _twisted(self, job: Job, anatomy: Anatomy, twists: Sequence[Twist]) -> Run:
+    def _twisted(self, job: Job, survey: Survey, twists: Sequence[Twist]) -> Run:
         found: dict[Key, list[Twist]] = {}
         for twist in twists:
             for value, operation in self.ground.operations.items():
                 if operation == twist.operation:
-                    found.setdefault(anatomy.sites[value].key, []).append(twist)
+                    found.setdefault(survey.sites[value].key, []).append(twist)
         return self.harness.train(job, twists=found)
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bench import measured as measured_page
 from bench.torture.tally import Tally
-from repromatrix.resources import write_atomically
 
-BEGIN = "<!-- measured: written by make torture, do not edit -->\n"
-END = "<!-- end of what is measured -->\n"
+COMMAND = "make torture"
 
 
 def write(path: Path, text: str) -> None:
@@ -16,12 +15,7 @@ def write(path: Path, text: str) -> None:
     Raises:
         ValueError: the page has no such marks.
     """
-    page = path.read_text(encoding="utf-8")
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} lacks the marks between which the measured part stands")
-    write_atomically(path, f"{before}{BEGIN}\n{text}\n{END}{after}".encode())
+    measured_page.write(path, text, COMMAND)
 
 
 def measured(parts: Iterable[tuple[str, Sequence[Tally]]], left_out: Sequence[str]) -> str:

@@ -19,10 +19,11 @@ from bench.faults.clean import read
 from bench.faults.explain import explain
 from bench.faults.score import Ratio, Score, Verdict, judge, judge_pair
 from bench.faults.source import instrumented
+from bench.measured import END, begin
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = ROOT / "bench" / "faults"
-INJECTOR = ("inject", "twisted", "anatomy", "harness", "hooks", "source", "draw", "values", "bits")
+INJECTOR = ("inject", "twisted", "survey", "harness", "hooks", "source", "draw", "values", "bits")
 EXPLAINER = ("explain", "clean", "known")
 SEEDS = "tests"
 
@@ -145,15 +146,15 @@ from random import Random
 from bench.faults.draw import job_of
 injector = Injector(json.load(open(sys.argv[1])))
 options = {**injector.ground.fixed, **{name: values[0] for name, values in injector.ground.options.items()}}
-anatomy = injector.anatomy(options)
+survey = injector.survey(options)
 job = job_of(injector.ground, Random(1), probe=True, options=options)
 shown = {}
-for name in anatomy.sites:
+for name in survey.sites:
     for kind, amount in (("sign", -1.0), ("null", 1.0)):
         fault = Fault(kind=kind, at="value", site=name, how="scale", amount=amount, first=2, last=2)
-        run = injector._run(job, (fault,), anatomy)
-        shown[f"{kind} {name}"] = sorted(anatomy.forced(job, run.rows))
-print(json.dumps({"hidden": sorted(anatomy.hidden), "code": sorted(anatomy.room.code), "shown": shown}))
+        run = injector._run(job, (fault,), survey)
+        shown[f"{kind} {name}"] = sorted(survey.forced(job, run.rows))
+print(json.dumps({"hidden": sorted(survey.hidden), "code": sorted(survey.room.code), "shown": shown}))
 """
 
 
@@ -325,7 +326,7 @@ def test_the_verdict_is_on_numpy_and_on_all_together(monkeypatch, numpy, torch, 
 
 def test_the_page_keeps_what_stands_outside_its_marks_and_lists_the_failures(tmp_path) -> None:
     path = tmp_path / "page.md"
-    path.write_text(f"before\n{page.BEGIN}old\n{page.END}after\n")
+    path.write_text(f"before\n{begin(page.COMMAND)}old\n{END}after\n")
     wrong = Verdict(
         framework="numpy",
         seed=17,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.measured import END, begin
 from bench.torture import page
 from bench.torture.fuzz import MOST_GROWTH, Reader, check, fuzz, readers
 from bench.torture.kills import Kills, python_itself, wrong_again, wrong_end
@@ -161,7 +162,7 @@ def test_a_defect_a_wordless_refusal_a_made_up_number_and_growth_are_seen() -> N
 
 def test_the_page_tells_counts_and_failures_between_its_marks(tmp_path: Path) -> None:
     path = tmp_path / "page.md"
-    path.write_text(f"before\n{page.BEGIN}old\n{page.END}after\n")
+    path.write_text(f"before\n{begin(page.COMMAND)}old\n{END}after\n")
     tally = Tally(title="run (process)", tried=2, seen=Counter(SIGKILL=2), failures=["run: says\n'Traceback'"])
     page.write(path, page.measured([("Kills", [tally])], ["containers"]))
     text = path.read_text()
@@ -178,4 +179,4 @@ def test_the_page_tells_counts_and_failures_between_its_marks(tmp_path: Path) ->
 
 def test_the_page_of_the_docs_can_be_written() -> None:
     text = (ROOT / "docs" / "reliability.md").read_text()
-    assert text.count(page.BEGIN) == text.count(page.END) == 1
+    assert text.count(begin(page.COMMAND)) == text.count(END) == 1

@@ -19,7 +19,7 @@ PROBE = Fault(kind="probe", at="value", site=None, how="scale", amount=1.5, firs
 
 
 @dataclass(slots=True, kw_only=True)
-class Anatomy:
+class Survey:
     """What a run with certain options is made of.
 
     Attributes:
@@ -61,8 +61,8 @@ class Anatomy:
         return found
 
 
-def examined(harness: Harness, options: Mapping[str, str]) -> Anatomy:
-    """Return the anatomy of a run with these options.
+def examined(harness: Harness, options: Mapping[str, str]) -> Survey:
+    """Return the survey of a run with these options.
 
     Raises:
         Exception: the framework cannot do that.
@@ -88,7 +88,7 @@ def examined(harness: Harness, options: Mapping[str, str]) -> Anatomy:
     for each in harness.mutations:
         if each.number in live:
             code.setdefault(each.kind, []).append((each.number, f"{ground.framework}.py:{each.line}: {each.wrong}"))
-    return Anatomy(
+    return Survey(
         sites=sites,
         hidden=frozenset(names) - sites.keys(),
         room=Room(values=list(sites), hooks=hooks, code=code),
