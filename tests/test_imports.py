@@ -9,7 +9,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 RUNNER = CHECKOUT / "runner" / "repromatrix"
-EVERYBODY_MAY = {"errors", "floats", "listener", "harmless"}
+EVERYBODY_MAY = {"errors", "floats", "listener", "harmless", "tables"}
 PRODUCE = {"matrix", "plan", "images", "engines", "execute"}
 CONSUME = {"compare", "explain/judge", "published", "report"}
 

@@ -8,8 +8,8 @@ from repromatrix.cli import out
 from repromatrix.errors import ExitCode, UsageError
 from repromatrix.explain.impact.operations import Both, rows
 from repromatrix.explain.impact.rows import OperationRow, changed
-from repromatrix.explain.operations_text import aligned
 from repromatrix.results.store import Store
+from repromatrix.tables import aligned
 
 if TYPE_CHECKING:
     from repromatrix.results.record import Record

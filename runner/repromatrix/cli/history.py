@@ -1,7 +1,7 @@
 """`repromatrix history`: what changed over all nights, a line a change; `history add` brings one run in."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from repromatrix.cli import options as shared
 from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, UsageError
+from repromatrix.tables import aligned, grid
 
 if TYPE_CHECKING:
     from repromatrix.results.history import Change, Night
@@ -115,18 +116,19 @@ def _print(options: Namespace, nights: "Sequence[Night]", changes: "Sequence[Cha
     counted = "no change" if not total else f"{total} change{'s' * (total > 1)}"
     more = f", the last {len(changes)} of them" if len(changes) < total else ""
     head = f"{counted}{more}: {told}"
-    rows = [_HEAD, *(_row(each) for each in changes)] if changes else []
+    rows = list(map(_row, changes))
     if options.markdown:
         from repromatrix import harmless
 
-        out.presented(f"{harmless.markdown(head)}\n\n" + "".join(_grid(rows)))
+        out.presented("\n".join([harmless.markdown(head), "", *(grid(_HEAD, rows) if rows else ())]) + "\n")
     else:
-        out.say("\n".join([head, "", *_aligned(rows)] if rows else [head]))
+        out.say("\n".join([head, *(["", *aligned([_HEAD, *rows])] if rows else [])]))
 
 
 def _row(change: "Change") -> tuple[str, ...]:
     release = f"{change.before_release} -> {change.release}" if change.by_release else change.release
-    what = change.verdict or f"{change.was} -> {change.now}"
+    in_words = change.value == "outcome" or "absent" in (change.was, change.now)
+    what = f"{change.was} -> {change.now}" if in_words else change.verdict or "differs"
     if not change.by_release and change.value != "outcome":
         what = f"MOVED, {what}"
     return (
@@ -140,18 +142,3 @@ def _row(change: "Change") -> tuple[str, ...]:
         change.cpu,
         ", ".join(change.because),
     )  # fmt: skip
-
-
-def _aligned(rows: "Sequence[tuple[str, ...]]") -> Iterable[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _grid(rows: "Sequence[tuple[str, ...]]") -> Iterable[str]:
-    from repromatrix import harmless
-
-    for place, row in enumerate(rows):
-        yield "| " + " | ".join(map(harmless.markdown, row)) + " |\n"
-        if place == 0:
-            yield "|" + " --- |" * len(row) + "\n"

@@ -75,8 +75,8 @@ def run(options: Namespace) -> int:
 
 def _table(records: "Sequence[Record]", found: "Mapping[str, Mapping[str, Result]]", only: str | None) -> str:
     """Return a row for each output, a column for each cell."""
-    from repromatrix.explain.operations_text import aligned
     from repromatrix.operations.overview import names, word
+    from repromatrix.tables import aligned
 
     columns = [dict(found[record.cell.id]) for record in records]
     rows = [("operation", *(record.cell.id.partition("/")[2] for record in records))]
@@ -145,7 +145,8 @@ def forms_of_a_step(options: Namespace) -> int:
 
 def tell(found: "Sequence[Entry]") -> str:
     """Return the catalogue as a table; variants in which an operation is the same share a row."""
-    from repromatrix.explain.operations_text import aligned, forms
+    from repromatrix.explain.operations_text import forms
+    from repromatrix.tables import aligned
 
     every: dict[tuple[str, str], list[str]] = {}
     groups: dict[tuple[str, str, Arithmetic], list[str]] = {}

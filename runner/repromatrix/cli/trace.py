@@ -9,6 +9,7 @@ from repromatrix.cli import out
 from repromatrix.cli.select import execution_of
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, UsageError
+from repromatrix.tables import aligned
 
 if TYPE_CHECKING:
     from repromatrix.compare.trace import Divergence, Point
@@ -81,6 +82,4 @@ def _point(point: "Point") -> list[str]:
     index = "".join(f"[{each}]" for each in point.index)
     apart = "not finite" if point.ulps is None else f"{point.ulps} ULP of {point.ulp_dtype}"
     values = [(each.decimal, each.hexadecimal, each.bits) for each in (point.a, point.b)]
-    widths = [max(map(len, column)) for column in zip(*values, strict=True)]
-    rows = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in values]
-    return [f"part at step {point.step}, {point.tensor}{index}: {apart}", *rows]
+    return [f"part at step {point.step}, {point.tensor}{index}: {apart}", *aligned(values)]

@@ -18,6 +18,7 @@ from repromatrix.results.record import Outcome, Record
 from repromatrix.results.value import Column, Role
 
 UNSTABLE = "unstable"
+ABSENT = "absent"
 _DIGITS = 16  # of a SHA-256 that are kept: 64 bits tell some million values apart
 _SAID = ("lock", "image", "base", "harness", "code", "task")  # what a cell is made of, in words of the report
 
@@ -188,7 +189,7 @@ def _changes(before: State, now: State, allowed: Allowances) -> Iterator[Change]
         yield change("outcome", before.outcome, now.outcome)
         return
     for name in (*now.values, *(name for name in before.values if name not in now.values)):
-        was, then = before.values.get(name, "absent"), now.values.get(name, "absent")
+        was, then = before.values.get(name, ABSENT), now.values.get(name, ABSENT)
         if was != then:
             yield change(name, was, then, **_size(name, before, now, allowed))
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from repromatrix.compare.trace import Point, Value
@@ -16,6 +16,7 @@ from repromatrix.explain.judge.operations import (
 )
 from repromatrix.explain.judge.sources import Source
 from repromatrix.operations.judgement import Arithmetic
+from repromatrix.tables import aligned
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -181,13 +182,6 @@ def forms(how: Arithmetic) -> str:
         return f"it computes differently; no form of it is known here ({how.values} values)"
     nearest = f"; nearest {how.nearest} agrees on {how.agreeing} of {how.values}" if how.nearest else ""
     return f"none of {how.tried} forms{nearest}"
-
-
-def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return rows of text with their columns one under the other."""
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from repromatrix.compare.size import size
 from repromatrix.explain.judge.explanation import Explanation
 from repromatrix.explain.judge.findings import ConditionRow, End, Row
 from repromatrix.results.experiments import Factor
+from repromatrix.tables import aligned
 
 UNEXPLAINED = "unexplained"
 VANISHES = "vanishes"  # the difference, under a condition of which nothing shows that it changes the operations
@@ -35,7 +36,7 @@ def tell_many(found: Sequence[Explanation]) -> str:
         if explained:
             rows = [(each.a, each.b, _size(each.before), _cause(each)) for each in explained]
             done = sum(each.explained for each in explained)
-            lines += [f"{title}: {done} of {len(explained)} explained", *_aligned(rows), ""]
+            lines += [f"{title}: {done} of {len(explained)} explained", *aligned(rows), ""]
     return "\n".join([*lines, "next: repromatrix explain A B for the experiments of a pair"])
 
 
@@ -50,23 +51,18 @@ def _cause(explanation: Explanation) -> str:
 def _table(explanation: Explanation) -> list[str]:
     values = {each.name: each for each in explanation.factors}
     head = ("factor", "A", "B", "flipped at A", "flipped at B", "share", "verdict")
-    return _aligned([head, *(_row(each, values) for each in (*explanation.rows, *explanation.sets))])
+    return aligned([head, *(_row(each, values) for each in (*explanation.rows, *explanation.sets))])
 
 
 def _conditions(explanation: Explanation) -> list[str]:
     conditions = explanation.conditions
     head = ("condition", "at A", "at B", "at both", "verdict")
-    return _aligned([head, *((c.name, *map(_end, (c.a, c.b, c.both)), _verdict(c, explanation)) for c in conditions)])
+    return aligned([head, *((c.name, *map(_end, (c.a, c.b, c.both)), _verdict(c, explanation)) for c in conditions)])
 
 
 def _verdict(row: ConditionRow, explanation: Explanation) -> str:
     """Return a condition's verdict; where operations are named it is not called the cause."""
     return VANISHES if row.explains and explanation.operations else row.finding.value
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _row(row: Row, factors: dict[str, Factor]) -> tuple[str, ...]:

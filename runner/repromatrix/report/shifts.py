@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 from repromatrix import harmless
 from repromatrix.compare.noisy import RATE, Shift
 from repromatrix.report import wording
+from repromatrix.tables import aligned
 
 FORMAT = 1
 _COLUMNS = ("answer", "shift", "chance", "noise", "would see", "golden", "run", "metric")
@@ -52,9 +53,7 @@ def _total(every: Sequence[Shift]) -> str:
 def text(every: Sequence[Shift]) -> str:
     """Return the answer for a person at a terminal."""
     rows = [_COLUMNS, *map(_row, every)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(map(harmless.line, (*lines, "", *_said(every), "", _total(every)))) + "\n"
+    return "\n".join(map(harmless.line, (*aligned(rows), "", *_said(every), "", _total(every)))) + "\n"
 
 
 def markdown(every: Sequence[Shift]) -> str:

@@ -1,6 +1,6 @@
 """The answer of `impact` as a person reads it: one screen of text, or Markdown for a pull request. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from repromatrix import harmless
 from repromatrix.explain.impact.rows import (
@@ -14,6 +14,7 @@ from repromatrix.explain.impact.rows import (
     names_of,
 )
 from repromatrix.operations.results import ELEMENTWISE_BOUND
+from repromatrix.tables import aligned, grid
 
 _SHOWN = 12  # rows of a table on one screen
 _SHOWN_OPERATIONS = 24
@@ -45,19 +46,19 @@ def markdown(found: Impact) -> str:
     lines = [f"**{found.level.words}**{decision}"]
     rows = most(changed(found.training))
     if rows:
-        lines += ["", *_grid(_HEAD, [_training_row(each) for each in rows[:_SHOWN]]), *_left(rows, "training jobs")]
+        lines += ["", *grid(_HEAD, [_training_row(each) for each in rows[:_SHOWN]]), *_left(rows, "training jobs")]
         lines += ["", *(f"- {harmless.markdown(note)}" for note in _notes(rows[:_SHOWN]))]
     groups = _groups(found)
     if groups:
         lines += [
             "",
-            *_grid(_OPERATIONS, map(_group_row, groups[:_SHOWN_OPERATIONS])),
+            *grid(_OPERATIONS, map(_group_row, groups[:_SHOWN_OPERATIONS])),
             *_left(groups, "operations", _SHOWN_OPERATIONS),
         ]
     lines += ["", *(f"- {harmless.markdown(line.strip())}" for line in _lost(found))] if any(_lost(found)) else []
     if found.companions:
         table = [(each.name, each.kind, _short(each.a), _short(each.b)) for each in found.companions]
-        lines += ["", "What else moved:", "", *_grid(("what", "kind", found.before, found.after), table)]
+        lines += ["", "What else moved:", "", *grid(("what", "kind", found.before, found.after), table)]
     if found.blames:
         lines += ["", *(f"- {harmless.markdown(line)}" for line in _blames(found))]
     lines += ["", *map(harmless.markdown, _conditions(found))] if found.conditions else []
@@ -67,7 +68,7 @@ def markdown(found: Impact) -> str:
 def _training(found: Impact) -> list[str]:
     rows = most(changed(found.training))
     same = len(found.jobs) - len(rows)
-    lines = list(_aligned([_HEAD, *(_training_row(each) for each in rows[:_SHOWN])])) if rows else []
+    lines = aligned([_HEAD, *(_training_row(each) for each in rows[:_SHOWN])]) if rows else []
     lines += _left(rows, "training jobs")
     if found.jobs:
         lines.append(f"{same} of {len(found.jobs)} training jobs: the same bits in metrics, outputs and state")
@@ -78,7 +79,7 @@ def _operations(found: Impact) -> list[str]:
     if not found.operations:
         return []
     groups = _groups(found)
-    lines = list(_aligned([_OPERATIONS, *map(_group_row, groups[:_SHOWN_OPERATIONS])])) if groups else []
+    lines = aligned([_OPERATIONS, *map(_group_row, groups[:_SHOWN_OPERATIONS])]) if groups else []
     lines += _left(groups, "operations", _SHOWN_OPERATIONS)
     same = len(found.names) - len(names_of(changed(found.operations)))
     lines.append(f"{same} of {len(found.names)} operations: the same bits in every case and dtype")
@@ -229,17 +230,3 @@ def _short(value: str | None) -> str:
 def _names(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
     return ", ".join(names[:_NAMES]) + more
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for each in rows:
-        yield "  ".join(part.ljust(width) for part, width in zip(each, widths, strict=True)).rstrip()
-
-
-def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{' --- |' * len(head)}"
-    for each in rows:
-        cells = [harmless.markdown(part) for part in each]
-        yield f"| {' | '.join(cells)} |"
