@@ -148,6 +148,8 @@ def test_a_defect_a_wordless_refusal_a_made_up_number_and_growth_are_seen() -> N
     def wordless(_: bytes) -> None:
         raise UsageError("")
 
+    peak_before = b"x" * (4 * MOST_GROWTH)  # a process that once held more is no excuse
+    del peak_before
     kept: list[bytes] = []
 
     def greedy(_: bytes) -> None:
