@@ -19,6 +19,7 @@ from typing import Any
 from unittest import mock
 
 from bench.torture.damage import damaged, misshapen
+from bench.torture.memory import peak, peak_since_now
 from bench.torture.tally import Tally
 from repromatrix.errors import RepromatrixError, UsageError
 from repromatrix.images import base as bases
@@ -192,7 +193,7 @@ def fuzz(reader: Reader, count: int, seed: int, end: float = math.inf) -> Tally:
     shaped = [each for each in reader.seeds if _is_json(each)]
     with contextlib.suppress(Exception):
         reader.read(reader.seeds[0])  # what is loaded at first does not count
-    before = _peak_since_now()
+    before = peak_since_now()
     for number in range(count):
         if time.monotonic() > end:
             break
@@ -202,22 +203,10 @@ def fuzz(reader: Reader, count: int, seed: int, end: float = math.inf) -> Tally:
             data = damaged(chance, reader.seeds)
         outcome, problems = check(reader, data)
         tally.add(outcome, [f"{reader.title}, seed {seed}, file {number}: {each}" for each in problems])
-    grown = _peak() - before
+    grown = peak() - before
     if grown > MOST_GROWTH:
         tally.failures.append(f"{reader.title}: grew by {grown >> 20} MiB")
     return tally
-
-
-def _peak_since_now() -> int:
-    """Forget the highest memory of this process so far, which hides what comes after it; return what it holds now."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return _peak()
-
-
-def _peak() -> int:
-    """Return the highest resident memory since it was forgotten, in bytes."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024
 
 
 def check(reader: Reader, data: bytes) -> tuple[str, list[str]]:

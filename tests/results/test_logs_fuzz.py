@@ -8,7 +8,6 @@ import gzip
 import io
 import json
 import random
-import resource
 import sys
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.torture.damage import damaged
+from bench.torture.memory import peak, peak_since_now
 from repromatrix.errors import UsageError
 from repromatrix.results.logs import files, read
 from repromatrix.results.logs.columns import Asked, Column
@@ -125,9 +125,9 @@ def run(seed: int, count: int | None, seconds: float | None) -> Counter[str]:
 
 def test_damaged_files_are_read_or_refused_and_no_number_is_made_up() -> None:
     run(seed=0, count=50, seconds=None)  # what is loaded at first does not count
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_since_now()
     outcomes = run(seed=13, count=FILES, seconds=None)
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MOST_GROWTH
+    assert peak() - before < MOST_GROWTH
     assert sum(outcomes.values()) == FILES
     assert not outcomes["refused without a word"]
     assert 0.05 * FILES < outcomes["refused"] < 0.95 * FILES  # both happen
