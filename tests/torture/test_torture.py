@@ -121,7 +121,11 @@ def test_what_differs_and_what_is_left_is_seen(tmp_path: Path) -> None:
     for folder in (place / "R", place / "tmp", found / "runs", found / "wheels"):
         folder.mkdir(parents=True)
     assert litter(place, found) == []
+    accepted_ = '{\n "changes": [\n  {\n   "when": "%s"\n  }\n ],\n "sha256": "%s"\n}\n'
+    (place / "accepted.json").write_text(accepted_ % ("2026-11-29T10:00:00Z", "a"))
     before = digests(place)
+    (place / "accepted.json").write_text(accepted_ % ("2026-11-29T10:00:01Z", "b"))
+    assert unlike(digests(place), before) == []
     (place / "R" / "record.json").write_text("{}")
     assert unlike(digests(place), before) == ["differs: R/record.json"]
     for path in (
