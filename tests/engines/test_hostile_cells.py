@@ -453,9 +453,7 @@ IN_BOTH = {
         "orphan": "exit code 4",
         "quits": "the process ended without its result",
         "segfault": "killed by SIGSEGV",
-        "kills-its-parent": "killed by SIGKILL",
         "stops-its-parent": SILENT,
-        "stops-its-parent-and-ends": SILENT,
         "kills-its-group": "killed by SIGTERM",
         "closes-its-output": SILENT,
         "closes-everything": "exit code 7",
@@ -504,7 +502,13 @@ IN_BOTH = {
     },
 }
 ONLY = {
-    "process": {"forks": FORKS, "forks-on": FORKS, "threads": FORKS},
+    "process": {
+        "forks": FORKS,
+        "forks-on": FORKS,
+        "threads": FORKS,
+        "kills-its-parent": "killed by SIGKILL",
+        "stops-its-parent-and-ends": SILENT,
+    },
     "docker": {
         "network": "OSError: [Errno 101] Network is unreachable",
         "outside": "OSError: [Errno 30] Read-only file system: '/var/tmp/outside'",
@@ -512,6 +516,8 @@ ONLY = {
         "forks-on": SILENT,
         "temporary": "OSError: [Errno 28] No space left on device",
         "threads": "RuntimeError: can't start new thread",
+        "kills-its-parent": SILENT,  # which is the first process there, and cannot be killed
+        "stops-its-parent-and-ends": "exit code 6",
     },
 }
 REASONS = {
