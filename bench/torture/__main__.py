@@ -95,6 +95,8 @@ def _places(folder: Path, which: str, end: float) -> list[Tally]:
 def _fuzz(folder: Path, inputs: int, seed: int, end: float) -> list[Tally]:
     scene = _scene(folder, end)
     scene.require("accept", "-q", "--results", "M", "--output", "M/accepted.json")
+    for night in "AB":
+        scene.require("history", "add", "-q", "--night", night, "--results", night, "--log", "M/history")
     every = readers(folder / "fuzz", [scene.first / name for name in "ABM"])
     return [_tell("damaged", fuzz(each, max(1, inputs // len(every)), seed, end)) for each in every]
 
