@@ -12,6 +12,7 @@ from repromatrix.cli.story import Story
 from repromatrix.engines.base import RunLimits
 from repromatrix.engines.docker import DockerEngine
 from repromatrix.errors import ExitCode, MatrixError
+from repromatrix.execute import patterns
 from repromatrix.execute.here import prepare
 from repromatrix.execute.run import Execution, batches_of
 from repromatrix.execute.workload import check_workload
@@ -146,6 +147,19 @@ def test_each_way_to_fail_is_a_failed_cell_with_its_reason(script: Script, sourc
     assert reason in record.reason
     assert str(script.folder.parent) not in record.reason
     assert record.cell.steps == 0 or "steps" in more
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [(r"^(?P<cost>(\d+)+)x", "comes to no end in 1 s of CPU time on stdout"), (r"(?P<cost>\d)", "more than 1,000,000")],
+)
+def test_a_pattern_that_comes_to_no_end_holds_nothing_up(
+    script: Script, monkeypatch, pattern: str, reason: str
+) -> None:
+    monkeypatch.setattr(patterns, "SECONDS", 1 if "no end" in reason else 20)
+    record = script.write("print('1' * 1_100_000)", f"read: {{pattern: '{pattern}'}}\n").one(repeats=1)
+    assert record.outcome is Outcome.FAILED
+    assert f"the pattern of workload.yaml {'' if 'no end' in reason else 'has '}{reason}" in record.reason
 
 
 def test_a_command_that_hangs_runs_out_of_time_and_says_how_far_it_came(script: Script) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from repromatrix.cli.main import run
 from repromatrix.errors import EnvironmentFailedError
-from repromatrix.forge import Forge
+from repromatrix.forge import Forge, joined
 from tests.forge import BOT, Fake, github
 
 
@@ -131,3 +132,43 @@ def test_a_missing_variable_is_named(
     assert run(["post", "issue", "--marker", "x", "--title", "t", str(text)]) == 2
     assert name in capsys.readouterr().err
     assert fake.calls == []
+
+
+def test_no_line_of_a_text_ends_its_block_of_code(tmp_path: Path) -> None:
+    path = tmp_path / "merge.txt"
+    path.write_text("broken\n```\n@octocat ````\nlast line without an end")
+    whole = joined([path])
+    assert whole.startswith("`````text\n")
+    assert whole.endswith("without an end\n`````\n\n")
+
+
+@pytest.mark.parametrize("answer", [b"null", b'{"message": "moved"}', b'"text"', b"5", b""])
+def test_an_api_that_answers_something_else_is_a_named_error(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
+    found = requests.Response()
+    found.status_code, found._content = 200, answer
+    monkeypatch.setattr(requests.Session, "request", lambda *_, **__: found)
+    with pytest.raises(EnvironmentFailedError, match="GitHub's API answers with no list"):
+        Forge("a/b", "token").comment("here", 1, "text")
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize("answer", [b"null", b"[]", b""])
+def test_a_text_that_is_taken_without_an_answer_is_a_named_error(
+    text: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    real = requests.Session.request
+
+    def request(self: requests.Session, method: str, *given: object, **named: object) -> requests.Response:
+        found = real(self, method, *given, **named)  # type: ignore[arg-type]
+        if method != "GET":
+            found._content = answer
+        return found
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    assert run(["post", "comment", "--on", "7", "--marker", "here", str(text)]) == EnvironmentFailedError("").exit_code
+
+
+def test_a_comment_of_an_account_that_is_gone_is_nobodys(fake: Fake, text: Path) -> None:
+    fake.add(7, "gone", "ghost")
+    fake.comments[7][0]["user"] = None
+    assert run(["post", "comment", "--on", "7", "--marker", "here", str(text)]) == 0

@@ -153,6 +153,34 @@ def _whole(path: Path) -> None:
     assert len(set(data)) == 1
 
 
+def test_a_folder_goes_however_deep_and_locked_it_is_and_what_its_links_name_stays(tmp_path: Path) -> None:
+    kept, folder = tmp_path / "kept", tmp_path / "folder"
+    kept.mkdir()
+    (kept / "file").write_text("")
+    here = folder
+    for _ in range(6):  # 2,400 folders within one another, more than a path may have
+        below = here / "/".join(["d"] * 400)
+        below.mkdir(parents=True)
+        (below / "file").write_text("")
+        (below / "link").symlink_to(kept)
+        top = folder / "next"
+        (below / "inner").mkdir()
+        if top.exists():
+            top.rename(below / "inner" / "next")
+        (folder / "d").rename(top)
+    (folder / "locked").mkdir()
+    (folder / "locked" / "file").write_text("")
+    (folder / "locked").chmod(0)
+    resources.remove_tree(folder)
+    assert [each.name for each in tmp_path.iterdir()] == ["kept"]
+    assert (kept / "file").exists()
+    resources.remove_tree(folder)  # absent
+    folder.symlink_to(kept)
+    with pytest.raises(OSError, match="a link, not a folder"):
+        resources.remove_tree(folder)
+    assert (kept / "file").exists()
+
+
 def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abc")

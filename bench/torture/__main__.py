@@ -77,20 +77,28 @@ def _scene(folder: Path, end: float, engine: str = "process") -> Scene:
 def _kills(folder: Path, engine: str, count: int, seed: int, end: float) -> list[Tally]:
     kills = Kills(_scene(folder, end, engine), seed)
     for number, tally in enumerate(kills.run(count), 1):
-        told = "; ".join(tally.failures) or "no failures"
-        print(f"{number} of {count}: {tally.title}, {told}", file=sys.stderr, flush=True)
+        _tell(f"{number} of {count}", tally)
     return list(kills.tallies.values())
 
 
+def _tell(at: str, tally: Tally) -> Tally:
+    told = "; ".join(tally.failures) or "no failures"
+    print(f"{at}: {tally.title}, {told}", file=sys.stderr, flush=True)
+    return tally
+
+
 def _places(folder: Path, which: str, end: float) -> list[Tally]:
-    return [] if which == "none" else list(hostile(_scene(folder, end), short=which == "some"))
+    found = [] if which == "none" else hostile(_scene(folder, end), short=which == "some")
+    return [_tell("place", each) for each in found]
 
 
 def _fuzz(folder: Path, inputs: int, seed: int, end: float) -> list[Tally]:
     scene = _scene(folder, end)
     scene.require("accept", "-q", "--results", "M", "--output", "M/accepted.json")
+    for night in "AB":
+        scene.require("history", "add", "-q", "--night", night, "--results", night, "--log", "M/history")
     every = readers(folder / "fuzz", [scene.first / name for name in "ABM"])
-    return [fuzz(each, max(1, inputs // len(every)), seed, end) for each in every]
+    return [_tell("damaged", fuzz(each, max(1, inputs // len(every)), seed, end)) for each in every]
 
 
 def _left_out() -> list[str]:

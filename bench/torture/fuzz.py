@@ -9,6 +9,7 @@ import contextlib
 import json
 import math
 import random
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from repromatrix.images.digests import Digests
 from repromatrix.matrix import load, published
 from repromatrix.matrix.workload import load_workload
 from repromatrix.results import accepted, experiments, manifest, operations, record, replay, replays, trace
+from repromatrix.results.history import History
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST_SECONDS = 5.0
@@ -88,6 +90,26 @@ def _of_results(folder: Path, results: Sequence[Path]) -> Iterator[Reader]:
         )
     kept = files("accepted.json")
     yield Reader(title="accepted.json", seeds=kept, read=_in(folder / "accepted.json", accepted.read))
+    yield from _of_history(folder, results)
+
+
+def _of_history(folder: Path, results: Sequence[Path]) -> Iterator[Reader]:
+    """Yield a reader for each file of a history, beside the others as they are."""
+    kinds: Mapping[str, Callable[[History], Any]] = {
+        "nights.jsonl": History.nights,
+        "changes.jsonl": History.changes,
+        "states.jsonl": History.states,
+    }
+    there = next((each / "history" for each in results if (each / "history").is_dir()), None)
+    for name, read in kinds.items() if there else ():
+        place = folder / name.partition(".")[0]
+        shutil.copytree(there, place)
+        seed = (place / name).read_bytes()
+
+        def taken(path: Path, read: Callable[[History], Any] = read) -> None:
+            read(History(path.parent))
+
+        yield Reader(title=f"history/{name}", seeds=(seed,), read=_in(place / name, taken))
 
 
 def _decoded(module: Any) -> Read:

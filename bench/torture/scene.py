@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from repromatrix.engines import owner
 from repromatrix.images.lock import hashes_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +23,7 @@ ANSWER = 120  # seconds for a command, on a machine that is busy
 _LEAVING = 15  # seconds after which nothing of a command may be left
 _COPIES = ("A", "B", "M", "O")
 _UNSTEADY = ("logs",)  # what the frameworks said, appended to
+_WHEN = re.compile(rb'"when": "[^"]*"|(?<=^ )"sha256": "[^"]*"', re.MULTILINE)  # and the digest over it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +128,11 @@ class Scene:
     def _containers(self) -> list[str]:
         if self.engine != "docker":
             return []
-        command = ["docker", "ps", "--all", "--quiet", "--filter", "label=repromatrix.owner"]
-        return [f"container: {each}" for each in subprocess.check_output(command, text=True).split()]
+        shown = '{{.ID}} {{.Label "repromatrix.owner"}}'
+        command = ["docker", "ps", "--all", "--filter", "label=repromatrix.owner", "--format", shown]
+        found = [line.partition(" ") for line in subprocess.check_output(command, text=True).splitlines()]
+        # Whoever else works on this machine has containers too; what this campaign began has ended.
+        return [f"container: {name}" for name, _, owned in found if owner.is_dead(owned)]
 
 
 def finish(process: "subprocess.Popen[bytes]", seconds: float = ANSWER) -> Done:
@@ -177,12 +183,17 @@ def litter(place: Path, cache: Path) -> list[str]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return path -> SHA-256 of every file of a folder, without logs."""
+    """Return path -> SHA-256 of every file of a folder, without logs, and without when a run was accepted."""
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder)): hashlib.sha256(_content(path)).hexdigest()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.is_symlink() and path.relative_to(folder).parts[0] not in _UNSTEADY
     }
+
+
+def _content(path: Path) -> bytes:
+    data = path.read_bytes()
+    return _WHEN.sub(b"", data) if path.name == "accepted.json" else data
 
 
 def unlike(found: Mapping[str, str], due: Mapping[str, str]) -> list[str]:

@@ -71,7 +71,11 @@ def _shown(path: Path) -> str:
         text = ""
     if not text:
         return f"**{harmless.markdown(str(path))}** was not made: see the failed steps of this job.\n\n"
-    return text if path.suffix == ".md" else f"```text\n{text}```\n\n"
+    if path.suffix == ".md":
+        return text
+    # Longer than any in the text, so that no line of it ends the block.
+    fence = "`" * (1 + max(map(len, re.findall("`{2,}", text)), default=2))
+    return f"{fence}text\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}\n\n"
 
 
 def summarise(place: Path, text: str) -> None:
@@ -162,13 +166,15 @@ class Forge:
     def _own(self, place: str, name: str) -> dict[str, Any] | None:
         """Return the first text of ours with the marker."""
         wanted = marker(name)
-        ours = (each for each in self._pages(place) if each.get("user", {}).get("login") == self._author)
+        ours = (each for each in self._pages(place) if (each.get("user") or {}).get("login") == self._author)
         return next((each for each in ours if (each.get("body") or "").rstrip().endswith(wanted)), None)
 
     def _pages(self, place: str) -> Iterator[dict[str, Any]]:
         sign = "&" if "?" in place else "?"
         for page in range(1, _PAGES + 1):
             found = self._ask("GET", f"{place}{sign}per_page=100&page={page}")
+            if not isinstance(found, list):
+                raise _odd("no list")
             yield from (each for each in found if isinstance(each, dict))
             if len(found) < 100:  # noqa: PLR2004 - a page
                 return
@@ -181,14 +187,22 @@ class Forge:
             raise EnvironmentFailedError(
                 f"GitHub's API does not answer ({type(error).__name__})", hint="try again; the summary has the text"
             ) from error
-        if answer.ok:
+        if answer.ok and (method == "GET" or isinstance(found, dict)):
             return found
+        if answer.ok:
+            raise _odd("nothing of what it holds now")
         told = str(found.get("message", "")) if isinstance(found, dict) else ""
         kind = MayNotWriteError if answer.status_code in _FORBIDDEN else EnvironmentFailedError
         raise kind(
             f"GitHub's API answers {answer.status_code} to {method} {place.partition('?')[0]}: {told[:200]}",
             hint="give the job the permission it needs (issues: write, or pull-requests: write)",
         )
+
+
+def _odd(what: str) -> EnvironmentFailedError:
+    return EnvironmentFailedError(
+        f"GitHub's API answers with {what}", hint="look whether GITHUB_API_URL is its address"
+    )
 
 
 def _posted(done: Done, found: Mapping[str, Any]) -> Posted:

@@ -8,10 +8,10 @@ import contextlib
 import errno
 import os
 import re
-import shutil
 import stat
 import sys
 import tempfile
+import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
@@ -196,17 +196,37 @@ def _require_regular(path: Path, found: os.stat_result, most: int) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all that is in it, also where the right to write was taken from it; absent is no error.
+    """Remove a folder with all that is in it, however deep, also where the right to write was taken from it.
+
+    Absent is no error.
 
     Raises:
         OSError: something of it cannot be removed.
     """
-    for here, folders, _ in os.walk(folder):
-        for path in (Path(here), *(Path(here, name) for name in folders)):
-            if not path.is_symlink() and not path.stat().st_mode & stat.S_IWUSR:
-                path.chmod(0o700)
+    if folder.is_symlink():
+        raise NotADirectoryError(errno.ENOTDIR, "a link, not a folder", str(folder))
+    # A folder within a folder within it is moved up first: no path gets long, and nothing calls itself.
     with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder)
+        folder.chmod(0o700)
+        while own := _folders_alone(folder):
+            for each in own:
+                for inner in _folders_alone(each):
+                    inner.rename(folder / f".{uuid.uuid4().hex}")
+                each.rmdir()
+        folder.rmdir()
+
+
+def _folders_alone(folder: Path) -> list[Path]:
+    """Remove what is in a folder but its folders, and return those, with the right to write there."""
+    found = []
+    for entry in [*os.scandir(folder)]:
+        path = Path(entry.path)
+        if entry.is_dir(follow_symlinks=False):
+            path.chmod(0o700)
+            found.append(path)
+        else:
+            path.unlink()
+    return found
 
 
 def file_sha256(path: Path) -> str:

@@ -26,18 +26,10 @@ repromatrix: the result could not be written to standard output: No space left o
 """
 ONE = ("--jobs", "1")
 ALONE = ("-m", "tests.cli.alone")
-SILENT = {
-    "push",
-    "base",
-    "bisect",
-    "exec",
-    "watch",
-    "check",
-    "history",
-    "post",
-}  # an error is all that they have to say here
+# An error, or a line of the story, is all that they have to say here.
+SILENT = {"push", "base", "bisect", "exec", "watch", "post", "post summary", "check --update"}
 
-# Of every command: what it is asked, and its exit code.
+# Of every command, and of forms of it that do something else: what it is asked, and its exit code.
 ASKED = {
     "init": (("begun",), 0),
     "workload": (("check", "tiny", "--python", sys.executable), 5),
@@ -53,9 +45,12 @@ ASKED = {
     "bisect": (("numpy", "1.0", "two", "--on", "tiny"), 2),
     "exec": (("numpy-2.0-cpu",), 2),
     "watch": (("--framework", "none"), 2),
-    "check": (("golden.csv", "run.csv"), 2),
-    "history": ((), 2),
-    "post": (("summary", "text.md"), 2),
+    "check": (("golden.csv", "run.csv"), 1),
+    "check --update": (("golden.csv", "run.csv", "--update"), 0),
+    "history": ((), 0),
+    "history add": (("add", "--night", "2026-11-30", "--markdown"), 0),
+    "post": (("comment", "--on", "17", "--marker", "here", "text.md"), 2),
+    "post summary": (("summary", "text.md"), 0),
     "completion": (("bash",), 0),
     "accept": (("--json",), 0),
     "verify": (("report", "--json"), 1),
@@ -127,7 +122,12 @@ def ended(tmp_path_factory, tmp_path: Path, gone: int) -> Callable[..., Ended]:
 
 
 def _surroundings(folder: Path) -> dict[str, str]:
-    return {"REPROMATRIX_CACHE": str(folder / "cache"), "DOCKER_HOST": f"unix://{folder}/no.sock"}
+    return {
+        "REPROMATRIX_CACHE": str(folder / "cache"),
+        "DOCKER_HOST": f"unix://{folder}/no.sock",
+        "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
+        "GITHUB_TOKEN": "",
+    }
 
 
 def _as_alone(cells: list[say.Asked], _number: int) -> say.Answer:
@@ -140,20 +140,32 @@ def _results(command) -> None:
     command.engine.answer = _as_alone
     command("run", "--trace", *ONE)
     command("report")
+    command("history", "add", "--night", "2026-11-29")
+    for name, text in {
+        "golden.csv": "step,loss\n1,0.5\n",
+        "run.csv": "step,loss\n1,0.75\n",
+        "text.md": "words\n",
+    }.items():
+        (command.folder / name).write_text(text)
     with (command.folder / "report" / "report.md").open("a") as page:
         page.write("changed")
 
 
 @pytest.mark.usefixtures("_results")
-@pytest.mark.parametrize("name", main.COMMANDS)
+@pytest.mark.parametrize("name", ASKED)
 def test_what_cannot_be_written_changes_no_work_and_only_a_lost_result_changes_the_code(ended, name: str) -> None:
     words, code = ASKED[name]
+    asked = (name.partition(" ")[0], *words)
     with ThreadPoolExecutor(2) as pool:
-        mute, full, left = pool.map(lambda how: ended((name, *words), how), ("2>/dev/full", ">/dev/full", ">&0 2>&-"))
+        mute, full, left = pool.map(lambda how: ended(asked, how), ("2>/dev/full", ">/dev/full", ">&0 2>&-"))
     assert (mute.code, bool(mute.out)) == (code, name not in SILENT), full.err
     assert (full.code, LOST in full.err) == ((ExitCode.RESULT_LOST, True) if mute.out else (code, False))
     assert left.code == (ExitCode.READER_GONE if mute.out else code)
     assert mute.files == full.files == left.files
+
+
+def test_every_command_that_there_is_is_asked() -> None:
+    assert {each.partition(" ")[0] for each in ASKED} == {*main.COMMANDS}
 
 
 MISTAKES = {

@@ -174,3 +174,40 @@ def test_the_command_adds_nights_and_shows_what_changed(tmp_path, capsys, monkey
         assert capsys.readouterr().out.startswith("no change: 2 nights up to 2026-01-02")
     assert run(["history", "--markdown"]) == 0
     assert "| 2026-01-02 | 2.4.6 |" in capsys.readouterr().out
+
+
+def damage(history, name, old, new):
+    path = history.folder / name
+    text = path.read_bytes()
+    assert old in text
+    path.write_bytes(text.replace(old, new, 1))
+
+
+def test_a_night_that_was_taken_away_takes_no_later_one_with_it(history):
+    for name, second in (("1", 0.25), ("2", UP), ("3", 0.25)):
+        night(history, name, record((0.5, second)))
+    whole = {path.name: path.read_bytes() for path in history.folder.iterdir()}
+    first, _, third = (history.folder / "nights.jsonl").read_bytes().splitlines(keepends=True)
+    (history.folder / "nights.jsonl").write_bytes(first + third)
+    with pytest.raises(ResultsError, match="lines of a night that nights"):
+        night(history, "4", record())
+    (history.folder / "nights.jsonl").write_bytes(whole["nights.jsonl"])
+    assert {path.name: path.read_bytes() for path in history.folder.iterdir()} == whole
+
+
+@pytest.mark.parametrize("metrics", [b'["float7","AAAA"]', b'["float64","!!"]', b'["float64","AAAA"]'])
+def test_bits_of_a_metric_that_are_none_are_told_with_their_file(history, metrics):
+    night(history, "1", record())
+    text = (history.folder / "states.jsonl").read_bytes()
+    loss = text.partition(b'"metrics":{"loss":')[2].partition(b"}")[0]
+    damage(history, "states.jsonl", loss, metrics)
+    with pytest.raises(ResultsError, match="a line that is no state"):
+        night(history, "2", record((0.5, UP)))
+
+
+def test_an_end_of_a_line_that_is_another_hides_no_line(history):
+    for name, second in (("1", 0.25), ("2", UP), ("3", 0.25)):
+        night(history, name, record((0.5, second)))
+    damage(history, "changes.jsonl", b"}\n", b"}\r")
+    with pytest.raises(ResultsError, match="a line that is no change"):
+        history.changes()

@@ -418,13 +418,27 @@ LONG = {
     "JSON lines": '{{"step": {at}, "loss": {loss}, "nested": {{"norm": -{loss}}}, "ok": true}}\n',
     "printed": "step {at:>8}/  9000 | loss: {loss} | lr 1.5E-04 | nan skipped: 0\n",
     "with a clock": "2026-07-14 10:00:00,123 INFO step={at}, loss={loss} ({at} s)\n",
+    "with clocks that are numbers too": "[0:{at}<1:00, 3-4-{at}] 1:02:03 step={at}/4000 loss={loss}\n",
+    "with what changes seldom": "[2026-07-14T10:00:00Z] epoch: {epoch} step: {at} lr: -{rate}E-05 loss: {loss}\n",
 }
 
 
 @pytest.mark.parametrize("name", LONG)
-@pytest.mark.parametrize("odd", ["", "warning: 12 of them\n", '{"step": 3.5', "step 7 loss 1,234\n"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "",
+        "warning: 12 of them\n",
+        '{"step": 3.5',
+        "step 7 loss 1,234\n",
+        "[0:12<1:00, 3333-04-05] 1:02:03 step=7/4000 loss=0.5\n",
+        "2026-07-14 10:00 INFO step=7, loss=0.5 (7 s)\n",
+        "10:00:00.5 INFO step=7, loss=0.5 (7 s)\n",
+        "[2026-07-14T10:00:00Z] epoch: 0 step: 7 lr: -nan loss: 0.5\n",
+    ],
+)
 def test_many_lines_of_one_shape_are_read_as_each_of_them_is(name: str, odd: str, monkeypatch) -> None:
-    rows = [LONG[name].format(at=at, loss=repr(1 / at)) for at in range(1, 4001)]
+    rows = [LONG[name].format(at=at, loss=repr(1 / at), epoch=at // 1500, rate=at // 700 / 2) for at in range(1, 4001)]
     rows[3000:3000] = [odd] if odd.endswith("\n") else []
     text = "".join(rows) + (odd if not odd.endswith("\n") else "")
 
@@ -435,5 +449,5 @@ def test_many_lines_of_one_shape_are_read_as_each_of_them_is(name: str, odd: str
             return str(error)
 
     fast = found()
-    monkeypatch.setattr(lines, "_main", lambda *_: None)
+    monkeypatch.setattr(lines, "_main", lambda *_, **__: None)
     assert fast == found()

@@ -13,12 +13,15 @@ from bench.torture.kills import Kills, python_itself, wrong_again, wrong_end
 from bench.torture.places import hostile, refusal
 from bench.torture.scene import SIDES, Done, Scene, digests, litter, unlike
 from bench.torture.tally import Tally
+from repromatrix.compare.allowance import Allowances
+from repromatrix.compare.nights import added
 from repromatrix.errors import UsageError
 from repromatrix.execute.manifest import run_plan
 from repromatrix.images.lock import hashes_in
 from repromatrix.plan import plan
 from repromatrix.resources import cache
 from repromatrix.results import accepted
+from repromatrix.results.history import History
 from tests.fakes import FOUR
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,10 +62,14 @@ def test_damaged_files_are_read_or_refused_and_no_number_is_made_up(bench, tmp_p
     summary, _ = run_plan(bench.execution(), bench.matrix, planned, trace=True)
     kept = accepted.accept(bench.store.read_manifest(), summary.records)
     accepted.write(kept, bench.store.folder / "accepted.json")
+    history = History(bench.store.folder / "history")
+    ran = [each for each in summary.records if each.provenance]
+    for name in "12":
+        found = added(name, "", ran[: len(ran) - int(name)], history.states(), Allowances())
+        history.add(found.night, found.changes, found.states)
     every = readers(tmp_path / "fuzz", [bench.store.folder])
-    assert {"records/*.json", "traces/*.json", "matrix.yaml", "accepted.json", "locks"} <= {
-        each.title for each in every
-    }
+    named = {"records/*.json", "traces/*.json", "matrix.yaml", "accepted.json", "locks", "history/states.jsonl"}
+    assert named <= {each.title for each in every}
     tallies = [fuzz(each, INPUTS // len(every) + 1, seed=15) for each in every]
     assert [failure for each in tallies for failure in each.failures] == []
     assert sum(each.tried for each in tallies) >= INPUTS
@@ -121,7 +128,11 @@ def test_what_differs_and_what_is_left_is_seen(tmp_path: Path) -> None:
     for folder in (place / "R", place / "tmp", found / "runs", found / "wheels"):
         folder.mkdir(parents=True)
     assert litter(place, found) == []
+    accepted_ = '{\n "changes": [\n  {\n   "when": "%s"\n  }\n ],\n "sha256": "%s"\n}\n'
+    (place / "accepted.json").write_text(accepted_ % ("2026-11-29T10:00:00Z", "a"))
     before = digests(place)
+    (place / "accepted.json").write_text(accepted_ % ("2026-11-29T10:00:01Z", "b"))
+    assert unlike(digests(place), before) == []
     (place / "R" / "record.json").write_text("{}")
     assert unlike(digests(place), before) == ["differs: R/record.json"]
     for path in (

@@ -92,7 +92,9 @@ def wish(text: str) -> "Wish":
 
 def stated() -> "Iterable[Stated]":
     """Return the tolerances of the matrix, if there is one here."""
+    path = Path("matrix.yaml")
+    if not path.is_file():
+        return ()
     from repromatrix.matrix import load
 
-    path = Path("matrix.yaml")
-    return load(path).stated if path.is_file() else ()
+    return load(path).stated

@@ -13,6 +13,7 @@ from repromatrix.results.logs.figures import significant
 _ZERO, _NINE, _POINT = ord("0"), ord("9"), ord(".")
 _LETTERS = re.compile("[a-zA-Z]")
 _LONGEST = 64  # of a text that is looked at beside others
+_PLAIN = re.compile(f"[^a-zA-Z\x80-\U0010ffff]{{,{_LONGEST}}}")
 Integers = npt.NDArray[np.int64]
 
 
@@ -37,10 +38,12 @@ class Digits:
 
 def of(texts: Sequence[str]) -> Digits:
     """Return what texts of numbers show."""
-    joined = "\n".join(texts)
-    if not _LETTERS.search(joined) and max(map(len, texts), default=0) <= _LONGEST:
+    distinct = dict.fromkeys(texts)
+    if 2 * len(distinct) < len(texts):
+        return _of_few(texts, list(distinct))
+    if not _LETTERS.search("\n".join(texts)) and max(map(len, texts), default=0) <= _LONGEST:
         return _plain(texts)
-    odd = [at for at, each in enumerate(texts) if len(each) > _LONGEST or not each.isascii() or _LETTERS.search(each)]
+    odd = [at for at, each in enumerate(texts) if not _PLAIN.fullmatch(each)]
     if 2 * len(odd) > len(texts):
         return _one_by_one(texts)
     rest = list(texts)
@@ -50,6 +53,13 @@ def of(texts: Sequence[str]) -> Digits:
     for each in fields(found):
         getattr(found, each.name)[odd] = getattr(own, each.name)
     return found
+
+
+def _of_few(texts: Sequence[str], distinct: Sequence[str]) -> Digits:
+    """Return what texts show, most of which stand there several times."""
+    found, places = of(distinct), {each: at for at, each in enumerate(distinct)}
+    at = np.fromiter(map(places.__getitem__, texts), dtype=np.int64, count=len(texts))
+    return Digits(**{each.name: getattr(found, each.name)[at] for each in fields(found)})
 
 
 def _plain(texts: Sequence[str]) -> Digits:

@@ -98,7 +98,7 @@ class Series:
     @property
     def texts(self) -> tuple[str, ...] | None:
         """The printed numbers one by one; None where the values are exact."""
-        return None if self.joined is None else _texts(self)
+        return None if self.joined is None else _texts(self.joined)
 
     def step(self, place: int) -> int | None:
         """Return the whole number that its source gives a place, from 0; None: it gives none, or several."""
@@ -202,14 +202,18 @@ def of_column(printed: Sequence[str], workload: str, name: str, source: str) -> 
 
 
 @lru_cache(maxsize=_SPLIT)
-def _texts(series: Series) -> tuple[str, ...]:
-    return tuple((series.joined or "").split("\n"))
+def _texts(joined: str) -> tuple[str, ...]:
+    return tuple(joined.split("\n"))
+
+
+def shown(series: Series) -> Digits:
+    """Return which digits the texts of a series show."""
+    return _shown(series.joined)
 
 
 @lru_cache(maxsize=_SPLIT)
-def shown(series: Series) -> Digits:
-    """Return which digits the texts of a series show."""
-    return digits.of(series.texts or ())
+def _shown(joined: str | None) -> Digits:
+    return digits.of(() if joined is None else _texts(joined))
 
 
 @lru_cache(maxsize=_CACHED)

@@ -16,7 +16,7 @@ from repromatrix.compare.series import Series
 from repromatrix.errors import NothingSelectedError, UsageError
 from repromatrix.results.logs import files
 from repromatrix.results.logs import read as logs
-from repromatrix.results.logs.columns import Asked
+from repromatrix.results.logs.columns import Asked, Log
 from repromatrix.results.manifest import Entry, Manifest
 from repromatrix.results.record import Description
 from repromatrix.results.store import Store, record_of
@@ -34,7 +34,7 @@ _DOCUMENTED = (
 
 
 class Sources:
-    """Resolves the arguments one by one; the same losses of several cells are kept once.
+    """Resolves the arguments one by one; the same losses of several cells are kept once, equal logs are read once.
 
     Args:
         results: the folder whose cells may be named.
@@ -58,6 +58,7 @@ class Sources:
         self._manifests: dict[str, tuple[Store, Manifest]] = {}
         self._arrays: dict[str, Series] = {}
         self._steps: dict[bytes, Values] = {}
+        self._logs: dict[tuple[bytes, Asked], Log] = {}
         self._labels: Counter[str] = Counter()
         self.folders = 0
         self.notes: list[str] = []  # what was read as what
@@ -152,7 +153,8 @@ class Sources:
         if column is not None and self._asked.columns:
             raise UsageError("both FILE::COLUMN and --column", where=str(path), hint="use one of them")
         asked = self._asked if column is None else replace(self._asked, columns=(column,))
-        log = logs.parse(data, str(path), asked)
+        same = (hashlib.sha256(data).digest(), asked)
+        log = self._logs[same] = self._logs.get(same) or logs.parse(data, str(path), asked)
         bare = name.removesuffix(f"::{column}") if column is not None else name
         return Read(name=bare, source=str(path), log=log, chosen=asked.columns)
 

@@ -1,7 +1,6 @@
 """Temporary folders of builds, runs and resolvers, in the cache; what a killed runner left there is swept."""
 
 import contextlib
-import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -21,8 +20,11 @@ def home() -> Iterator[Path]:
     mark = _parent() / f"{name}{_MARK}"
     resources.write_atomically(mark, owner.ourselves().encode())  # before the folder: none is there unmarked
     try:
-        with tempfile.TemporaryDirectory(dir=_parent(), prefix=f"{name}-", ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        folder = Path(tempfile.mkdtemp(dir=_parent(), prefix=f"{name}-"))
+        try:
+            yield folder
+        finally:
+            _remove(folder)
     finally:
         _unmark(mark)
 
@@ -36,9 +38,14 @@ def sweep() -> None:
             continue
         if dead:
             for folder in _parent().glob(f"{mark.stem}-*"):
-                shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # what cannot be removed now, a later runner tries again
+                _remove(folder)
+            with contextlib.suppress(OSError):
                 _unmark(mark)
+
+
+def _remove(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # what cannot be removed now, a later runner tries again
+        resources.remove_tree(folder)
 
 
 def _parent() -> Path:

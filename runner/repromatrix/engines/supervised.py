@@ -1,7 +1,10 @@
 """Starts a command under `supervise.py`, so that it ends with the runner, however the runner ends."""
 
+import contextlib
 import json
+import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +19,7 @@ from repromatrix.engines.base import Exit
 from repromatrix.engines.signals import signal_name
 
 _Output = int | IO[bytes]
+_TICK = 0.5  # seconds after which a supervisor that says nothing is told to go on
 
 
 class Supervised:
@@ -35,6 +39,8 @@ class Supervised:
         cpus: Sequence[int] = (),
         grace: float = 0,
     ) -> None:
+        # Its own folder, which no other command has: by it are found whom a killed supervisor left behind.
+        self._home = str(folder) if environment.get("HOME") == str(folder) else None
         self.lifeline, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
@@ -58,9 +64,12 @@ class Supervised:
 
     def wait(self) -> Exit:
         """Wait until nothing of the command is left and tell how it ended."""
+        while not self.has_ended:
+            select.select([self.lifeline], [], [], _TICK)
+            self._resume()
         self.lifeline.settimeout(None)
         verdict = self.lifeline.recv(64).decode()
-        self.process.wait()
+        self._left()
         word, _, number = (verdict or "signal 9").partition(" ")  # no verdict: the supervisor itself was killed
         return Exit(
             code=int(number) if word == "exit" else None,
@@ -79,13 +88,38 @@ class Supervised:
         """Have everything killed; from any thread, `wait` then returns."""
         self.lifeline.shutdown(socket.SHUT_WR)
 
+    def _resume(self) -> None:
+        """Have the supervisor go on if its command stopped it."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def _left(self) -> None:
+        """Wait until the supervisor is gone, and what it kept with it; where its command killed it, kill the rest."""
+        while self.process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_TICK)
+            self._resume()
+        while self.process.returncode and self._home and (left := _processes_in(self._home)):
+            for pid in left:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+
     def close(self) -> None:
         """Kill what is left, wait until it is gone, close the pipes."""
         self.lifeline.close()
-        self.process.wait()
+        self._left()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe:
                 pipe.close()
+
+
+def _processes_in(home: str) -> list[int]:
+    """Return the processes whose variables name a folder, but those that have ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if home.encode() in (path / "environ").read_bytes():
+                found.append(int(path.name))
+    return found
 
 
 def answer(

@@ -20,6 +20,7 @@ from repromatrix.results.trace import Steps
 from repromatrix.results.value import Trajectory, check, columns
 
 Entry = tuple[int, str, str, str, tuple[int, ...], list[str] | str]
+_OUTCOMES = frozenset((Outcome.OK, Outcome.UNAVAILABLE, Outcome.FAILED))  # that an environment tells
 _REASON = 2000  # characters that are kept of one
 _TOLD = 5  # parts of a value that are always told; bits come after them
 
@@ -180,6 +181,8 @@ class Reader:
         self._started = None
         self._answered.add(asked.id)
         outcome = Outcome(document["outcome"])
+        if outcome not in _OUTCOMES:
+            raise BadLineError(f"{asked.id} says that it is {outcome.value}, which is not its to say")
         if outcome is not Outcome.OK:
             reason = output.with_tail(str(document["reason"]), document.get("tail", ()))
             return Finished(id=asked.id, outcome=outcome, reason=reason[:_REASON])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from repromatrix.errors import UsageError
+from repromatrix.execute import patterns
 from repromatrix.floats import FORMS
 from repromatrix.matrix import Workload
 from repromatrix.matrix.model import Command
@@ -86,17 +87,20 @@ def _matches(data: bytes, pattern: str, where: str, asked: Asked) -> Log:
     """Read the named groups of a pattern, match by match."""
     text = data.decode("utf-8", "replace")
     starts = [0, *(place + len(line) for place, line in _placed(text))]
-    found = list(re.finditer(pattern, text, re.MULTILINE))
+    try:
+        found = patterns.matches(pattern, text)
+    except patterns.EndlessError as error:
+        raise UnreadableError(f"the pattern of workload.yaml {error} on {where}") from error
     if not found:
         raise UnreadableError(f"nothing on {where} matches the pattern of workload.yaml")
     raws = []
-    for name in found[0].re.groupindex:
-        rows = [row for row, match in enumerate(found) if match[name] is not None]
-        raws.append(Raw(name=name, texts=[found[row][name].strip() for row in rows], rows=rows))
+    for name in re.compile(pattern).groupindex:
+        rows = [row for row, match in enumerate(found) if name in match]
+        raws.append(Raw(name=name, texts=[found[row][name][0].strip() for row in rows], rows=rows))
     sheet = Sheet(
         raws=raws,
         count=len(found),
-        line=lambda row, name: bisect_right(starts, max(found[row].start(name), 0)),
+        line=lambda row, name: bisect_right(starts, found[row][name][1]),
         placed=False,
     )
     return columns.log(f"{len(found):,} matches of the pattern", [sheet], where, asked)

@@ -18,6 +18,7 @@ import msgspec
 
 from repromatrix import resources
 from repromatrix.errors import NewerFormatError, ResultsError
+from repromatrix.results import packed
 
 FORMAT = 1
 _NIGHTS, _CHANGES, _STATES = "nights.jsonl", "changes.jsonl", "states.jsonl"
@@ -140,6 +141,7 @@ class History:
         known, found = {each.night for each in self.nights()}, dict[tuple[str, str], State]()
         for each in self._read(_STATES, State):
             if each.night in known:
+                _check_metrics(each, self._path(_STATES))
                 like = found.get((each.cpu, each.like)) if each.like else None
                 values = {**(like.values if like else {}), **each.values}
                 values = {name: digest for name, digest in values.items() if digest}
@@ -155,13 +157,23 @@ class History:
         self._append(_NIGHTS, (night,), sum(len(line) for line in self._lines(_NIGHTS) if line.endswith(b"\n")))
 
     def _counted(self, name: str, kind: type[State | Change], known: set[str]) -> int:
-        """Return up to where a file is of nights that count."""
-        size = 0
+        """Return up to where a file is of nights that count.
+
+        Raises:
+            ResultsError: nights that count stand behind one that does not, which no interrupted one leaves.
+        """
+        size = counted = 0
         for line in self._lines(name):
-            if not line.endswith(b"\n") or _decoded(line, kind, self._path(name)).night not in known:
-                break
+            whole = line.endswith(b"\n") and _decoded(line, kind, self._path(name)).night in known
+            if whole and counted < size:
+                raise ResultsError(
+                    f"lines of a night that {_NIGHTS} does not have, before those of one that it has",
+                    where=str(self._path(name)),
+                    hint="bring the three files back from one commit of version control",
+                )
             size += len(line)
-        return size
+            counted = size if whole else counted
+        return counted
 
     def _append(self, name: str, lines: Iterable[msgspec.Struct], at: int) -> None:
         with self._path(name).open("ab") as file:
@@ -178,23 +190,34 @@ class History:
 
     def _lines(self, name: str) -> list[bytes]:
         try:
-            return resources.read_regular(self._path(name), most=_MOST_BYTES, links=True).splitlines(keepends=True)
+            data = resources.read_regular(self._path(name), most=_MOST_BYTES, links=True)
         except FileNotFoundError:
             return []
+        *whole, half = data.split(b"\n")
+        return [*(line + b"\n" for line in whole), *([half] if half else [])]
 
     def _path(self, name: str) -> Path:
         return self.folder / name
+
+
+def _check_metrics(state: State, path: Path) -> None:
+    try:
+        for dtype, text in state.metrics.values():
+            packed.unpack(text, dtype)
+    except (ValueError, KeyError) as error:
+        raise _unlike(State, error, path) from error
+
+
+def _unlike(kind: type[msgspec.Struct], error: Exception, path: Path) -> ResultsError:
+    hint = "bring the file back from version control"
+    return ResultsError(f"a line that is no {kind.__name__.lower()} ({error})", where=str(path), hint=hint)
 
 
 def _decoded(line: bytes, kind: type[LineT], path: Path) -> LineT:
     try:
         found = msgspec.json.decode(line, type=kind)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ResultsError(
-            f"a line that is no {kind.__name__.lower()} ({error})",
-            where=str(path),
-            hint="bring the file back from version control",
-        ) from error
+        raise _unlike(kind, error, path) from error
     if isinstance(found, Night) and found.format != FORMAT:
         raise NewerFormatError(
             f"a history of format {found.format}, this release reads format {FORMAT}",

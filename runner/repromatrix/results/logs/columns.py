@@ -95,7 +95,7 @@ class Raw:
 
     def places(self) -> Places:
         """Return the row of each cell."""
-        return np.asarray(range(len(self.texts)) if self.rows is None else self.rows, dtype=np.int64)
+        return np.arange(len(self.texts)) if self.rows is None else np.asarray(self.rows, dtype=np.int64)
 
 
 @dataclass(slots=True, kw_only=True)

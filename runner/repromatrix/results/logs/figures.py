@@ -65,8 +65,12 @@ def value(text: str) -> float:
 def parse(texts: Sequence[str]) -> tuple[Values, str] | int:
     """Return the values of texts and the texts themselves, joined by line feeds; else the place of the first wrong one.
 
-    Every text is taken as `number` takes it; numbers without letters are read all at once.
+    Every text is taken as `number` takes it; numbers without letters are read all at once, one that stands everywhere
+    once.
     """
+    if len(texts) > 1 and texts[0] == texts[-1] and texts.count(texts[0]) == len(texts):
+        one = parse(texts[:1])
+        return one if isinstance(one, int) else (np.full(len(texts), one[0]), "\n".join([one[1]] * len(texts)))
     joined = "\n".join(texts)
     if not _NOT_PLAIN.search(joined) and len(joined) <= _MOST_CHARACTERS * max(len(texts), 1):
         try:
@@ -97,8 +101,8 @@ def told(values: Values, joined: str) -> str | None:
         back = values.astype(np.float32).astype(np.float64)
     if "x" in joined or not (back[finite] == values[finite]).all():
         return None
-    texts = sorted(joined.split("\n"), key=len, reverse=True)  # the first one tells, but for zeros at its end
-    return "float32" if any(len(each) > _TELLING and _long(each) for each in texts) else None
+    texts = joined.split("\n")
+    return "float32" if max(map(len, texts)) > _TELLING and any(map(_long, texts)) else None
 
 
 def _long(text: str) -> bool:

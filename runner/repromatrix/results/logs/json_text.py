@@ -13,11 +13,13 @@ from repromatrix.results.logs.columns import Asked, Log, Raw, Sheet
 
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}:,]|[^\s\][{}:,"]+')
 _BY_KEY = re.compile(r"(.*?)[\s_./-]*([0-9]{1,15})")  # loss_step_10
+_FIRST_WHOLE = re.compile(r"\s*\{.*\}[^\S\n]*\n\s*\S")
 _NAMES = ("key", "name", "metric", "tag")  # of a record that holds one number under `value`
 _SPLITS = ("mode", "split", "phase", "stage", "subset")
 _FIRSTS, _EVERY = ("start_step", "first_step"), ("step_interval", "interval")
 _SHORT = 60
 _LONGEST_KEY = 200
+_TEXTS = {str}
 Way = tuple[Any, ...]
 
 
@@ -67,8 +69,7 @@ def document(text: str, where: str) -> Any:
 
 def _first_is_whole(text: str) -> bool:
     """Whether the first line is an object by itself, and others follow."""
-    first, _, rest = text.lstrip().partition("\n")
-    return first.startswith("{") and first.rstrip().endswith("}") and bool(rest.strip())
+    return bool(_FIRST_WHOLE.match(text))
 
 
 def _meant(text: str, error: json.JSONDecodeError) -> bool:
@@ -115,7 +116,7 @@ class _Walk:
         if not kinds & {list, dict}:
             self._add({_name(way, "loss"): node}, len(node), lambda row, _: (*way, row))
         elif kinds <= {dict}:
-            if any(_series(value) for each in node for value in each.values()):
+            if any(_series(value) for each in node for value in each.values() if isinstance(value, list)):
                 for place, each in enumerate(node):
                     self.walk(each, (*way, each.get("name", place) if isinstance(each.get("name"), str) else place))
             else:
@@ -146,14 +147,24 @@ class _Walk:
         )
 
     def _records(self, node: Sequence[Mapping[str, Any]], way: Way) -> None:
-        raws: dict[str, Raw] = {}
+        found: dict[str, tuple[list[str], list[int]]] = {}  # of each name its texts and their rows
+        plain: dict[tuple[str, ...], bool] = {}  # of the keys of a record whether they are its names
         for row, each in enumerate(node):
-            for name, value in flat(each):
-                raw = raws.setdefault(name, Raw(name="/".join([*_parts(way), name]), rows=[]))
-                if raw.rows is not None:
-                    raw.rows.append(row)
-                    raw.texts.append(value)
-        self._sheet(list(raws.values()), len(node), lambda row, _: (*way, row))
+            keys = tuple(each)
+            if keys not in plain:
+                plain[keys] = {*_NAMES, *_SPLITS}.isdisjoint(keys)
+            bare = plain[keys] and {*map(type, each.values())} == _TEXTS
+            for name, value in each.items() if bare else flat(each):
+                if name not in found:
+                    found[name] = ([], [])
+                texts, rows = found[name]
+                texts.append(value)
+                rows.append(row)
+        self._sheet(
+            [Raw(name="/".join([*_parts(way), name]), texts=own[0], rows=own[1]) for name, own in found.items()],
+            len(node),
+            lambda row, _: (*way, row),
+        )
 
     def _object(self, node: Mapping[str, Any], way: Way) -> None:
         if len(node) and all(_step(each) is not None for each in node):

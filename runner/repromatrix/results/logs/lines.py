@@ -42,6 +42,7 @@ _NUMBER = re.compile(
     r")(?=[A-Za-z%]{0,8}(?![\w])(?!\.\w)))"
 )
 _SIMPLE = r"(?:[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|nan)"  # what of it nearly all logs have
+_SPANNED = re.compile("[0-9\0\ue001][-/:][0-9\0\ue001]")  # numbers that are a moment, if they are long enough
 _UNIT = re.compile(r"(?:%|[A-Za-z]+)?(?:/[A-Za-z]+)?")
 _WRAPPED = re.compile(r"(?:torch\.)?(?:tensor|Tensor|array|Array|float|(?:np|numpy|jnp)\.\w+)\([ ]?\[?[ ]?(?=\0)")
 _CUT = re.compile(r"[,;|\t{}\[\]<>\"\ue001]|(?<!\w)'|'(?!\w)|\s-\s|:\s|=|\s{2,}|^\s*-+\s")
@@ -81,23 +82,53 @@ class _Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Main:
-    """The one shape of the lines so far: what matches a line of it whole, and the fields that it captures, in order."""
+    """The one shape of the lines so far.
 
+    Attributes:
+        shape: the lines.
+        pattern: what matches one of them whole, and captures the fields that change from line to line.
+        fields: all fields, in the order of their holes.
+        same: hole -> the text that all lines so far have there.
+        moments: whether the pattern matches moments as they are printed.
+    """
+
+    shape: str
     pattern: re.Pattern[str]
     fields: tuple[_Field, ...]
+    same: dict[int, str]
+    moments: bool
+
+    def looser(self) -> "_Main | None":
+        """Return it with no text that is the same in all lines; None: it has none."""
+        return _main(self.shape, self.fields, {}, moments=self.moments) if self.same else None
 
 
-def _main(shape: str, found: _Shape) -> _Main | None:
-    """Return what matches lines of a shape; None: they have no named numbers, or are long."""
-    holes = {each.hole: each for each in found.fields}
-    if not holes or len(holes) != len(found.fields) or len(shape) > _LONGEST:
+def _main(shape: str, fields: Sequence[_Field], same: dict[int, str], *, moments: bool) -> _Main | None:
+    """Return what matches lines of a shape; None: they have no named numbers, or are long.
+
+    Args:
+        shape: the lines.
+        fields: the named numbers in them.
+        same: hole -> the text that all of them have there.
+        moments: whether moments have been taken out of the lines.
+    """
+    named = {each.hole for each in fields}
+    if not named or len(named) != len(fields) or len(shape) > _LONGEST:
         return None
+    moments = moments and not _SPANNED.search(shape)
     pieces = [re.escape(piece).replace("\\ ", " +") for piece in shape.split(_HOLE)]
     parts = [pieces[0]]
     for hole, piece in enumerate(pieces[1:]):
-        parts += [f"({_SIMPLE})" if hole in holes else _SIMPLE, piece]
-    fields = tuple(holes[hole] for hole in sorted(holes))
-    return _Main(pattern=re.compile(f"^{''.join(parts)}$", re.MULTILINE), fields=fields)
+        parts += [re.escape(same[hole]) if hole in same else f"({_SIMPLE})" if hole in named else _SIMPLE, piece]
+    whole = "".join(parts)
+    whole = whole.replace(_MOMENT, f"(?>{_MOMENTS.pattern})") if moments else whole
+    return _Main(
+        shape=shape,
+        pattern=re.compile(f"^{whole}$", re.MULTILINE),
+        fields=tuple(sorted(fields, key=lambda each: each.hole)),
+        same=same,
+        moments=moments,
+    )
 
 
 def read(text: str, where: str, asked: Asked) -> Log:
@@ -138,13 +169,12 @@ def _several(log: Log) -> bool:
 
 
 def _lines(text: str, where: str, asked: Asked) -> Log:
-    found = _Found(where)
-    start = line = 0
     moments = bool(_MOMENTS.search(text[:_LOOKED_AT]) or _MOMENTS.search(text[-_LOOKED_AT:]))
+    found = _Found(where, moments=moments)
+    start = line = 0
     while start < len(text):
         end = text.find("\n", start + (_BLOCK if start else _FIRST)) + 1 or len(text)
-        block = text[start:end]
-        line = found.take(_MOMENTS.sub(_MOMENT, block) if moments else block, line)
+        line = found.take(text[start:end], line)
         start = end
     every = found.columns()
     _commas(every, asked)
@@ -162,10 +192,10 @@ class _Found:
         form: what the lines are, in words.
     """
 
-    def __init__(self, where: str) -> None:
-        self._where = where
+    def __init__(self, where: str, *, moments: bool) -> None:
+        self._where, self._moments = where, moments
         self._shapes: dict[str, _Shape] = {}
-        self._raws: dict[str, Raw] = {}
+        self._raws: dict[str, tuple[Raw, list[int]]] = {}  # each with the line of each of its cells
         self._scattered: set[str] = set()
         self._headings: set[str] = set()
         self._beside: set[str] = set()
@@ -180,7 +210,10 @@ class _Found:
         Raises:
             UsageError: a broken line of JSON, too many shapes, too many numbers.
         """
-        if self._main is not None and (count := self._take_main(self._main, block, line)):
+        if count := self._by_main(block, line, moments=True):
+            return line + count
+        block = _MOMENTS.sub(_MOMENT, block) if self._moments else block
+        if count := self._by_main(block, line, moments=False):
             return line + count
         if len(block) > _BLOCK + _LONGEST:
             block = "\n".join(each if len(each) <= _LONGEST else "" for each in block.split("\n"))
@@ -198,23 +231,33 @@ class _Found:
         for shape, own in places.items():
             self._take(shape, own, line, numbers, starts)
         single = next(iter(places)) if len(places) == 1 and len(lines) == len(places[next(iter(places))]) else None
-        self._main = None if single is None else _main(single, self._shapes[single])
+        self._main = None
+        if single is not None:
+            count = single.count(_HOLE)
+            same = {hole: numbers[hole] for hole in range(count) if len({*numbers[hole::count]}) == 1}
+            self._main = _main(single, self._shapes[single].fields, same, moments=self._moments)
         self._require_bounded()
         return line + len(lines)
 
-    def _take_main(self, main: "_Main", block: str, line: int) -> int:
+    def _by_main(self, block: str, line: int, *, moments: bool) -> int:
+        """Take the lines of a block, with moments in it or without; return how many there are, else 0."""
+        while self._main is not None and self._main.moments is moments:
+            if count := self._take_main(self._main, block, line):
+                return count
+            self._main = self._main.looser()
+        return 0
+
+    def _take_main(self, main: _Main, block: str, line: int) -> int:
         """Take the lines of a block if all have the shape of those before; return how many there are, else 0."""
         count = block.count("\n") + (not block.endswith("\n"))
         found = main.pattern.findall(block)
         if len(found) != count:
             return 0
         rows = list(range(line, line + count))
-        every = [found] if len(main.fields) == 1 else zip(*found, strict=True)
-        for each, texts in zip(main.fields, every, strict=True):
-            raw = self._raws[each.name]
-            raw.texts += [each.sign + text for text in texts] if each.sign else texts
-            raw.rows = [*raw.rows, *rows] if raw.rows else rows
-            self._count += count
+        captured = iter([found] if main.pattern.groups == 1 else zip(*found, strict=True))
+        for each in main.fields:
+            texts = [main.same[each.hole]] * count if each.hole in main.same else next(captured)
+            self._add(each, texts, rows)
         self._require_bounded()
         return count
 
@@ -240,28 +283,32 @@ class _Found:
             counted = {each.name for each in found.fields if words.counter(each.name) is not None}
             (self._headings if found.heading else self._beside).update(counted)
         self.unread += 0 if found.fields else len(places)
+        rows = [at + line for at in places] if line else places
         for each in found.fields:
-            raw = self._raws.setdefault(each.name, Raw(name=each.name, rows=[]))
-            rows = [at + line for at in places] if line else places
-            if raw.rows and raw.rows[-1] > rows[0]:
-                self._scattered.add(each.name)
-            texts = [numbers[starts[at] + each.hole] for at in places]
-            raw.texts += [each.sign + text for text in texts] if each.sign else texts
-            raw.rows = raw.rows + rows if raw.rows else list(rows)
-            self._count += len(texts)
+            self._add(each, [numbers[starts[at] + each.hole] for at in places], rows)
+
+    def _add(self, field: _Field, texts: Sequence[str], rows: list[int]) -> None:
+        raw, own = self._raws.setdefault(field.name, (Raw(name=field.name), []))
+        if own and own[-1] > rows[0]:
+            self._scattered.add(field.name)
+        raw.texts += [field.sign + text for text in texts] if field.sign else texts
+        own += rows
+        self._count += len(texts)
 
     def columns(self) -> list[Raw]:
         """Return what was gathered, in the order of the lines."""
-        every = [_sorted(each) if each.name in self._scattered else each for each in self._raws.values()]
-        for raw in every:
+        every = []
+        for raw, rows in self._raws.values():
+            raw.rows = None if rows[0] == 0 and rows[-1] == len(rows) - 1 and raw.name not in self._scattered else rows
             raw.spread = raw.name in self._headings - self._beside
+            every.append(_sorted(raw) if raw.name in self._scattered else raw)
         return every
 
 
 def _sorted(raw: Raw) -> Raw:
     """Return cells in the order of their lines, the last of each line."""
     cells = dict(sorted(zip(raw.rows or (), raw.texts, strict=True), key=lambda each: each[0]))
-    return Raw(name=raw.name, texts=list(cells.values()), rows=list(cells))
+    return replace(raw, texts=list(cells.values()), rows=list(cells))
 
 
 def _commas(raws: Sequence[Raw], asked: Asked) -> None:
