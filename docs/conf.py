@@ -67,8 +67,19 @@ class Schemas(SphinxDirective):
         return found
 
 
+def _last_night(app: Sphinx, _name: str, _template: str, context: dict[str, Any], _tree: object) -> None:
+    """Name, on the site that a night publishes (`-t pages`), what stands beside these pages there."""
+    if app.tags.has("pages"):
+        to = context["pathto"]
+        context["theme_announcement"] = (
+            f'Last night: <a href="{to("report/index.html", 1)}">the report</a>, and '
+            f'<a href="{to("history/index.html", 1)}">what changed since when</a>'
+        )
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Add the two directives of the reference."""
+    """Add the two directives of the reference, and the line about last night."""
+    app.connect("html-page-context", _last_night)
     app.add_directive("repromatrix-commands", Commands)
     app.add_directive("repromatrix-schemas", Schemas)
     return {"parallel_read_safe": True}
