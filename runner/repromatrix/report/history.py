@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from repromatrix.results.history import Change, Night
 
 HEAD = ("night", "release", "cell", "value", "what", "first step", "ULP", "x noise floor", "CPU class", "because")
+_PLACES = (0, 3, 4, 1, 2, 5, 6, 7, 8, 9)  # of columns on a page: what changed is in sight on a phone
+PAGE_HEAD = tuple(HEAD[place] for place in _PLACES)
 _MOST_CHANGES, _MOST_NIGHTS = 5_000, 100  # on a page
 _ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]+)?/[A-Za-z0-9._~/-]*")
 
@@ -16,7 +18,7 @@ class Row:
     """A change.
 
     Attributes:
-        texts: of the columns of `HEAD`.
+        texts: of the columns of `PAGE_HEAD`.
         moved: whether the release stayed.
         verdict: the word that colours it; empty: none.
     """
@@ -97,7 +99,7 @@ def view(nights: Sequence[Night], changes: Sequence[Change], asked: str = "") ->
         total=len(changes),
         moved=sum(map(_moved, changes)),
         rows=tuple(
-            Row(texts=row(each), moved=_moved(each), verdict=each.verdict)
+            Row(texts=tuple(row(each)[place] for place in _PLACES), moved=_moved(each), verdict=each.verdict)
             for each in changes[: -_MOST_CHANGES - 1 : -1]
         ),
         first=nights[0].night,

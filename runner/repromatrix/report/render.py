@@ -48,7 +48,7 @@ def html(view: View) -> str:
 
 def history(view: nights.Page) -> str:
     """Return the page of a history, by the same rules."""
-    return _page("history.html", [_read(TEMPLATES[0], "script/history.js")], view=view, head=nights.HEAD)
+    return _page("history.html", [_read(TEMPLATES[0], "script/history.js")], view=view, head=nights.PAGE_HEAD)
 
 
 def _page(template: str, scripts: Sequence[str], inserted: Sequence[str] = (), **words: object) -> str:
