@@ -46,6 +46,10 @@ def arguments(parser: ArgumentParser) -> None:
         "history --cell mlp/torch --since 2026-10-01",
         "history --html history.html",
         "history add --results results --night 2026-11-29",
+        more=(
+            "history add --night 2026-11-29 --run https://github.com/OWNER/NAME/actions/runs/17",
+            "history --log data --limit 0 --json",
+        ),
     )
 
 

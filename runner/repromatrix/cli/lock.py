@@ -51,7 +51,17 @@ def arguments(parser: ArgumentParser) -> None:
     )
     shared.jobs(parser)
     shared.json_output(parser)
-    shared.examples(parser, "lock", "lock --check", "lock --upgrade scipy --select jax", "lock --upgrade '*'")
+    shared.examples(
+        parser,
+        "lock",
+        "lock --check",
+        "lock --upgrade scipy --select jax",
+        "lock --upgrade '*'",
+        more=(
+            "lock --all --rehash numpy --select numpy-2.4.6-cpu",
+            "lock --upgrade scipy --any-source",
+        ),
+    )
 
 
 def run(options: Namespace) -> int:

@@ -61,6 +61,7 @@ def arguments(parser: ArgumentParser) -> None:
         'post issue --marker watch --title "numpy 2.5.0 moves exp" watch.md',
         "post issue --marker watch --over watch.md",
         'post pull --marker pins --title "Refresh the pins" --head repromatrix-pins --base main pins.md',
+        more=("post issue --marker watch --title 'exp moves' --author my-bot watch.md",),
     )
 
 
