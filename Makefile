@@ -66,8 +66,8 @@ bench: $(VENV)/.dev ## measure the numbers that the README quotes  (ENGINE=proce
 evaluate: $(VENV)/.dev ## put faults into runs and count those that the explainer names: docs/evaluation.md  (ARGS=)
 	@$(BIN)/python -m bench.faults $(ARGS)
 
-docs: $(VENV)/.dev ## the documentation as a site: build/docs/index.html
-	@$(BIN)/sphinx-build -E -W --keep-going --quiet -b html docs build/docs
+docs: $(VENV)/.dev ## the documentation as a site: build/docs/index.html  (ARGS=)
+	@$(BIN)/sphinx-build -E -W --keep-going --quiet $(ARGS) -b html docs build/docs
 
 torture: $(VENV)/.dev ## kill commands, fill disks, damage files, count what must not come of it: docs/reliability.md  (ARGS=)
 	@$(BIN)/python -m bench.torture $(ARGS)

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "runner"))
 
 from repromatrix import __version__
 from repromatrix.cli.main import COMMANDS, parser_of
+from repromatrix.cli.reference import examples
 from repromatrix.resources import schema, schemas
 
 project = "repromatrix"
@@ -37,7 +38,7 @@ nitpicky = True
 
 
 class Commands(SphinxDirective):
-    """Every command with what its `--help` prints, in the order of `repromatrix --help`."""
+    """Every command with what its `--help` prints and its options in examples, in the order of `repromatrix --help`."""
 
     def run(self) -> list[nodes.Node]:
         """Return a section a command."""
@@ -50,6 +51,9 @@ class Commands(SphinxDirective):
         section += nodes.title(text=name)
         section += nodes.paragraph(text=f"{text[0].upper()}{text[1:]}.")
         section += nodes.literal_block(text=parser.format_help().rstrip(), language="text")
+        told = [example or option for option, example in examples(name)]
+        section += nodes.paragraph(text="Each option in an example:")
+        section += nodes.literal_block(text="\n".join(dict.fromkeys(told)), language="text")
         return [section]
 
 
@@ -67,8 +71,19 @@ class Schemas(SphinxDirective):
         return found
 
 
+def _last_night(app: Sphinx, _name: str, _template: str, context: dict[str, Any], _tree: object) -> None:
+    """Name, on the site that a night publishes (`-t pages`), what stands beside these pages there."""
+    if app.tags.has("pages"):
+        to = context["pathto"]
+        context["theme_announcement"] = (
+            f'Last night: <a href="{to("report/index.html", 1)}">the report</a>, and '
+            f'<a href="{to("history/index.html", 1)}">what changed since when</a>'
+        )
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Add the two directives of the reference."""
+    """Add the two directives of the reference, and the line about last night."""
+    app.connect("html-page-context", _last_night)
     app.add_directive("repromatrix-commands", Commands)
     app.add_directive("repromatrix-schemas", Schemas)
     return {"parallel_read_safe": True}

@@ -38,7 +38,7 @@ def ok(cell: Asked, loss: float = 0.5, told: Any = None, **changes: Any) -> byte
 
     `told`: name -> what it has at each step, in place of the usual values; `changes`: of the last line.
     """
-    if cell["id"].startswith("operations/"):
+    if cell["id"].startswith(("operations/", "operations-full/")):
         return operations_ok(cell, **changes)
     values = usual(cell, loss) | (told or {})
     lines = [line(line="start", id=cell["id"])]

@@ -14,17 +14,20 @@ BOT = "github-actions[bot]"
 
 @dataclass
 class Fake:
-    """What the repository OWNER/NAME holds.
+    """What the repository OWNER/NAME holds; its pull requests have numbers of their own.
 
     Attributes:
         may_write: whether the token may.
+        has_pages: whether GitHub Pages is enabled.
         calls: methods and places, in order.
         tokens: what was sent as a token.
     """
 
     issues: list[dict[str, Any]] = field(default_factory=list)
+    pulls: list[dict[str, Any]] = field(default_factory=list)
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     may_write: bool = True
+    has_pages: bool = True
     calls: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
     api: str = ""
@@ -44,22 +47,19 @@ class Fake:
         page = int((re.search(r"\bpage=(\d+)", query) or [0, 1])[1])
         if method != "GET" and not self.may_write:
             return 403, {"message": "Resource not accessible by integration"}
-        if path == "/issues" and method == "GET":
-            assert "state=open" in query
-            return 200, [each for each in self.issues if each["state"] == "open"][100 * (page - 1) : 100 * page]
-        if path == "/issues":
-            new = {
-                "number": len(self.issues) + 1,
-                "state": "open",
-                "user": {"login": BOT},
-                "html_url": "http://i",
-                **body,
-            }
-            self.issues.append(new)
+        if path == "/pages":
+            return (200, {"status": "built"}) if self.has_pages else (404, {"message": "Not Found"})
+        if found := re.fullmatch(r"/(issues|pulls)(?:/(\d+))?", path):
+            known, number = getattr(self, found[1]), int(found[2] or 0)
+            if method == "GET":
+                assert "state=open" in query
+                return 200, [each for each in known if each["state"] == "open"][100 * (page - 1) : 100 * page]
+            if number:
+                known[number - 1] |= body
+                return 200, known[number - 1]
+            new = {"number": len(known) + 1, "state": "open", "user": {"login": BOT}, "html_url": "http://i", **body}
+            known.append(new)
             return 201, new
-        if found := re.fullmatch(r"/issues/(\d+)", path):
-            self.issues[int(found[1]) - 1] |= body
-            return 200, self.issues[int(found[1]) - 1]
         if found := re.fullmatch(r"/issues/(\d+)/comments", path):
             number = int(found[1])
             if method == "GET":

@@ -50,6 +50,23 @@ def test_an_issue_is_opened_then_edited_in_place_then_closed(
     assert fake.tokens == {"Bearer secret"}
 
 
+def test_a_pull_request_is_opened_once_edited_in_place_and_closed(
+    fake: Fake, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pull = ["post", "pull", "--marker", "pins", str(text)]
+    for title in ("one", "one", "two"):
+        assert run([*pull, "--title", title, "--head", "repromatrix-pins", "--base", "trunk"]) == 0
+    assert run([*pull, "--over"]) == 0
+    assert run([*pull, "--over"]) == 0
+    told = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["opened", "unchanged", "updated", "closed", "nothing"]
+    (only,) = fake.pulls
+    assert {key: only[key] for key in ("title", "head", "base", "state")} == {
+        "title": "two", "head": "repromatrix-pins", "base": "trunk", "state": "closed",
+    }  # fmt: skip
+    assert fake.issues == []
+
+
 def test_what_comes_back_after_it_was_closed_is_a_new_issue(fake: Fake, text: Path) -> None:
     issue = ["post", "issue", "--marker", "watch", str(text)]
     for more in (["--title", "one"], ["--over"], ["--title", "two"]):
@@ -110,6 +127,8 @@ def test_a_silent_api_is_a_named_error(text: Path) -> None:
     [
         (["comment"], "--on"),
         (["issue"], "--title"),
+        (["pull", "--title", "x"], "--head"),
+        (["issue", "--title", "x", "--head", "y"], "--head"),
         (["issue", "--title", "x", "--on", "3"], "--on"),
         (["comment", "--on", "3", "--over"], "--over"),
         (["comment", "--on", "3", "--marker", "-->"], "marker"),

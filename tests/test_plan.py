@@ -179,6 +179,29 @@ def test_a_rule_that_matches_nothing_is_a_mistake(
     assert caught.value.hint == f"did you mean {meant!r}?"
 
 
+NAMES_TABLE = (
+    'default: {environments: ["numpy-*"]',
+    'default: {environments: ["numpy-*"], workloads: ["*", operations-full]',
+)
+
+
+def test_a_profile_may_name_a_table_of_operations_which_needs_no_place_in_the_matrix(small_matrix) -> None:
+    found = plan(small_matrix(NAMES_TABLE), profile="default")
+    own, tables = [[c for c in found.cells if (c.workload.name == "tiny") is own] for own in (True, False)]
+    assert [cell.id for cell in own] == PROFILES["default"]
+    assert {cell.environment.name for cell in tables} == {"numpy-1.0-cpu", "numpy-2.0-cpu"}
+    assert {cell.workload.name for cell in tables} == {"operations-full"}
+    assert "operations-full" not in {each.reference.workload.name for each in found.ensembles}
+    assert "operations-full" not in {cell.workload.name for cell in plan(small_matrix(), profile="default").cells}
+
+
+def test_the_night_runs_every_operation_in_every_environment_of_its_profile(real: Matrix) -> None:
+    found = plan(real, profile="nightly")
+    full = {cell.environment.name for cell in found.cells if cell.workload.name == "operations-full"}
+    written = ("numpy", "torch", "tensorflow", "jax")
+    assert full == {each.name for each in found.environments if each.framework in written}
+
+
 def test_nothing_selected_is_an_error_of_its_own(small_matrix) -> None:
     with pytest.raises(NothingSelectedError) as caught:
         plan(small_matrix(), profile="default", select=["tiny/numpy-2.0-cpu/paralel"])

@@ -26,12 +26,13 @@ from repromatrix.matrix.starter import workflows
 from repromatrix.results.store import Store
 from tests.compare.builder import manifest, record
 from tests.forge import Fake, github
+from tests.index import Index, index
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 SUMMARY_LIMIT = 1 << 20
 MATRIX_LIMIT = 256
-LEFT_BEHIND = {".git", ".venv", "results", "report"}
+LEFT_BEHIND = {".git", ".venv", "build", "results", "report"}
 # Those on the Python that runs the tests: the others would have to be installed.
 DISPATCHED = {"profile": "default", "select": "numpy-*-cpu", "engine": "process"}
 
@@ -54,7 +55,7 @@ each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path
 
 
 def test_the_workflows_are_there() -> None:
-    assert [path.stem for path in WORKFLOWS] == ["ci", "impact", "night", "nightly"]
+    assert [path.stem for path in WORKFLOWS] == ["ci", "impact", "night", "nightly", "pages", "pins"]
 
 
 @each_workflow
@@ -80,6 +81,9 @@ WRITERS = {
     ("night", "tell"): {"contents": "read", "issues": "write"},
     ("night", "history"): {"contents": "write"},
     ("nightly", "night"): {"contents": "write", "issues": "write"},
+    ("nightly", "pages"): {"contents": "read", "pages": "write", "id-token": "write"},
+    ("pages", "pages"): {"contents": "read", "pages": "write", "id-token": "write"},
+    ("pins", "propose"): {"contents": "write", "pull-requests": "write"},
 }
 
 
@@ -93,6 +97,17 @@ def test_a_workflow_may_read_the_checkout_and_nothing_else_but_for_the_jobs_that
     for step in steps(workflow):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] == "false"
+
+
+@pytest.mark.parametrize("caller", WORKFLOWS, ids=lambda path: path.stem)
+def test_who_calls_a_workflow_grants_what_any_job_of_it_asks_for(caller: Path) -> None:
+    """GitHub refuses the whole run otherwise, before any condition of a job is looked at."""
+    for job in load(caller)["jobs"].values():
+        if "uses" in job:
+            called = load(ROOT / job["uses"].removeprefix("$/"))
+            asked = [each.get("permissions", called["permissions"]) for each in called["jobs"].values()]
+            for name, level in (item for each in asked for item in each.items()):
+                assert job["permissions"].get(name) in {level, "write"}, (caller.stem, name)
 
 
 @each_workflow
@@ -295,9 +310,12 @@ class Rehearsal:
             upload(job.folder, options["path"].split(), self.artifacts / options["name"])
         elif action == "actions/download-artifact":
             target = job.folder / options.get("path", ".")
-            download(
-                self.artifacts, options.get("pattern") or options["name"], target, merge="merge-multiple" in options
-            )
+            name, merge = options.get("pattern") or options["name"], "merge-multiple" in options
+            download(self.artifacts, name, target, merge=merge, required="name" in options)
+        elif action == "actions/upload-pages-artifact":
+            upload(job.folder, [options["path"]], self.artifacts / "github-pages")
+        elif action == "actions/deploy-pages":
+            assert (self.artifacts / "github-pages").is_dir()
         else:
             assert action in {"actions/checkout", "actions/setup-python"}, action
 
@@ -318,11 +336,14 @@ def fill_all(texts: Mapping[str, str], contexts: Mapping[str, Any]) -> dict[str,
 
 def give_virtual_environment(folder: Path) -> None:
     """Make a `.venv` that runs the copy's own code, newer than pyproject.toml so that make installs nothing."""
-    command = folder / ".venv" / "bin" / "repromatrix"
-    command.parent.mkdir(parents=True)
-    command.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}/runner" exec "{sys.executable}" -m repromatrix "$@"\n')
-    command.chmod(0o755)
-    (folder / ".venv" / ".installed").touch()
+    place = folder / ".venv" / "bin"
+    place.mkdir(parents=True)
+    for name, words in {"repromatrix": "-m repromatrix", "python": "", "sphinx-build": "-m sphinx"}.items():
+        command = place / name
+        command.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}/runner" exec "{sys.executable}" {words} "$@"\n')
+        command.chmod(0o755)
+    for name in (".installed", ".dev"):
+        (folder / ".venv" / name).touch()
 
 
 def upload(folder: Path, paths: list[str], artifact: Path) -> None:
@@ -338,17 +359,17 @@ def upload(folder: Path, paths: list[str], artifact: Path) -> None:
             shutil.copy2(each, inside)
 
 
-def download(artifacts: Path, pattern: str, target: Path, *, merge: bool) -> None:
+def download(artifacts: Path, pattern: str, target: Path, *, merge: bool, required: bool) -> None:
     """Several artifacts get a folder each unless merged; a lone one never does, not even by a pattern (v8)."""
     found = sorted(artifacts.glob(pattern))
-    assert found or "*" in pattern, f"no artifact {pattern}"
+    assert found or not required, f"no artifact {pattern}"
     for each in found:
         shutil.copytree(each, target if merge or len(found) == 1 else target / each.name, dirs_exist_ok=True)
 
 
 def nightly(folder: Path, **inputs: str) -> Rehearsal:
     """Return a run of the night, with what nightly.yml gives it where nobody says else."""
-    (caller,) = load(ROOT / ".github" / "workflows" / "nightly.yml")["jobs"].values()
+    caller = load(ROOT / ".github" / "workflows" / "nightly.yml")["jobs"]["night"]
     defaults = load(ROOT / ".github" / "workflows" / "night.yml")["on"]["workflow_call"]["inputs"]
     given = {name: fill(text, {"inputs": inputs}) for name, text in caller["with"].items()}
     whole = {name: each["default"] for name, each in defaults.items()} | given
@@ -408,6 +429,11 @@ def test_the_scheduled_night_plans_its_profile_within_the_limit_of_jobs(tmp_path
     assert document["profile"] == "nightly"
     assert sorted({cell["environment"] for cell in document["cells"]}) == sorted(names)
     assert 2 < len(names) == len(set(names)) <= MATRIX_LIMIT
+
+
+@rehearsed
+def test_an_empty_matrix_is_red(tmp_path: Path) -> None:
+    assert nightly(tmp_path, select="nothing-*").job("plan").failed == {"plan": 3}
 
 
 @rehearsed
@@ -592,6 +618,261 @@ def test_one_issue_is_opened_when_a_release_moves_something_and_closed_when_it_i
         states.append([(each["title"], each["state"]) for each in repository.fake.issues])
     assert states == [[], [("numpy 9", "open")], [("numpy 9", "open")], [("numpy 9", "closed")]]
     assert "in the night 3" in repository.fake.issues[0]["body"]
+
+
+# What a week proposes.
+
+SMALL = """\
+format: 1
+defaults: {{python: "3.11", base: bookworm, repeats: 1}}
+environments:
+  - {{framework: numpy, flavour: cpu, versions: [2.4.6], packages: ["numpy=={{version}}"{more}]}}
+workloads: [mlp]
+settings: {{default: {{threads: 1}}}}
+profiles: {{default: {{environments: ["*"]}}}}
+"""
+LOCK = "images/numpy/locks/numpy-2.4.6-cpu.txt"
+PROBE = "repromatrix-probe"  # a package beside the framework
+WHEELS = ROOT / "build" / "wheels"  # of tests, and kept
+
+
+@pytest.fixture(scope="module")
+def numpy_wheel() -> Path:
+    """The wheel of NumPy 2.4.6, from the index of this machine the first time."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    if not (found := list(WHEELS.glob("numpy-2.4.6-*.whl"))):
+        subprocess.run([*pip, "--python-version", "3.11", "--dest", str(WHEELS), "numpy==2.4.6"], check=True)
+        found = list(WHEELS.glob("numpy-2.4.6-*.whl"))
+    return found[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Week:
+    """A repository whose only lock holds a package beside NumPy, an index with a newer one, a remote and a GitHub."""
+
+    repository: Repository
+    index: Index
+    base: Path
+
+    def prepare(self, folder: Path) -> None:
+        """Make a job's checkout that of the repository."""
+        for path in (LOCK, "matrix.yaml", "images/bases.yaml", "pyproject.toml"):
+            shutil.copy2(self.base / path, folder / path)
+        if not (folder / ".git").exists():
+            git(folder, "init", "--quiet")
+            git(folder, "add", "--all")
+            git(folder, "commit", "--quiet", "--message", "what is pinned")
+
+    def run(self, folder: Path, *, may_push: bool = True) -> tuple[list[Job], Job]:
+        """Run the workflow: its job *refresh*, one *impact* for each lock that moved, and *propose*."""
+        path = ROOT / ".github" / "workflows" / "pins.yml"
+        run = Rehearsal(path=path, folder=folder, inputs={"select": "", "engine": "process"})
+        run.variables = self.repository.fake.variables | self.index.variables
+        where = self.repository.remote if may_push else folder / "nowhere" / "owner" / "name"
+        run.github = {"server_url": f"file://{where.parents[1]}", "repository": "owner/name", "token": "secret"}
+        run.github["ref_name"] = "main"
+        first = run.job("refresh", prepare=self.prepare)
+        assert not first.failed, first.printed
+        jobs = load(path)["jobs"]
+        needs: dict[str, Any] = {"refresh": {"result": "success", "outputs": first.outputs}}
+        wanted = fill(jobs["impact"]["if"], {"needs": needs})
+        each_leg = fill(jobs["impact"]["strategy"]["matrix"]["include"], {"needs": needs}) if wanted else []
+        legs = [run.job("impact", matrix=leg, prepare=self.prepare, as_name=leg["name"]) for leg in each_leg]
+        needs["impact"] = {"result": "success" if legs else "skipped"}
+        assert fill(jobs["propose"]["if"], {"needs": needs})
+        return legs, run.job("propose", needs=needs, prepare=self.prepare)
+
+
+@pytest.fixture
+def week(tmp_path: Path, repository: Repository, numpy_wheel: Path) -> Iterator[Week]:
+    base = tmp_path / "base"
+    shutil.copytree(ROOT, base, ignore=left_behind)
+    give_virtual_environment(base)
+    (base / "matrix.yaml").write_text(SMALL.format(more=f', "{PROBE}"'))
+    bases = base / "images" / "bases.yaml"
+    bases.write_text(bases.read_text().replace("registry: ", "registry: 127.0.0.1:9/"))  # which answers nobody
+    with index(tmp_path / "index") as found:
+        found.add(numpy_wheel)
+        found.tiny(PROBE, "1.0")
+        command = [base / ".venv" / "bin" / "repromatrix", "lock", "--select", "numpy-2.4.6-cpu"]
+        subprocess.run(command, cwd=base, env=os.environ | found.variables, check=True)
+        yield Week(repository=repository, index=found, base=base)
+
+
+@rehearsed
+@over_the_network
+def test_newer_pins_are_one_pull_request_with_what_they_move_and_it_is_edited_in_place(
+    tmp_path: Path, week: Week
+) -> None:
+    fake = week.repository.fake
+    legs, job = week.run(tmp_path / "quiet")
+    assert (legs, job.failed, fake.pulls) == ([], {}, []), job.printed
+    assert "Nothing is newer" in job.summary
+
+    week.index.tiny(PROBE, "2.0")
+    week.index.tiny("ruff", "99.0")
+    (leg,), job = week.run(tmp_path / "newer")
+    assert not leg.failed, leg.printed
+    assert not job.failed, job.printed
+    (pull,) = fake.pulls
+    assert (pull["head"], pull["base"], pull["state"]) == ("repromatrix-pins", "main", "open")
+    assert f"| {PROBE} | 1.0 | 2.0 | numpy-2.4.6-cpu |" in pull["body"]
+    assert re.search(r"    ruff \S+ -> 99\.0", pull["body"])
+    assert "## numpy-2.4.6-cpu\n\n**no difference seen**" in pull["body"]
+    show = ["git", "-C", str(week.repository.remote), "show", f"repromatrix-pins:{LOCK}"]
+    assert f"{PROBE}==2.0" in subprocess.run(show, capture_output=True, text=True, check=True).stdout
+
+    week.index.tiny(PROBE, "3.0")
+    _, job = week.run(tmp_path / "newest")
+    assert not job.failed, job.printed
+    assert f"| {PROBE} | 1.0 | 3.0 | numpy-2.4.6-cpu |" in pull["body"]
+    assert len(fake.pulls) == 1
+
+    for version in ("2.0", "3.0"):
+        week.index.withdraw(PROBE, version)
+    week.index.withdraw("ruff", "99.0")
+    _, job = week.run(tmp_path / "withdrawn")
+    assert not job.failed, job.printed
+    assert [each["state"] for each in fake.pulls] == ["closed"]
+
+
+@rehearsed
+@over_the_network
+@pytest.mark.parametrize("may_push", [True, False], ids=["no pull request", "no push"])
+def test_without_the_rights_to_propose_the_summary_says_so(tmp_path: Path, week: Week, may_push: bool) -> None:
+    fake = week.repository.fake
+    fake.may_write = False
+    week.index.tiny("ruff", "99.0")
+    legs, job = week.run(tmp_path / "run", may_push=may_push)
+    assert (legs, job.failed, fake.pulls) == ([], {}, []), job.printed
+    assert job.summary.startswith("**Not proposed**")
+    assert "-> 99.0" in job.summary
+
+
+# What a night publishes.
+
+
+def pages(folder: Path, fake: Fake, *, documentation: bool = False, history: bool = True) -> tuple[Job, Path]:
+    """Run the job *pages* after a night; return it and the site, which is not there if nothing was published."""
+    run = Rehearsal(path=ROOT / ".github" / "workflows" / "pages.yml", folder=folder, inputs={})
+    run.inputs = {"documentation": documentation}
+    run.github = {"event_name": "schedule", "api_url": fake.api, "repository": "owner/name", "token": "secret"}
+    places = ["report/report/index.html", "report/report/report.json", *(["history/history.html"] if history else [])]
+    for place in places:
+        (run.artifacts / place).parent.mkdir(parents=True, exist_ok=True)
+        (run.artifacts / place).write_text(f"<p>the {Path(place).parent.name} of the night</p>")
+    return run.job("pages"), run.artifacts / "github-pages"
+
+
+@pytest.mark.parametrize(
+    ("github_context", "published"),
+    [
+        ({"event_name": "schedule", "ref_name": "main"}, True),
+        ({"event_name": "workflow_dispatch", "ref_name": "main"}, True),
+        ({"event_name": "workflow_dispatch", "ref_name": "try"}, False),
+    ],
+)
+def test_only_the_default_branch_publishes(github_context: dict[str, Any], published: bool) -> None:
+    condition = load(ROOT / ".github" / "workflows" / "pages.yml")["jobs"]["pages"]["if"]
+    context = {**github_context, "event": {"repository": {"default_branch": "main"}}}
+    assert fill(condition, {"github": context}) is published
+
+
+@rehearsed
+def test_a_night_publishes_its_report_and_its_history(tmp_path: Path) -> None:
+    with github() as fake:
+        job, site = pages(tmp_path / "whole", fake)
+        assert not job.failed, job.printed
+        assert (site / "index.html").read_bytes() == (site / "report" / "index.html").read_bytes()
+        assert "history of the night" in (site / "history" / "index.html").read_text()
+        job, site = pages(tmp_path / "without", fake, history=False)
+        assert not job.failed, job.printed
+        assert not any((site / "history").iterdir())
+
+
+@rehearsed
+def test_where_pages_is_not_enabled_nothing_is_published_and_the_summary_says_so(tmp_path: Path) -> None:
+    with github() as fake:
+        fake.has_pages = False
+        job, site = pages(tmp_path, fake, documentation=True)
+    assert not job.failed, job.printed
+    assert "GitHub Pages is not enabled" in job.summary
+    assert not site.exists()
+
+
+@rehearsed
+def test_the_documentation_is_published_around_them_and_leads_to_them(tmp_path: Path) -> None:
+    with github() as fake:
+        job, site = pages(tmp_path, fake, documentation=True)
+    assert not job.failed, job.printed
+    assert (site / "report" / "index.html").is_file()
+    for page, up in (("index.html", ""), ("atlas/numpy.html", "../")):
+        assert f'href="{up}report/index.html"' in (site / page).read_text()
+        assert f'href="{up}history/index.html"' in (site / page).read_text()
+
+
+# What releases of an index move, from the watch to the issue.
+
+MOVES_EXP = """
+_exp = exp
+
+
+def exp(*given, **words):
+    return _exp(*given, **words) * (1 + 2.0**-20)
+"""
+
+
+def watched(folder: Path, name: str, repository: Repository, offered: Index) -> str:
+    """Run the jobs *watch*, *tell* and *history* of a night against an index; return what the night saw."""
+
+    def prepare(checkout: Path) -> None:
+        (checkout / "matrix.yaml").write_text(SMALL.format(more=""))
+
+    run = nightly(folder, **DISPATCHED)
+    run.variables = repository.fake.variables | offered.variables
+    where = f"file://{repository.remote.parents[1]}"
+    run.github = {"server_url": where, "repository": "owner/name", "token": "secret", "run_id": "17"}
+    shutil.copytree(results(folder / "usual", (0.5, 0.25)), run.artifacts / "report" / "results")
+    (run.artifacts / "report" / "report").mkdir()
+    needs = {"plan": {"result": "success", "outputs": {"night": name}}}
+    for job in ("watch", "tell", "history"):
+        done = run.job(job, needs=needs, prepare=prepare)
+        assert not done.failed, done.printed
+    return (run.artifacts / "watch" / "watch.md").read_text()
+
+
+@rehearsed
+@over_the_network
+def test_a_release_that_moves_an_operation_is_found_bisected_told_once_and_over_when_it_is_gone(
+    tmp_path: Path, repository: Repository, numpy_wheel: Path
+) -> None:
+    issues = repository.fake.issues
+    with index(tmp_path / "index") as offered:
+        offered.add(numpy_wheel)
+        assert "no release newer than numpy 2.4.6" in watched(tmp_path / "1", "2026-11-26-1", repository, offered)
+        assert issues == []
+
+        offered.release(numpy_wheel, "2.5.0")
+        offered.release(numpy_wheel, "2.6.0", MOVES_EXP)
+        told = watched(tmp_path / "2", "2026-11-27-2", repository, offered)
+        assert "the index has 2.5.0, 2.6.0" in told
+        assert re.search(r"operation:\S+ changed in numpy 2\.6\.0; 2\.5\.0 still has the value of before", told), told
+        assert re.search(r"\| exp\b", told), told
+        assert "So since the night 2026\\-11\\-27\\-2" in told or "So since the night 2026-11-27-2" in told
+        (issue,) = issues
+        assert issue["title"].startswith("numpy 2.6.0: ")
+        assert (issue["state"], issue["body"].startswith(told.rstrip())) == ("open", True)
+
+        again = watched(tmp_path / "3", "2026-11-28-3", repository, offered)
+        assert again == told  # and so since the same night
+        assert len(issues) == 1
+        writes = [each for each in repository.fake.calls if not each.startswith("GET")]
+        assert writes == ["POST /issues"]
+
+        for version in ("2.5.0", "2.6.0"):
+            offered.withdraw("numpy", version)
+        watched(tmp_path / "4", "2026-11-29-4", repository, offered)
+        assert [each["state"] for each in issues] == ["closed"]
 
 
 @pytest.mark.parametrize(("count", "jobs", "most"), [(3, 3, 1), (256, 256, 1), (257, 129, 2), (1000, 250, 4)])

@@ -1,7 +1,7 @@
-"""A text -> the one issue, or the one comment, that holds it in a repository on GitHub, or the summary of a job.
+"""A text -> the one issue, pull request or comment that holds it in a repository on GitHub, or the summary of a job.
 
-Issues and comments are found again by a marker, a comment of HTML at the end of the text. Only what the same account
-wrote is ever edited: a marker that somebody else copied leads nowhere.
+Issues, pull requests and comments are found again by a marker, a comment of HTML at the end of the text. Only what the
+same account wrote is ever edited: a marker that somebody else copied leads nowhere.
 """
 
 import re
@@ -124,26 +124,31 @@ class Forge:
             MayNotWriteError: the token may not.
             EnvironmentFailedError: the API does not answer as it should.
         """
-        body = _body(text, name)
-        found = self._issue(name)
-        if found is None:
-            return _posted(Done.OPENED, self._ask("POST", "/issues", {"title": title, "body": body}))
-        if (found.get("title"), found.get("body")) == (title, body):
-            return _posted(Done.UNCHANGED, found)
-        return _posted(Done.UPDATED, self._ask("PATCH", f"/issues/{found['number']}", {"title": title, "body": body}))
+        return self._keep("/issues", name, {"title": title, "body": _body(text, name)}, {})
 
-    def over(self, name: str, text: str) -> Posted:
-        """Close the open issue with that marker, if there is one, with a last text.
+    def pull(self, name: str, title: str, text: str, *, head: str, base: str) -> Posted:
+        """Keep one open pull request with that marker, from the branch `head` into `base`: open or edit it.
 
         Raises:
             MayNotWriteError: the token may not.
             EnvironmentFailedError: the API does not answer as it should.
         """
-        found = self._issue(name)
+        words = {"title": title, "body": _body(text, name)}
+        return self._keep("/pulls", name, words, {"head": head, "base": base})
+
+    def over(self, name: str, text: str, *, pull: bool = False) -> Posted:
+        """Close the open issue, or pull request, with that marker, if there is one, with a last text.
+
+        Raises:
+            MayNotWriteError: the token may not.
+            EnvironmentFailedError: the API does not answer as it should.
+        """
+        place = "/pulls" if pull else "/issues"
+        found = self._own(f"{place}?state=open", name)
         if found is None:
             return Posted(done=Done.NOTHING)
-        change = {"body": _body(text, name), "state": "closed", "state_reason": "completed"}
-        return _posted(Done.CLOSED, self._ask("PATCH", f"/issues/{found['number']}", change))
+        change = {"body": _body(text, name), "state": "closed", **({} if pull else {"state_reason": "completed"})}
+        return _posted(Done.CLOSED, self._ask("PATCH", f"{place}/{found['number']}", change))
 
     def comment(self, name: str, number: int, text: str) -> Posted:
         """Keep one comment with that marker in an issue or a pull request: write it, or edit it in place.
@@ -160,8 +165,14 @@ class Forge:
             return _posted(Done.UNCHANGED, found)
         return _posted(Done.UPDATED, self._ask("PATCH", f"/issues/comments/{found['id']}", {"body": body}))
 
-    def _issue(self, name: str) -> dict[str, Any] | None:
-        return self._own("/issues?state=open", name)
+    def _keep(self, place: str, name: str, words: Mapping[str, str], first: Mapping[str, str]) -> Posted:
+        """Open what holds `words`, with `first` beside them, or edit it in place."""
+        found = self._own(f"{place}?state=open", name)
+        if found is None:
+            return _posted(Done.OPENED, self._ask("POST", place, {**words, **first}))
+        if all(found.get(key) == word for key, word in words.items()):
+            return _posted(Done.UNCHANGED, found)
+        return _posted(Done.UPDATED, self._ask("PATCH", f"{place}/{found['number']}", words))
 
     def _own(self, place: str, name: str) -> dict[str, Any] | None:
         """Return the first text of ours with the marker."""
@@ -195,7 +206,8 @@ class Forge:
         kind = MayNotWriteError if answer.status_code in _FORBIDDEN else EnvironmentFailedError
         raise kind(
             f"GitHub's API answers {answer.status_code} to {method} {place.partition('?')[0]}: {told[:200]}",
-            hint="give the job the permission it needs (issues: write, or pull-requests: write)",
+            hint="give the job the permission it needs (issues: write, or pull-requests: write); to open a pull "
+            "request, the repository's settings must let Actions do so too",
         )
 
 

@@ -159,10 +159,15 @@ def plan(matrix: Matrix, *, profile: str, select: Sequence[str] = ()) -> Plan:
         UsageError: an unknown profile.
         NothingSelectedError: no cell is left.
     """
-    cells = universe(matrix)
     chosen_profile = _profile(matrix, profile)
+    tables = _tables(matrix, chosen_profile)
+    cells = (
+        *universe(matrix),
+        *(cell for job in tables for each in matrix.environments for cell in cells_of(matrix, job, each)),
+    )
     excluded = _excluded(matrix, cells)
-    names, jobs = _environment_names(matrix, chosen_profile), _workload_names(matrix, chosen_profile)
+    names = _environment_names(matrix, chosen_profile)
+    jobs = _workload_names(matrix, chosen_profile, [*matrix.workloads, *tables])
     in_profile = [
         cell
         for cell in cells
@@ -186,7 +191,7 @@ def ensembles(cells: Sequence[Cell], members: int) -> tuple[Ensemble, ...]:
     references: dict[tuple[str, str], Cell] = {}
     for cell in cells:
         plain = cell.device == "cpu" and cell.settings.name == DEFAULT_SETTINGS and cell.steps == cell.workload.steps
-        if plain and members and not cell.workload.command:  # which is given no input to move
+        if plain and members and not (cell.workload.command or cell.workload.rows):  # which have no weights to move
             references.setdefault((cell.workload.name, cell.variant.dtype), cell)
     return tuple(
         Ensemble(reference=cell, members=tuple(replace(cell, member=number) for number in range(1, members + 1)))
@@ -281,8 +286,14 @@ def _profile(matrix: Matrix, name: str) -> Profile:
     return matrix.profiles[name]
 
 
-def _workload_names(matrix: Matrix, profile: Profile) -> frozenset[str]:
-    every = [each.name for each in matrix.workloads]
+def _tables(matrix: Matrix, profile: Profile) -> tuple[Workload, ...]:
+    """Return the product's own tables of operations that a profile names: they need no place in a matrix."""
+    own = {each.name for each in matrix.workloads}
+    return tuple(table for name in profile.workloads if name not in own and (table := table_named(name)))
+
+
+def _workload_names(matrix: Matrix, profile: Profile, workloads: Sequence[Workload]) -> frozenset[str]:
+    every = [each.name for each in workloads]
     _require_all_match(matrix, profile, profile.workloads, every, "workload")
     wanted = profile.workloads or ("*",)
     return frozenset(name for name in every if any(fnmatchcase(name, pattern) for pattern in wanted))

@@ -8,13 +8,26 @@ from pathlib import Path
 import pytest
 
 from repromatrix.__main__ import main
+from repromatrix.cli import reference
 from repromatrix.cli.main import COMMANDS, parser_of
 from repromatrix.matrix import load
 from repromatrix.plan import plan, universe
 
 CHECKOUT = Path(__file__).parents[2]
 MODULES = CHECKOUT / "runner" / "repromatrix" / "cli"
-SHARED = {"compare_operations", "__init__", "main", "options", "select", "streams", "out", "story", "explained", "logs"}
+SHARED = {
+    "compare_operations",
+    "__init__",
+    "main",
+    "options",
+    "select",
+    "streams",
+    "out",
+    "story",
+    "explained",
+    "logs",
+    "reference",
+}
 HEAVY = ("docker", "yaml", "jinja2", "jsonschema", "rich", "requests", "packaging", "numpy", "msgspec")
 PAYS = {"compare", "check", "explain"}  # their choices are listed where they are used, or they are loaded at once
 
@@ -49,6 +62,21 @@ def test_an_example_can_be_typed_and_names_what_there_is(words: list[str]) -> No
         assert plan(matrix, profile=options["profile"], select=options.get("select", [])).cells
     cells = {cell.id for cell in universe(matrix)}
     assert {word for word in words if word.startswith("mazur/") and "*" not in word} <= cells
+
+
+EVERY_OPTION = [(name, *each) for name in COMMANDS for each in reference.examples(name)]
+
+
+def test_no_option_of_any_command_lacks_an_example() -> None:
+    assert [(name, option) for name, option, example in EVERY_OPTION if example is None] == []
+
+
+@pytest.mark.parametrize(("name", "option", "example"), EVERY_OPTION, ids=lambda each: str(each).partition(",")[0])
+def test_the_example_of_an_option_has_it_and_is_what_the_parser_takes(name: str, option: str, example: str) -> None:
+    first, *words = shlex.split(example.partition(" > ")[0])
+    assert (first, words[0]) == ("repromatrix", name)
+    assert set(words) & set(option.split(", "))
+    parser_of(name).parse_args(words[1:])
 
 
 def test_quiet_and_verbose_exclude_each_other_wherever_they_stand() -> None:

@@ -150,6 +150,16 @@ def test_an_environment_that_cannot_be_resolved_does_not_stop_the_others(command
     assert (found["numpy-1.0-cpu"], found["numpy-6.0-cpu"]) == ("locked", "failed")
 
 
+def test_a_file_that_is_offered_and_not_taken_is_told_in_one_line_with_what_to_type(command, monkeypatch) -> None:
+    left = (("helper", "1.5"), ("other", "1.0"))
+    monkeypatch.setattr(locks, "make", lambda *_, **__: locks.Made(changed=False, left=left))
+    said = command("lock", "--all", "--select", "numpy-1.0-cpu")
+    assert said.code == 0
+    told = "left out   numpy-1.0-cpu: the sources offer another file of helper 1.5, other 1.0"
+    typed = "repromatrix lock --all --rehash helper --rehash other --select numpy-1.0-cpu"
+    assert said.err == f"unchanged  numpy-1.0-cpu\n{told}, which the lock does not allow; to allow it: {typed}\n"
+
+
 @pytest.mark.parametrize("other", [("--check",), ("--upgrade", "helper")])
 def test_all_goes_with_nothing_else(command, resolved, other: tuple[str, ...]) -> None:
     assert command("lock", "--all", *other).code == ExitCode.USAGE
@@ -177,6 +187,24 @@ def test_the_moves_as_json(command, asked) -> None:
         "numpy-2.0-cpu": {"helper": ["1.5", "2.0"], "new": [None, "3.0"], "old": ["1.0", None], "other": ["1.0", "1.1"]}
     }
     assert len(asked) == 1
+
+
+def test_a_pattern_means_all_that_the_matrix_does_not_pin(command, asked) -> None:
+    assert command("lock", "--upgrade", "*", "--select", "numpy-1.0-cpu").code == 0
+    assert command("lock", "--upgrade", "o*er", "--select", "numpy-1.0-cpu").code == 0
+    assert asked == [("numpy-1.0-cpu", ("helper", "other")), ("numpy-1.0-cpu", ("other",))]
+    assert command("lock", "--upgrade", "x*").code == ExitCode.USAGE
+
+
+def test_an_environment_that_nothing_answers_does_not_stop_the_other_upgrades(command, asked, monkeypatch) -> None:
+    def upgrade(environment, names, **_):
+        asked.append((environment.name, names))
+        raise EnvironmentFailedError("nothing answers")
+
+    monkeypatch.setattr(locks, "upgrade", upgrade)
+    said = command("lock", "--upgrade", "helper")
+    assert said.code == ExitCode.ENVIRONMENT
+    assert said.err.count("failed     numpy-") == len(asked) == 2
 
 
 def test_what_the_matrix_pins_is_refused_with_its_line(command, asked) -> None:

@@ -268,3 +268,15 @@ def test_explain_sends_cells_of_operations_to_compare(command) -> None:
     said = command("explain", *cells)
     assert (said.code, said.out) == (2, "")
     assert f"repromatrix compare {' '.join(cells)}" in said.err
+
+
+def test_a_run_of_a_profile_with_a_table_keeps_what_its_results_are_held_against(command) -> None:
+    path = command.folder / "matrix.yaml"
+    profile = 'default: {environments: ["numpy-*"]'
+    path.write_text(path.read_text().replace(profile, f"{profile}, workloads: [tiny, operations-full]"))
+    assert command("run", "--select", "*/numpy-2.0-cpu/*", "--jobs", "1").code == 0
+    listing = Store(command.folder / "results").read_operations()
+    assert {entry.cell.partition("/")[0] for entry in listing.entries} == {"operations-full"}
+    (table,) = listing.tables
+    assert "exp" in table.rows
+    assert {each.cell for each in table.inputs} == {"float32", "float64", "float16"}

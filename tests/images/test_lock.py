@@ -498,10 +498,13 @@ def test_a_file_that_comes_to_a_version_that_stays_is_not_taken_unless_it_is_ask
     place = tmp_path / "indexes" / "first"
     other = place / "helper" / "helper-1.5-cp311-cp311-macosx_11_0_arm64.whl"
     other.write_bytes(b"for another platform")
+    assert locks.make(environment, tmp_path).left == ()
     _index(place)
-    assert not locks.make(environment, tmp_path).changed
+    again = locks.make(environment, tmp_path)
+    assert (again.changed, again.left) == (False, (("helper", "1.5"),))
     assert locks.path_of(environment, tmp_path).read_bytes() == before
-    assert locks.make(environment, tmp_path, rehash=["helper"]).changed
+    taken = locks.make(environment, tmp_path, rehash=["helper"])
+    assert (taken.changed, taken.left) == (True, ())
     assert hashlib.sha256(other.read_bytes()).hexdigest() in locks.hashes_in(locks.path_of(environment, tmp_path))
 
 

@@ -9,6 +9,8 @@ from repromatrix.cli.main import run
 from repromatrix.compare.allowance import Allowances, Floor
 from repromatrix.compare.nights import added
 from repromatrix.errors import ResultsError
+from repromatrix.report import history as pages
+from repromatrix.report import render
 from repromatrix.results.history import History
 from repromatrix.results.record import Outcome
 from repromatrix.results.store import Store
@@ -174,6 +176,21 @@ def test_the_command_adds_nights_and_shows_what_changed(tmp_path, capsys, monkey
         assert capsys.readouterr().out.startswith("no change: 2 nights up to 2026-01-02")
     assert run(["history", "--markdown"]) == 0
     assert "| 2026-01-02 | 2.4.6 |" in capsys.readouterr().out
+    assert run(["history", "--html", "page.html"]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "wrote      page.html: 1 change in 2 nights" in capsys.readouterr().err
+    assert all(word in page for word in ("2 nights, from 2026-01-01 to 2026-01-02", "MOVED, ", "2026-01-02"))
+    assert run(["history", "add", "--night", "2026-01-03", "--results", "two", "--html", "page.html"]) == 2
+    assert "add it first" in capsys.readouterr().err
+
+
+def test_the_page_of_very_many_changes_shows_the_last_and_says_so(history, monkeypatch):
+    monkeypatch.setattr(pages, "_MOST_CHANGES", 2)
+    for name, number in (("1", UP), ("2", 0.25), ("3", UP), ("4", 0.25)):
+        night(history, name, record((0.5, number)))
+    found = pages.view(history.nights(), history.changes())
+    assert [each.texts[0] for each in found.rows] == ["4", "3"]
+    assert "The last 2 of 3 changes" in render.history(found)
 
 
 def damage(history, name, old, new):

@@ -43,7 +43,13 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--history", action="store_true", help="print who accepted what, when and why")
     shared.json_output(parser)
-    shared.examples(parser, "accept", 'accept --because "numpy 2.0.2 changes float64 exp"', "accept --history")
+    shared.examples(
+        parser,
+        "accept",
+        'accept --because "numpy 2.0.2 changes float64 exp"',
+        "accept --history",
+        more=("accept --output accepted/linux.json --allow repeats",),
+    )
 
 
 def run(options: Namespace) -> int:

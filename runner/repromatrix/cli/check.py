@@ -71,6 +71,11 @@ def arguments(parser: ArgumentParser) -> None:
         "check golden.csv mazur/numpy-2.4.6-cpu/parallel",
         "check --update golden.txt train.log",
         "check --repeats 8 golden/*.json new/*.json",
+        more=(
+            "check golden.csv mazur/numpy-2.4.6-cpu/parallel --results night/results",
+            "check golden.csv run.csv --column val_loss --dtype float32 --by-place --repeated last --comma decimal",
+            "check golden.csv run.csv --allow printed --format md --output answer.md --summary summary.md",
+        ),
     )
 
 

@@ -34,7 +34,13 @@ def arguments(parser: ArgumentParser) -> None:
     shared.results(parser)
     parser.add_argument("--dry-run", action="store_true", help="remove nothing, only print what would go")
     shared.json_output(parser)
-    shared.examples(parser, "clean --unused --dry-run", "clean --older-than 30d", "clean --select 'jax-*'")
+    shared.examples(
+        parser,
+        "clean --unused --dry-run",
+        "clean --older-than 30d",
+        "clean --select 'jax-*'",
+        more=("clean --all --dry-run",),
+    )
 
 
 def _age(text: str) -> int:

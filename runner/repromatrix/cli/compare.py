@@ -65,6 +65,13 @@ def arguments(parser: ArgumentParser) -> None:
         "compare 'mazur/*/auto' --allow rounding",
         "compare golden.txt train.log --metric grad_norm=exact --allow printed",
         "compare table.csv::numpy table.csv::torch",
+        more=(
+            "compare 'mazur/*/auto' --results night/results",
+            "compare a.csv b.csv --column val_loss --common-steps",
+            "compare a.csv b.csv --by-place --repeated last --comma decimal",
+            "compare before/results after/results --pairs all --limit 20 --state",
+            "compare a.csv b.csv --format md --output table.md",
+        ),
     )
 
 

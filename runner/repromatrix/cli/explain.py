@@ -83,6 +83,7 @@ def arguments(parser: ArgumentParser) -> None:
         "explain",
         "explain mazur/numpy-1.26.4-cpu/parallel mazur/numpy-2.4.6-cpu/parallel",
         "explain mazur/torch-2.13.0-cpu/auto my-trace.json",
+        more=("explain --budget 12 --no-operations",),
     )
 
 

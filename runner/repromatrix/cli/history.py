@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from repromatrix.results.history import Change, Night
 
 _SHOWN = 40
-_HEAD = ("night", "release", "cell", "value", "what", "first step", "ULP", "x noise floor", "CPU class", "because")
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -27,7 +26,9 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--cell", metavar="WORD", help="show: only cells whose id has this in it")
     parser.add_argument("--operation", metavar="NAME", help="show: only this operation, or other value")
     parser.add_argument("--since", metavar="NIGHT", help="show: only this night and later ones")
-    parser.add_argument("--limit", type=int, metavar="N", default=_SHOWN, help=f"show: the last N; default: {_SHOWN}")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help=f"show: the last N; 0: all; default: {_SHOWN}, and all on a page"
+    )
     parser.add_argument(
         "--night", metavar="NAME", help="add: what the night is called, 2026-11-29; later ones sort later"
     )
@@ -38,11 +39,17 @@ def arguments(parser: ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     shared.json_output(form)
     form.add_argument("--markdown", action="store_true", help="print Markdown")
+    form.add_argument("--html", type=Path, metavar="FILE", help="show: write a page instead, the newest night first")
     shared.examples(
         parser,
         "history --operation exp",
         "history --cell mlp/torch --since 2026-10-01",
+        "history --html history.html",
         "history add --results results --night 2026-11-29",
+        more=(
+            "history add --night 2026-11-29 --run https://github.com/OWNER/NAME/actions/runs/17",
+            "history --log data --limit 0 --json",
+        ),
     )
 
 
@@ -59,6 +66,8 @@ def _add(options: Namespace) -> int:
     from repromatrix.results.history import History
     from repromatrix.results.store import Store
 
+    if options.html:
+        raise UsageError("a page shows nights that were added", hint=f"add it first: history --html {options.html}")
     if not options.night:
         raise UsageError("which night?", hint="history add --night 2026-11-29 --results results")
     history, store, story = History(options.log), Store(options.results), Story.of(options)
@@ -98,8 +107,24 @@ def _show(options: Namespace) -> int:
         and options.operation in (None, each.value)
         and each.night >= (options.since or "")
     ]
-    _print(options, nights, wanted[-options.limit :] if options.limit > 0 else wanted, len(wanted))
+    limit = options.limit if options.limit is not None else 0 if options.html else _SHOWN
+    some = wanted[-limit:] if limit > 0 else wanted
+    if options.html:
+        _write(options, nights, some)
+    else:
+        _print(options, nights, some, len(wanted))
     return int(ExitCode.OK)
+
+
+def _write(options: Namespace, nights: "Sequence[Night]", changes: "Sequence[Change]") -> None:
+    from repromatrix import resources
+    from repromatrix.report.history import view
+    from repromatrix.report.render import history
+
+    asked = {"operation": options.operation, "cells": options.cell, "nights since": options.since}
+    words = ", ".join(f"{name} {told}" for name, told in asked.items() if told)
+    resources.write_atomically(options.html, history(view(nights, changes, words)).encode())
+    Story.of(options).say(f"{'wrote':<10} {options.html}: {_changes(len(changes))} in {_nights(nights)}")
 
 
 def _print(options: Namespace, nights: "Sequence[Night]", changes: "Sequence[Change]", of: int | None = None) -> None:
@@ -108,37 +133,25 @@ def _print(options: Namespace, nights: "Sequence[Night]", changes: "Sequence[Cha
 
         out.document({"nights": len(nights), "changes": [msgspec.to_builtins(each) for each in changes]}, indent=1)
         return
+    from repromatrix.report.history import HEAD, row
+
     total = len(changes) if of is None else of
     classes = {name for each in nights for name in each.classes}
-    told = (
-        f"{len(nights)} night{'s' * (len(nights) > 1)} up to {nights[-1].night}, CPU class {', '.join(sorted(classes))}"
-    )
-    counted = "no change" if not total else f"{total} change{'s' * (total > 1)}"
+    told = f"{_nights(nights)} up to {nights[-1].night}, CPU class {', '.join(sorted(classes))}"
     more = f", the last {len(changes)} of them" if len(changes) < total else ""
-    head = f"{counted}{more}: {told}"
-    rows = list(map(_row, changes))
+    head = f"{_changes(total)}{more}: {told}"
+    rows = list(map(row, changes))
     if options.markdown:
         from repromatrix import harmless
 
-        out.presented("\n".join([harmless.markdown(head), "", *(grid(_HEAD, rows) if rows else ())]) + "\n")
+        out.presented("\n".join([harmless.markdown(head), "", *(grid(HEAD, rows) if rows else ())]) + "\n")
     else:
-        out.say("\n".join([head, *(["", *aligned([_HEAD, *rows])] if rows else [])]))
+        out.say("\n".join([head, *(["", *aligned([HEAD, *rows])] if rows else [])]))
 
 
-def _row(change: "Change") -> tuple[str, ...]:
-    release = f"{change.before_release} -> {change.release}" if change.by_release else change.release
-    in_words = change.value == "outcome" or "absent" in (change.was, change.now)
-    what = f"{change.was} -> {change.now}" if in_words else change.verdict or "differs"
-    if not change.by_release and change.value != "outcome":
-        what = f"MOVED, {what}"
-    return (
-        change.night,
-        release,
-        change.cell,
-        change.value,
-        what,
-        *("" if each is None else f"{each:.3g}" if isinstance(each, float) else str(each)
-          for each in (change.step, change.ulp, change.share)),
-        change.cpu,
-        ", ".join(change.because),
-    )  # fmt: skip
+def _changes(count: int) -> str:
+    return f"{count or 'no'} change{'s' * (count > 1)}"
+
+
+def _nights(nights: "Sequence[Night]") -> str:
+    return f"{len(nights)} night{'s' * (len(nights) > 1)}"

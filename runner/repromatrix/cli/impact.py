@@ -56,6 +56,11 @@ def arguments(parser: ArgumentParser) -> None:
         "impact numpy==1.26.4 numpy==2.4.6",
         "impact numpy==1.26.4 --here",
         "impact numpy==1.26.4 numpy==2.4.6 --settings avx2 --markdown",
+        more=(
+            "impact numpy==1.26.4 numpy==2.4.6 --select 'mlp/*'",
+            "impact numpy==1.26.4 --here --python ~/envs/new/bin/python",
+            "impact numpy==2.4.6 numpy --pre",
+        ),
     )
 
 

@@ -34,7 +34,8 @@ def arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="move this package to the newest version that is allowed, the others only with it; may be repeated",
+        help="move this package to the newest version that is allowed, the others only with it; a shell pattern means "
+        "all of those names that the matrix does not pin; may be repeated",
     )
     parser.add_argument(
         "--rehash",
@@ -50,7 +51,17 @@ def arguments(parser: ArgumentParser) -> None:
     )
     shared.jobs(parser)
     shared.json_output(parser)
-    shared.examples(parser, "lock", "lock --check", "lock --upgrade numpy --select torch")
+    shared.examples(
+        parser,
+        "lock",
+        "lock --check",
+        "lock --upgrade scipy --select jax",
+        "lock --upgrade '*'",
+        more=(
+            "lock --all --rehash numpy --select numpy-2.4.6-cpu",
+            "lock --upgrade scipy --any-source",
+        ),
+    )
 
 
 def run(options: Namespace) -> int:
@@ -73,9 +84,8 @@ def run(options: Namespace) -> int:
     outcomes = make_all(wanted, options.jobs, options.rehash, any_source=options.any_source)
     words = {name: _word(outcome) for name, outcome in outcomes.items()}
     _tell(matrix, wanted, words, options.profile or _ASKED, story)
-    for name, outcome in outcomes.items():
-        for package, version, source in () if isinstance(outcome, EnvironmentFailedError) else outcome.elsewhere:
-            story.say(f"{'source':<10} {name}: {package} {version} is of {source}, not of the first index")
+    for line in _remarks(outcomes):
+        story.say(line)
     if len(wanted) < len(environments):
         story.say(
             f"{len(environments) - len(wanted)} of {len(environments)} locks are up to date; "
@@ -87,6 +97,27 @@ def run(options: Namespace) -> int:
         if isinstance(outcome, EnvironmentFailedError):
             raise outcome
     return 0
+
+
+def _remarks(outcomes: "Mapping[str, Made | EnvironmentFailedError]") -> Iterator[str]:
+    """Yield what was taken from elsewhere, and what was not taken though it is offered."""
+    made = {name: each for name, each in outcomes.items() if not isinstance(each, EnvironmentFailedError)}
+    for name, each in made.items():
+        for package, version, source in each.elsewhere:
+            yield f"{'source':<10} {name}: {package} {version} is of {source}, not of the first index"
+    yield from (_left(name, each.left) for name, each in made.items() if each.left)
+
+
+def _left(environment: str, left: Sequence[tuple[str, str]]) -> str:
+    """Return what is offered and not taken, and what to type."""
+    names = ", ".join(" ".join(pin) for pin in left[:_SHOWN]) + (
+        f" and {len(left) - _SHOWN} more" * (len(left) > _SHOWN)
+    )
+    rehash = " ".join(f"--rehash {package}" for package, _ in left[:_SHOWN])
+    return (
+        f"{'left out':<10} {environment}: the sources offer another file of {names}, which the lock does not allow; "
+        f"to allow it: repromatrix lock --all {rehash} --select {environment}"
+    )
 
 
 def _word(outcome: "Made | EnvironmentFailedError") -> str:
@@ -149,12 +180,17 @@ def _check(matrix: "Matrix", environments: "Sequence[Environment]", story: Story
 
 
 def _upgrade(environments: "Sequence[Environment]", options: Namespace, story: Story) -> int:
-    """Move single packages of locks, and say what else that moves."""
+    """Move packages of locks, and say what else that moves; raise the first failure after all have been tried."""
     from repromatrix.images.locking import upgrade
 
     moved: dict[str, dict[str, list[str | None]]] = {}
+    failures = []
     for done in upgrade(environments, options.upgrade, any_source=options.any_source):
         environment = done.environment
+        if done.failure:
+            story.say(f"{'failed':<10} {environment.name}: {done.failure.what}")
+            failures.append(done.failure)
+            continue
         for name in done.pinned:
             story.say(f"{'pinned':<10} {environment.name}: {name} by {environment.where}")
         if done.asked:
@@ -162,6 +198,8 @@ def _upgrade(environments: "Sequence[Environment]", options: Namespace, story: S
             _tell_moves(done, story)
     if options.json:
         out.document(moved, indent=1)
+    if failures:
+        raise failures[0]
     return 0
 
 

@@ -46,7 +46,7 @@ _GROUPS = {
         "accept": "make this run the expected one, in a small file to commit",
         "history": "what changed over all nights, a line a change",
         "merge": "bring several results folders together",
-        "post": "keep a text in one issue, or in one comment of a pull request, on GitHub",
+        "post": "keep a text in one issue, pull request or comment on GitHub, or in a job's summary",
         "schema": "print a JSON Schema of a file that repromatrix reads or writes",
     },
     "environments and this machine": {

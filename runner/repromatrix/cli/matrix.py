@@ -22,7 +22,13 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--no-explain", action="store_true", help="do not explain why cells differ")
     parser.add_argument("--no-operations", action="store_true", help="explain without replaying operations")
     parser.set_defaults(budget=None)
-    shared.examples(parser, "matrix", "matrix --select numpy --no-explain", "matrix --profile nightly")
+    shared.examples(
+        parser,
+        "matrix",
+        "matrix --select numpy --no-explain",
+        "matrix --profile nightly",
+        more=("matrix --here torch --python ~/envs/torch/bin/python --label gpu-node --device cuda:0",),
+    )
 
 
 def run(options: Namespace) -> int:

@@ -21,7 +21,9 @@ def arguments(parser: ArgumentParser) -> None:
     )
     shared.json_output(parser)
     shared.results(parser)
-    shared.examples(parser, "merge machine-1/results machine-2/results --results both")
+    shared.examples(
+        parser, "merge machine-1/results machine-2/results --results both", more=("merge parts/* --expect plan.json",)
+    )
 
 
 def run(options: Namespace) -> int:

@@ -44,6 +44,10 @@ def arguments(parser: ArgumentParser) -> None:
         parser,
         "operations numpy-1.26.4-cpu numpy-2.4.6-cpu --dtype float64 --only 'exp*'",
         "operations numpy-2.4.6-cpu --forms",
+        more=(
+            "operations numpy-2.4.6-cpu",
+            "operations --profile nightly --tier full --settings threads-2",
+        ),
     )
 
 

@@ -4,7 +4,9 @@ import argparse
 import os
 import re
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from repromatrix import resources
 
@@ -36,11 +38,36 @@ def once(parser: ArgumentParser) -> None:
     parser.register("action", "store", Once)
 
 
-def examples(parser: ArgumentParser, *commands: str) -> None:
-    """Show, below a command's help, what one types."""
+_MORE: WeakKeyDictionary[ArgumentParser, tuple[str, ...]] = WeakKeyDictionary()
+_LIKE: WeakKeyDictionary[argparse.Action, str] = WeakKeyDictionary()
+
+
+def examples(parser: ArgumentParser, *commands: str, more: Sequence[str] = ()) -> None:
+    """Show, below a command's help, what one types; `more`: only in the reference, so that every option has its own."""
+    _MORE[parser] = (*commands, *more)
     lines = (f"  repromatrix {each}" for each in commands)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "\n".join(("examples:" if len(commands) > 1 else "example:", *lines))
+
+
+def like(action: argparse.Action, value: str) -> None:
+    """Say what one types behind an option, for the reference; what takes no value, or one of a few, needs no word."""
+    _LIKE[action] = value
+
+
+def typed(parser: ArgumentParser) -> tuple[str, ...]:
+    """Return all examples of a command."""
+    return _MORE.get(parser, ())
+
+
+def typical(action: argparse.Action) -> str | None:
+    """Return an option with what one types behind it; None: nobody said."""
+    option = action.option_strings[-1]
+    if action.nargs == 0:
+        return option
+    if action.choices and action not in _LIKE:
+        return f"{option} {next(str(each) for each in action.choices if each != action.default)}"
+    return f"{option} {_LIKE[action]}" if action in _LIKE else None
 
 
 def volume(parser: ArgumentParser) -> None:
@@ -53,12 +80,15 @@ def volume(parser: ArgumentParser) -> None:
 def matrix(parser: ArgumentParser, *, own: bool = False) -> None:
     """Which matrix; with `own`, none but one's own unless it is asked for."""
     absent = "" if own else f", or where there is none {BUILTIN}"
-    parser.add_argument(
-        "--matrix",
-        type=_matrix,
-        default=_MATRIX if own or _MATRIX.exists() else resources.matrix(),
-        metavar="FILE",
-        help=f"default: matrix.yaml{absent}; {BUILTIN} is the one that comes with repromatrix",
+    like(
+        parser.add_argument(
+            "--matrix",
+            type=_matrix,
+            default=_MATRIX if own or _MATRIX.exists() else resources.matrix(),
+            metavar="FILE",
+            help=f"default: matrix.yaml{absent}; {BUILTIN} is the one that comes with repromatrix",
+        ),
+        "other/matrix.yaml",
     )
 
 
@@ -68,19 +98,23 @@ def _matrix(text: str) -> Path:
 
 def profile(parser: ArgumentParser) -> None:
     """Which profile of the matrix."""
-    parser.add_argument("--profile", default="default", metavar="NAME", help="default: default")
+    like(parser.add_argument("--profile", default="default", metavar="NAME", help="default: default"), "nightly")
 
 
 def selection(parser: ArgumentParser, *, own: bool = False) -> None:
     """Which cells of the matrix."""
     matrix(parser, own=own)
     profile(parser)
-    parser.add_argument(
-        "--select",
-        action="append",
-        default=[],
-        metavar="PATTERN",
-        help="cells, environments, frameworks or variants, as a shell pattern; ! in front leaves out; may be repeated",
+    like(
+        parser.add_argument(
+            "--select",
+            action="append",
+            default=[],
+            metavar="PATTERN",
+            help="cells, environments, frameworks or variants, as a shell pattern; ! in front leaves out; may be "
+            "repeated",
+        ),
+        "'numpy-*'",
     )
 
 
@@ -103,38 +137,53 @@ def engine_name(parser: ArgumentParser) -> None:
 
 def jobs(parser: ArgumentParser) -> None:
     """How many at a time."""
-    parser.add_argument(
-        "--jobs",
-        type=positive,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="how many at a time; default: one per core",
+    like(
+        parser.add_argument(
+            "--jobs",
+            type=positive,
+            default=os.cpu_count() or 1,
+            metavar="N",
+            help="how many at a time; default: one per core",
+        ),
+        "1",
     )
 
 
 def registry(parser: ArgumentParser) -> None:
     """Where images are shared."""
-    parser.add_argument(
-        "--registry",
-        metavar="HOST[:PORT]/PATH",
-        help="pull images from there rather than build them; default: the variable REPROMATRIX_REGISTRY",
+    like(
+        parser.add_argument(
+            "--registry",
+            metavar="HOST[:PORT]/PATH",
+            help="pull images from there rather than build them; default: the variable REPROMATRIX_REGISTRY",
+        ),
+        "ghcr.io/OWNER/repromatrix",
     )
-    parser.add_argument(
-        "--digests",
-        type=Path,
-        metavar="FILE",
-        help="the list of pushed images; default: pushed-images.json beside the matrix",
+    like(
+        parser.add_argument(
+            "--digests",
+            type=Path,
+            metavar="FILE",
+            help="the list of pushed images; default: pushed-images.json beside the matrix",
+        ),
+        "pushed-images.json",
     )
 
 
 def results(parser: ArgumentParser) -> None:
     """Which results folder."""
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+    like(
+        parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results"),
+        "night/results",
+    )
 
 
 def report(parser: ArgumentParser) -> None:
     """Where a report is written, and what it must show."""
-    parser.add_argument("--output", type=Path, default=Path("report"), metavar="DIR", help="default: report")
+    like(
+        parser.add_argument("--output", type=Path, default=Path("report"), metavar="DIR", help="default: report"),
+        "night/report",
+    )
     parser.add_argument(
         "--require-published",
         action="store_true",
@@ -146,13 +195,19 @@ def report(parser: ArgumentParser) -> None:
         action="store_true",
         help="exit 1 if bits or outcomes changed since the accepted run, or cells of it are gone",
     )
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the report for a CI's test view as well")
+    like(
+        parser.add_argument("--junit", type=Path, metavar="FILE", help="write the report for a CI's test view as well"),
+        "report.xml",
+    )
 
 
 def accepted(parser: ArgumentParser) -> None:
     """Which accepted run."""
-    parser.add_argument(
-        "--accepted", type=Path, metavar="FILE", help="the accepted run; default: accepted.json if it is there"
+    like(
+        parser.add_argument(
+            "--accepted", type=Path, metavar="FILE", help="the accepted run; default: accepted.json if it is there"
+        ),
+        "accepted.json",
     )
 
 

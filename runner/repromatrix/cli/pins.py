@@ -23,7 +23,8 @@ def arguments(parser: ArgumentParser) -> None:
         description="A line per base: same, moved (the tag names another digest now), gone (the pinned digest is no "
         "longer there) or unknown. Exit 1 if any moved or is gone, else 4 if a registry could not be asked.",
     )
-    verify.add_argument("--matrix", type=Path, metavar="FILE", help="only the bases of that file's environments")
+    of = verify.add_argument("--matrix", type=Path, metavar="FILE", help="only the bases of that file's environments")
+    shared.like(of, "other/matrix.yaml")
     shared.json_output(verify)
     refresh = actions.add_parser(
         "refresh",
@@ -31,6 +32,7 @@ def arguments(parser: ArgumentParser) -> None:
         description="Print what would change in images/bases.yaml as a unified diff.",
     )
     refresh.add_argument("--write", action="store_true", help="change the file too")
+    shared.examples(parser, "pins verify", "pins refresh", "pins refresh --write")
 
 
 def run(options: Namespace) -> int:

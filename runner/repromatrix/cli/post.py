@@ -1,4 +1,4 @@
-"""`repromatrix post issue|comment|summary FILE ...`: keep a text in one issue, one comment or a summary on GitHub.
+"""`repromatrix post issue|pull|comment|summary FILE ...`: keep a text in one issue, pull request, comment or summary.
 
 What was posted before under the same marker is edited in place. Reads GITHUB_TOKEN, GITHUB_REPOSITORY, GITHUB_API_URL
 and GITHUB_STEP_SUMMARY, as a workflow has them.
@@ -13,11 +13,20 @@ from repromatrix.cli import out
 from repromatrix.cli.story import Story
 from repromatrix.errors import ExitCode, UsageError
 
+_TAKES = {  # what a place needs, what it needs too unless it is over, and what it may have
+    "issue": (("marker",), ("title",), ("over",)),
+    "pull": (("marker",), ("title", "head"), ("over", "base")),
+    "comment": (("marker", "on"), (), ()),
+    "summary": ((), (), ()),
+}
+
 
 def arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument(
-        "place", choices=("issue", "comment", "summary"), help="one open issue, one comment, or the summary of this job"
+        "place",
+        choices=("issue", "pull", "comment", "summary"),
+        help="one open issue, one open pull request, one comment, or the summary of this job",
     )
     parser.add_argument(
         "files",
@@ -26,10 +35,16 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="its text: Markdown (.md) as it is, all else as a block of code",
     )
-    parser.add_argument("--marker", metavar="NAME", help="which issue or comment: by this name it is found again")
-    parser.add_argument("--title", metavar="TEXT", help="of the issue")
+    parser.add_argument(
+        "--marker", metavar="NAME", help="which issue, pull request or comment: by this name it is found again"
+    )
+    parser.add_argument("--title", metavar="TEXT", help="of the issue or the pull request")
+    parser.add_argument("--head", metavar="BRANCH", help="the branch of the pull request; it must be there already")
+    parser.add_argument("--base", metavar="BRANCH", help="pull: the branch that it goes into; default: main")
     parser.add_argument("--on", type=int, metavar="NUMBER", help="the pull request of the comment")
-    parser.add_argument("--over", action="store_true", help="close the issue with this last text, if it is open")
+    parser.add_argument(
+        "--over", action="store_true", help="close the issue or the pull request with this last text, if it is open"
+    )
     parser.add_argument(
         "--author",
         metavar="ACCOUNT",
@@ -45,6 +60,8 @@ def arguments(parser: ArgumentParser) -> None:
         "post comment --on 17 --marker impact impact.md --if-allowed",
         'post issue --marker watch --title "numpy 2.5.0 moves exp" watch.md',
         "post issue --marker watch --over watch.md",
+        'post pull --marker pins --title "Refresh the pins" --head repromatrix-pins --base main pins.md',
+        more=("post issue --marker watch --title 'exp moves' --author my-bot watch.md",),
     )
 
 
@@ -72,7 +89,9 @@ def run(options: Namespace) -> int:
         if options.place == "comment":
             found = forge.comment(options.marker, options.on, text)
         elif options.over:
-            found = forge.over(options.marker, text)
+            found = forge.over(options.marker, text, pull=options.place == "pull")
+        elif options.place == "pull":
+            found = forge.pull(options.marker, options.title, text, head=options.head, base=options.base or "main")
         else:
             found = forge.issue(options.marker, options.title, text)
     except MayNotWriteError as error:
@@ -85,15 +104,12 @@ def run(options: Namespace) -> int:
 
 
 def _require(options: Namespace) -> None:
-    needed = {"issue": "--marker", "comment": "--marker --on", "summary": ""}[options.place].split()
-    if options.place == "issue" and not options.over:
-        needed.append("--title")
-    for name in needed:
-        if getattr(options, name[2:]) is None:
-            raise UsageError(f"for {options.place} {name} is due", hint=f"repromatrix post {options.place} --help")
-    allowed = {"issue": "--marker --title --over", "comment": "--marker --on", "summary": ""}[options.place].split()
-    for name in ("--marker", "--title", "--over", "--on"):
-        if name not in allowed and getattr(options, name[2:]):
-            raise UsageError(f"{name} says nothing of {options.place}", hint="leave it away")
+    needed, opening, more = _TAKES[options.place]
+    for name in (*needed, *(() if options.over else opening)):
+        if getattr(options, name) is None:
+            raise UsageError(f"for {options.place} --{name} is due", hint=f"repromatrix post {options.place} --help")
+    for name in ("marker", "title", "head", "base", "over", "on"):
+        if name not in (*needed, *opening, *more) and getattr(options, name):
+            raise UsageError(f"--{name} says nothing of {options.place}", hint="leave it away")
     if options.place == "summary" and not os.environ.get("GITHUB_STEP_SUMMARY"):
         raise UsageError("this is no step of a workflow", hint="set GITHUB_STEP_SUMMARY to a file")

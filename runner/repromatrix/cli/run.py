@@ -48,7 +48,13 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="DEVICE",
         help="cpu, cuda:0, ...; may be repeated; default: cpu, and cuda:0 where there is one",
     )
-    shared.examples(parser, "run --select numpy", "run --trace", "run --here torch")
+    shared.examples(
+        parser,
+        "run --select numpy",
+        "run --trace",
+        "run --here torch",
+        more=("run --here torch --python ~/envs/torch/bin/python --label gpu-node --device cuda:0",),
+    )
 
 
 def run(options: Namespace) -> int:

@@ -43,7 +43,15 @@ def arguments(parser: ArgumentParser) -> None:
     shared.engine(parser)
     shared.results(parser)
     shared.json_output(parser)
-    shared.examples(parser, "watch --framework numpy --framework jax", "watch --pre --output watch")
+    shared.examples(
+        parser,
+        "watch --framework numpy --framework jax",
+        "watch --pre --output watch",
+        more=(
+            "watch --night 2026-11-29 --last data/watch.json --output watch",
+            "watch --select 'mlp/*'",
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from repromatrix.errors import MatrixError
+from repromatrix.execute import operations
 from repromatrix.execute.run import Execution, Summary
 from repromatrix.execute.trace import Traced, Tracing
 from repromatrix.matrix import Matrix
@@ -24,6 +25,7 @@ def run_plan(execution: Execution, matrix: Matrix, plan: Plan, *, trace: bool) -
     summary = execution.run(plan.every_cell)
     if summary.nothing_ran and store.has_manifest:
         return summary, ()
+    operations.keep(store, plan.cells, summary.records)
     store.write_manifest(manifest(matrix, plan, summary))
     if not trace:
         return summary, ()

@@ -11,6 +11,7 @@ from repromatrix.matrix import Environment, Matrix, Workload
 from repromatrix.matrix.workload import load_workload
 from repromatrix.plan import Cell, cells_of
 from repromatrix.results.operations import Entry, Given, Table
+from repromatrix.results.record import Record
 from repromatrix.results.store import Store
 
 NAME = "operations"
@@ -46,13 +47,25 @@ def run(execution: Execution, asked: Sequence[Cell], *, retry: bool = True) -> S
         ResultsError: a file cannot be written, or a newer release wrote it.
     """
     summary = execution.run(asked, retry=retry)
-    if not asked:
-        return summary
-    store = execution.store
-    table = _table(store, asked)
-    entries = [Entry(cell=record.cell.id, key=record.key) for record in summary.records]
-    store.write_operations(store.read_operations().with_entries(table, entries))
+    keep(execution.store, asked, summary.records)
     return summary
+
+
+def keep(store: Store, ran: Sequence[Cell], records: Sequence[Record]) -> None:
+    """Keep beside the records the tables of those cells that ran one, and their inputs.
+
+    Raises:
+        ResultsError: a file cannot be written, or a newer release wrote it.
+    """
+    keys = {record.cell.id: record.key for record in records}
+    tables: dict[str, list[Cell]] = {}
+    for cell in ran:
+        if cell.workload.rows and cell.id in keys:
+            tables.setdefault(cell.workload.task, []).append(cell)
+    for cells_of_it in tables.values():
+        table = _table(store, cells_of_it)
+        entries = [Entry(cell=cell.id, key=keys[cell.id]) for cell in cells_of_it]
+        store.write_operations(store.read_operations().with_entries(table, entries))
 
 
 def _table(store: Store, asked: Sequence[Cell]) -> Table:

@@ -81,10 +81,12 @@ class Made:
     Attributes:
         changed: whether the file did.
         elsewhere: package, version and source of each that moved or came, and is not of the user's first index.
+        left: package and version of each that stays, and of which the sources offer files that the lock does not allow.
     """
 
     changed: bool
     elsewhere: tuple[tuple[str, str, str], ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
 
 
 def path_of(environment: Environment, folder: Path | None = None) -> Path:
@@ -146,7 +148,7 @@ def make(
     changed = _write(environment, _written(path, environment, folder), before, resolved, rehash)
     moves = _moves(versions(before), versions(resolved.text), _elsewhere(resolved)) if changed else ()
     elsewhere = ((move.name, move.after, move.source) for move in moves if move.after and move.source)
-    return Made(changed=changed, elsewhere=tuple(elsewhere))
+    return Made(changed=changed, elsewhere=tuple(elsewhere), left=_left(before, resolved.text, rehash))
 
 
 def adopt(environment: Environment, pinned: str, folder: Path | None = None) -> None:
@@ -252,16 +254,19 @@ def _require_hashes(environment: Environment, path: Path, before: str, after: st
 
 def _kept_hashes(before: str, after: str, rehash: Sequence[str]) -> str:
     """Return `after` without the files that came to a version that stays and has all that the lock allows."""
-    free = {canonicalize_name(name) for name in rehash}
+    left = _left(before, after, rehash)
     old = {pin: block for block in _raw_blocks(before) for pin in versions(block).items()}
     return "".join(
-        old[pin]
-        if (pin := next(iter(versions(block).items()), None)) in old
-        and pin[0] not in free
-        and {*_HASH.findall(old[pin])} < {*_HASH.findall(block)}
-        else block
+        old[pin] if (pin := next(iter(versions(block).items()), ("", ""))) in left else block
         for block in _raw_blocks(after)
     )
+
+
+def _left(before: str, after: str, rehash: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the packages and versions that stay with all that the lock allows, and to which files came."""
+    free = {canonicalize_name(name) for name in rehash}
+    old, new = _hashes(before), _hashes(after)
+    return tuple(sorted(pin for pin in {*old} & {*new} if pin[0] not in free and old[pin] < new[pin]))
 
 
 def _raw_blocks(text: str) -> list[str]:

@@ -1,9 +1,11 @@
 """The locks of many environments: their states, making those that are needed, moving single packages of them."""
 
 import difflib
+import fnmatch
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from packaging.requirements import Requirement
@@ -12,6 +14,8 @@ from packaging.utils import canonicalize_name
 from repromatrix.errors import EnvironmentFailedError, UsageError
 from repromatrix.images import lock as locks
 from repromatrix.matrix import Environment
+
+_PATTERN = re.compile(r"[*?\[]")
 
 
 class State(StrEnum):
@@ -67,12 +71,14 @@ class Upgrade:
         pinned: those that matrix.yaml pins exactly.
         asked: the others, with the versions that the lock held.
         moves: what moved, packages that came or went with them included.
+        failure: why nothing answers the request; None: something does.
     """
 
     environment: Environment
     pinned: tuple[str, ...]
     asked: Mapping[str, str]
     moves: tuple[locks.Move, ...]
+    failure: EnvironmentFailedError | None = None
 
 
 def upgrade(
@@ -80,12 +86,17 @@ def upgrade(
 ) -> Iterator[Upgrade]:
     """Move packages in every environment whose lock holds them, except where matrix.yaml pins them, one by one.
 
+    Args:
+        environments: whose locks.
+        names: of packages; a shell pattern stands for all that a lock holds and matrix.yaml does not pin everywhere.
+        any_source: the best version of all sources counts, not that of the first index that has one.
+
     Raises:
         UsageError: no lock holds such a package, or matrix.yaml pins it wherever one does.
-        EnvironmentFailedError: a lock cannot be read, or nothing answers the request.
+        EnvironmentFailedError: a lock cannot be read.
     """
-    wanted = tuple(dict.fromkeys(canonicalize_name(name) for name in names))
     held = {each.name: _held(each) for each in environments}
+    wanted = tuple(dict.fromkeys(found for name in names for found in _named(name, environments, held)))
     for name in wanted:
         _require_free(name, environments, held)
     for each in environments:
@@ -93,8 +104,25 @@ def upgrade(
         pinned = tuple(name for name in here if _pinned(each, name))
         free: dict[str, str] = {name: held[each.name][name] for name in here if name not in pinned}
         if here:
-            moves = locks.upgrade(each, tuple(free), any_source=any_source) if free else ()
-            yield Upgrade(environment=each, pinned=pinned, asked=free, moves=moves)
+            yield _upgraded(each, pinned, free, any_source=any_source)
+
+
+def _upgraded(
+    environment: Environment, pinned: tuple[str, ...], free: Mapping[str, str], *, any_source: bool
+) -> Upgrade:
+    done = Upgrade(environment=environment, pinned=pinned, asked=free, moves=())
+    try:
+        return replace(done, moves=locks.upgrade(environment, tuple(free), any_source=any_source) if free else ())
+    except EnvironmentFailedError as error:
+        return replace(done, failure=error)
+
+
+def _named(name: str, environments: Sequence[Environment], held: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield the packages that a name or a shell pattern means."""
+    every = sorted({each for packages in held.values() for each in packages})
+    matching = fnmatch.filter(every, name) if _PATTERN.search(name) else ()
+    free = (each for each in matching if not all(_pinned(e, each) for e in environments if each in held[e.name]))
+    yield from free if matching else (canonicalize_name(name),)
 
 
 def _held(environment: Environment) -> dict[str, str]:

@@ -1,9 +1,9 @@
-"""The view -> index.html, report.md and report.json. The only module that knows Jinja2; no logic of its own."""
+"""The view -> index.html, report.md and report.json; likewise the page of a history. Alone knows Jinja2; no logic."""
 
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from repromatrix import harmless, resources
+from repromatrix.report import history as nights
 from repromatrix.report import page
 from repromatrix.report.document import document
 from repromatrix.report.view import View
@@ -39,23 +40,36 @@ def contents(view: View) -> dict[str, str]:
 def html(view: View) -> str:
     """Return the page: one file that asks for nothing, its style and script allowed by their digests alone."""
     folder = TEMPLATES[0]
-    style, inserted = _read(folder, "report.css"), _read(folder, "vendor/plot-style.css")
     own = "".join(_read(folder, f"script/{name}.js") for name in _SCRIPT)
     scripts = [_read(folder, "vendor/d3.min.js"), _read(folder, "vendor/plot.umd.min.js"), own]
+    data = Markup(page.embedded(view))  # noqa: S704 - JSON without any `<`
+    return _page("index.html", scripts, [_read(folder, "vendor/plot-style.css")], view=view, data=data)
+
+
+def history(view: nights.Page) -> str:
+    """Return the page of a history, by the same rules."""
+    return _page("history.html", [_read(TEMPLATES[0], "script/history.js")], view=view, head=nights.PAGE_HEAD)
+
+
+def _page(template: str, scripts: Sequence[str], inserted: Sequence[str] = (), **words: object) -> str:
+    """Return a page with our style.
+
+    `inserted`: styles that a script puts in.
+    """
+    style = _read(TEMPLATES[0], "report.css")
     policy = (
-        f"default-src 'none'; style-src {_source(style)} {_source(inserted)}; "
+        f"default-src 'none'; style-src {' '.join(map(_source, [style, *inserted]))}; "
         f"script-src {' '.join(map(_source, scripts))}; base-uri 'none'; form-action 'none'"
     )
     # The digests stand over exactly these texts, so no template engine may touch them.
     return (
         _environment(TEMPLATES, _html_text)
-        .get_template("index.html")
+        .get_template(template)
         .render(
-            view=view,
             policy=policy,
             style=Markup(style),  # noqa: S704 - our own files
             scripts=[Markup(each) for each in scripts],  # noqa: S704
-            data=Markup(page.embedded(view)),  # noqa: S704 - JSON without any `<`
+            **words,
         )
     )
 
