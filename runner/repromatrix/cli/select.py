@@ -93,6 +93,7 @@ def execution_of(
         NoEngineError: the engine asked for does not answer.
     """
     from repromatrix.execute.run import Execution
+    from repromatrix.execute.site import ThisMachine
     from repromatrix.images.lock import require_current
     from repromatrix.results.store import Store
 
@@ -101,13 +102,5 @@ def execution_of(
     made = [each for each in environments if not each.at_hand]
     require_current(matrix.path, [each for each in made if each.name not in folders])
     chosen = engine(options, story, made) if made or at_hand is None else at_hand
-    return Execution(
-        matrix=matrix,
-        engine=chosen,
-        store=Store(options.results),
-        listener=story,
-        jobs=options.jobs,
-        lock_folders=folders,
-        share=share_of(options, chosen, story),
-        here=at_hand,
-    )
+    site = ThisMachine(chosen, here=at_hand, share=share_of(options, chosen, story), lock_folders=folders)
+    return Execution(matrix=matrix, site=site, store=Store(options.results), listener=story, jobs=options.jobs)
