@@ -225,6 +225,17 @@ def test_a_client_that_was_cut_off_and_comes_back_keeps_one_answer_of_two(jobs: 
     jobs.require_whole("cut")
 
 
+@pytest.mark.usefixtures("pair")
+def test_ctrl_c_ends_what_runs_on_the_workers(jobs: Jobs) -> None:
+    process = jobs.begin("interrupted")
+    begun = {seed for seed, _ in jobs.lines("begin")} - {seed for seed, _ in jobs.lines("end")}
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130, jobs.story
+    time.sleep(1.5)  # longer than a cell takes
+    assert begun - {seed for seed, _ in jobs.lines("end")}
+    assert jobs.count("begin") < SEEDS
+
+
 def _wait_for_workers(network: Network, count: int) -> None:
     log = network.folder / "hub.log"
     begun = "Scheduler at:"

@@ -107,6 +107,7 @@ class Pool:
         self._left: list[asyncio.Task[None]] = []
         self._ready, self._loop = Event(), asyncio.new_event_loop()
         self._answered = self._closing = False
+        self._woken = self._loop.create_future()
         self._thread = Thread(target=self._run, name="repromatrix-cluster", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -140,6 +141,8 @@ class Pool:
         """Leave the cluster."""
         atexit.unregister(self.close)
         self._closing = True
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._woken.cancel)
         self._thread.join(_ANSWER)
 
     def _require_worker(self) -> None:
@@ -182,7 +185,7 @@ class Pool:
                 there = await asyncio.wait_for(client.nthreads(), _ANSWER)  # type: ignore[no-untyped-call]
                 await self._renew(client, there)
                 self._give_up()
-                await asyncio.sleep(_LOOK if self._ready.is_set() else _LOOK / 10)
+                await asyncio.wait([self._woken], timeout=_LOOK if self._ready.is_set() else _LOOK / 10)
         finally:
             for address in list(self._members):
                 self._leave(address)
@@ -210,7 +213,7 @@ class Pool:
             self._refused[address] = problem
             self._listener.warned(f"the worker {address} is left out: {problem}")
             return
-        member = Member(address=address, threads=threads, told=told)
+        member = Member(address=address, threads=threads, told=Announced.read(told))
         self._members[address] = member
         slots = [_Slot(member=member, spare=number == threads) for number in range(threads + 1)]
         self._slots[address] = [asyncio.ensure_future(self._serve(client, slot)) for slot in slots]
@@ -380,12 +383,13 @@ def _problem(told: Any) -> str:
     """Return why a worker cannot take part, empty where it can."""
     if isinstance(told, BaseException):
         return f"repromatrix is not installed there, or another release ({told}); this is {__version__}"
-    if told.release != __version__:
-        return f"it has repromatrix {told.release}, and this is {__version__}: install {__version__} there"
-    if told.code != resources.own_sha256():
-        return f"its repromatrix {told.release} has other files than this one: install the same there"
-    if told.free < LEAST_FREE:
-        return f"only {in_words(told.free)} are free for {told.place.partition(':')[2]}: make room there"
+    release = told["release"]
+    if release != __version__:
+        return f"it has repromatrix {release}, and this is {__version__}: install {__version__} there"
+    if told["code"] != resources.own_sha256():
+        return f"its repromatrix {release} has other files than this one: install the same there"
+    if told["free"] < LEAST_FREE:
+        return f"only {in_words(told['free'])} are free for {told['place'].partition(':')[2]}: make room there"
     return ""
 
 

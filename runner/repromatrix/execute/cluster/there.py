@@ -53,6 +53,13 @@ class Announced:
     engines: tuple[str, ...]
     free: int
 
+    @classmethod
+    def read(cls, told: dict[str, Any]) -> "Announced":
+        """Return what `announce` gave, of the same release."""
+        machine = Machine(cpu_class=told["cpu_class"], gpu=tuple(told["gpu"]))
+        own = {name: told[name] for name in ("release", "code", "place", "free")}
+        return cls(machine=machine, engines=tuple(told["engines"]), **own)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
@@ -107,18 +114,19 @@ class Unfit:
     absent: bool = False
 
 
-def announce() -> Announced:
-    """Say what this worker is."""
-    cache = resources.cache()
+def announce() -> dict[str, Any]:
+    """Say what this worker is, as plain data: who asks may be of another release."""
+    cache, machine = resources.cache(), host.machine()
     cache.mkdir(parents=True, exist_ok=True)
-    return Announced(
-        release=__version__,
-        code=resources.own_sha256(),
-        place=f"{platform.node()}:{cache}",
-        machine=host.machine(),
-        engines=tuple(_engines()),
-        free=shutil.disk_usage(cache).free,
-    )
+    return {
+        "release": __version__,
+        "code": resources.own_sha256(),
+        "place": f"{platform.node()}:{cache}",
+        "cpu_class": machine.cpu_class,
+        "gpu": list(machine.gpu),
+        "engines": list(_engines()),
+        "free": shutil.disk_usage(cache).free,
+    }
 
 
 def _engines() -> Iterator[str]:
