@@ -10,6 +10,7 @@ Nothing here passes or fails: times on a shared machine are no test. Ratios comp
     python bench/bench.py logs                  logs of other programs read and compared, dialect by dialect
     python bench/bench.py impact                two warm environments of NumPy and of JAX, and nothing changed (minutes)
     python bench/bench.py operations            operations and their exact results (minutes)
+    python bench/bench.py cluster               10,000 cells that sleep, on 32 workers of a cluster (minutes)
     python bench/bench.py compare page          a thousand cells compared, and in one report (minutes)
 """
 
@@ -53,6 +54,7 @@ def main() -> None:
         "impact": impact,
         "compare": lambda _: run([sys.executable, str(ROOT / "bench" / "compare.py")], quietly=False),
         "logs": lambda _: run([sys.executable, str(ROOT / "bench" / "logs.py")], quietly=False),
+        "cluster": lambda _: run([sys.executable, str(ROOT / "bench" / "cluster.py")], quietly=False),
         "operations": lambda _: run([sys.executable, str(ROOT / "bench" / "operations.py")], quietly=False),
         "page": lambda _: run([sys.executable, str(ROOT / "bench" / "report.py")], quietly=False),
     }

@@ -11,6 +11,7 @@ from typing import Any
 from repromatrix.engines.base import BuildSpec, Built, Exit, RunLimits
 from repromatrix.errors import EnvironmentFailedError, ResultsError
 from repromatrix.execute.run import Execution
+from repromatrix.execute.site import ThisMachine
 from repromatrix.graph import Place, shapes
 from repromatrix.matrix import Matrix
 from repromatrix.plan import Cell, plan
@@ -305,11 +306,10 @@ class Bench:
         folders = {each.name: self.lock_folder for each in self.matrix.environments}
         return Execution(
             matrix=self.matrix,
-            engine=self.engine,
+            site=ThisMachine(self.engine, lock_folders=folders),
             store=self.store,
             listener=self.ears,
             jobs=jobs,
-            lock_folders=folders,
         )
 
     def run(self, *select: str, jobs: int = 1, profile: str = "both"):

@@ -15,6 +15,7 @@ from repromatrix.errors import ExitCode, MatrixError
 from repromatrix.execute import patterns
 from repromatrix.execute.here import prepare
 from repromatrix.execute.run import Execution, batches_of
+from repromatrix.execute.site import ThisMachine
 from repromatrix.execute.workload import check_workload
 from repromatrix.matrix import load
 from repromatrix.matrix.workload import load_workload
@@ -60,7 +61,7 @@ class Script:
         )
         whole, plan, engine = prepare(matrix, "numpy", self.ears, python=sys.executable, devices=("cpu",))
         store = Store(self.results)
-        execution = Execution(matrix=whole, engine=engine, store=store, listener=self.ears, jobs=1)
+        execution = Execution(matrix=whole, site=ThisMachine(engine), store=store, listener=self.ears, jobs=1)
         return {record.cell.variant: record for record in execution.run(plan.cells).records}
 
     def one(self, **limits: int) -> Record:

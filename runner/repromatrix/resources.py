@@ -13,6 +13,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache as once
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -284,6 +285,22 @@ def product_sha256() -> str:
     own = [_PACKAGE, folder("images"), folder("templates")]
     parts = [sys.version, *_distributions(), *(tree_sha256(each, without=(_COMPILED,)) for each in own)]
     return sha256("\n".join(parts).encode()).hexdigest()
+
+
+@once
+def own_sha256() -> str:
+    """Return the SHA-256 over the code of the package and of `images/`: equal ones do the same with the same job.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    digest = sha256()
+    for place in (_PACKAGE, folder("images")):
+        for path in sorted(place.rglob("*.py")):
+            name = path.relative_to(place).as_posix()
+            if not name.startswith("_data/"):
+                digest.update(f"{name}\0{file_sha256(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def _files(folder: Path, without: Collection[str]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from repromatrix.cli.story import Story
 from repromatrix.errors import NewerFormatError, UsageError
 from repromatrix.execute.here import prepare
 from repromatrix.execute.run import Execution
+from repromatrix.execute.site import ThisMachine
 from repromatrix.execute.trace import Tracing
 from repromatrix.explain.foreign_trace import ForeignTrace, document
 from repromatrix.explain.judge.sites import Operation
@@ -35,7 +36,7 @@ def ground(tmp_path_factory):
     story, matrix = Story(quiet=True, verbose=False), load(ROOT / "matrix.yaml")
     matrix, plan, engine = prepare(matrix, "numpy", story, python=sys.executable, select=SELECTED)
     store = Store(tmp_path_factory.mktemp("results"))
-    execution = Execution(matrix=matrix, engine=engine, store=store, listener=story, jobs=1)
+    execution = Execution(matrix=matrix, site=ThisMachine(engine), store=store, listener=story, jobs=1)
     cells = {cell.id.rpartition("/")[2]: cell for cell in plan.cells}
     space = Space(matrix, cells["parallel"].workload)
     return Namespace(execution=execution, cells=cells, space=space, store=store)

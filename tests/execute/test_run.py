@@ -9,8 +9,7 @@ import pytest
 from repromatrix.cli.run import exit_code
 from repromatrix.engines.base import Exit, RunLimits
 from repromatrix.errors import AbsentError, EnvironmentFailedError, ExitCode, NewerFormatError, NoEngineError
-from repromatrix.execute import host
-from repromatrix.execute import run as execution
+from repromatrix.execute import host, site
 from repromatrix.results.record import Outcome, Record, decode
 from tests import fakes as say
 
@@ -417,7 +416,7 @@ def test_a_python_that_this_machine_lacks_skips_its_cells_unless_it_is_the_matri
     def absent(environment, *_) -> None:
         raise AbsentError(f"no Python {environment.python} on this machine")
 
-    monkeypatch.setattr(execution, "identify", absent)
+    monkeypatch.setattr(site, "identify", absent)
     (other,) = bench.cells("numpy-2.0-cpu", "parallel", "!*/*+avx2")[:1]
     other = replace(other, environment=replace(other.environment, python="3.9", suffix="-py3.9"))
     skipped = bench.execution().run([other])

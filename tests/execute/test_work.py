@@ -17,6 +17,7 @@ from repromatrix.errors import NoEngineError, ResultsError
 from repromatrix.execute.fetch import Fetching, Wanted
 from repromatrix.execute.replay import Inputs, Replaying, Request
 from repromatrix.execute.run import Execution
+from repromatrix.execute.site import ThisMachine
 from repromatrix.execute.trace import Tracing
 from repromatrix.images.default_job import default_job
 from repromatrix.images.here import probe
@@ -108,11 +109,10 @@ def execution(bench, workers) -> Execution:
     folders = {each.name: bench.lock_folder for each in bench.matrix.environments}
     return Execution(
         matrix=bench.matrix,
-        engine=bench.engine,
+        site=ThisMachine(bench.engine, lock_folders=folders),
         store=bench.store,
         listener=bench.ears,
         jobs=1,
-        lock_folders=folders,
         workers=workers,
     )
 
@@ -242,7 +242,7 @@ def test_jobs_run_in_other_processes_with_the_same_bits(tmp_path, bench) -> None
     def records(name: str, workers) -> tuple[Record, ...]:
         made = Execution(
             matrix=matrix,
-            engine=HereEngine(found.base),
+            site=ThisMachine(HereEngine(found.base)),
             store=Store(tmp_path / name),
             listener=bench.ears,
             jobs=2,

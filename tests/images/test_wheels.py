@@ -155,7 +155,26 @@ def test_a_wheel_that_two_environments_share_is_fetched_once_and_the_others_mean
         assert [path.name for path in two.result(20)] == [SHARED_NAME, OTHER_NAME]
         assert isinstance(one.exception(20), EnvironmentFailedError) is first_fails
     assert asked == [["shared"], ["other"]] + [["shared"]] * first_fails
-    assert not wheels._claims
+
+
+def test_a_wheel_that_another_process_is_fetching_is_waited_for_until_that_ends(
+    monkeypatch, environment, lock, tmp_path
+) -> None:
+    """As two workers of a cluster on one host; the kernel lets go of what a killed one held."""
+    holds = (
+        "import time; from repromatrix.images import store\n"
+        f"with store.claimed({min('0' * 64, DIGEST)!r}, wait=True): print(flush=True); time.sleep(60)"
+    )
+    pip = Pip(**{NAME: CONTENT})
+    monkeypatch.setattr(wheels, "_pip", pip)
+    with subprocess.Popen([sys.executable, "-c", holds], stdout=subprocess.PIPE) as other, ThreadPoolExecutor() as pool:
+        other.stdout.readline()
+        fetched = pool.submit(wheels.fetch, environment, lock, tmp_path / "log", _not_run)
+        with pytest.raises(TimeoutError):
+            fetched.result(0.3)
+        assert not pip.asked
+        other.kill()
+        assert fetched.result(20) == (store.root() / DIGEST / NAME,)
 
 
 def test_a_fetch_ends_with_the_engine(monkeypatch, environment, lock, tmp_path) -> None:

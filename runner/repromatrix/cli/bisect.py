@@ -40,6 +40,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="run every release: changes that come and go are seen too")
     shared.matrix(parser)
     shared.engine(parser)
+    shared.cluster(parser)
     shared.results(parser)
     shared.json_output(parser)
     shared.examples(

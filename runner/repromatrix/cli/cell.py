@@ -15,6 +15,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the cell, as `repromatrix plan` names it")
     shared.matrix(parser)
     shared.engine(parser)
+    shared.cluster(parser)
     shared.results(parser)
     shared.examples(parser, "cell mazur/numpy-2.4.6-cpu/sequential")
 

@@ -76,6 +76,7 @@ def arguments(parser: ArgumentParser) -> None:
         "--no-operations", action="store_true", help="do not replay the operations of the two cells on the same inputs"
     )
     shared.engine(parser)
+    shared.cluster(parser)
     shared.results(parser)
     shared.json_output(parser)
     shared.examples(

@@ -47,6 +47,7 @@ def arguments(parser: ArgumentParser) -> None:
         "--full", action="store_true", help="run large training jobs in every dtype and compilation too (minutes)"
     )
     shared.engine(parser)
+    shared.cluster(parser)
     shared.results(parser)
     form = parser.add_mutually_exclusive_group()
     shared.json_output(form)

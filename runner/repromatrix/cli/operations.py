@@ -38,6 +38,7 @@ def arguments(parser: ArgumentParser) -> None:
         "--forms", action="store_true", help="instead: in which form each operation of a training step is computed"
     )
     shared.engine(parser)
+    shared.cluster(parser)
     shared.results(parser)
     shared.json_output(parser)
     shared.examples(

@@ -25,6 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
     """Say what the command takes."""
     shared.selection(parser, own=True)
     shared.engine(parser)
+    shared.cluster(parser)
     shared.json_output(parser)
     shared.results(parser)
     parser.add_argument(

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from repromatrix import resources
 from repromatrix.cli.story import Story
+from repromatrix.errors import UsageError
 
 if TYPE_CHECKING:
     from repromatrix.engines.base import Engine
+    from repromatrix.execute.cluster.pool import Pool
+    from repromatrix.execute.cluster.site import Cluster
     from repromatrix.execute.run import Execution
     from repromatrix.images.share import Share
     from repromatrix.matrix import Environment, Matrix
@@ -62,11 +65,17 @@ def share_of(options: Namespace, chosen: "Engine", story: Story, *, own_base_fir
     Raises:
         UsageError: the registry's form, or an engine that was asked to share and has no images.
     """
-    from repromatrix.images.digests import NAME
     from repromatrix.images.sharing import shared
 
-    digests = options.digests or (Path() if resources.is_installed(options.matrix) else options.matrix.parent) / NAME
-    return shared(options.registry, chosen, story, digests, own_base_first=own_base_first)
+    return shared(options.registry, chosen, story, digests_of(options), own_base_first=own_base_first)
+
+
+def digests_of(options: Namespace) -> Path:
+    """Return where the list of pushed images is."""
+    from repromatrix.images.digests import NAME
+
+    own: Path | None = options.digests
+    return own or (Path() if resources.is_installed(options.matrix) else options.matrix.parent) / NAME
 
 
 def execution_of(
@@ -100,14 +109,60 @@ def execution_of(
     environments = list({cell.environment.name: cell.environment for cell in cells}.values())
     made = [each for each in environments if not each.at_hand]
     require_current(matrix.path, [each for each in made if each.name not in folders])
+    store = Store(options.results)
+    if options.cluster:
+        from repromatrix.execute.cluster.pool import Workers
+
+        pool, elsewhere = cluster_of(options, story, folders, at_hand)
+        return Execution(
+            matrix=matrix,
+            site=elsewhere,
+            store=store,
+            listener=story,
+            jobs=max(options.jobs, pool.threads),
+            workers=lambda: Workers(pool),
+        )
+    if options.cpu_class:
+        raise UsageError("--cpu-class goes with --cluster only", hint="--cluster tcp://HOST:8786")
+    from repromatrix.execute.site import ThisMachine
+
     chosen = engine(options, story, made) if made or at_hand is None else at_hand
-    return Execution(
-        matrix=matrix,
-        engine=chosen,
-        store=Store(options.results),
-        listener=story,
-        jobs=options.jobs,
-        lock_folders=folders,
-        share=share_of(options, chosen, story),
-        here=at_hand,
+    site = ThisMachine(chosen, here=at_hand, share=share_of(options, chosen, story), lock_folders=folders)
+    return Execution(matrix=matrix, site=site, store=store, listener=story, jobs=options.jobs)
+
+
+def cluster_of(
+    options: Namespace, story: Story, lock_folders: Mapping[str, Path], at_hand: "Engine | None"
+) -> "tuple[Pool, Cluster]":
+    """Return the workers that the options name; looked for once, they serve a whole command.
+
+    Raises:
+        NoEngineError: no scheduler answers, or no worker takes part.
+        UsageError: the Python at hand is asked for too, no worker is of the CPU class, or Dask is not installed.
+    """
+    if at_hand is not None:
+        raise UsageError(
+            "--here and --cluster do not go together", hint="--here is this machine's: leave --cluster out"
+        )
+    try:
+        from repromatrix.execute.cluster.pool import Pool
+    except ImportError as error:
+        raise UsageError(
+            f"--cluster needs Dask: {error}", hint="install it: pip install 'repromatrix[cluster]'"
+        ) from error
+    from repromatrix.execute.cluster.site import Cluster
+
+    told = "pool" in options
+    if not told:
+        options.pool = Pool(options.cluster, story)
+    found = Cluster(
+        options.pool,
+        engine=options.engine,
+        cpu_class=options.cpu_class,
+        registry=registry_of(options),
+        digests=digests_of(options),
+        lock_folders=lock_folders,
     )
+    if not told:
+        story.say(f"{'cluster':<10} {found}")
+    return options.pool, found

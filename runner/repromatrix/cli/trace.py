@@ -26,6 +26,7 @@ def arguments(parser: ArgumentParser) -> None:
     )
     shared.matrix(parser)
     shared.engine(parser)
+    shared.cluster(parser)
     shared.results(parser)
     shared.json_output(parser)
     shared.examples(parser, "trace mazur/numpy-1.26.4-cpu/parallel mazur/numpy-2.4.6-cpu/parallel")

@@ -41,6 +41,7 @@ def arguments(parser: ArgumentParser) -> None:
         help="the watch.json of the last night, if it is there: since when it is so",
     )
     shared.engine(parser)
+    shared.cluster(parser)
     shared.results(parser)
     shared.json_output(parser)
     shared.examples(
@@ -233,6 +234,8 @@ def _shared(options: Namespace) -> Iterator[str]:
     yield from ("--results", str(options.results))
     yield from ("--matrix", str(options.matrix)) if options.matrix else ()
     yield from ("--engine", options.engine) if options.engine else ()
+    yield from ("--cluster", options.cluster) if options.cluster else ()
+    yield from ("--cpu-class", options.cpu_class) if options.cpu_class else ()
     yield from ("-q",) if options.quiet else ()
 
 

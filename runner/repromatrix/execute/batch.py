@@ -23,6 +23,19 @@ class StoppedError(Exception):
     """The engine was told to stop in the middle of a run."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """What a job on another machine leaves there.
+
+    Attributes:
+        built: the environment in which it ran.
+        log: the end of its standard error.
+    """
+
+    built: Built
+    log: bytes
+
+
 @dataclass(slots=True, kw_only=True)
 class BatchResult:
     """What one repeat of a batch gave: a `Finished` for every cell, and the fingerprint if one came.
@@ -30,12 +43,14 @@ class BatchResult:
     Attributes:
         started: how often a cell was begun, over all processes of the repeat.
         bits: cell id -> (step, name) -> the bits of the values that were asked for.
+        elsewhere: of a job on another machine.
     """
 
     finished: dict[str, Finished] = field(default_factory=dict)
     started: int = 0
     fingerprint: dict[str, Any] = field(default_factory=dict)
     bits: dict[str, dict[tuple[int, str], bytes]] = field(default_factory=dict)
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +32,28 @@ _APPLE = {
     "FEAT_BF16": "bf16", "FEAT_I8MM": "i8mm", "FEAT_SME": "sme", "FEAT_SME2": "sme2", "avx1_0": "avx", "avx2_0": "avx2",
 }  # fmt: skip
 _MACHINES = {"arm64": "aarch64", "AMD64": "x86_64", "ARM64": "aarch64"}  # macOS and Windows -> Linux
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What of a host is in the key of what ran there.
+
+    Attributes:
+        cpu_class: as `cpu_class` gives it.
+        gpu: as `nvidia_devices` gives them.
+    """
+
+    cpu_class: str
+    gpu: tuple[str, ...]
+
+    def has(self, device: str) -> bool:
+        """Whether it has a device, or one of its kind."""
+        return device == "cpu" or bool(self.gpu)
+
+
+def machine() -> Machine:
+    """Return what this host is."""
+    return Machine(cpu_class=cpu_class(), gpu=nvidia_devices())
 
 
 @cache

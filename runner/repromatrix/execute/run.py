@@ -12,18 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from repromatrix.engines.base import Engine, RunLimits
+from repromatrix.engines.base import RunLimits
 from repromatrix.errors import AbsentError, EnvironmentFailedError, NewerFormatError, ResultsError
-from repromatrix.execute import host
 from repromatrix.execute.key import provenance, record_key
 from repromatrix.execute.lines import Finished
 from repromatrix.execute.records import assemble, unrun
-from repromatrix.execute.work import Work, perform
+from repromatrix.execute.site import Site
+from repromatrix.execute.work import Task, Work, perform
 from repromatrix.images import fleet
-from repromatrix.images.build import Identity, Ready, ensure, identify, log_path
-from repromatrix.images.build import weight as weigh
-from repromatrix.images.disk import Wanted, require_space
-from repromatrix.images.share import Share
+from repromatrix.images.build import Identity, Ready
 from repromatrix.images.uses import using
 from repromatrix.matrix import Environment, Limits, Matrix
 from repromatrix.plan import Cell
@@ -110,38 +107,30 @@ class Execution:
         self,
         *,
         matrix: Matrix,
-        engine: Engine,
+        site: Site,
         store: Store,
         listener: Listener,
         jobs: int,
-        lock_folders: Mapping[str, Path] | None = None,
-        share: Share | None = None,
-        here: Engine | None = None,
         workers: Callable[[], Executor] | None = None,
     ) -> None:
         """Begin.
 
         Args:
             matrix: whose cells they are.
-            engine: where the processes run.
+            site: where environments are made and processes run.
             store: where the records are.
             listener: hears what happens.
             jobs: how many processes, or environments that are made, at a time.
-            lock_folders: by environment, where its lock lies if not in its own place.
-            share: a registry of images.
-            here: where processes of an environment run that is the Python at hand; None: where all others do.
             workers: makes the executor of the processes; None: threads of this process.
         """
         self._threads = partial(ThreadPoolExecutor, max_workers=jobs, thread_name_prefix="repromatrix")
         self._workers = workers
         self._repeats = matrix.repeats
         self._limits = _run_limits(matrix.limits)
-        self._engine, self._here = engine, here or engine
+        self.site = site
         self.store = store
         self.listener = listener
         self.jobs = jobs
-        self._lock_folders = {} if lock_folders is None else lock_folders  # it may grow
-        self._share = share
         self._identities: dict[str, Identity] = {}
         self._broken: dict[str, EnvironmentFailedError] = {}
         self._records: dict[str, Record] = {}
@@ -163,10 +152,10 @@ class Execution:
 
     def _answered(self, cell: Cell, *, retry: bool) -> bool:
         """Whether the cell needs no process: it is in the store, cannot run here, or its environment is broken."""
-        if cell.device != "cpu" and not host.nvidia_devices():
-            self._keep(unrun(cell, Outcome.SKIPPED, "no NVIDIA device on this machine"), cached=False)
-            return True
         try:
+            if not self.site.machine(cell.environment).has(cell.device):
+                self._keep(unrun(cell, Outcome.SKIPPED, f"no NVIDIA device on {self.site.name}"), cached=False)
+                return True
             key = self.key(cell)
         except EnvironmentFailedError as error:
             if isinstance(error, AbsentError) and cell.environment.suffix:
@@ -199,27 +188,26 @@ class Execution:
         if environment.name in self._broken:
             raise self._broken[environment.name]
         if environment.name not in self._identities:
-            folder = self._lock_folders.get(environment.name)
-            self._identities[environment.name] = identify(environment, self.engine_of(environment), folder, self._share)
+            self._identities[environment.name] = self.site.identify(environment)
+        machine = self.site.machine(environment)
         return record_key(
             cell,
             identity=self._identities[environment.name],
-            engine=self.engine_of(environment).name,
-            cpu_class=host.cpu_class(),
+            engine=self.site.engine_name(environment),
+            cpu_class=machine.cpu_class,
             cpus=self.limits_of(cell).cpus,
-            gpu=host.nvidia_devices() if cell.device != "cpu" else (),
+            gpu=machine.gpu if cell.device != "cpu" else (),
             repeats=1 if trace else cell.runs(self._repeats),
             trace=trace,
         )
 
-    def engine_of(self, environment: Environment) -> Engine:
-        """Return where the processes of an environment run."""
-        return self._here if environment.at_hand else self._engine
+    def task(self, work: Work) -> Task:
+        """Return what a worker is asked to do for a piece of work."""
+        return self.site.task(work)
 
     def stop(self) -> None:
         """End what runs."""
-        self._engine.stop()
-        self._here.stop()
+        self.site.stop()
 
     def limits_of(self, cell: Cell) -> RunLimits:
         """Return the limits of a cell's process: at least a CPU for each thread that its settings ask for."""
@@ -229,13 +217,8 @@ class Execution:
 
     def _require_space(self, batches: Sequence[Batch]) -> None:
         environments = {batch.environment.name: batch.environment for batch in batches}
-        wanted = [
-            Wanted(environment=each, base=self._identities[name].base, lock_folder=self._lock_folders.get(name))
-            for name, each in environments.items()
-            if not each.at_hand
-        ]
-        unknown = require_space(wanted, self._engine, jobs=self.jobs, pulled=self._share is not None)
-        if unknown:
+        wanted = [(each, self._identities[name].base) for name, each in environments.items() if not each.at_hand]
+        if unknown := self.site.require_space(wanted, self.jobs):
             self.listener.warned(unknown)
 
     def perform(self, works: Iterable[Work]) -> None:
@@ -249,7 +232,7 @@ class Execution:
 
     def weight(self, environment: Environment) -> int:
         """Return how large an environment is."""
-        return weigh(environment, self.engine_of(environment), self._lock_folders.get(environment.name))
+        return self.site.weight(environment)
 
     def prepared(self, environment: Environment, ready: Ready) -> None:
         """Note that an environment can run."""
@@ -263,15 +246,7 @@ class Execution:
             EnvironmentFailedError: it cannot be made.
         """
         self.listener.preparing(environment.name)
-        try:
-            folder, base = self._lock_folders.get(environment.name), self._identities[environment.name].base
-            return ensure(environment, self.engine_of(environment), folder, share=self._share, base=base)
-        except OSError as error:
-            raise EnvironmentFailedError(
-                f"{environment.name} cannot be made: {error}",
-                where=str(log_path(environment)),
-                hint="check the disk: repromatrix doctor",
-            ) from error
+        return self.site.prepare(environment, self._identities[environment.name].base)
 
     def _repeats_of(self, batch: Batch) -> list[Work]:
         """Return the work of a batch: a process for each repeat."""
@@ -320,8 +295,8 @@ class Execution:
             provenance=provenance(
                 identity=self._identities[cell.environment.name],
                 network=bool(cell.workload.command and cell.workload.command.network),
-                engine=self.engine_of(cell.environment).name,
-                cpu_class=host.cpu_class(),
+                engine=self.site.engine_name(cell.environment),
+                cpu_class=self.site.machine(cell.environment).cpu_class,
                 image_digest=built.digest if built else None,
             ),
         )

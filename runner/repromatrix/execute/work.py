@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeAlias
 
+from repromatrix import resources
 from repromatrix.engines.base import Built, Engine, RunLimits
 from repromatrix.errors import EnvironmentFailedError
 from repromatrix.execute.batch import BatchResult, run_batch
@@ -20,6 +21,7 @@ from repromatrix.execute.lines import Finished
 from repromatrix.images.build import Ready
 from repromatrix.job import Asked, Fetch, cell_of
 from repromatrix.matrix import Environment
+from repromatrix.results.record import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +79,8 @@ class Work:
 class Host(Protocol):
     """What makes environments, and is told when one is there."""
 
-    def engine_of(self, environment: Environment) -> Engine:
-        """Return where the processes of an environment run."""
+    def task(self, work: Work) -> "Task":
+        """Return what a worker is asked to do for a piece of work, whose environment is made."""
 
     def stop(self) -> None:
         """End what runs."""
@@ -94,6 +96,8 @@ class Host(Protocol):
 
 
 _Event = Callable[[], None]
+# A function and its arguments but for the last one, a `Hears`; it gives a `BatchResult`.
+Task: TypeAlias = tuple[Callable[..., BatchResult], *tuple[Any, ...]]
 # Takes a result of a job that is under way, and all that the job gave so far.
 Hears: TypeAlias = Callable[[Finished, BatchResult], None]
 
@@ -159,8 +163,7 @@ class _Coordinator:
         for work in group:
             work.built = ready.built
             hearing = _Hearing(self._events, work)
-            arguments = (self._host.engine_of(group[0].environment), ready.built, work.job, hearing)
-            self._submit(self._workers, run_job, *arguments, then=hearing.ended)
+            self._submit(self._workers, *self._host.task(work), hearing, then=hearing.ended)
 
 
 class _Hearing:
@@ -179,7 +182,13 @@ class _Hearing:
 
     def ended(self, done: Future[BatchResult]) -> None:
         """Take what a job gave, all of it."""
-        result = done.result()
+        try:
+            result = done.result()
+        except EnvironmentFailedError as error:  # nothing that could run it is left
+            result = _all_failed(self._work, error)
+        if result.elsewhere:
+            self._work.built = result.elsewhere.built
+            resources.write_atomically(self._work.log, result.elsewhere.log)
         for finished in result.finished.values():
             if self._heard.get(finished.id) is not finished:
                 self._hear(finished, result)
@@ -188,6 +197,11 @@ class _Hearing:
         self._heard[finished.id] = finished
         self._work.result = result
         self._work.heard(self._work, finished)
+
+
+def _all_failed(work: Work, error: EnvironmentFailedError) -> BatchResult:
+    failed = (Finished(id=each.id, outcome=Outcome.FAILED, reason=error.what) for each in work.asked)
+    return BatchResult(finished={each.id: each for each in failed})
 
 
 def _mute() -> Hears:

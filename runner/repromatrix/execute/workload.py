@@ -10,6 +10,7 @@ from repromatrix.engines.homes import home
 from repromatrix.errors import EnvironmentFailedError, NothingSelectedError
 from repromatrix.execute.here import prepare
 from repromatrix.execute.run import Execution, Listener
+from repromatrix.execute.site import ThisMachine
 from repromatrix.execute.trace import Tracing
 from repromatrix.matrix import Workload, load
 from repromatrix.matrix.model import Command
@@ -66,7 +67,8 @@ def _checked(workload: Workload, framework: str, listener: Listener, python: str
     with home() as folder:
         store = Store(folder)
         heard = _Hearing(listener)
-        execution = Execution(matrix=whole, engine=engine, store=store, listener=cast(Listener, heard), jobs=1)
+        site = ThisMachine(engine)
+        execution = Execution(matrix=whole, site=site, store=store, listener=cast(Listener, heard), jobs=1)
         summary = execution.run([cell])
         (record,) = summary.records
         if record.outcome is not Outcome.OK:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 
 from repromatrix.errors import EnvironmentFailedError, ExitCode, RepromatrixError
-from repromatrix.execute import host
 from repromatrix.execute.run import Execution, Summary, batches_of
 from repromatrix.explain.pace import Pace
 from repromatrix.explain.search import Search, Stage
@@ -106,9 +105,9 @@ class Rounds:
         return [cell for cell in found if self._to_run[cell.id] and cell.id not in self._records]
 
     def _has_to_run(self, cell: Cell) -> bool:
-        if cell.device != "cpu" and not host.nvidia_devices():
-            return False
         try:
+            if not self._execution.site.machine(cell.environment).has(cell.device):
+                return False
             key = self._execution.key(cell)
         except EnvironmentFailedError:
             return False

@@ -5,6 +5,7 @@ had fetched whole gets its place, and the rest goes.
 """
 
 import contextlib
+import fcntl
 import re
 import shutil
 import uuid
@@ -60,6 +61,23 @@ def keep(path: Path, digest: str) -> None:
     except OSError:
         if not place.is_dir():  # another process may have been quicker: same content, nothing lost
             raise
+
+
+@contextmanager
+def claimed(digest: str, *, wait: bool) -> Iterator[bool]:
+    """Hold a wheel that is to be fetched, and yield whether it is ours: nobody else of this machine holds it then.
+
+    The kernel lets go of it when its holder dies.
+    """
+    path = resources.cache() / "claims" / digest
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import itertools
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Condition, Lock
+from threading import Lock
 
 from repromatrix import resources
 from repromatrix.engines.base import Exit, RunCommand
@@ -28,8 +28,8 @@ _RESUMES = 20  # times that a download that broke off goes on where it was
 def fetch(environment: Environment, lock: locks.Lock, log: Path, run: RunCommand) -> tuple[Path, ...]:
     """Return the wheel files of a lock, fetching those that are not in the store; pip's story goes to `log`.
 
-    What another thread is fetching is waited for, not fetched twice. What is in the store is verified again, and
-    fetched again where it is damaged. What was fetched whole before something broke stays.
+    What somebody else on this machine is fetching is waited for, not fetched twice. What is in the store is verified
+    again, and fetched again where it is damaged. What was fetched whole before something broke stays.
 
     Raises:
         EnvironmentFailedError: a wheel cannot be fetched, or has another hash than the lock.
@@ -56,23 +56,15 @@ def fetch(environment: Environment, lock: locks.Lock, log: Path, run: RunCommand
     return tuple(path for path in found.values() if path is not None)
 
 
-_claims: set[str] = set()
-_claiming = Condition()
-
-
 @contextmanager
 def _claimed(pins: Sequence[locks.Pin]) -> Iterator[list[locks.Pin]]:
-    """Yield those of `pins` that no other thread is fetching, at least one, ours as long as the context lasts."""
-    with _claiming:
-        while not (ours := [pin for pin in pins if _claims.isdisjoint(pin.hashes)]):
-            _claiming.wait()
-        _claims.update(*(pin.hashes for pin in ours))
-    try:
+    """Yield those of `pins` that nobody else is fetching, at least one, ours as long as the context lasts."""
+    with ExitStack() as held:
+        ours = [pin for pin in pins if held.enter_context(store.claimed(min(pin.hashes), wait=False))]
+        if not ours:
+            held.enter_context(store.claimed(min(pins[0].hashes), wait=True))
+            ours = [pins[0]]
         yield ours
-    finally:
-        with _claiming:
-            _claims.difference_update(*(pin.hashes for pin in ours))
-            _claiming.notify_all()
 
 
 def _sound(pin: locks.Pin, environment: Environment, log: Path) -> Path | None:
