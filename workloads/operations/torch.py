@@ -92,6 +92,13 @@ def dense():
     return {"weight": layer.weight.detach(), "bias": layer.bias.detach()}
 
 
+def batch_norm_update(x):
+    """What a layer keeps of a batch where it keeps all of it: divided by how many there are, or by one less."""
+    layer = torch.nn.BatchNorm2d(4, momentum=1.0, dtype=x.dtype)
+    layer(x)
+    return {"mean": layer.running_mean, "variance": layer.running_var}
+
+
 LINES = {
     # elementwise
     "exp": torch.exp,
@@ -292,6 +299,7 @@ LINES = {
     "default_batch_norm": lambda: torch.tensor(
         [torch.nn.BatchNorm2d(3).eps, torch.nn.BatchNorm2d(3).momentum], dtype=torch.float64
     ),
+    "default_batch_norm_update": batch_norm_update,
     "default_dense": dense,
     "default_cross_entropy": lambda x, labels: torch.nn.CrossEntropyLoss()(x, labels.long()),
     "default_dropout": lambda: torch.tensor(torch.nn.Dropout().p, dtype=torch.float64),
