@@ -79,10 +79,10 @@ def chosen(framework: str) -> list[str]:
     ]
 
 
-def run(framework: str, results: Path | None, again: Sequence[str]) -> None:
+def run(framework: str, results: Path | None, again: Sequence[str], since: str = "0") -> None:
     """Run what the log does not have; each pair is written at once, and one that fails is a line with its reason.
 
-    Without a folder for results nothing runs: the releases are listed.
+    Without a folder for results nothing runs: the releases are listed. What is older than `since` stays as it is.
     """
     if framework in NOT_RUN:
         write(framework, [{"to": each, "from": None, "failed": NOT_RUN[framework]} for each in chosen(framework)])
@@ -95,7 +95,7 @@ def run(framework: str, results: Path | None, again: Sequence[str]) -> None:
     before = None
     for version in versions if results else ():
         known = next(each for each in log if each["to"] == version and "operation" not in each)
-        if known.get("failed") == WAITING or known["from"] != before:
+        if Version(version) >= Version(since) and (known.get("failed") == WAITING or known["from"] != before):
             log = [each for each in log if each["to"] != version]
             log += compared(framework, before, version, results)
             write(framework, log)
@@ -326,11 +326,12 @@ def main() -> None:
     parser.add_argument("what", nargs="*", metavar="run|list FRAMEWORK", help="nothing: write the pages only")
     parser.add_argument("--results", type=Path, default=Path("results-atlas"))
     parser.add_argument("--again", action="append", default=[], metavar="VERSION")
+    parser.add_argument("--since", default="0", metavar="VERSION", help="run none that is older")
     options = parser.parse_args()
     if options.what and (options.what[0] not in ("run", "list") or not set(options.what[1:]) <= TITLE.keys()):
         parser.error(f"run or list, and then of {', '.join(TITLE)}")
     for framework in options.what[1:]:
-        run(framework, options.results if options.what[0] == "run" else None, options.again)
+        run(framework, options.results if options.what[0] == "run" else None, options.again, options.since)
     for name, text in pages().items():
         resources.write_atomically(ATLAS / name, text.encode())
 

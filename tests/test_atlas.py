@@ -72,6 +72,8 @@ def test_what_is_not_run_yet_is_listed_and_run_later(tmp_path, monkeypatch) -> N
     monkeypatch.setattr(atlas, "compared", compared)
     atlas.run("numpy", None, ())
     assert [each["failed"] for each in atlas.read("numpy")] == ["not run yet"] * 3
+    atlas.run("numpy", tmp_path, (), "2.0")
+    assert [each.get("failed") for each in atlas.read("numpy")] == ["not run yet", "not run yet", None]
     atlas.run("numpy", tmp_path, ())
     assert [(each["to"], each["from"]) for each in atlas.read("numpy")] == [
         ("1.0", None),

@@ -1,6 +1,7 @@
 """The whole way over real NumPy: matrix.yaml -> wheels -> environments -> processes -> records -> report."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -110,6 +111,28 @@ def test_bisect_finds_the_release_in_which_exp_changed(tmp_path: Path) -> None:
     assert [(each["last"], each["first"], each["confirmed"]) for each in document["changes"]] == [
         ("1.26.4", "2.0.0", True)
     ]
+
+
+@pytest.mark.network
+def test_a_bisection_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path: Path) -> None:
+    places = ["--engine", "process", "--results", str(tmp_path / "results"), "--json"]
+    command = [sys.executable, "-m", "repromatrix", "bisect", "numpy", "1.26.4", "2.0.2", *places]
+    command += ["--on", "operation:exp:float64"]
+    kept: dict[Path, int] = {}
+    for word in ("releases", "tried      1.26.4", "tried      2.0.2"):  # each time it has come a release further
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        assert any(line.startswith(word) for line in process.stderr), word
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        process.stderr.close()
+        found = {path: path.stat().st_mtime_ns for path in (tmp_path / "results" / "records").rglob("*.json")}
+        assert kept.items() <= found.items()  # what was there is not run again
+        kept = found
+    assert len(kept) >= 2
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    (change,) = json.loads(done.stdout)["changes"]
+    assert (done.returncode, change["last"], change["first"], change["confirmed"]) == (0, "1.26.4", "2.0.0", True)
+    assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
 
 
 @pytest.mark.network

@@ -1,6 +1,8 @@
 """`bisect` over releases that a played index names, and `exec` in an environment."""
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -66,6 +68,33 @@ def test_an_interrupted_search_goes_on_and_what_ran_is_not_run_again(command) ->
     command("bisect", "numpy", "1.0", "2.0", *ON)
     confirming = 2 * 2  # both neighbours, each as often as the matrix says
     assert len(command.engine.runs) == runs + confirming
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 5, 8, 11])
+def test_a_search_that_is_killed_goes_on_where_it_was(command, number: int) -> None:
+    answer = _changes_in("1.3", "1.4", "2.0")
+    releases, repeats = 4, 2  # both ends and two between them
+    arguments = ("bisect", "numpy", "1.0", "2.0", *ON, "--json")
+
+    def deadly(cells, run):
+        if run == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer(cells, run)
+
+    child = os.fork()
+    if not child:  # killed in its run of that number, and never comes back
+        command.engine.answer = deadly
+        command(*arguments)
+        os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+
+    command.engine.answer = answer
+    said = command(*arguments)
+    document = json.loads(said.out)
+    assert said.code == 0
+    assert [(each["last"], each["first"], each["confirmed"]) for each in document["changes"]] == [("1.2", "1.3", True)]
+    kept = min(number // repeats, releases)  # all repeats of a release have run, or it runs again
+    assert len(command.engine.runs) == (releases - kept) * repeats + 2 * repeats
 
 
 def test_a_release_that_cannot_be_resolved_is_skipped_and_told(command, index) -> None:

@@ -411,6 +411,60 @@ def test_a_result_whose_repeats_differ_is_no_change(command) -> None:
     assert _rows(said)["mystery/"]["verdict"] == "not deterministic"
 
 
+def _four(command) -> list[str]:
+    """Run operations in two environments and two settings, where the second version moves; return ids in float64."""
+    command.engine.answer = _operations(
+        {"mystery": ("float64", [1.0, 2.0])}, {"mystery": ("float64", [1.0, 2.0 + 2**-51])}
+    )
+    for more in ((), ("--settings", "avx2")):
+        command("operations", "numpy-1.0-cpu", "numpy-2.0-cpu", "--jobs", "1", *more)
+    return [f"operations/numpy-{each}" for each in ("1.0-cpu/default-float64", "2.0-cpu/default-float64")]
+
+
+def test_any_number_of_cells_of_operations_is_compared_result_by_result(command) -> None:
+    old, new = _four(command)
+    said = command("compare", old, f"{old}+avx2", new, "--format", "json")
+    pairs = json.loads(said.out)["pairs"]
+    assert said.code == 1
+    assert [(each["a"], each["b"], each["differ"]) for each in pairs] == [
+        (old, f"{old}+avx2", 0),
+        (old, new, 1),
+        (f"{old}+avx2", new, 1),
+    ]
+    assert [each["max_ulp"] for each in pairs[1]["results"] if each["operation"] == "mystery"] == [1]
+    first = command("compare", new, old, f"{old}+avx2", "--pairs", "first")
+    assert first.code == 1
+    assert [line for line in first.out.splitlines() if " | " in line] == [f"{new} | {old}", f"{new} | {old}+avx2"]
+    assert command("compare", f"{old}*").code == 0  # a pattern; the settings change nothing
+
+
+def test_where_operations_are_only_counted_that_is_said(command) -> None:
+    old, new = _four(command)
+    files = [
+        str(next((command.folder / "results" / "records").rglob(f"{each.split('/')[1]}/**/*.json")))
+        for each in (old, new)
+    ]
+    said = command("compare", *files)
+    assert "only how many results they gave is judged here, not their bits" in " ".join(said.out.split())
+
+
+@pytest.mark.parametrize(
+    ("sides", "code", "what"),
+    [
+        (("operations/numpy-1.0-cpu/default-float64",), 3, "is one cell: nothing to compare it with"),
+        (("operations/*/default-float64", "golden.csv"), 2, "golden.csv is no cell of operations"),
+        (("operations/*",), 2, "computed other operations, or in another dtype"),
+        (("operations/*/default-float64", "--pairs", "same-id"), 2, "--pairs same-id is for two results folders"),
+        (("operations/*/default-float64", "--format", "junit"), 2, "are told as text or JSON"),
+    ],
+)
+def test_cells_of_operations_that_cannot_be_compared(command, sides: tuple[str, ...], code: int, what: str) -> None:
+    _four(command)
+    said = command("compare", *sides)
+    assert (said.code, said.out) == (code, "")
+    assert what in said.err
+
+
 def test_explain_finds_the_cells_of_an_environment_that_was_locked_on_the_fly(command, monkeypatch) -> None:
     def make(environment, folder):
         place = locks.path_of(environment, folder)

@@ -43,7 +43,14 @@ class Task:
     def tensor(self, name):
         return self.inputs[name]
 
+    mode: str = "eager"
+    compiled: int = 0
+
+    def option(self, _name):
+        return self.mode
+
     def compile(self, function):
+        self.compiled += 1
         return function
 
     def value(self, array):
@@ -117,3 +124,42 @@ def test_a_small_result_is_kept_whole_whatever_the_row_says() -> None:
     found = told({"f": lambda x: x + 0}, {"f": {"args": ["x"], "sample": 7}}, x=X)
     assert found["f"].shape == X.shape
     assert "f/digest" not in found
+
+
+def test_what_jax_is_given_to_compile_is_one_function_for_all_cells() -> None:
+    rows = {
+        "sum": {"args": ["x"], "cases": {"axis": {"args": ["m"], "options": {"axis": 1}}, "other": {"args": ["m"]}}}
+    }
+    inputs = {"x": np.ones(3, np.float32), "m": np.ones((2, 3), np.float32)}
+    lines, counts = {"sum": lambda x, axis=None: np.sum(x, axis=axis)}, {}
+    for mode in ("jit", "eager"):
+        tasks = [Task(rows=rows, inputs=inputs, mode=mode) for _ in range(2)]
+        for task in tasks:
+            walk.walk(task, lines)
+        assert all(task.told["results"] == 3 and task.told["sum/axis"].tolist() == [3, 3] for task in tasks)
+        counts[mode] = [task.compiled for task in tasks]
+    assert counts == {"jit": [2, 0], "eager": [3, 3]}  # with the option, and without
+
+
+@dataclass
+class Compiled:
+    function: object
+
+    def __call__(self, *given):
+        return self.function(*given)
+
+
+@pytest.mark.parametrize("around", [False, True])
+def test_a_derivative_is_compiled_or_taken_of_what_is_compiled(around: bool) -> None:
+    taken, task = [], Task(rows={"square": {"args": ["x"], "gradient": [0]}}, inputs={"x": np.ones(3, np.float32)})
+    marked = []
+    task.compile = lambda function: marked.append(function) or Compiled(function)
+
+    def gradient(function, given, _places, _weights):
+        taken.append(function)
+        return (2 * given[0],)
+
+    walk.walk(task, {"square": np.square}, gradient, around=around)
+    assert task.told["square/gradient"].tolist() == [2, 2, 2]
+    assert taken == ([Compiled(np.square)] if around else [np.square])
+    assert len(marked) == (1 if around else 2)

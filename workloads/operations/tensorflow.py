@@ -160,6 +160,54 @@ def of_layer(layer, *names):
     return tf.constant([float(getattr(layer, name)) for name in names], tf.float64)
 
 
+INITIALIZERS = ("HeNormal", "GlorotNormal", "LecunUniform", "TruncatedNormal", "RandomUniform", "Orthogonal")
+
+
+def initializers():
+    """What each draws by one seed."""
+    return {name: getattr(tf.keras.initializers, name)(seed=7)((61, 67)) for name in INITIALIZERS}
+
+
+def weights(layer, shape):
+    """What a layer begins with."""
+    tf.keras.utils.set_random_seed(7)
+    layer.build(shape)
+    return {str(place): tf.convert_to_tensor(each) for place, each in enumerate(layer.weights)}
+
+
+def network():
+    """What a network's layers begin with: each draws its seeds in turn, dropout too."""
+    tf.keras.utils.set_random_seed(7)
+    layers = [tf.keras.layers.Dense(17), tf.keras.layers.Dropout(0.5), tf.keras.layers.Dense(5)]
+    model = tf.keras.Sequential(layers)
+    model.build((None, 11))
+    return {name: tf.convert_to_tensor(layers[place].kernel) for name, place in (("first", 0), ("last", 2))}
+
+
+def fit(x):
+    """A network after an epoch of `fit` with nothing else said: how rows are shuffled, and how a step is compiled."""
+    tf.keras.utils.set_random_seed(7)
+    model = tf.keras.Sequential([tf.keras.layers.Dense(7, activation="tanh"), tf.keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    model.fit(x, x[:, :1], verbose=0)
+    return {str(place): tf.convert_to_tensor(each) for place, each in enumerate(model.weights)}
+
+
+def dropped(x):
+    tf.keras.utils.set_random_seed(7)
+    return tf.keras.layers.Dropout(0.5)(x, training=True)
+
+
+def batch_norm_update(x):
+    """What a layer keeps of a batch where it keeps all of it: divided by how many there are, or by one less."""
+    layer = tf.keras.layers.BatchNormalization(momentum=0.0, dtype=x.dtype.name)
+    layer(last(x), training=True)
+    return {
+        "mean": tf.convert_to_tensor(layer.moving_mean),
+        "variance": tf.convert_to_tensor(layer.moving_variance),
+    }
+
+
 LINES = {
     # elementwise
     "exp": tf.exp,
@@ -345,7 +393,16 @@ LINES = {
     "default_rmsprop": lambda: defaults("RMSprop", "learning_rate", "rho", "epsilon"),
     "default_layer_norm": lambda: of_layer(tf.keras.layers.LayerNormalization(), "epsilon"),
     "default_batch_norm": lambda: of_layer(tf.keras.layers.BatchNormalization(), "epsilon", "momentum"),
+    "default_lion": lambda: defaults("Lion", "learning_rate", "beta_1", "beta_2"),
+    "default_l1_l2": lambda: of_layer(tf.keras.regularizers.l1_l2(), "l1", "l2"),
+    "default_batch_norm_update": batch_norm_update,
+    "default_conv_lstm_gate": lambda x: tf.keras.layers.ConvLSTM1D(1, 1).recurrent_activation(x),
     "default_dense": dense,
+    "default_initializers": initializers,
+    "default_lstm": lambda: weights(tf.keras.layers.LSTM(17), (None, 5, 11)),
+    "default_network": network,
+    "default_dropout_mask": dropped,
+    "default_fit": fit,
     "default_cross_entropy": lambda x, labels: tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)(
         labels, x
     ),
@@ -362,10 +419,15 @@ LINES = {
 
 
 # XLA takes seconds to compile each of the first ones; a layer is made outside of what is compiled.
-LONG = ("qr", "svd", "eigh", "solve", "inverse", "pinv", "matrix_exp", "default_dense")
+LONG = ("qr", "svd", "eigh", "solve", "inverse", "pinv", "matrix_exp")
+OF_KERAS = ("default_dense", "default_initializers", "default_lstm", "default_network", "default_fit")
+MADE = (*OF_KERAS, "default_batch_norm_update", "default_conv_lstm_gate", "default_dropout_mask")
 
 
 def train(task):
-    compiled = task.option("compile") == "xla"
-    left_out = {name: "left out where it is compiled" for name in LONG if compiled}
+    left_out = {}
+    if task.dtype != "float32":
+        left_out = dict.fromkeys(OF_KERAS, "made in float32, whatever the dtype of the cell")
+    if task.option("compile") == "xla":
+        left_out.update(dict.fromkeys((*LONG, *MADE), "left out where it is compiled"))
     walk(task, LINES, gradient, LACKS, left_out, tf.transpose)

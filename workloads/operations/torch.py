@@ -92,6 +92,13 @@ def dense():
     return {"weight": layer.weight.detach(), "bias": layer.bias.detach()}
 
 
+def batch_norm_update(x):
+    """What a layer keeps of a batch where it keeps all of it: divided by how many there are, or by one less."""
+    layer = torch.nn.BatchNorm2d(4, momentum=1.0, dtype=x.dtype)
+    layer(x)
+    return {"mean": layer.running_mean, "variance": layer.running_var}
+
+
 LINES = {
     # elementwise
     "exp": torch.exp,
@@ -292,6 +299,7 @@ LINES = {
     "default_batch_norm": lambda: torch.tensor(
         [torch.nn.BatchNorm2d(3).eps, torch.nn.BatchNorm2d(3).momentum], dtype=torch.float64
     ),
+    "default_batch_norm_update": batch_norm_update,
     "default_dense": dense,
     "default_cross_entropy": lambda x, labels: torch.nn.CrossEntropyLoss()(x, labels.long()),
     "default_dropout": lambda: torch.tensor(torch.nn.Dropout().p, dtype=torch.float64),
@@ -310,5 +318,16 @@ LINES = {
 }
 
 
+# What torch.compile takes none of within a function: generators, parameters, and so layers and optimizers.
+MADE = (
+    *("sgd", "momentum", "adam", "adamw", "rmsprop"),
+    *("default_adam", "default_sgd", "default_rmsprop", "default_layer_norm", "default_batch_norm", "default_dense"),
+    "default_batch_norm_update",
+    *(name for name in LINES if name.startswith("draw_")),
+)
+
+
 def train(task):
-    walk(task, LINES, gradient, LACKS)
+    compiled = task.option("compile") == "inductor"
+    left_out = {name: "left out where it is compiled" for name in MADE if compiled}
+    walk(task, LINES, gradient, LACKS, left_out, around=True)

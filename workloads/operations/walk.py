@@ -12,9 +12,10 @@ NO_ATTRIBUTE = "has no attribute"
 PART = re.compile(r"([\w-]+)(?:\[(:,)?:(\d+)\])?")
 LARGE = 1 << 17  # bytes of a result, beyond which a row that says `sample` keeps some elements and a digest
 ROW, FIRST, LAST = 1, 1, 18  # the row, and the slice, that are computed alone
+PROGRAMS = {}  # (line, its options) -> what JAX was given to compile
 
 
-def walk(task, lines, gradient=None, lacks=(), left_out=None, transpose=None):
+def walk(task, lines, gradient=None, lacks=(), left_out=None, transpose=None, around=False):
     """Record every case of every row, and how many gave a result.
 
     Args:
@@ -25,6 +26,8 @@ def walk(task, lines, gradient=None, lacks=(), left_out=None, transpose=None):
         lacks: parts of the messages by which the framework says that it does not have something.
         left_out: operation -> why it is left out in this cell.
         transpose: how the framework transposes a matrix; None: with `.T`.
+        around: whether derivatives are taken of what is compiled, and not compiled themselves: PyTorch compiles them
+            along with it.
     """
     given = {name: task.tensor(name) for row in task.rows.values() for name in needed(row)}
     count = 0
@@ -33,26 +36,29 @@ def walk(task, lines, gradient=None, lacks=(), left_out=None, transpose=None):
             if operation in (left_out or {}):
                 task.absent(name, left_out[operation])
             elif operation in lines:
-                count += run(task, name, case, given, lines[operation], gradient, lacks, transpose)
+                count += run(task, name, case, given, lines[operation], gradient, lacks, transpose, around)
             else:
                 task.absent(name, "not in this framework")
     task.record({"results": count})
 
 
-def run(task, name, case, given, line, gradient, lacks, transpose):
+def run(task, name, case, given, line, gradient, lacks, transpose, around):
     """Record one case and its gradients; how many of the two gave a result."""
     arguments = [part(given, each) for each in case.get("args", ())]
-    call = bound(line, dict(case.get("options", {}), **({"dtype": task.dtype} if case.get("typed") else {})))
+    options = dict(case.get("options", {}), **({"dtype": task.dtype} if case.get("typed") else {}))
+    call, whole = bound(line, options), compiled(task, line, options)
     places = case.get("gradient", ())
     weights = given[case["weights"]] if "weights" in case else None
 
     def value():
         if "relation" in case:
-            both = RELATIONS[case["relation"]](task.compile(call), arguments, transpose or (lambda x: x.T))
+            both = RELATIONS[case["relation"]](whole, arguments, transpose or (lambda x: x.T))
             return {name: apart(*map(task.value, both))}
-        return kept(task, case, named(name, task.compile(call)(*arguments)))
+        return kept(task, case, named(name, whole(*arguments)))
 
     def slopes():
+        if around:
+            return sloped(name, places, gradient(whole, arguments, places, weights))
         slope = task.compile(lambda *all_of: gradient(call, all_of, places, weights))
         return sloped(name, places, slope(*arguments))
 
@@ -132,6 +138,20 @@ def needed(row):
         names += [PART.fullmatch(each).group(1) for each in case.get("args", ())]
         names += [case["weights"]] if "weights" in case else []
     return names
+
+
+def compiled(task, line, options):
+    """Return a line with its options, compiled.
+
+    JAX is given one function for all cases and cells of the process: it compiles what has other shapes or dtypes, or
+    64 bits switched on, and takes the program that it has for what does not depend on them.
+    """
+    if task.option("compile") != "jit":
+        return task.compile(bound(line, options))
+    key = (line, repr(sorted(options.items())))
+    if key not in PROGRAMS:
+        PROGRAMS[key] = task.compile(bound(line, options))
+    return PROGRAMS[key]
 
 
 def bound(line, options):

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from repromatrix.compare.pairs import Mode
 
 _PRINTED = "printed"  # of --allow, beside the verdicts
+_COUNTED = (
+    "of cells of operations only how many results they gave is judged here, not their bits: name them by id, in one "
+    "results folder (repromatrix merge)"
+)
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -88,8 +92,8 @@ def run(options: Namespace) -> int:
     if any(str(side).startswith("operations") for side in options.sides):
         from repromatrix.cli import compare_operations
 
-        if pair := compare_operations.named(options):
-            return compare_operations.compared(options, *pair)
+        if records := compare_operations.named(options):
+            return compare_operations.compared(options, records)
     sources = Sources(options.results, logs.asked(options), options.metric, printed, logs.stated)
     series = sources.read(options.sides)
     folders = len(options.sides) == 2 == sources.folders  # noqa: PLR2004
@@ -104,7 +108,10 @@ def run(options: Namespace) -> int:
     )
     allowed = tuple(dict.fromkeys(Verdict(name) for name in options.allow if name != _PRINTED))
     terms = Terms(verdicts=allowed, printed=_PRINTED in options.allow, state=options.state)
-    view = build(found, terms, (_said(mode, asked=options.pairs is not None), *sources.notes))
+    notes = (_said(mode, asked=options.pairs is not None), *sources.notes)
+    if any(each.cell and each.cell.workload.startswith("operations") for each in series):
+        notes += (_COUNTED,)
+    view = build(found, terms, notes)
     content = PRESENTERS[options.format](view)
     if options.output:
         resources.write_atomically(options.output, content.encode())

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from repromatrix import draw, resources
@@ -25,7 +26,12 @@ def workload(matrix: Matrix | None = None, name: str = NAME) -> Workload:
         MatrixError: its folder is not what a workload is.
     """
     named = [each for each in matrix.workloads if each.name == name] if matrix else []
-    return named[0] if named else load_workload(resources.folder("workloads") / Path(name), name)
+    return named[0] if named else _own(resources.folder("workloads") / Path(name), name)
+
+
+@cache  # one command asks for it several times, and to read its table takes a sixth of a second
+def _own(folder: Path, name: str) -> Workload:
+    return load_workload(folder, name)
 
 
 def cells(matrix: Matrix, environments: Sequence[Environment], tier: str = "core") -> tuple[Cell, ...]:
