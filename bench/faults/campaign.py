@@ -24,7 +24,7 @@ from repromatrix.matrix.model import Workload, chosen
 from repromatrix.matrix.workload import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
-CHUNK = {"mazur": 100, "mlp": 16}  # runs that share a process; those of mlp are large
+CHUNK = {"mazur": 100, "mlp": 32}  # runs that share a process; those of mlp are large
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
 DIGEST = 25  # characters of an environment's folder after its name: a dash and the digest
 # The framework and its gradients -> the environment in which it is measured; None: the Python at hand.
