@@ -217,11 +217,23 @@ def _name(parts: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def verdicts(work: Sequence[Chunk], jobs: int) -> Iterator[tuple[Chunk, list[Verdict]]]:
-    """Yield the verdicts of each chunk as it ends."""
+    """Yield the verdicts of each chunk as it ends.
+
+    Raises:
+        RuntimeError: chunks that broke; only when all others are done.
+    """
+    broken = []
     with ProcessPoolExecutor(max_workers=jobs) as pool:
         running = {pool.submit(_verdicts, chunk): chunk for chunk in work}
         for done in as_completed(running):
-            yield running[done], done.result()
+            try:
+                found = done.result()
+            except RuntimeError as error:
+                broken.append(f"{running[done].name}: {error}")
+            else:
+                yield running[done], found
+    if broken:
+        raise RuntimeError("\n".join(broken))
 
 
 def _verdicts(chunk: Chunk) -> list[Verdict]:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from bench.faults import __main__ as campaign
 from bench.faults import bits, page
 from bench.faults.__main__ import LEAST, MAIN
-from bench.faults.campaign import PLACES, Chunk, environment, ground_of, keep, kept, measure, missing
+from bench.faults.campaign import PLACES, Chunk, environment, ground_of, keep, kept, measure, missing, verdicts
 from bench.faults.clean import read
 from bench.faults.explain import explain
 from bench.faults.score import Ratio, Score, Verdict, judge, judge_pair
@@ -332,6 +333,17 @@ def test_what_has_run_is_kept_and_read_again_as_it_was(tmp_path) -> None:
     assert kept(tmp_path, chunk) is None
     keep(tmp_path, chunk, found)
     assert kept(tmp_path, chunk) == found
+
+
+def test_a_chunk_that_breaks_costs_no_other_one_and_is_told_in_the_end() -> None:
+    place = environment(MAIN)
+    assert place is not None
+    broken = replace(place, python=sys.executable, variables={**place.variables, "PYTHONHOME": "/nowhere"})
+    work = [Chunk(environment=each, kind="clean", first=0, last=1, seeds=SEEDS) for each in (broken, place)]
+    told = verdicts(work, 1)
+    assert [each.kind for each in next(told)[1]] == ["clean"]
+    with pytest.raises(RuntimeError, match="mazur-numpy-clean-0-1: the injector failed"):
+        next(told)
 
 
 @pytest.mark.parametrize(
