@@ -24,7 +24,7 @@ from repromatrix.matrix.model import Workload, chosen
 from repromatrix.matrix.workload import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
-CHUNK = {"mazur": 100, "mlp": 16}  # runs that share a process; those of mlp are large
+CHUNK = {"mazur": 100, "mlp": 32}  # runs that share a process; those of mlp are large
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
 DIGEST = 25  # characters of an environment's folder after its name: a dash and the digest
 # The framework and its gradients -> the environment in which it is measured; None: the Python at hand.
@@ -217,11 +217,23 @@ def _name(parts: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def verdicts(work: Sequence[Chunk], jobs: int) -> Iterator[tuple[Chunk, list[Verdict]]]:
-    """Yield the verdicts of each chunk as it ends."""
+    """Yield the verdicts of each chunk as it ends.
+
+    Raises:
+        RuntimeError: chunks that broke; only when all others are done.
+    """
+    broken = []
     with ProcessPoolExecutor(max_workers=jobs) as pool:
         running = {pool.submit(_verdicts, chunk): chunk for chunk in work}
         for done in as_completed(running):
-            yield running[done], done.result()
+            try:
+                found = done.result()
+            except RuntimeError as error:
+                broken.append(f"{running[done].name}: {error}")
+            else:
+                yield running[done], found
+    if broken:
+        raise RuntimeError("\n".join(broken))
 
 
 def _verdicts(chunk: Chunk) -> list[Verdict]:

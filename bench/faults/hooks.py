@@ -86,7 +86,9 @@ class Hooks:
         """
         self.twists = twists or {}
         self.faults, self.mutated, self.forcing, self.noting = faults or {}, wrong or {}, forcing, noting
-        self.armed = bool(self.faults or self.twists) or forcing is not None or noting
+        sites = (*self.faults, *self.twists, *(() if forcing is None else forcing.sites))
+        self.looked_at = frozenset(key[0] for key in sites)
+        self.armed = bool(sites) or noting
         self.amount = next((fault.amount for fault in self.mutated.values()), 0.0)
         self.step = 1
         self.counts: Counter[int] = Counter()
@@ -111,11 +113,14 @@ class Hooks:
         """Return what becomes of a value."""
         count = self.counts[hook]
         self.counts[hook] = count + 1
-        return self._through((hook, count), value) if self.armed else value
+        return self._through((hook, count), value) if self._looks(hook) else value
+
+    def _looks(self, hook: int) -> bool:
+        return self.armed and (self.noting or hook in self.looked_at)
 
     def call(self, hook: int, function: Any, *arguments: Any, **named: Any) -> Any:
         """Call a function and return what becomes of its value."""
-        if self.armed:
+        if self._looks(hook):
             count = self.counts[hook]
             for place, argument in (*enumerate(arguments), *named.items()):
                 self._handles((hook, count, HANDLE, place), argument)

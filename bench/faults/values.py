@@ -16,7 +16,7 @@ class Shown:
     numbers: list[float]
 
     @property
-    def texts(self) -> tuple[str, ...]:
+    def texts(self) -> tuple[int, ...]:
         """What tells its elements apart bit by bit, one NaN aside."""
         return bits.text(self.numbers)
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from bench.faults import __main__ as campaign
 from bench.faults import bits, page
 from bench.faults.__main__ import LEAST, MAIN
-from bench.faults.campaign import PLACES, Chunk, environment, ground_of, keep, kept, measure, missing
+from bench.faults.campaign import PLACES, Chunk, environment, ground_of, keep, kept, measure, missing, verdicts
 from bench.faults.clean import read
 from bench.faults.explain import explain
 from bench.faults.score import Ratio, Score, Verdict, judge, judge_pair
@@ -173,6 +174,38 @@ def test_every_recorded_value_can_be_changed_and_that_shows_at_its_site_and_step
         assert places == ([[name, 2]] if kind == "sign" else []), told
 
 
+ALONE = """
+import json, sys
+from bench.faults.draw import Fault
+from bench.faults.inject import Injector
+injector = Injector(json.load(open(sys.argv[1])))
+ground = injector.ground
+options = {**ground.fixed, **{name: values[-1] for name, values in ground.options.items()}, "activation": "exp"}
+survey = injector.survey(options)
+output, metric, alone = ground.outputs[0], ground.metrics[0], []
+for key in filter(survey.can_use, survey.room.hooks):
+    fault = Fault(kind="sign", at="value", site=key, how="scale", amount=-1.0, first=1, last=1)
+    run = injector.harness.train(survey.job, faults={key: fault})
+    changed = {name for name, shown in run.rows[1].items() if shown.texts != survey.rows[1][name].texts}
+    if output in changed and metric not in changed:
+        alone.append(key)
+print(json.dumps(alone))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [each for each in PLACES if each.startswith("mazur-keras")])
+def test_the_output_that_keras_records_is_the_one_that_its_loss_is_computed_from(tmp_path, place: str) -> None:
+    """Of one that was computed apart, a fault would show in the loss and the gradients as well: they do not follow."""
+    there = environment(place)
+    if there is None:
+        pytest.skip(missing(place))
+    (tmp_path / "ground.json").write_text(json.dumps(ground_of(there, SEEDS)))
+    command = [there.python, "-c", ALONE, str(tmp_path / "ground.json")]
+    done = subprocess.run(command, cwd=ROOT, env=dict(there.variables), check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
 def test_a_module_with_hooks_computes_as_it_did_and_holds_wrong_code() -> None:
     text, mutations = instrumented("def step(x, w1, w2):\n    y = x @ w1\n    y -= 1\n    return y.mean(axis=0)\n")
     assert {each.kind for each in mutations} >= {"another name", "left out", "done twice", "mean or sum", "axis"}
@@ -300,6 +333,17 @@ def test_what_has_run_is_kept_and_read_again_as_it_was(tmp_path) -> None:
     assert kept(tmp_path, chunk) is None
     keep(tmp_path, chunk, found)
     assert kept(tmp_path, chunk) == found
+
+
+def test_a_chunk_that_breaks_costs_no_other_one_and_is_told_in_the_end() -> None:
+    place = environment(MAIN)
+    assert place is not None
+    broken = replace(place, python=sys.executable, variables={**place.variables, "PYTHONHOME": "/nowhere"})
+    work = [Chunk(environment=each, kind="clean", first=0, last=1, seeds=SEEDS) for each in (broken, place)]
+    told = verdicts(work, 1)
+    assert [each.kind for each in next(told)[1]] == ["clean"]
+    with pytest.raises(RuntimeError, match="mazur-numpy-clean-0-1: the injector failed"):
+        next(told)
 
 
 @pytest.mark.parametrize(

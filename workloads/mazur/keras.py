@@ -16,12 +16,13 @@ def train(task):
     hidden, output = model.layers
     x, t = (keras.ops.expand_dims(task.tensor(name), 0) for name in ("input", "target"))
     for _ in range(task.steps):
-        prediction = model.predict_on_batch(x)
+        predicted = {"output": model.predict_on_batch(x)} if apart(task) else {}
         model.reset_metrics()  # Keras 3.8 would report the mean of all steps
         with probe.taking():
             loss = float(model.train_on_batch(x, t))  # bfloat16 may still be a tensor
-        values = {name: tensor[0] for name, tensor in probe.taken("hidden_pre", "hidden", "output_pre").items()}
-        values |= {"output": prediction[0], "loss": probe.exact(loss)}
+        taken = probe.taken("hidden_pre", "hidden", "output_pre", *([] if predicted else ["output"]))
+        values = {name: tensor[0] for name, tensor in {**taken, **predicted}.items()}
+        values["loss"] = probe.exact(loss)
         values |= rows(probe.taken("grad_output_weights", "grad_hidden_weights"))
         task.record(values, state=rows({"output_weights": output.kernel, "hidden_weights": hidden.kernel}))
     last = numpy_forward(model, x) if task.option("final_forward") == "numpy" else model.predict_on_batch(x)
@@ -35,10 +36,11 @@ def operations(task):
 def build(task, probe):
     """The compiled model with the given kernels and fixed biases."""
     layouts.check_square(task)
-    activation = {"native": "sigmoid", "exp": sigmoid}[task.option("activation")]
+    activation = {"native": keras.activations.get("sigmoid"), "exp": sigmoid}[task.option("activation")]
     W1, W2 = (stored(task, name) for name in ("hidden_weights", "output_weights"))
+    last = activation if apart(task) else showing(activation, probe)
     hidden = keras.layers.Dense(W1.shape[1], activation=probe.activation(activation, "hidden_pre", "hidden"))
-    output = keras.layers.Dense(W2.shape[1], activation=probe.activation(activation, "output_pre", "output"))
+    output = keras.layers.Dense(W2.shape[1], activation=probe.activation(last, "output_pre"))
     model = keras.Sequential([keras.Input((W1.shape[0],)), hidden, output])
     for layer, W, bias in ((hidden, W1, "hidden_bias"), (output, W2, "output_bias")):
         layer.kernel.assign(W)
@@ -52,6 +54,22 @@ def build(task, probe):
         jit_compile=task.option("compile") in ("xla", "jit", "inductor"),
     )
     return model
+
+
+def apart(task):
+    """Whether the output is computed once more, to be recorded: to come out of a compiled step would change that."""
+    return task.option("compile") != "eager"
+
+
+def showing(activation, probe):
+    """The activation whose values are the output: what is recorded is what the loss is computed from, traced or not."""
+
+    def seen(z):
+        a = activation(z)
+        probe.take("output", a)
+        return a
+
+    return seen
 
 
 def stored(task, name):
