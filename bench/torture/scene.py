@@ -110,7 +110,7 @@ class Scene:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_answer_hangups,
+            preexec_fn=_answer_hangups,  # noqa: PLW1509 - no process of a campaign has a second thread
         )
 
     def run(self, words: Sequence[str], place: Path, more: Mapping[str, str] | None = None) -> Done:
