@@ -17,7 +17,7 @@ from bench.torture import page
 from bench.torture.fuzz import fuzz, readers
 from bench.torture.kills import Kills
 from bench.torture.places import can_mount, hostile
-from bench.torture.scene import ROOT, Scene
+from bench.torture.scene import CELLS, ROOT, SIDES, Scene
 from bench.torture.tally import Tally
 from repromatrix.resources import cache
 
@@ -94,6 +94,8 @@ def _places(folder: Path, which: str, end: float) -> list[Tally]:
 
 def _fuzz(folder: Path, inputs: int, seed: int, end: float) -> list[Tally]:
     scene = _scene(folder, end)
+    for command in ("trace", "explain"):  # so that there are files of theirs; both find a difference, exit code 1
+        scene.run((command, "-q", *map(CELLS.format, SIDES), "--engine", scene.engine, "--results", "M"), scene.first)
     scene.require("accept", "-q", "--results", "M", "--output", "M/accepted.json")
     for night in "AB":
         scene.require("history", "add", "-q", "--night", night, "--results", night, "--log", "M/history")

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -109,6 +110,7 @@ class Scene:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=_answer_hangups,  # noqa: PLW1509 - no process of a campaign has a second thread
         )
 
     def run(self, words: Sequence[str], place: Path, more: Mapping[str, str] | None = None) -> Done:
@@ -133,6 +135,11 @@ class Scene:
         found = [line.partition(" ") for line in subprocess.check_output(command, text=True).splitlines()]
         # Whoever else works on this machine has containers too; what this campaign began has ended.
         return [f"container: {name}" for name, _, owned in found if owner.is_dead(owned)]
+
+
+def _answer_hangups() -> None:
+    """Have a command answer SIGHUP, which `nohup` has this campaign ignore."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def finish(process: "subprocess.Popen[bytes]", seconds: float = ANSWER) -> Done:

@@ -633,3 +633,18 @@ def test_what_killed_runs_left_half_written_goes_with_the_next_run(tmp_path: Pat
     left.write_bytes(b"{")
     store.write_manifest(MANIFEST)
     assert not left.exists()
+
+
+def test_a_folder_whose_writer_was_killed_before_it_sealed_it_is_sealed_by_the_next_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write_manifest(MANIFEST)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "seal", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            store.write_experiments(Experiments())
+    after = Store(store.folder)
+    after.read_experiments()  # as it is to be: nothing is written again
+    after.seal_written()
+    assert "experiments.json" in dict(after.read_manifest().files)
+    assert not [name for name, _ in after.read_manifest().files if name.endswith(".next")]

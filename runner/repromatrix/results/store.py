@@ -375,6 +375,8 @@ class Store:
             raise ResultsError("holds no finished run", where=str(self.folder), hint="run first: make matrix")
         manifest = manifests.decode(data, str(self._manifest_path))
         self._digests = dict(manifest.files)
+        # Who was to write a file anew was killed before the folder was sealed.
+        self._unsealed = self._unsealed or any(name.endswith(_NEXT) for name in self._digests)
         return manifest
 
     def _write(self, sort: Sort[KeyedT], path: Path, thing: KeyedT) -> None:
