@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
+from repromatrix import resources
 from repromatrix.cli.main import run as command_line
 from repromatrix.cli.plan import _jobs as plan_jobs
 from repromatrix.errors import UsageError
@@ -829,7 +830,14 @@ def watched(folder: Path, name: str, repository: Repository, offered: Index) -> 
         (checkout / "matrix.yaml").write_text(SMALL.format(more=""))
 
     run = nightly(folder, **DISPATCHED)
-    run.variables = repository.fake.variables | offered.variables
+    cache = (
+        folder.parent / "cache"
+    )  # its own: a made-up release is nobody else's; exact results are the same everywhere
+    if not cache.exists():
+        cache.mkdir()
+        (resources.cache() / "exact").mkdir(parents=True, exist_ok=True)
+        (cache / "exact").symlink_to(resources.cache() / "exact")
+    run.variables = repository.fake.variables | offered.variables | {"REPROMATRIX_CACHE": str(cache)}
     where = f"file://{repository.remote.parents[1]}"
     run.github = {"server_url": where, "repository": "owner/name", "token": "secret", "run_id": "17"}
     shutil.copytree(results(folder / "usual", (0.5, 0.25)), run.artifacts / "report" / "results")

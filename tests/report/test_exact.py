@@ -68,6 +68,14 @@ def test_the_document_follows_its_schema_and_verify_finds_nothing(run, view):
     assert verify(document, evidence) == ()
 
 
+def test_a_table_of_operations_is_in_no_class_of_losses_and_in_no_line_of_versions(builder, run):
+    tables, _, computed = run
+    job = builder.record((0.5, 0.25), variant="job")
+    view = build(builder.manifest([*tables, job], tables=()), [*tables, job], (), computed=computed)
+    assert [each.cells for each in view.of_kind("class_of")] == [(job.cell.id,)]
+    assert len(json.loads(json_text(view))["cells"]) == 3
+
+
 def test_the_summary_has_the_table_too(view):
     assert "Operations in float32" in markdown(view)
 

@@ -172,14 +172,16 @@ def registry(parser: ArgumentParser) -> None:
 
 def cluster(parser: ArgumentParser) -> None:
     """Whether other machines do the work."""
-    parser.add_argument(
+    address = parser.add_argument(
         "--cluster", metavar="ADDRESS", help="run on the workers of a Dask scheduler: tcp://HOST:8786 (docs/cluster.md)"
     )
-    parser.add_argument(
+    like(address, "tcp://scheduler:8786")
+    one = parser.add_argument(
         "--cpu-class",
         metavar="CLASS",
         help="with --cluster: on workers of this CPU class, or any; default: all in one, this machine's if it is there",
     )
+    like(one, "any --cluster tcp://scheduler:8786")
 
 
 def results(parser: ArgumentParser) -> None:

@@ -47,3 +47,9 @@ class Evidence:
         """The records of the report: all but the members of ensembles."""
         members = {name for each in self.manifest.ensembles for name in each.members}
         return tuple(record for record in self.records if record.cell.id not in members)
+
+    @property
+    def jobs(self) -> tuple[Record, ...]:
+        """Those of training jobs: a table of operations has no loss, and a section of its own."""
+        tables = {record.cell.id for record, _ in self.computed}
+        return tuple(record for record in self.own if record.cell.id not in tables)

@@ -33,6 +33,7 @@ class Run:
     Attributes:
         evidence: all that was read.
         records: those of the report: all but the members of ensembles.
+        jobs: those of training jobs among them, which classes and versions are of.
         allowed: who judges distances.
         explained: the pairs on which there were experiments.
         traces: by cell id, those of the report's cells.
@@ -41,6 +42,7 @@ class Run:
 
     evidence: Evidence
     records: tuple[Record, ...]
+    jobs: tuple[Record, ...]
     allowed: Allowances
     classes: tuple[Class, ...]
     explained: ExplainedPairs
@@ -67,8 +69,9 @@ def run_of(evidence: Evidence, memo: Memo) -> Run:
     return Run(
         evidence=evidence,
         records=records,
+        jobs=evidence.jobs,
         allowed=allowed,
-        classes=classes(records),
+        classes=classes(evidence.jobs),
         explained=explained,
         tables=tuple(_table(each, records, allowed, explained) for each in evidence.manifest.published),
         traces={cell: trace for cell, trace in evidence.traces.items() if cell in own},

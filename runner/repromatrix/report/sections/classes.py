@@ -66,7 +66,7 @@ class Classes(Section):
 
 def build(run: Run) -> Classes:
     """Make the section."""
-    states = same_states(run.records, run.classes)
+    states = same_states(run.jobs, run.classes)
     rows = tuple(_row(found) for found in run.classes if found.losses)
     return Classes(
         part=Document(classes=[_part(found) for found in run.classes], same_states=list(states)),

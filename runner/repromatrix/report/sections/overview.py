@@ -111,7 +111,7 @@ def build(run: Run) -> Overview:
         briefs=(Brief(title="Where it ran", lines=tuple(_where(summary))),),
         title=_title(summary),
         summary=summary,
-        grids=tuple(_grids(run.records, run.classes)),
+        grids=tuple(_grids(run.jobs, run.classes)),
         failures=tuple(_failures(run)),
     )
 

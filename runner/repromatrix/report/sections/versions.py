@@ -137,7 +137,7 @@ class Versions(Section):
 
 def build(run: Run) -> Versions:
     """Make the section."""
-    pairs, along = between_versions(run.records, run.allowed), lines(run.records, run.evidence.manifest.versions)
+    pairs, along = between_versions(run.jobs, run.allowed), lines(run.jobs, run.evidence.manifest.versions)
     total, line_texts = tuple(_upgrades(pairs)), [line_of(line) for line in along]
     rows = tuple(map(_row, pairs))
     changed = tuple(row for row in rows if row.verdict != Verdict.IDENTICAL)

@@ -33,11 +33,11 @@ def expected(evidence: Evidence) -> tuple[Due, ...]:
     """Return what the sentences of these kinds have to stand on."""
     own, manifest = evidence.own, evidence.manifest
     judges = measure.judges_of(manifest, evidence.records)
-    classes = tuple(cells.classes(own))
+    classes = tuple(cells.classes(evidence.jobs))
     judged = judged_pairs(evidence.experiments, manifest, evidence.tried, judges)
     return (
         *classes,
-        *versions.changes(own, judges),
+        *versions.changes(evidence.jobs, judges),
         *(floor.due for floor in judges.floors.values()),
         *(each for table in manifest.published for each in recompute_published(table, own, judged)),
         *parted(own, evidence.traces, classes, evidence.bits),
