@@ -172,13 +172,19 @@ def registry(parser: ArgumentParser) -> None:
 
 def cluster(parser: ArgumentParser) -> None:
     """Whether other machines do the work."""
-    parser.add_argument(
-        "--cluster", metavar="ADDRESS", help="run on the workers of a Dask scheduler: tcp://HOST:8786 (docs/cluster.md)"
+    like(
+        parser.add_argument(
+            "--cluster", metavar="ADDRESS", help="run on the workers of a Dask scheduler, see docs/cluster.md"
+        ),
+        "tcp://HOST:8786",
     )
-    parser.add_argument(
-        "--cpu-class",
-        metavar="CLASS",
-        help="with --cluster: on workers of this CPU class, or any; default: all in one, this machine's if it is there",
+    like(
+        parser.add_argument(
+            "--cpu-class",
+            metavar="CLASS",
+            help="with --cluster: on workers of this CPU class, or any; default: all in one, this machine's if it can",
+        ),
+        "any",
     )
 
 
