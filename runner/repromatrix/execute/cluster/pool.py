@@ -22,6 +22,7 @@ from functools import partial
 from threading import Event, Thread
 from typing import Any
 
+import dask.config
 from distributed import Client, KilledWorker
 
 from repromatrix import __version__, resources
@@ -92,6 +93,7 @@ class Pool:
     def __init__(self, address: str, listener: Listener, patience: float = PATIENCE) -> None:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is told here
         warnings.filterwarnings("ignore", message="Sending large graph")
+        dask.config.set({"distributed.admin.low-level-log-length": 10})  # of messages, each with a job in it
         self.address, self.token = address, uuid.uuid4().hex
         self._listener, self._patience = listener, patience
         self._members: dict[str, Member] = {}
