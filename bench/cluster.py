@@ -41,7 +41,10 @@ PORT = 28786
 ADDRESS = f"tcp://127.0.0.1:{PORT}"
 HOSTS = 4  # processes among which the workers are spread: this machine has few cores, and sleeping needs none
 ENVIRONMENTS = 40
-_QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "warning"}
+_QUIET = {
+    "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "warning",
+    "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": "50",  # as docs/cluster.md says
+}
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from functools import partial
 from threading import Event, Thread
 from typing import Any
 
+import dask.config
 from distributed import Client, KilledWorker
 
 from repromatrix import __version__, resources
@@ -92,6 +93,7 @@ class Pool:
     def __init__(self, address: str, listener: Listener, patience: float = PATIENCE) -> None:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is told here
         warnings.filterwarnings("ignore", message="Sending large graph")
+        dask.config.set({"distributed.admin.low-level-log-length": 10})  # of messages, each with a job in it
         self.address, self.token = address, uuid.uuid4().hex
         self._listener, self._patience = listener, patience
         self._members: dict[str, Member] = {}
@@ -106,7 +108,7 @@ class Pool:
         self._lost: set[str] = set()
         self._left: list[asyncio.Task[None]] = []
         self._ready, self._loop = Event(), asyncio.new_event_loop()
-        self._answered = self._closing = False
+        self._answered = self._stopped = self._closing = False
         self._woken = self._loop.create_future()
         self._thread = Thread(target=self._run, name="repromatrix-cluster", daemon=True)
         self._thread.start()
@@ -128,14 +130,17 @@ class Pool:
 
         The future has what that returns, or `EnvironmentFailedError`: nobody could, with the reasons.
         """
+        if not self._thread.is_alive():
+            raise NoEngineError(f"the cluster at {self.address} was left", hint="run the same command again")
         order = _Order(needs=needs, call=partial(function, *arguments), future=Future())
         self._loop.call_soon_threadsafe(self._put, order)
         return order.future
 
     def stop(self) -> None:
         """End what this command has under way on the workers, and ask nothing more of them."""
-        if not self._closing:
-            asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(_ANSWER)
+        if self._thread.is_alive() and not self._closing:
+            with contextlib.suppress(TimeoutError, CancelledError):
+                asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(_ANSWER)
 
     def close(self) -> None:
         """Leave the cluster."""
@@ -181,7 +186,7 @@ class Pool:
         """Serve as long as the scheduler is there."""
         self._client = client
         try:
-            while client.status == "running" and not self._closing:
+            while client.status == "running" and not self._closing and not self._broken:
                 there = await asyncio.wait_for(client.nthreads(), _ANSWER)  # type: ignore[no-untyped-call]
                 await self._renew(client, there)
                 self._give_up()
@@ -191,6 +196,11 @@ class Pool:
                 self._leave(address)
             left, self._left = self._left, []
             await asyncio.gather(*left, return_exceptions=True)
+
+    @property
+    def _broken(self) -> bool:
+        """Whether the connection failed under what was asked."""
+        return any(task.done() for tasks in self._slots.values() for task in tasks)
 
     async def _renew(self, client: Client, there: dict[str, int]) -> None:
         """Part with workers that went away, and ask those that came what they are."""
@@ -207,14 +217,15 @@ class Pool:
             self._ready.set()
 
     def _meet(self, client: Client, address: str, threads: int, told: Any) -> None:
-        if told is None:
-            return  # it went away again
+        if told is None or isinstance(told, OSError):
+            return  # it went away again, or is asked again
         if problem := _problem(told):
             self._refused[address] = problem
             self._listener.warned(f"the worker {address} is left out: {problem}")
             return
         member = Member(address=address, threads=threads, told=Announced.read(told))
         self._members[address] = member
+        self._lost.discard(address)
         slots = [_Slot(member=member, spare=number == threads) for number in range(threads + 1)]
         self._slots[address] = [asyncio.ensure_future(self._serve(client, slot)) for slot in slots]
 
@@ -250,9 +261,9 @@ class Pool:
 
     async def _ask(self, client: Client, member: Member, order: _Order) -> None:
         """Have a worker do something; where that came to nothing, it waits for another one."""
-        key = f"repromatrix-{uuid.uuid4().hex}"
-        asked = client.submit(order.call, key=key, workers=[member.address], pure=False)
+        key, asked = f"repromatrix-{uuid.uuid4().hex}", None
         try:
+            asked = client.submit(order.call, key=key, workers=[member.address], pure=False)
             result = await asked
         except (asyncio.CancelledError, CancelledError):  # the worker is gone, or the connection: the session ends
             self._again(order, lost=member.address in self._lost)
@@ -260,7 +271,10 @@ class Pool:
         except KilledWorker:
             self._again(order, lost=True)
             return
-        except Exception as error:  # noqa: BLE001 - as an executor does
+        except Exception as error:
+            if asked is None or asked.status != "error":  # it is the connection's, and the session ends
+                self._again(order)
+                raise
             order.future.set_exception(error)
             return
         if isinstance(result, Unfit):
@@ -291,7 +305,7 @@ class Pool:
 
     def _put(self, order: _Order, *, first: bool = False) -> None:
         """Give an order to a worker that waits, best to one that has the environment; else let it wait."""
-        if self._closing:
+        if self._stopped or self._closing:
             _drop(order)
             return
         able = [slot for slot in self._idle if self._may(slot, order.needs)]
@@ -361,11 +375,12 @@ class Pool:
         self._count = 0
 
     async def _stop(self) -> None:
-        self._closing = True
+        self._stopped = True
         self._drop_all()
         with contextlib.suppress(OSError, TimeoutError):
             asking = self._client.run(stop_there, self.token, on_error="ignore")
             await asyncio.wait_for(asking, _ANSWER)
+        self._closing = True
 
 
 def _client(address: str) -> Client:

@@ -116,17 +116,22 @@ class Unfit:
 
 def announce() -> dict[str, Any]:
     """Say what this worker is, as plain data: who asks may be of another release."""
-    cache, machine = resources.cache(), host.machine()
-    cache.mkdir(parents=True, exist_ok=True)
+    machine = host.machine()
     return {
         "release": __version__,
         "code": resources.own_sha256(),
-        "place": f"{platform.node()}:{cache}",
+        "place": f"{platform.node()}:{resources.cache()}",
         "cpu_class": machine.cpu_class,
         "gpu": list(machine.gpu),
         "engines": list(_engines()),
-        "free": shutil.disk_usage(cache).free,
+        "free": _free(),
     }
+
+
+def _free() -> int:
+    cache = resources.cache()
+    cache.mkdir(parents=True, exist_ok=True)
+    return shutil.disk_usage(cache).free
 
 
 def _engines() -> Iterator[str]:
@@ -186,11 +191,10 @@ def _fit(recipe: Recipe, function: Callable[[Path], ResultT]) -> ResultT | Unfit
 
 
 def _require_room() -> None:
-    cache = resources.cache()
-    free = shutil.disk_usage(cache).free
+    free = _free()
     if free < LEAST_FREE:
         raise EnvironmentFailedError(
-            f"only {in_words(free)} are free for {cache}",
+            f"only {in_words(free)} are free for {resources.cache()}",
             hint="on that host: repromatrix clean --unused, or set REPROMATRIX_CACHE to a folder with more room",
         )
 
