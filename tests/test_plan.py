@@ -547,3 +547,10 @@ def test_without_members_nothing_is_measured(small_matrix) -> None:
     found = plan(small_matrix(), profile="default")
     assert found.ensembles == ()
     assert found.every_cell == found.cells
+
+
+def test_a_rule_for_a_table_of_operations_holds_where_a_profile_names_the_table(real: Matrix) -> None:
+    night = plan(real, profile="nightly", select=["operations-full/torch-2.13.0-*"])
+    assert {each.cell.environment.flavour for each in night.left_out} == {"inductor"}
+    assert all(cell.environment.flavour != "inductor" for cell in night.cells)
+    assert not plan(real, profile="default").left_out  # names no table, and the rule is no mistake

@@ -324,7 +324,11 @@ def _environment_names(matrix: Matrix, profile: Profile) -> frozenset[str]:
 
 def _excluded(matrix: Matrix, cells: Sequence[Cell]) -> dict[str, str]:
     reasons: dict[str, str] = {}
+    there = {cell.workload.name for cell in cells}
     for rule in matrix.exclude:
+        table = rule.cells.partition("/")[0]
+        if table not in there and table_named(table):
+            continue  # one that this profile does not name
         for cell in _matched(rule, "exclude", matrix, cells):
             reasons.setdefault(cell.id, rule.reason)
     return reasons
