@@ -195,11 +195,12 @@ def test_a_profile_may_name_a_table_of_operations_which_needs_no_place_in_the_ma
     assert "operations-full" not in {cell.workload.name for cell in plan(small_matrix(), profile="default").cells}
 
 
-def test_the_night_runs_every_operation_in_every_environment_of_its_profile(real: Matrix) -> None:
+def test_the_night_runs_every_operation_in_every_environment_but_torch_compile(real: Matrix) -> None:
     found = plan(real, profile="nightly")
     full = {cell.environment.name for cell in found.cells if cell.workload.name == "operations-full"}
     written = ("numpy", "torch", "tensorflow", "jax")
-    assert full == {each.name for each in found.environments if each.framework in written}
+    due = {each.name for each in found.environments if each.framework in written and each.flavour != "inductor"}
+    assert full == due
 
 
 def test_nothing_selected_is_an_error_of_its_own(small_matrix) -> None:
