@@ -255,6 +255,15 @@ def test_the_first_step_is_asked_again_from_transposed_matrices_and_from_those_a
         assert {name for name in asked if asked[name] != other[name]} <= {"hidden_weights", "output_weights"}
 
 
+def test_where_the_layout_turns_inputs_weights_of_a_after_a_step_are_tried_as_inputs_too() -> None:
+    own = black_box({(1, "hidden_weights", 1): OTHER})
+    given = samples(own, black_box({(1, "hidden", 0): OTHER}), TASK, (("layout", "in_out_untransposed"),))
+    later, as_input = given[5:]
+    assert (later["hidden_weights"][0][1], as_input["hidden_weights"][1][0]) == (OTHER, OTHER)
+    assert as_input["hidden_weights"][0][1] != OTHER
+    assert as_input["output_weights"] == later["output_weights"]  # not square
+
+
 def test_from_weights_in_another_dtype_than_a_has_no_step_is_asked() -> None:
     assert len(samples(black_box(), black_box(), TASK, (("dtype", "float64"),))) == 5
 

@@ -130,7 +130,8 @@ def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[Given]:
     """Return the samples of `step` for a trace.
 
     There is one for each of its steps, one for the forward pass after them, and the first step again from parameters
-    with which somebody may have begun instead: the matrices transposed, and A's own after the first step.
+    with which somebody may have begun instead: the matrices transposed, and A's own after the first step, as they are
+    and as the layout takes inputs.
 
     Args:
         a: the cell's own trace.
@@ -152,7 +153,10 @@ def samples(a: Trace, b: Trace, task: Task, flips: Flips) -> list[Given]:
     others = [_parameters(start, transposed=not untransposed)]
     if "dtype" not in dict(flips) and set(start.graph.parameters) <= set(dict(a.tensors)):
         after_one = left(a, 1, task.start)
-        others.append({name: after_one[name] for name in start.graph.parameters})
+        kept = {name: after_one[name] for name in start.graph.parameters}
+        others.append(kept)
+        if untransposed:  # somebody may have given them as a job's inputs are given, which this layout turns
+            others.append({name: _turned(rows) for name, rows in kept.items()})
     after = begun(start) | left(b, count, start)
     return [*found, after, *(found[0] | each for each in others)]
 
@@ -319,14 +323,16 @@ def _by_chance(asked: Mapping[Flips, Tried], flips: Flips) -> tuple[tuple[Flips,
 
 
 def _parameters(start: Start, *, transposed: bool) -> dict[str, Tensor]:
-    """Return A's first parameters; one that is not square keeps its rows, it fits in no other way."""
-    found: dict[str, Tensor] = {}
-    for name in start.graph.parameters:
-        rows = start.inputs[name]
-        every = rows if isinstance(rows, list) else []
-        square = [row for row in every if isinstance(row, list) and len(row) == len(every)]
-        found[name] = [list(column) for column in zip(*square, strict=True)] if transposed and square else rows
-    return found
+    """Return A's first parameters."""
+    given = {name: start.inputs[name] for name in start.graph.parameters}
+    return {name: _turned(rows) if transposed else rows for name, rows in given.items()}
+
+
+def _turned(rows: Tensor) -> Tensor:
+    """Return a square matrix transposed; another tensor keeps its rows, it fits in no other way."""
+    every = rows if isinstance(rows, list) else []
+    square = [row for row in every if isinstance(row, list) and len(row) == len(every)]
+    return [list(column) for column in zip(*square, strict=True)] if square else rows
 
 
 def _measured(b: Trace, outputs: Outputs | None) -> dict[str, str]:
