@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repromatrix.errors import ExitCode, MatrixError, NothingSelectedError, UsageError
+from repromatrix.explain.only import only
 from repromatrix.floats import ordinal
 from repromatrix.graph import alone
 from repromatrix.job import job, options_of, question
@@ -555,3 +556,12 @@ def test_a_rule_for_a_table_of_operations_holds_where_a_profile_names_the_table(
     assert {each.cell.environment.flavour for each in night.left_out} == {"inductor"}
     assert all(cell.environment.flavour != "inductor" for cell in night.cells)
     assert not plan(real, profile="default").left_out  # names no table, and the rule is no mistake
+
+
+def test_cells_of_one_table_with_other_rows_of_it_share_no_code(real: Matrix) -> None:
+    one, other = (find(real, f"operations/numpy-2.4.6-cpu/{name}") for name in ("default", "default-float64"))
+    document = json.loads(job([only(one, ["exp"]), only(other, ["exp", "log"])]))
+    rows = [sorted(document["workloads"][cell["workload"]]["rows"]) for cell in document["cells"]]
+    assert rows == [["exp"], ["exp", "log"]]
+    document = json.loads(job([one, other]))
+    assert len(document["workloads"]) == 1

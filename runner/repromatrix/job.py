@@ -7,6 +7,7 @@ names code and inputs by what makes them, so that nothing need be drawn to look 
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,8 @@ class _Job:
     def entry(self, cell: Cell) -> dict[str, Any]:
         workload, framework = cell.workload, cell.environment.framework
         code = f"{workload.name}:{workload.code(framework)}"
+        if workload.rows:  # of which one cell may have fewer than another
+            code += f":{sha256(workload.rows.encode()).hexdigest()}"
         if code not in self.workloads:
             rows = {"rows": json.loads(workload.rows)} if workload.rows else {}
             copied = {"copied": dict(workload.command.files)} if workload.command else {}
