@@ -23,7 +23,7 @@ class Cell:
     Attributes:
         member: from 1 on, the same cell with its parameters moved by one ULP each: a member of the noise ensemble;
             above 1000 the same cell with its parameters drawn from another seed.
-        made: whether it is no cell of the matrix, but one with a factor changed to explain others.
+        once: whether one run of it tells what is asked: of a cell with a factor changed to explain others, for one.
     """
 
     workload: Workload
@@ -32,11 +32,11 @@ class Cell:
     device: str
     settings: Settings
     member: int = 0
-    made: bool = False
+    once: bool = False
 
     def runs(self, repeats: int) -> int:
-        """Return how often it runs: of members and changed cells one run tells what is asked of them."""
-        return 1 if self.made or self.member else repeats
+        """Return how often it runs: of members one run tells what is asked of them, too."""
+        return 1 if self.once or self.member else repeats
 
     @property
     def id(self) -> str:

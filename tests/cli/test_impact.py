@@ -409,6 +409,10 @@ def test_a_result_whose_repeats_differ_is_no_change(command) -> None:
     )
     assert said.code == 0
     assert _rows(said)["mystery/"]["verdict"] == "not deterministic"
+    told = command("impact", "numpy==1.0", "numpy==2.0", "--select", "operations/*/default-float64").out
+    assert "2 operations (1 not deterministic, of which nothing is known)" in told.splitlines()[0]
+    assert "1 of 2 operations: the same bits in every case and dtype" in told
+    assert "1 of 2 operations: not deterministic in some case, so nothing is known there: mystery" in told
 
 
 def _four(command) -> list[str]:
@@ -595,7 +599,7 @@ def test_only_the_operations_that_changed_run_with_what_is_held(command, scipy, 
     def run(built, *, stdin, **known):
         job = json.loads(stdin)
         for each in job["workloads"].values():
-            rows_of[built.reference, each["name"]] = list(each.get("rows", ()))
+            rows_of.setdefault((built.reference, each["name"]), []).append(list(each.get("rows", ())))
         return plain(built, stdin=stdin, **known)
 
     monkeypatch.setattr(command.engine, "run", run)
@@ -612,9 +616,20 @@ def test_only_the_operations_that_changed_run_with_what_is_held(command, scipy, 
     command.engine.answer = with_operations
     (blame,) = json.loads(command(*FLOAT64, "--json", "--jobs", "1").out)["made_by"]
     assert blame["framework"] == ["tiny/parallel", "exp float64"]
-    whole = rows_of["numpy-2.0-cpu", "operations"]
-    assert {"exp", "log"} < set(whole)
-    assert [rows for (name, kind), rows in rows_of.items() if "held" in name and kind == "operations"] == [["exp"]]
+    for side in ("numpy-1.0-cpu", "numpy-2.0-cpu"):
+        whole, again = rows_of[side, "operations"]
+        assert {"exp", "log"} < set(whole)
+        assert again == ["exp"]
+    assert [rows for (name, kind), rows in rows_of.items() if "held" in name and kind == "operations"] == [[["exp"]]]
+
+
+def test_known_runs_of_operations_are_not_run_again(command) -> None:
+    command.engine.answer = _operations({"mystery": ("float64", [1.0])}, {"mystery": ("float64", [2.0])})
+    command("operations", "numpy-1.0-cpu", "numpy-2.0-cpu", "--jobs", "1")
+    before = len(command.engine.runs)
+    said = command("impact", "numpy==1.0", "numpy==2.0", "--select", "operations/*/default-float64", "--json")
+    assert _rows(said)["mystery/"]["verdict"] != "identical"
+    assert len(command.engine.runs) == before
 
 
 @pytest.mark.parametrize(("option", "jobs", "said"), [((), 2, True), (("--full",), 4, False)])

@@ -150,6 +150,20 @@ class Execution:
             broken=tuple(self._broken.items()),
         )
 
+    def knows(self, cell: Cell) -> bool:
+        """Whether the store has what a cell gives, in all its runs.
+
+        Raises:
+            NewerFormatError: a newer release wrote it.
+        """
+        try:
+            found = self.store.read(cell.id, self.key(cell))
+        except NewerFormatError:
+            raise
+        except (EnvironmentFailedError, ResultsError):  # `run` says so
+            return False
+        return found is not None and found.outcome in _ANSWERS
+
     def _answered(self, cell: Cell, *, retry: bool) -> bool:
         """Whether the cell needs no process: it is in the store, cannot run here, or its environment is broken."""
         try:

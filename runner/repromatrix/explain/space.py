@@ -138,7 +138,7 @@ class Space:
             variant=self._variant(environment, state, like),
             device=device,
             settings=self._settings(state),
-            made=True,
+            once=True,
         )
         return (
             self._allowed(found) if selected(found, found.settings.cells) else NotTestable(reason=only(found.settings))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from repromatrix.compare import arrays
-from repromatrix.explain.impact.rows import Level, OperationRow
+from repromatrix.explain.impact.rows import NOT_DETERMINISTIC, Level, OperationRow
 from repromatrix.floats import FORMS
 from repromatrix.operations.exact import Exact
 from repromatrix.operations.results import ELEMENTWISE_BOUND, Errors, Judge, Output, outputs
@@ -189,7 +189,7 @@ def _named(name: str, both: Both) -> OperationRow:
 
 def _same(known: OperationRow, column: Column, *, shaky: bool) -> OperationRow:
     """Return the row of a result with the same bits on both sides, or one whose repeats differ."""
-    verdict = "not deterministic" if shaky else "identical"
+    verdict = NOT_DETERMINISTIC if shaky else "identical"
     told = replace(known, verdict=verdict, size=column.size, dtype_a=column.dtype, dtype_b=column.dtype)
     return told if shaky else replace(told, max_ulp=0, scaled=0.0, better="same")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol, TypeVar
 
+NOT_DETERMINISTIC = "not deterministic"  # a verdict: runs of one side differ, so nothing is known of the pair
 _VENDORS = {"AuthenticAMD": "AMD", "GenuineIntel": "Intel"}
 
 
@@ -251,11 +252,20 @@ class Impact:
         return names_of(each for each in self.operations if each.dtype_a or each.dtype_b or each.verdict == "fails")
 
     @property
+    def unknown(self) -> tuple[str, ...]:
+        """The operations that are not called changed, and of which a result is not deterministic."""
+        moved = {*names_of(changed(self.operations))}
+        shaky = names_of(each for each in self.operations if each.verdict == NOT_DETERMINISTIC)
+        return tuple(name for name in shaky if name not in moved)
+
+    @property
     def looked_at(self) -> str:
         """What was compared, in words."""
         workloads = len({each.workload for each in self.jobs})
         jobs = f"{_count(len(self.jobs), 'training job')} of {_count(workloads, 'workload')}"
         operations = _count(len(self.names), "operation") if self.names else "no operations"
+        if self.unknown:
+            operations += f" ({len(self.unknown)} not deterministic, of which nothing is known)"
         vendor = f" ({_VENDORS.get(self.cpu_vendor, self.cpu_vendor)})" if self.cpu_vendor else ""
         less = f" (without {self.without} of the larger ones: --full runs them)" if self.without else ""
         return f"{jobs}{less}, {operations}, CPU class {self.cpu_class}{vendor}"

@@ -1,6 +1,6 @@
 """Two environments -> what changes between them: asks for the cells of both, and for more of those that changed."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from repromatrix.compare.allowance import Allowances, measured
@@ -20,7 +20,7 @@ from repromatrix.matrix.model import SEEDS, Input
 from repromatrix.plan import Cell, Ensemble, Plan, cells_of, ensembles, selected
 from repromatrix.resources import folder
 from repromatrix.results.record import Outcome, Record
-from repromatrix.results.value import Role
+from repromatrix.results.value import Column, Role, Trajectory
 
 Sides = tuple[Environment, Environment]
 _SEEDS = 8  # with which a job that changed runs once more each, to tell whether the change matters
@@ -152,6 +152,30 @@ def _moved(rows: _Rows) -> Iterator[_Subject]:
         yield from (_Subject(pair, name) for name in names_of(changed(found)) if name != compared.ALL)
 
 
+def _outputs(record: Record) -> dict[str, Column]:
+    """Return the results of the first run of a record by name."""
+    return {each.name: each for run in record.trajectories[:1] for each in run.of(Role.OUTPUT)}
+
+
+def _differing(job: Job) -> tuple[str, ...]:
+    """Return the operations with a result that is not the same on both sides."""
+    a, b = _outputs(job.a), _outputs(job.b)
+    return tuple(dict.fromkeys(name.partition("/")[0] for name in {**a, **b} if a.get(name) != b.get(name)))
+
+
+def _with(record: Record, again: Record, names: Collection[str]) -> Record:
+    """Return a record of one run as one of two, in the second of which some operations gave what they gave again."""
+    kept = {name: each for name, each in _outputs(record).items() if name.partition("/")[0] not in names}
+    second = {**kept, **_outputs(again)}
+    if second == _outputs(record):
+        return record
+    first = record.trajectories[0]
+    others = tuple(each for each in first.columns if each.role is not Role.OUTPUT)
+    other = Trajectory(columns=(*others, *second.values()), absent=first.absent, broken=first.broken)
+    runs = (first, other)
+    return replace(record, repeats=len(runs), trajectories=runs)
+
+
 def _paired(cells: Iterable[Cell], sides: Sides) -> list[_Pair]:
     by_side = [{_key(cell): cell for cell in cells if cell.environment == side} for side in sides]
     return [_Pair(a=by_side[0][key], b=by_side[1][key]) for key in by_side[0] if key in by_side[1]]
@@ -234,10 +258,33 @@ class Comparing:
         return summary
 
     def _operation_rows(self) -> _Rows:
-        self._run_operations([cell for pair in self._operations for cell in pair.cells])
+        self._run_operations([self._once(cell) for pair in self._operations for cell in pair.cells])
+        self._run_again()
         jobs = [(pair, self._job(pair)) for pair in self._operations]
         store = self._execution.store
         return [(pair, compared.rows(store, compared.Both(a=job.a, b=job.b))) for pair, job in jobs]
+
+    def _once(self, cell: Cell) -> Cell:
+        """Return a cell of operations as one that runs once, unless all its runs are known.
+
+        What has the same bits on both sides after one run each has not moved; the rest runs again.
+        """
+        return cell if self._execution.knows(cell) else replace(cell, once=True)
+
+    def _run_again(self) -> None:
+        """Run the operations that differ once more: so do those that are not deterministic."""
+        again = {}
+        for pair in self._operations:
+            names = _differing(self._job(pair))
+            for cell in pair.cells:
+                if names and self._records[cell.id].repeats == 1:
+                    # With no operation left out it would be the cell that ran: then both of its runs are asked for.
+                    again[cell.id] = replace(only.only(cell, names), once=len(names) < len(only.operations_of(cell)))
+        summary = self._execution.run(tuple(again.values()))
+        if summary.broken:
+            raise summary.broken[0][1]
+        for cell, record in zip(again.values(), summary.records, strict=True):
+            self._records[cell.id] = _with(self._records[cell.id], record, only.operations_of(cell))
 
     def _run_operations(self, cells: Sequence[Cell]) -> None:
         summary = operations.run(self._execution, tuple({cell.id: cell for cell in cells}.values()))
@@ -310,7 +357,7 @@ class Comparing:
         for each in moved:
             names = [other.operation for other in moved if other.pair == each.pair and other.operation]
             cell = replace(each.pair.b, environment=environment)
-            mixed[each.pair] = only.only(cell, names) if names else cell
+            mixed[each.pair] = replace(only.only(cell, names), once=True) if names else cell
         summary = self._execution.run(tuple(mixed.values()))
         if summary.broken:
             return Blame(held=pins, unresolved=summary.broken[0][1].what.splitlines()[0][:200])
@@ -326,11 +373,22 @@ class Comparing:
     def _under(self, settings: Settings, moved: Sequence["_Subject"]) -> Condition:
         """Return what changed once more in other settings, on both sides."""
         tried = [each for each in moved if all(selected(cell, settings.cells) for cell in each.pair.cells)]
-        cells = {cell.id: cell for each in tried for cell in each.pair.under(settings).cells}
-        jobs = [cell for cell in cells.values() if cell.workload.name != operations.NAME]
+        asked: dict[str, tuple[Cell, list[str]]] = {}
+        for each in tried:
+            for cell in each.pair.under(settings).cells:
+                asked.setdefault(cell.id, (cell, []))[1].append(each.operation)
+        jobs = [cell for cell, names in asked.values() if not any(names)]
         if jobs:
             self._run(jobs)
-        self._run_operations([cell for cell in cells.values() if cell.workload.name == operations.NAME])
+        others = [
+            cell if self._execution.knows(cell) else replace(only.only(cell, names), once=True)
+            for cell, names in asked.values()
+            if any(names)
+        ]
+        summary = self._execution.run(others)
+        if summary.broken:
+            raise summary.broken[0][1]
+        self._records |= {record.cell.id: record for record in summary.records}
         found: dict[str, list[str]] = {"gone": [], "stays": [], "same_change": [], "untested": []}
         for each in tried:
             plain, there = self._job(each.pair), self._job(each.pair.under(settings))
@@ -377,7 +435,7 @@ def _is_products(workload: Workload) -> bool:
 
 def runs(matrix: Matrix, cells: Sequence[Cell]) -> int:
     """Return how many runs are needed at least: more follow where something changed."""
-    return len(cells) * matrix.repeats
+    return sum(1 if cell.workload.name == operations.NAME else matrix.repeats for cell in cells)
 
 
 def _level(records: Iterable[Record]) -> str:

@@ -81,8 +81,11 @@ def _operations(found: Impact) -> list[str]:
     groups = _groups(found)
     lines = aligned([_OPERATIONS, *map(_group_row, groups[:_SHOWN_OPERATIONS])]) if groups else []
     lines += _left(groups, "operations", _SHOWN_OPERATIONS)
-    same = len(found.names) - len(names_of(changed(found.operations)))
+    same = len(found.names) - len(names_of(changed(found.operations))) - len(found.unknown)
     lines.append(f"{same} of {len(found.names)} operations: the same bits in every case and dtype")
+    if found.unknown:
+        share = f"{len(found.unknown)} of {len(found.names)} operations"
+        lines.append(f"{share}: not deterministic in some case, so nothing is known there: {_names(found.unknown)}")
     return [*lines, *_lost(found)]
 
 

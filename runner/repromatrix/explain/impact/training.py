@@ -8,7 +8,7 @@ from repromatrix.compare import arrays
 from repromatrix.compare.allowance import Allowances, Floor
 from repromatrix.compare.difference import Difference, Verdict, compare
 from repromatrix.compare.trace import Divergence
-from repromatrix.explain.impact.rows import Level, TrainingRow
+from repromatrix.explain.impact.rows import NOT_DETERMINISTIC, Level, TrainingRow
 from repromatrix.floats import FORMS
 from repromatrix.results.record import Outcome, Record
 from repromatrix.results.value import Role, Trajectory, first_values
@@ -93,7 +93,7 @@ def row(job: Job, allowed: Allowances, parting: Divergence | None = None, seeds:
         notes = tuple(
             f"{name} is not deterministic: its repeats differ, so nothing is known of the pair" for name in unstable
         )
-        return replace(known, verdict="not deterministic", level=Level.DIFFERS, notes=notes)
+        return replace(known, verdict=NOT_DETERMINISTIC, level=Level.DIFFERS, notes=notes)
     if job.same:
         return replace(known, max_ulp=0)
     changed = _changed(known, job, allowed, parting)
