@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import os
-import shutil
 import tarfile
 import time
 import uuid
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from repromatrix import resources
 from repromatrix.engines import owner
 from repromatrix.engines.base import Base
 from repromatrix.engines.connection import connect
@@ -410,7 +410,7 @@ def test_a_folder_is_set_aside_before_it_is_emptied(cache: Path, monkeypatch) ->
     def interrupted(_path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    monkeypatch.setattr(resources, "_folders_alone", interrupted)
     (thing,) = inventory.in_cache().things
     with pytest.raises(KeyboardInterrupt):
         clean.remove(thing, str)
