@@ -47,6 +47,7 @@ class Modules:
             return
         for name in [name for name in sys.modules if name == PACKAGE or name.startswith(f"{PACKAGE}.")]:
             del sys.modules[name]
+        forget()
         package = ModuleType(PACKAGE)
         package.__path__ = [str(self.folder(key))]
         sys.modules[PACKAGE] = package
@@ -61,6 +62,20 @@ class Modules:
                 (folder / name).write_text(text, encoding="utf-8")
             self.folders[key] = folder
         return self.folders[key]
+
+
+def forget() -> None:
+    """Have torch.compile forget the modules of another workload: it keeps them by their names, which are the same."""
+    convert = sys.modules.get("torch._dynamo.symbolic_convert")
+    if convert is None:
+        return
+    sys.modules["torch._dynamo"].reset()  # what is compiled asks for them
+    kept = getattr(convert, "_import_module", None)
+    if kept is not None:  # older releases ask importlib each time
+        kept.cache_clear()
+    for module in list(sys.modules.values()):
+        for name in [name for name in getattr(module, "__dict__", ()) if name.startswith(f"__import_{PACKAGE}_dot_")]:
+            delattr(module, name)
 
 
 def private_folder() -> Path:

@@ -11,7 +11,8 @@ import pytest
 
 def told_by_metadata() -> dict[str, str]:
     found: dict[str, str] = {}
-    for each in metadata.distributions():
+    # Not metadata.distributions(): once the package importlib_metadata was imported, that asks its finder too.
+    for each in metadata.MetadataPathFinder.find_distributions():
         if each.metadata["Name"]:
             found.setdefault(re.sub(r"[-_.]+", "-", each.metadata["Name"]).lower(), each.version)
     return dict(sorted(found.items()))
