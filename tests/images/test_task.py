@@ -2,8 +2,9 @@
 
 import base64
 import struct
+import sys
 from array import array
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -392,3 +393,21 @@ def test_what_goes_wrong_in_an_attempt_costs_only_that_attempt(make) -> None:
     assert "is a list, expected a tensor or a number" in lost["broken"]["c"]
     assert "recorded a second time" in lost["broken"]["d"]
     assert names(made.told) == [(1, "d", "output"), (1, "loss", "metric")]
+
+
+def test_torch_compile_forgets_the_modules_of_the_workload_before(harness, monkeypatch) -> None:
+    forgotten = []
+    fakes = {name: ModuleType(name) for name in ("torch._dynamo", "torch._dynamo.symbolic_convert", "shared")}
+    fakes["torch._dynamo"].reset = lambda: forgotten.append("code")
+    convert = fakes["torch._dynamo.symbolic_convert"]
+    convert._import_module = SimpleNamespace(cache_clear=lambda: forgotten.append("modules"))
+    fakes["shared"].__import_workload_dot_torch = fakes["shared"].__import_torch = object()
+    for name, module in fakes.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    modules = harness.modules.Modules({}, "fake")
+    modules.codes = {key: SimpleNamespace(files={}, name=key) for key in ("one:1", "two:2")}
+    modules.show("one:1")
+    modules.show("two:2")
+    assert set(forgotten) == {"code", "modules"}
+    assert not hasattr(fakes["shared"], "__import_workload_dot_torch")
+    assert hasattr(fakes["shared"], "__import_torch")
