@@ -36,7 +36,7 @@ TF32 = {"default", "on", "off"}
 # Nothing that draws, measures time, or reaches out of the process.
 FORBIDDEN = {"random", "time", "datetime", "secrets", "os", "sys", "socket", "subprocess", "threading", "urllib"}
 # Compiled steps whose fusion is known to change with what is asked of them; none other may.
-ALTERED = {"mazur/keras-3.15.1-jax/jit-float16"}
+ALTERED = {"mazur/keras-3.15.1-jax/jit-float16", "mlp/torch-2.13.0-inductor/compile-inductor"}
 # State that a framework keeps in a form of its own, so under a name of its own.
 OWN_STATE = {("mlp", "keras"): {"momentum": "velocity"}}
 OPERATIONS = {"operations", "operations-full"}  # no training jobs: each output is a case of its own
