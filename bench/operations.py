@@ -71,13 +71,13 @@ def costs(environments: Sequence[str], folder: Path) -> None:
 
 
 def alarms(environment: str, runs: int, folder: Path) -> None:
-    """Print how often an environment gives other bits than at first; every other run is beside busy processes."""
+    """Print how often an environment gives what its first run did not; every other run is beside busy processes."""
     told = []
     for number in range(runs):
         with busy(os.cpu_count() or 1) if number % 2 else contextlib.nullcontext():
             told.append(operations(environment, folder / f"again-{environment}-{number}"))
     changed = sum(each != told[0] for each in told)
-    print(f"{environment} {runs} times, every other one beside busy processes: {changed} with other bits, aim 0")
+    print(f"{environment} {runs} times, every other one beside busy processes: {changed} changed, aim 0")
 
 
 @contextlib.contextmanager

@@ -567,7 +567,7 @@ def scipy(command, monkeypatch):
             "with scipy==1.1 held as before, 1 of 1 that changed change all the same: made by numpy itself",
         ),
         (0.5, "companions", "they keep their old bits, so what was held made the change: tiny/parallel"),
-        (0.625, "both", "they have other bits again, so it takes both: tiny/parallel"),
+        (0.625, "both", "they change to something else then, so it takes both: tiny/parallel"),
     ],
 )
 def test_which_package_it_was_is_tried_where_another_moved_along(command, scipy, loss, field, said) -> None:

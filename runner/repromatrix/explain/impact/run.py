@@ -164,7 +164,12 @@ def _differing(job: Job) -> tuple[str, ...]:
 
 
 def _with(record: Record, again: Record, names: Collection[str]) -> Record:
-    """Return a record of one run as one of two, in the second of which some operations gave what they gave again."""
+    """Return a record of one run as one of two, in the second of which some operations gave what they gave again.
+
+    Where nothing came of the second run, what differs stays told as a difference.
+    """
+    if not again.trajectories:
+        return record
     kept = {name: each for name, each in _outputs(record).items() if name.partition("/")[0] not in names}
     second = {**kept, **_outputs(again)}
     if second == _outputs(record):
@@ -280,11 +285,10 @@ class Comparing:
                 if names and self._records[cell.id].repeats == 1:
                     # With no operation left out it would be the cell that ran: then both of its runs are asked for.
                     again[cell.id] = replace(only.only(cell, names), once=len(names) < len(only.operations_of(cell)))
-        summary = self._execution.run(tuple(again.values()))
-        if summary.broken:
-            raise summary.broken[0][1]
-        for cell, record in zip(again.values(), summary.records, strict=True):
-            self._records[cell.id] = _with(self._records[cell.id], record, only.operations_of(cell))
+        once = {name: self._records[name] for name in again}
+        self._run(tuple(again.values()))
+        for name, cell in again.items():
+            self._records[name] = _with(once[name], self._records[name], only.operations_of(cell))
 
     def _run_operations(self, cells: Sequence[Cell]) -> None:
         summary = operations.run(self._execution, tuple({cell.id: cell for cell in cells}.values()))
@@ -377,18 +381,12 @@ class Comparing:
         for each in tried:
             for cell in each.pair.under(settings).cells:
                 asked.setdefault(cell.id, (cell, []))[1].append(each.operation)
-        jobs = [cell for cell, names in asked.values() if not any(names)]
-        if jobs:
-            self._run(jobs)
-        others = [
-            cell if self._execution.knows(cell) else replace(only.only(cell, names), once=True)
-            for cell, names in asked.values()
-            if any(names)
-        ]
-        summary = self._execution.run(others)
-        if summary.broken:
-            raise summary.broken[0][1]
-        self._records |= {record.cell.id: record for record in summary.records}
+        self._run(
+            [
+                replace(only.only(cell, names), once=True) if any(names) and not self._execution.knows(cell) else cell
+                for cell, names in asked.values()
+            ]
+        )
         found: dict[str, list[str]] = {"gone": [], "stays": [], "same_change": [], "untested": []}
         for each in tried:
             plain, there = self._job(each.pair), self._job(each.pair.under(settings))

@@ -198,7 +198,7 @@ def _blames(found: Impact) -> Iterator[str]:
         if each.companions:
             yield f"  they keep their old bits, so what was held made the change: {_names(each.companions)}"
         if each.both:
-            yield f"  they have other bits again, so it takes both: {_names(each.both)}"
+            yield f"  they change to something else then, so it takes both: {_names(each.both)}"
         if each.untested:
             yield f"  they do not run there: {_names(each.untested)}"
 
