@@ -155,12 +155,21 @@ class Page:
         """Return the printed page."""
         return base64.b64decode(self.call("Page.printToPDF", printBackground=True, landscape=True)["data"])
 
-    def shown(self) -> str:
-        """Return the text of everything that is laid out, as it is drawn; works without JavaScript too."""
-        found = self.call("DOMSnapshot.captureSnapshot", computedStyles=[])
-        texts = found["strings"]
-        laid_out = [index for each in found["documents"] for index in each["layout"]["text"]]
-        return "\n".join(texts[index] for index in laid_out if index >= 0)
+    def shown(self, *texts: str) -> str:
+        """Wait until each of `texts` is laid out; return all text that is, as drawn. Works without JavaScript too.
+
+        What is laid out only while it is in sight comes a frame or more after the page is loaded.
+        """
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            found = self.call("DOMSnapshot.captureSnapshot", computedStyles=[])
+            strings = found["strings"]
+            laid_out = [index for each in found["documents"] for index in each["layout"]["text"]]
+            shown = "\n".join(strings[index] for index in laid_out if index >= 0)
+            if all(each in shown for each in texts):
+                return shown
+            time.sleep(0.05)
+        raise TimeoutError(f"Chromium did not lay out {texts} in {PATIENCE:g} s")
 
     def _send(self, data: bytes, what: str, until: float) -> None:
         while data:

@@ -13,10 +13,25 @@ REQUIRE = "REPROMATRIX_REQUIRE_DOCKER"  # set in CI, where a missing tool must n
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
+    with started(tmp_path_factory) as page:
+        yield page
+
+
+@pytest.fixture
+def unscripted(tmp_path_factory):
+    """A tab that runs no script, with a screen so high that nothing waits for being scrolled to.
+
+    It is a browser of its own: the switch of DevTools races with the page that it is for.
+    """
+    with started(tmp_path_factory, "--blink-settings=scriptEnabled=false") as page:
+        page.size(1400, 30000)
+        yield page
+
+
+def started(tmp_path_factory, *flags):
     if find() is None:
         (pytest.fail if os.environ.get(REQUIRE) else pytest.skip)("no Chromium: apt-get install chromium")
-    with chromium(tmp_path_factory.mktemp("chromium")) as page:
-        yield page
+    return chromium(tmp_path_factory.mktemp("chromium"), flags)
 
 
 @pytest.fixture

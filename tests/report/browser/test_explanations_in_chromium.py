@@ -103,13 +103,6 @@ def test_the_section_and_its_experiments_can_be_used_by_everyone(page, explained
     assert axe(page) == []
 
 
-def test_without_a_script_the_table_is_whole_and_says_where_the_experiments_are(page, explained):
-    page.call("Emulation.setScriptExecutionDisabled", value=True)
-    try:
-        page.open(explained, "#explanations", script=False)
-        text = page.shown()
-    finally:
-        page.call("Emulation.setScriptExecutionDisabled", value=False)
-    assert "C1 · C3" in text
-    assert "factor_verdict" in text
-    assert "opens every experiment on it" not in text
+def test_without_a_script_the_table_is_whole_and_says_where_the_experiments_are(unscripted, explained):
+    unscripted.open(explained, "#explanations", script=False)
+    assert "opens every experiment on it" not in unscripted.shown("C1 · C3", "factor_verdict")

@@ -180,16 +180,9 @@ def test_a_printed_page_has_every_row_and_every_picture(page, report):
     assert page.complaints == []
 
 
-def test_without_javascript_every_table_is_there_and_the_pictures_say_what_they_need(page, report):
-    page.size(1400, 30000)  # so that nothing waits for being scrolled to
-    page.call("Emulation.setScriptExecutionDisabled", value=True)
-    try:
-        page.open(report, script=False)
-        shown = page.shown()
-    finally:
-        page.call("Emulation.setScriptExecutionDisabled", value=False)
-    assert "The pictures need JavaScript" in shown
-    assert "mazur/torch-2.13.0-cpu/manual-sequential" in shown
+def test_without_javascript_every_table_is_there_and_the_pictures_say_what_they_need(unscripted, report):
+    unscripted.open(report, script=False)
+    shown = unscripted.shown("The pictures need JavaScript", "mazur/torch-2.13.0-cpu/manual-sequential")
     assert "ULP apart" not in shown
 
 
