@@ -170,7 +170,7 @@ class FakeRun:
             if each == b"INTERRUPT":
                 raise KeyboardInterrupt
             if each == b"WAIT":  # for Engine.stop, as a hanging process does
-                assert self._engine.stopped.wait(30)
+                assert self._engine.stopped.wait(60)
                 self._exit = Exit(stopped=True)
                 return
             yield from each.split(b"\n")  # a cell's lines come as one text

@@ -18,7 +18,7 @@ import pytest
 _BINARY = "docker-registry"
 _REQUIRE = "REPROMATRIX_REQUIRE_DOCKER"
 _SALT = "$2b$04$" + "repromatrixregistry..."  # the cheapest cost that bcrypt knows, and 22 characters
-_STARTING = 20  # seconds
+_STARTING = 60  # seconds
 _TRIES = 5  # another process may take the free port first
 
 
@@ -50,7 +50,7 @@ class RegistryServer:
         """End the process; what it holds stays in the folder."""
         if self._process:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
     def _configuration(self, address: str) -> Path:
@@ -71,7 +71,7 @@ class RegistryServer:
     def _answers(self, address: str) -> bool:
         until = time.monotonic() + _STARTING
         while self._process and self._process.poll() is None and time.monotonic() < until:
-            connection = HTTPConnection(address, timeout=2)
+            connection = HTTPConnection(address, timeout=10)
             try:
                 connection.request("GET", "/v2/")
                 return connection.getresponse().status in (200, 401)

@@ -234,7 +234,7 @@ def test_a_run_that_starts_waits_until_the_cleaning_is_done() -> None:
     with uses.cleaning():
         runner = threading.Thread(target=use)
         runner.start()
-        assert begun.wait(10)
+        assert begun.wait(60)
         assert not entered.wait(0.2)
-    runner.join(10)
+    runner.join(60)
     assert entered.is_set()

@@ -99,7 +99,7 @@ from repromatrix.cli import schema
 def run(_):
     try:
         print("begun", flush=True)
-        time.sleep(60)
+        time.sleep(600)
     finally:
         print("cleaned", flush=True)
 
@@ -113,7 +113,7 @@ sys.exit(main())
         assert process.stdout
         assert process.stdout.readline() == "begun\n"
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "cleaned\n")
     assert err == "repromatrix: interrupted; what had finished is kept\n"
 

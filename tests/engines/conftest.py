@@ -24,7 +24,7 @@ exec(compile(source, "job", "exec"))
 DOCKERFILE = Path(__file__).parents[2] / "images" / "Dockerfile"
 LOCAL_BASES = ("repromatrix/base:bookworm-py3.11", "repromatrix-test-base:latest")
 SESSION = uuid.uuid4().hex  # an engine remembers the images of other sessions, whose code may have been another
-LIMITS = RunLimits(silence=20, memory_mib=256, processes=64, output_bytes=8 << 20)
+LIMITS = RunLimits(silence=60, memory_mib=256, processes=64, output_bytes=8 << 20)
 
 
 def make_wheel(folder: Path, module: str = PACKAGE) -> Path:

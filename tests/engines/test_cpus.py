@@ -55,7 +55,7 @@ def test_threads_share_the_cpus_evenly() -> None:
 
     def one(_: int) -> tuple[int, ...]:
         with some.taken(1, range(4)) as mine:
-            everybody.wait(30)
+            everybody.wait(60)
             return mine
 
     with ThreadPoolExecutor(8) as pool:

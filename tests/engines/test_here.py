@@ -11,7 +11,7 @@ from repromatrix.engines.base import Base, BuildSpec, RunLimits
 from repromatrix.engines.choose import CHOICES
 from repromatrix.engines.here import HereEngine
 
-LIMITS = RunLimits(silence=20, memory_mib=256, processes=64)
+LIMITS = RunLimits(silence=60, memory_mib=256, processes=64)
 ENTRYPOINT = "import sys\nimport beside\nexec(sys.stdin.read())\n"
 TELL = "import json, os; print(json.dumps([dict(os.environ), os.getcwd(), sys.executable]))"
 
@@ -91,9 +91,9 @@ def test_a_gpu_is_hidden_from_cells_of_the_cpu_only(start, monkeypatch) -> None:
 
 
 def test_limits_are_watched(start) -> None:
-    _, ending = start("import time; time.sleep(60)", replace(LIMITS, silence=0.5))
+    _, ending = start("import time; time.sleep(600)", replace(LIMITS, silence=0.5))
     assert ending.timed_out
-    _, ending = start("x = bytearray(1 << 30); import time; x[::4096] = x[::4096]; time.sleep(60)")
+    _, ending = start("x = bytearray(1 << 30); import time; x[::4096] = x[::4096]; time.sleep(600)")
     assert ending.out_of_memory
 
 

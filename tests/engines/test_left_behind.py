@@ -40,7 +40,7 @@ with {name}().run(Built(reference={reference!r}, digest=None), stdin={code!r}, l
 """
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -80,7 +80,7 @@ def test_a_child_that_fled_dies_with_the_run(process_bench: Bench) -> None:
     begin = time.monotonic()
     lines, end = process_bench.run(FAMILY + "time.sleep(0.5)")
     assert end.code == 0
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 60  # not the child's 600
     assert not alive(int(lines[0]))
 
 
@@ -239,7 +239,7 @@ def test_a_container_dies_with_its_runner_while_its_cell_sleeps(docker_bench: Be
         owned_by = f"{runner.pid} {owner._started(runner.pid)} {owner.machine()}"
         assert len(containers(engine, owned_by)) == 1
         runner.kill()
-    assert eventually(lambda: not containers(engine, owned_by), 15)
+    assert eventually(lambda: not containers(engine, owned_by))
 
 
 @pytest.mark.docker
@@ -289,7 +289,7 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize(
-    ("grace", "hang", "left"), [(20, 0.2, "clean"), (0.5, 600, "begun"), (0, 0, "begun")], ids=["cleans", "hangs", "no"]
+    ("grace", "hang", "left"), [(60, 0.2, "clean"), (0.5, 600, "begun"), (0, 0, "begun")], ids=["cleans", "hangs", "no"]
 )
 def test_a_stopped_command_gets_the_time_to_clean_up_that_it_was_promised(
     tmp_path: Path, grace: float, hang: float, left: str
@@ -301,8 +301,8 @@ def test_a_stopped_command_gets_the_time_to_clean_up_that_it_was_promised(
         assert eventually(lambda: story.exists() and story.read_text() == "begun")
         begin = time.monotonic()
         commands.stop()
-        assert ended.result(15).stopped
-    assert time.monotonic() - begin < 15
+        assert ended.result(120).stopped
+    assert time.monotonic() - begin < 60
     assert story.read_text() == left
 
 

@@ -56,11 +56,11 @@ def test_a_crash_has_its_signals_name_and_keeps_what_came_before(bench: Bench, n
 
 
 def test_silence_ends_the_run_and_lines_postpone_that(bench: Bench) -> None:
-    code = "import time\nfor i in range(4): print(i, flush=True); time.sleep(0.6)\ntime.sleep(600)"
+    code = "import time\nfor i in range(6): print(i, flush=True); time.sleep(0.6)\ntime.sleep(600)"
     begin = time.monotonic()
-    lines, end = bench.run(code, replace(LIMITS, silence=1.5))
-    assert (lines, end) == ([b"0", b"1", b"2", b"3"], Exit(timed_out=True))
-    assert 1.5 + 3 * 0.6 < time.monotonic() - begin < 12
+    lines, end = bench.run(code, replace(LIMITS, silence=3))  # less than all lines take
+    assert (lines, end) == ([b"0", b"1", b"2", b"3", b"4", b"5"], Exit(timed_out=True))
+    assert 3 + 5 * 0.6 < time.monotonic() - begin < 60
 
 
 def test_bytes_without_a_newline_are_silence(bench: Bench) -> None:
@@ -176,7 +176,5 @@ def test_stop_from_another_thread_ends_what_runs_and_what_begins_later(bench: Be
             if not begun:
                 assert next(lines) == b"begun"
                 threading.Thread(target=engine.stop).start()
-            begin = time.monotonic()
             list(lines)
-            assert run.result() == Exit(stopped=True)
-            assert time.monotonic() - begin < 5
+            assert run.result() == Exit(stopped=True)  # and not timed out

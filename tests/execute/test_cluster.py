@@ -4,15 +4,15 @@ The hosts are network namespaces with mounts of their own (tests/namespaces.py);
 environment of NumPy, which tells a file whenever it runs.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,8 @@ def tell(what):
     with open(sys.argv[2], "a") as told:
         told.write(f"{what} {sys.argv[1]} {os.readlink('/proc/self/ns/net')}\\n")
 tell("begin")
+while os.path.exists(f"{sys.argv[2]}.hold-{sys.argv[1]}"):
+    time.sleep(0.02)
 for step in range(1, 4):
     print(f"step {step} | loss {1 / (step + int(sys.argv[1]))}", flush=True)
     time.sleep(0.3)
@@ -47,6 +49,8 @@ workloads: [./job]
 profiles: {default: {environments: ["*"]}}
 """
 SEEDS = 6
+ALL = range(1, SEEDS + 1)
+GONE = "Remove client Client-"  # says the scheduler
 
 
 class Jobs:
@@ -79,13 +83,33 @@ class Jobs:
             return self.network.run("client", *command)
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
-    def begin(self, results: str) -> subprocess.Popen[bytes]:
-        """Begin to run all cells, and return when the second of them has begun."""
+    def begin(self, results: str, hold: Iterable[int] = ALL) -> subprocess.Popen[bytes]:
+        """Begin to run all cells, and return when the second of them has begun; those of `hold` do not end yet."""
         self.told.write_text("")
+        for seed in hold:
+            self._hold(seed).touch()
         process = self.network.start("client", f"exec {' '.join(self.command(results))}")
         wait(lambda: self.count("begin") > 1 or process.poll() is not None, "cells have begun")
         assert process.poll() is None, self.story
         return process
+
+    def go_on(self) -> None:
+        """Let the cells end that were held."""
+        for seed in ALL:
+            self._hold(seed).unlink(missing_ok=True)
+
+    def _hold(self, seed: int) -> Path:
+        return self.told.with_name(f"{self.told.name}.hold-{seed}")
+
+    def running(self, namespace: str | None = None) -> list[int]:
+        """Return the processes of cells, on all hosts or on one."""
+        found = []
+        for each in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended
+                there = namespace in {None, str((each / "ns" / "net").readlink())}
+                own = b"train.py\0" in (command := (each / "cmdline").read_bytes()) and bytes(self.told) in command
+                found += [int(each.name)] if there and own else []
+        return found
 
     @property
     def story(self) -> str:
@@ -130,6 +154,7 @@ def pair(jobs: Jobs) -> Iterator[subprocess.Popen[bytes]]:
     network = jobs.network
     processes = [network.scheduler(), network.worker("a"), network.worker("b")]
     yield processes[0]
+    jobs.go_on()
     for process in processes:
         network.end(process)
 
@@ -180,6 +205,8 @@ def test_a_worker_that_is_killed_in_a_cell_costs_nothing(jobs: Jobs) -> None:
     namespace = jobs.lines("begin")[0][1]
     for pid in jobs.network.workers_of(namespace):
         os.kill(pid, signal.SIGKILL)
+    wait(lambda: not jobs.running(namespace), "the cell is gone with its worker")
+    jobs.go_on()
     assert process.wait(120) == 0, jobs.story
     assert "went away; what it was doing is done by others" in jobs.story
     assert Counter(seed for seed, _ in jobs.lines("end")) == Counter(str(each) for each in range(1, SEEDS + 1))
@@ -189,6 +216,7 @@ def test_a_worker_that_is_killed_in_a_cell_costs_nothing(jobs: Jobs) -> None:
 def test_a_scheduler_that_is_started_anew_costs_nothing(jobs: Jobs, pair) -> None:
     process = jobs.begin("restarted")
     jobs.network.end(pair)
+    jobs.go_on()
     again = jobs.network.scheduler()
     assert process.wait(120) == 0, jobs.story
     jobs.network.end(again)
@@ -197,11 +225,12 @@ def test_a_scheduler_that_is_started_anew_costs_nothing(jobs: Jobs, pair) -> Non
 
 @pytest.mark.usefixtures("pair")
 def test_a_client_that_was_killed_asks_only_for_what_it_has_not(jobs: Jobs) -> None:
-    process = jobs.begin("resumed")
+    process = jobs.begin("resumed", hold=[SEEDS])
     wait(lambda: list((jobs.folder / "resumed").rglob("records/**/*.json")), "a record is written")
     jobs.network.end(process)
     there = {path.name: path.stat().st_mtime_ns for path in (jobs.folder / "resumed").rglob("records/**/*.json")}
     assert 0 < len(there) < SEEDS
+    jobs.go_on()
     done = jobs.run("resumed")
     assert done.returncode == 0, done.stderr
     assert f"{SEEDS - len(there)} ran now" in done.stderr
@@ -215,7 +244,10 @@ def test_a_client_that_was_cut_off_and_comes_back_keeps_one_answer_of_two(jobs: 
     process = jobs.begin("cut")
     jobs.network.cut("client", off=True)
     begun = jobs.count("begin")
-    time.sleep(13)  # longer than the connection lasts without an answer
+    log = jobs.network.folder / "hub.log"
+    before = log.read_text().count(GONE)
+    jobs.go_on()
+    wait(lambda: log.read_text().count(GONE) > before, "the connection ends that gives no answer")
     assert process.poll() is None, jobs.story
     jobs.network.cut("client", off=False)
     assert process.wait(120) == 0, jobs.story
@@ -228,12 +260,12 @@ def test_a_client_that_was_cut_off_and_comes_back_keeps_one_answer_of_two(jobs: 
 @pytest.mark.usefixtures("pair")
 def test_ctrl_c_ends_what_runs_on_the_workers(jobs: Jobs) -> None:
     process = jobs.begin("interrupted")
-    begun = {seed for seed, _ in jobs.lines("begin")} - {seed for seed, _ in jobs.lines("end")}
+    assert jobs.running()
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130, jobs.story
-    time.sleep(1.5)  # longer than a cell takes
-    assert begun - {seed for seed, _ in jobs.lines("end")}
+    assert process.wait(120) == 130, jobs.story
+    wait(lambda: not jobs.running(), "no cell runs any more")
     assert jobs.count("begin") < SEEDS
+    assert jobs.count("end") == 0
 
 
 def _wait_for_workers(network: Network, count: int) -> None:

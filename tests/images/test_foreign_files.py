@@ -21,7 +21,7 @@ from tests.cli.test_special_files import SECONDS, SPECIAL
 def _limited() -> Iterator[None]:
     """End a test that hangs."""
     signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
-    signal.alarm(SECONDS * 4)
+    signal.alarm(SECONDS)
     yield
     signal.alarm(0)
 

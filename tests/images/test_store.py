@@ -188,13 +188,13 @@ def test_what_a_killed_runner_had_fetched_whole_is_found_again(
             handler.end_headers()
             handler.wfile.write(index.files[name][:1000])
             at_second.set()
-            never.wait(30)
+            never.wait(120)
         return name == SECOND
 
     index.serve = serve
     arguments = [small_matrix().path, lock.path.parents[2], tmp_path / "log"]
     runner = subprocess.Popen([sys.executable, "-c", RUNNER, *map(str, arguments)], cwd=checkout)
-    assert at_second.wait(30)
+    assert at_second.wait(60)
     runner.send_signal(signal.SIGKILL)
     runner.wait()
     assert not _place(index, FIRST).exists()

@@ -195,4 +195,4 @@ def test_a_registry_is_asked_for_so_many_seconds(monkeypatch, kind: str) -> None
 def test_a_real_engine_gives_up_in_time() -> None:
     started = time.monotonic()
     assert DockerImages().registry_problem("192.0.2.1:5000/python@sha256:" + "0" * 64, 3)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60

@@ -135,7 +135,7 @@ def test_a_wheel_that_two_environments_share_is_fetched_once_and_the_others_mean
         asked.append([name for name in ("shared", "other") if name in wanted])
         if len(asked) == 1:
             fetching.set()
-            assert other_is_there.wait(10)
+            assert other_is_there.wait(60)
             if first_fails:
                 return Exit(code=1)
         if "shared" in wanted:
@@ -150,10 +150,10 @@ def test_a_wheel_that_two_environments_share_is_fetched_once_and_the_others_mean
     log.touch()
     with ThreadPoolExecutor() as pool:
         one = pool.submit(wheels.fetch, environment, two_locks[0], log, _not_run)
-        assert fetching.wait(10)
+        assert fetching.wait(60)
         two = pool.submit(wheels.fetch, environment, two_locks[1], log, _not_run)
-        assert [path.name for path in two.result(20)] == [SHARED_NAME, OTHER_NAME]
-        assert isinstance(one.exception(20), EnvironmentFailedError) is first_fails
+        assert [path.name for path in two.result(60)] == [SHARED_NAME, OTHER_NAME]
+        assert isinstance(one.exception(60), EnvironmentFailedError) is first_fails
     assert asked == [["shared"], ["other"]] + [["shared"]] * first_fails
 
 
@@ -163,7 +163,7 @@ def test_a_wheel_that_another_process_is_fetching_is_waited_for_until_that_ends(
     """As two workers of a cluster on one host; the kernel lets go of what a killed one held."""
     holds = (
         "import time; from repromatrix.images import store\n"
-        f"with store.claimed({min('0' * 64, DIGEST)!r}, wait=True): print(flush=True); time.sleep(60)"
+        f"with store.claimed({min('0' * 64, DIGEST)!r}, wait=True): print(flush=True); time.sleep(600)"
     )
     pip = Pip(**{NAME: CONTENT})
     monkeypatch.setattr(wheels, "_pip", pip)
@@ -174,14 +174,14 @@ def test_a_wheel_that_another_process_is_fetching_is_waited_for_until_that_ends(
             fetched.result(0.3)
         assert not pip.asked
         other.kill()
-        assert fetched.result(20) == (store.root() / DIGEST / NAME,)
+        assert fetched.result(60) == (store.root() / DIGEST / NAME,)
 
 
 def test_a_fetch_ends_with_the_engine(monkeypatch, environment, lock, tmp_path) -> None:
     commands, begun = Commands(), tmp_path / "begun"
 
     def pip(_environment: Environment, folder: Path, _more: list[str], log: Path, run: Callable[..., Exit]) -> Exit:
-        code = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(60)"
+        code = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(600)"
         return run([sys.executable, "-c", code], environment={}, folder=folder, log=log)
 
     monkeypatch.setattr(wheels, "_pip", pip)
@@ -191,7 +191,7 @@ def test_a_fetch_ends_with_the_engine(monkeypatch, environment, lock, tmp_path) 
             assert not fetched.done()
         commands.stop()
         with pytest.raises(EnvironmentFailedError, match="its wheels cannot be fetched: stopped"):
-            fetched.result(20)
+            fetched.result(60)
     assert list(store.root().iterdir()) == []
 
 

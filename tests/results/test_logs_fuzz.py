@@ -24,7 +24,7 @@ from repromatrix.results.logs.figures import Comma
 
 CORPUS = Path(__file__).parents[1] / "data" / "dialects"
 FILES = 2000
-MOST_SECONDS = 5.0  # of one file, on a machine that is busy
+MOST_SECONDS = 5.0  # of the processor, for one file
 MOST_GROWTH = 64 << 20
 
 
@@ -91,7 +91,7 @@ def unfounded(column: Column, data: bytes) -> list[str]:
 
 def check(data: bytes, asked: Asked) -> str:
     """Read a file; return what came of it, and raise what must not come of it."""
-    start = time.monotonic()
+    start = time.process_time()
     try:
         log = read.parse(data, "log", asked)
     except UsageError as error:
@@ -104,7 +104,7 @@ def check(data: bytes, asked: Asked) -> str:
             assert column.steps is None or len(column.steps) == len(column.values)
             if not content.startswith(b"PK"):  # packed
                 assert not unfounded(column, content), column.name
-    assert time.monotonic() - start < MOST_SECONDS
+    assert time.process_time() - start < MOST_SECONDS
     return outcome
 
 

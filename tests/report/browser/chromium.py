@@ -110,8 +110,12 @@ class Page:
         return found["result"].get("value")
 
     def wait(self, milliseconds: int) -> None:
-        """Let the page work for so long."""
-        self.run(f"new Promise((done) => setTimeout(done, {milliseconds}))")
+        """Let the page work for so long, and until it was drawn twice: a busy machine draws late.
+
+        What comes into sight is told to the page's script when a frame is drawn.
+        """
+        drawn = "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))"
+        self.run(f"new Promise((done) => setTimeout(() => {drawn}, {milliseconds}))")
 
     def show(self, section: str) -> None:
         """Scroll to an id and wait for what is made when it comes into sight."""
