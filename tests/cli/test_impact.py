@@ -335,7 +335,7 @@ def test_cases_and_gradients_have_columns_of_their_own(command) -> None:
 
 def test_better_or_worse_goes_by_the_exact_result(command, monkeypatch) -> None:
     from repromatrix.explain.impact import operations  # noqa: PLC0415 - the one test that knows the exact result
-    from repromatrix.operations.exact import Exact  # noqa: PLC0415
+    from repromatrix.operations.exact_result import Exact  # noqa: PLC0415
     from repromatrix.operations.results import Errors  # noqa: PLC0415
 
     class Judge:

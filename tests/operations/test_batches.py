@@ -14,9 +14,10 @@ from repromatrix import floats, resources
 from repromatrix.matrix.workload import load_workload
 from repromatrix.operations import fresh, truth
 from repromatrix.operations.catalogue import CATALOGUE, Constants, flat, narrowed, sized
-from repromatrix.operations.exact import Argument, narrow
+from repromatrix.operations.exact import narrow
+from repromatrix.operations.exact_cases import TRUTHS
 from repromatrix.operations.exact_elementwise import ELEMENTWISE, elementwise
-from repromatrix.operations.truths import TRUTHS
+from repromatrix.operations.exact_result import Argument
 
 RATIONAL = {
     "matmul": lambda x, b, o: sum(p * q for p, q in zip(x["x"][b], column(x["w"], o), strict=True)),

@@ -14,15 +14,18 @@ import pytest
 from repromatrix import draw, resources
 from repromatrix.matrix.workload import load_workload
 from repromatrix.operations import truths
-from repromatrix.operations.exact import Argument, TooWideError, narrow, of_balls, split
+from repromatrix.operations.cases import NONE, cases
+from repromatrix.operations.exact import TooWideError, narrow, of_balls, split
 from repromatrix.operations.exact_arrays import ARRAYS
+from repromatrix.operations.exact_cases import TRUTHS, computed
 from repromatrix.operations.exact_elementwise import ELEMENTWISE, elementwise
+from repromatrix.operations.exact_result import Argument
 from repromatrix.operations.results import Errors, Output, errors, numbers
 
 FOLDER = resources.folder("workloads") / "operations"
 WORKLOAD = load_workload(FOLDER, "operations")
 ROWS = json.loads(WORKLOAD.rows)
-CASES = {case.name: case for case in truths.cases(ROWS)}
+CASES = {case.name: case for case in cases(ROWS)}
 GIVEN = {each.name: each for each in WORKLOAD.inputs}
 TENTH = 0.1
 # Where NumPy's formula loses digits, or the row has another one: how far it may be off, beside the largest element.
@@ -45,7 +48,7 @@ def of(*values: float) -> Argument:
 def exact(name: str) -> dict:
     case = CASES[name]
     names = [*case.args, *([case.weights] if case.weights else [])]
-    return truths._computed(case, {each: given(each) for each in names})
+    return computed(case, {each: given(each) for each in names})
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,7 @@ def lines():
         del sys.modules[name]
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.truth != truths.NONE])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.truth != NONE])
 def test_numpy_in_float64_is_near_the_exact_result(lines, name: str) -> None:
     line = lines.get(name.partition("/")[0])
     if line is None or "special" in name:
@@ -87,7 +90,7 @@ def whole(found, weights) -> Fraction:
     return sum((Fraction(w) * (Fraction(high) + Fraction(low)) for high, low, w in pairs), Fraction(0))
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.slopes and case.truth in truths.TRUTHS])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.slopes and case.truth in TRUTHS])
 def test_a_gradient_is_the_difference_of_the_values(name: str) -> None:
     case, step = CASES[name], 2.0**-24
     found = exact(name)
@@ -99,7 +102,7 @@ def test_a_gradient_is_the_difference_of_the_values(name: str) -> None:
             values = moved[place].values.copy()
             values[3] += move
             moved[place] = Argument(shape=moved[place].shape, values=values)
-            value = next(iter(narrow(lambda given=moved: truths.TRUTHS[case.truth](given, case.options)).values()))
+            value = next(iter(narrow(lambda given=moved: TRUTHS[case.truth](given, case.options)).values()))
             sums.append(whole(value, weights or [1.0] * len(value.high)))
         difference = float((sums[0] - sums[1]) / Fraction(2 * step))
         assert found[slope].high[3] == pytest.approx(difference, rel=1e-6, abs=1e-9)
@@ -158,7 +161,7 @@ def test_what_is_not_finite_has_the_result_of_its_limit(name: str, value: float,
 def test_what_has_no_single_result_has_no_exact_one() -> None:
     assert elementwise("maximum", [of(1.0, 2.0), of(1.0, 1.0)], 0).known.tolist() == [False, True]
     assert elementwise("power", [of(math.inf), of(0.0)]).known.tolist() == [False]
-    found = truths.TRUTHS["argsort"]([of(2.0, 1.0, 2.0)], {})[""]
+    found = TRUTHS["argsort"]([of(2.0, 1.0, 2.0)], {})[""]
     assert (found.high.tolist(), found.known.tolist()) == ([1.0, 0.0, 2.0], [True, False, False])
 
 
@@ -218,8 +221,22 @@ def test_exact_results_are_kept_and_made_again_where_the_file_is_damaged(tmp_pat
     first = truths.exact(case, {"x": of(1.0, 2.0)}, bits)
     kept = truths.exact(case, {"x": of(7.0)}, bits)
     assert kept["sum"].high.tolist() == first["sum"].high.tolist() == [3.0]
-    next(tmp_path.rglob("*.npz")).write_bytes(b"damaged")
+    (path,) = tmp_path.glob("exact/*/*")
+    path.write_bytes(b"damaged")
     assert truths.exact(case, {"x": of(7.0)}, bits)["sum"].high.tolist() == [7.0]
+
+
+@pytest.mark.parametrize("name", ["exp", "sum", "fft", "argsort"])  # bounded; a sum; complex; nothing rounded
+def test_a_kept_exact_result_is_the_one_that_was_computed(name, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path))
+    case, x = CASES[name], of(1.0, -2.5, 1e-30)
+    given = dict.fromkeys((each.partition("[")[0] for each in case.args), x)
+    made, kept = (truths.exact(case, given, dict.fromkeys(given, "0" * 64)) for _ in range(2))
+    assert made.keys() == kept.keys() != set()
+    for output, exact in made.items():
+        parts = [[getattr(each, part) for part in ("high", "low", "known", "sizes")] for each in (exact, kept[output])]
+        assert [str(a) for a in parts[0]] == [str(b) for b in parts[1]]
+        assert (exact.terms, exact.bounded) == (kept[output].terms, kept[output].bounded)
 
 
 def test_a_subnormal_argument_that_was_taken_for_zero_is_flushed_and_not_wrong() -> None:

@@ -9,8 +9,10 @@ import pytest
 from repromatrix import draw, resources
 from repromatrix.matrix.workload import load_workload
 from repromatrix.operations import truths
-from repromatrix.operations.exact import Argument
+from repromatrix.operations.cases import NONE, case_of, cases
+from repromatrix.operations.exact_cases import SLOPES, TRUTHS
 from repromatrix.operations.exact_elementwise import ELEMENTWISE
+from repromatrix.operations.exact_result import Argument
 from repromatrix.operations.results import Output, errors, numbers
 
 FOLDER = resources.folder("workloads") / "operations"
@@ -65,7 +67,7 @@ def test_every_line_has_a_row() -> None:
 
 
 def test_the_tier_for_nights_has_all_of_the_other_and_the_same_code() -> None:
-    core, full = ({case.name: case for case in truths.cases(rows)} for rows in (ROWS, FULL_ROWS))
+    core, full = ({case.name: case for case in cases(rows)} for rows in (ROWS, FULL_ROWS))
     assert {name: full[name] for name in core} == core
     assert all(FULL.code(each) == WORKLOAD.code(each) for each in FRAMEWORKS)
     for operation in ("sum", "dot", "matmul", "softmax", "layer_norm", "exp"):
@@ -75,19 +77,19 @@ def test_the_tier_for_nights_has_all_of_the_other_and_the_same_code() -> None:
 
 
 def test_no_case_for_nights_is_in_the_core() -> None:
-    assert not any(case.relation or case.sample for case in truths.cases(ROWS))
+    assert not any(case.relation or case.sample for case in cases(ROWS))
 
 
 @pytest.mark.parametrize("name", FULL_ROWS)
 def test_a_row_says_only_what_is_read_and_names_what_there_is(name: str) -> None:
     row, inputs = FULL_ROWS[name], {each.name for each in FULL.inputs}
     assert set().union(row, *row.get("cases", {}).values()) <= KEYS
-    known = {truths.NONE, *ELEMENTWISE, *truths.TRUTHS}
-    for case in truths.cases({name: row}):
+    known = {NONE, *ELEMENTWISE, *TRUTHS}
+    for case in cases({name: row}):
         assert case.truth in known
         named = [each.partition("[")[0] for each in case.args]
         assert inputs.issuperset([*named, *([case.weights] if case.weights else [])])
-        assert case.truth == truths.NONE or case.relation is None
+        assert case.truth == NONE or case.relation is None
         assert all(place < len(case.args) for place in case.gradient)
 
 
@@ -98,15 +100,15 @@ def test_a_gradient_has_an_exact_result_too(name: str) -> None:
         assert max(row["gradient"]) < len(ELEMENTWISE[row["truth"]].slopes)
         assert "weights" not in row
     else:
-        assert row["truth"] in truths.SLOPES
+        assert row["truth"] in SLOPES
 
 
 def test_an_output_belongs_to_the_case_with_the_longest_name() -> None:
     for output, case in (("sum", "sum"), ("sum/axis", "sum/axis"), ("qr/r", "qr"), ("matmul/gradient-1", "matmul")):
-        found = truths.case_of(ROWS, output)
+        found = case_of(ROWS, output)
         assert found is not None
         assert found.name == case
-    assert truths.case_of(ROWS, "nothing") is None
+    assert case_of(ROWS, "nothing") is None
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +121,10 @@ def given() -> dict[str, Argument]:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row["truth"] in truths.TRUTHS])
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row["truth"] in TRUTHS])
 def test_an_element_that_is_one_percent_off_is_wrong_whatever_the_operation(name: str, given) -> None:
     bits = {each: each for each in given}
-    for case in truths.cases({name: ROWS[name]}):
+    for case in cases({name: ROWS[name]}):
         for output, exact in truths.exact(case, given, bits).items():
             sound = exact.known & np.isfinite(exact.high)
             if not sound.any():  # nothing of it has a single result: the places of ties

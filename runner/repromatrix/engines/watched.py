@@ -4,9 +4,10 @@ import socket
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 from threading import Lock
 
-from repromatrix.engines import watch
+WATCH = Path(__file__).with_name("watch.py")  # run, not loaded: it stands on modules that take a while
 
 
 class Watcher:
@@ -45,7 +46,7 @@ class Watcher:
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", watch.__file__, str(theirs.fileno()), self._address],
+                [sys.executable, "-I", "-S", str(WATCH), str(theirs.fileno()), self._address],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -6,46 +6,18 @@ without an exact result (an infinite argument without a limit, say) are said to 
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 import flint
 import numpy as np
-import numpy.typing as npt
+
+from repromatrix.operations.exact_result import Argument, Exact
 
 MadeT = TypeVar("MadeT")
-Array: TypeAlias = npt.NDArray[np.float64]
 FIRST, LAST = 128, 4096  # bits that Arb works with: more where an enclosure is too wide, and no more than that
 _ENOUGH = 90  # bits to which an exact result is known
 _NOTHING = 2.0**-_ENOUGH
 _LEAST, _MOST = flint.arb(2) ** -1076, flint.arb(2) ** 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exact:
-    """The exact result of one output, laid flat; of complex numbers real and imaginary parts by turns.
-
-    Attributes:
-        high: the float64 nearest to each element; infinite beyond float64.
-        low: what is left, so that `high + low` has about 106 bits.
-        known: the elements that have an exact result.
-        terms: of a sum, how many it has; of what is made of sums, of the longest one.
-        sizes: of a sum, the sum of the terms' absolute values, element by element; zero where nothing is rounded. An
-            element further off than `8 terms u sizes` is wrong. None: nothing is said of it, or it is `bounded`.
-        bounded: whether a result too many units in the last place away is wrong, as of an elementwise operation.
-    """
-
-    high: Array
-    low: Array
-    known: npt.NDArray[np.bool_]
-    terms: int = 0
-    sizes: Array | None = None
-    bounded: bool = False
-
-    def every(self, stride: int) -> "Exact":
-        """Return that of every so many elements."""
-        sizes = None if self.sizes is None else self.sizes[::stride]
-        return replace(self, high=self.high[::stride], low=self.low[::stride], known=self.known[::stride], sizes=sizes)
 
 
 class TooWideError(ArithmeticError):
@@ -133,18 +105,6 @@ def of_numbers(numbers: Iterable[float]) -> Exact:
     high = np.array(list(numbers), np.float64)
     none = np.zeros_like(high)
     return Exact(high=high, low=none, known=np.ones(len(high), bool), sizes=none)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Argument:
-    """An input of an operation: its elements, laid flat, each exact in float64, and its shape."""
-
-    shape: tuple[int, ...]
-    values: Array
-
-    def balls(self) -> list[flint.arb]:
-        """Return the elements as Arb has them."""
-        return [flint.arb(value) for value in self.values.tolist()]
 
 
 # A truth: arguments and options -> the exact result of each output by the end of its name, "" for the only one.

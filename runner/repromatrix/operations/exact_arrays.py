@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from flint import acb, acb_mat, arb, arb_mat
 
-from repromatrix.operations.exact import Argument, Exact, Truth, of_balls, of_complex, of_numbers
+from repromatrix.operations.exact import Truth, of_balls, of_complex, of_numbers
+from repromatrix.operations.exact_result import Argument, Exact
 
 Arguments: TypeAlias = Sequence[Argument]
 Options: TypeAlias = Mapping[str, Any]

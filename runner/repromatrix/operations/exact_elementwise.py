@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from flint import arb, ctx
 
-from repromatrix.operations.exact import FIRST, LAST, Argument, Exact, TooWideError, split
+from repromatrix.operations.exact import FIRST, LAST, TooWideError, split
+from repromatrix.operations.exact_result import Argument, Exact
 
 Function: TypeAlias = Callable[..., Any]
 _INFINITE, _NONE = math.inf, math.nan

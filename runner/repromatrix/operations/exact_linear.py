@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from flint import acb_mat, arb, arb_mat
 
-from repromatrix.operations.exact import Argument, Exact, TooWideError, Truth, of_balls, of_numbers
+from repromatrix.operations.exact import TooWideError, Truth, of_balls, of_numbers
+from repromatrix.operations.exact_result import Argument, Exact
 
 Arguments: TypeAlias = Sequence[Argument]
 Options: TypeAlias = Mapping[str, Any]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from repromatrix.operations import truths
+from repromatrix.operations.cases import case_of
 from repromatrix.operations.results import Errors, Judge, outputs, unstable
 from repromatrix.results.record import Record
 from repromatrix.results.store import Store
@@ -60,7 +60,7 @@ def _results(store: Store, record: Record) -> Iterator[Result]:
     for name, output in outputs(store, record).items():
         found = judge.errors(name, output) if judge else None
         digest = columns[name].rows[-1]
-        case = truths.case_of(judge.table.rows, name) if judge else None
+        case = case_of(judge.table.rows, name) if judge else None
         yield Result(
             name=name,
             kind=Kind.GIVEN,

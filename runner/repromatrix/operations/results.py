@@ -18,7 +18,8 @@ import numpy.typing as npt
 from repromatrix.errors import ResultsError
 from repromatrix.floats import FORMS
 from repromatrix.operations import truths
-from repromatrix.operations.exact import Argument, Exact
+from repromatrix.operations.cases import argument, case_of
+from repromatrix.operations.exact_result import Argument, Exact
 from repromatrix.results.operations import Table
 from repromatrix.results.record import Record
 from repromatrix.results.store import Store
@@ -177,24 +178,24 @@ class Judge:
         exact = self.exact(name)
         if exact is None:
             return None
-        case, tiny = truths.case_of(self.table.rows, name), self._tiny(name, exact)
+        case, tiny = case_of(self.table.rows, name), self._tiny(name, exact)
         if case is not None and case.sample and output.size < len(exact.high):
             exact, tiny = exact.every(case.sample), None if tiny is None else tiny[:: case.sample]
         return errors(exact, output, tiny)
 
     def _tiny(self, name: str, exact: Exact) -> npt.NDArray[np.bool_] | None:
         """Return the elements of an elementwise result that have a subnormal argument; None where it is no such."""
-        case = truths.case_of(self.table.rows, name)
+        case = case_of(self.table.rows, name)
         if case is None or not exact.bounded:
             return None
         form = FORMS[self.dtype]
-        sizes = np.broadcast_arrays(*(np.abs(truths.argument(self.given, each).values) for each in case.args))
+        sizes = np.broadcast_arrays(*(np.abs(argument(self.given, each).values) for each in case.args))
         normal = np.ldexp(1.0, form.least + form.precision - 1)
         return np.asarray(np.any([(size > 0) & (size < normal) for size in sizes], axis=0), np.bool_)
 
     def exact(self, name: str) -> Exact | None:
         """Return the exact result of an output by its name, or None where none is known."""
-        case = truths.case_of(self.table.rows, name)
+        case = case_of(self.table.rows, name)
         if case is None:
             return None
         if case.name not in self.made:

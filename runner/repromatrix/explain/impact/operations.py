@@ -9,7 +9,7 @@ import numpy as np
 from repromatrix.compare import arrays
 from repromatrix.explain.impact.rows import NOT_DETERMINISTIC, Level, OperationRow
 from repromatrix.floats import FORMS
-from repromatrix.operations.exact import Exact
+from repromatrix.operations.exact_result import Exact
 from repromatrix.operations.results import ELEMENTWISE_BOUND, Errors, Judge, Output, outputs
 from repromatrix.results.record import Record
 from repromatrix.results.store import Store
