@@ -1,6 +1,8 @@
 """The action for other repositories: its real script, with GitHub's variables and a GitHub of the tests' own."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,6 +123,17 @@ def test_only_the_three_commands_run(place: Path, fake: Fake) -> None:
 def test_an_argument_is_never_read_as_a_command(text: str, place: Path, fake: Fake) -> None:
     assert ask(place, fake, text, "my logs/b.csv", marker="x")[0] == 2
     assert not (place / "owned").exists()
+
+
+def test_what_the_page_shows_compares_two_logs(place: Path, fake: Fake) -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / "ci.md").read_text(), re.MULTILINE | re.DOTALL)
+    steps = yaml.safe_load(blocks[-1])["jobs"]["numbers"]["steps"]
+    (given,) = (each["with"] for each in steps if each.get("uses", "").startswith("OWNER/repromatrix@"))
+    for name, log in (("golden", "a"), ("today", "b")):
+        shutil.copy(place / "my logs" / f"{log}.csv", place / f"{name}.log")
+    code, printed = ask(place, fake, **given)
+    assert code == 0, printed
+    assert len(fake.comments[7]) == 1
 
 
 def test_no_input_is_pasted_into_a_script() -> None:

@@ -30,6 +30,7 @@ from tests.forge import Fake, github
 from tests.index import Index, index
 
 ROOT = Path(__file__).parents[1]
+PAGES = ROOT / ".github" / "workflows" / "pages.yml"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 SUMMARY_LIMIT = 1 << 20
 MATRIX_LIMIT = 256
@@ -933,8 +934,13 @@ def test_the_locks_that_a_pull_request_moves_are_named_and_what_they_were_is_at_
     assert (tmp_path / "before.txt").read_text() == "before\n"
 
 
-def test_the_workflows_that_init_writes_pass_the_same_checks_as_our_own(tmp_path: Path) -> None:
-    found = workflows(tmp_path, f"owner/name@{'0123456789' * 4}")
+@pytest.mark.parametrize("pages", [False, True], ids=["no-site", "site"])
+def test_the_workflows_that_init_writes_pass_the_same_checks_as_our_own(tmp_path: Path, pages: bool) -> None:
+    found = workflows(tmp_path, f"owner/name@{'0123456789' * 4}", pages=pages)
+    assert list(load(found[0])["jobs"]) == ["night", *["pages"] * pages]
+    if pages:  # a called workflow may do no more than its caller grants
+        granted, due = (load(path)["jobs"]["pages"]["permissions"] for path in (found[0], PAGES))
+        assert granted == due
     ours = set(re.findall(r"uses: (actions/.+)", "".join(path.read_text() for path in WORKFLOWS)))
     for path in found:
         text = path.read_text()
@@ -942,15 +948,33 @@ def test_the_workflows_that_init_writes_pass_the_same_checks_as_our_own(tmp_path
         assert "COMMIT" not in text
         assert set(re.findall(r"uses: (actions/.+)", text)) <= ours
         assert not [step["run"] for step in steps(load(path)) if "${{" in step.get("run", "")]
-    bin_folder = Path(sys.executable).parent
-    checks = [
-        [bin_folder / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *found],
-        [bin_folder / "zizmor", "--offline", "--quiet", tmp_path / ".github"],
-    ]
-    for command in checks:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    check(tmp_path)
     with pytest.raises(UsageError, match="there already"):
         workflows(tmp_path, f"owner/name@{'0' * 40}")
     with pytest.raises(UsageError, match="not a commit"):
         workflows(tmp_path / "other", "owner/name@main")
+
+
+def check(folder: Path) -> None:
+    """Have the workflows in a folder checked as ours are."""
+    bin_folder = Path(sys.executable).parent
+    found = sorted((folder / ".github" / "workflows").glob("*.yml"))
+    for command in (
+        [bin_folder / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *found],
+        [bin_folder / "zizmor", "--offline", "--quiet", folder / ".github"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_workflows_that_the_page_shows_pass_the_same_checks(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "ci.md").read_text()
+    shown = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    night, site, table = (each.replace("OWNER", "owner").replace("COMMIT", "0123456789" * 4) for each in shown)
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    for name, text in (("night", night + site), ("table", table)):
+        (folder / f"{name}.yml").write_text(text)
+    check(tmp_path)
+    (written, _) = workflows(tmp_path / "own", f"owner/repromatrix@{'0123456789' * 4}", pages=True)
+    assert load(folder / "night.yml")["jobs"] == load(written)["jobs"]

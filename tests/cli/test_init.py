@@ -37,6 +37,14 @@ def test_what_it_writes_is_a_matrix_with_the_product_s_environments_of_each_fram
     assert (at / ".repromatrix" / "matrix.json").read_bytes() == resources.schema("matrix").read_bytes()
 
 
+def test_a_site_is_of_the_workflows_alone(at, capsys) -> None:
+    assert run(["init", "--pages"]) == ExitCode.USAGE
+    assert "--pages goes with --github" in capsys.readouterr().err
+    assert list(at.iterdir()) == []
+    assert run(["init", "--pages", "--github", f"owner/name@{'0' * 40}"]) == 0
+    assert "pages:" in (at / ".github" / "workflows" / "repromatrix-night.yml").read_text()
+
+
 def test_nothing_is_written_where_a_file_is_there_already(at) -> None:
     (at / "matrix.yaml").write_text("mine")
     with pytest.raises(UsageError, match=r"matrix\.yaml is there already, so nothing was written"):

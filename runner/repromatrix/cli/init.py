@@ -5,6 +5,7 @@ from pathlib import Path
 
 from repromatrix.cli import options as shared
 from repromatrix.cli import out
+from repromatrix.errors import UsageError
 
 _FIRST = "numpy"  # its environments are made in seconds
 
@@ -33,6 +34,12 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="OWNER/NAME@COMMIT",
         help="write nothing but workflows, of a night and of an upgrade check, that take repromatrix from there",
     )
+    parser.add_argument(
+        "--pages",
+        action="store_true",
+        help="with --github: the night publishes its report and the history on GitHub Pages, where that is enabled; "
+        "they take the place of the site that is there",
+    )
     shared.examples(
         parser,
         "init",
@@ -40,6 +47,7 @@ def arguments(parser: ArgumentParser) -> None:
         "init my-project --job classifier",
         "init --script train.py",
         "init --github OWNER/repromatrix@COMMIT",
+        "init --github OWNER/repromatrix@COMMIT --pages",
     )
 
 
@@ -48,10 +56,16 @@ def run(options: Namespace) -> int:
     from repromatrix.matrix.starter import begin, needed, versions, workflows
 
     if options.github:
-        for path in workflows(options.folder, options.github):
+        for path in workflows(options.folder, options.github, pages=options.pages):
             out.say(f"wrote      {path}")
         out.say("\nnext: commit them with matrix.yaml and its locks, and run the night once by hand")
+        if options.pages:
+            out.say("      to publish: Settings, Pages, Source: GitHub Actions")
         return 0
+    if options.pages:
+        raise UsageError(
+            "--pages goes with --github", hint="repromatrix init --github OWNER/repromatrix@COMMIT --pages"
+        )
     frameworks = list(dict.fromkeys(options.framework)) or ([] if options.script else [_FIRST])
     for path in begin(options.folder, frameworks, options.job, options.script):
         out.say(f"wrote      {path}")

@@ -17,14 +17,16 @@ from repromatrix.matrix.workload import FILE
 MATRIX = "matrix.yaml"
 IGNORED = ("results/", "report/")
 _SCHEMAS = ".repromatrix"
+_PAGES = "\n  pages:\n"  # the last job of the night
 
 
-def workflows(folder: Path, reference: str) -> tuple[Path, ...]:
+def workflows(folder: Path, reference: str, *, pages: bool = False) -> tuple[Path, ...]:
     """Write the workflows of a night and of an upgrade check; return the files.
 
     Args:
         folder: of the repository.
         reference: OWNER/NAME@COMMIT, where repromatrix comes from; a commit is named whole.
+        pages: publish what the night found on GitHub Pages. It replaces the site that a repository may have there.
 
     Raises:
         UsageError: not such a reference, or a file is there already.
@@ -35,12 +37,12 @@ def workflows(folder: Path, reference: str) -> tuple[Path, ...]:
             hint="name the repository of repromatrix and a whole commit: --github OWNER/repromatrix@COMMIT",
         )
     repository, _, commit = reference.partition("@")
-    texts = {
-        f".github/workflows/{path.name}": path.read_text(encoding="utf-8")
-        .replace("REPOSITORY", repository)
-        .replace("COMMIT", commit)
-        for path in sorted((_starter() / "github").glob("*.yml"))
-    }
+    texts = {}
+    for path in sorted((_starter() / "github").glob("*.yml")):
+        text = path.read_text(encoding="utf-8")
+        if not pages:
+            text, _, _ = text.partition(_PAGES)
+        texts[f".github/workflows/{path.name}"] = text.replace("REPOSITORY", repository).replace("COMMIT", commit)
     return _written(folder, texts, "delete them first, or keep them")
 
 
