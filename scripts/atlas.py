@@ -11,6 +11,7 @@ and the training job `mlp`. The log has a line for each such pair, and one for e
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import time
@@ -55,6 +56,7 @@ library may take other kernels, and then something else may change. `make atlas`
 has a line for each pair of releases and one for each operation that changed; `make atlas ARGS="run numpy"` runs what
 the log does not have."""
 _MANY, _BOUND = 9999, 64  # as `impact` prints: ULP beyond which they tell nothing
+_ERROR = "repromatrix: "
 WAITING = "not run yet"
 Line = dict[str, Any]
 
@@ -119,8 +121,7 @@ def compared(framework: str, before: str | None, version: str, results: Path) ->
     if done.returncode not in (ExitCode.OK, ExitCode.DIFFERENCE):
         if done.returncode != ExitCode.ENVIRONMENT:
             raise SystemExit(done.stderr)
-        reasons = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        return [pair | {"failed": (reasons or ["no reason"])[0].removeprefix("repromatrix: ")[:240]}]
+        return [pair | {"failed": _reason(done.stderr)}]
     found = json.loads(done.stdout)
     looked_at = found["looked_at"]
     pair |= {
@@ -141,6 +142,12 @@ def compared(framework: str, before: str | None, version: str, results: Path) ->
         },
     }
     return [pair, *changes(found["operations"], version)] if before else [pair]
+
+
+def _reason(told: str) -> str:
+    """Return the error that a command ended with, without the place of a log on this machine."""
+    lines = [line.removeprefix(_ERROR) for line in told.splitlines() if line.startswith(_ERROR)]
+    return re.sub(r"^/\S*: ", "", (lines or ["no reason"])[0])[:240]
 
 
 def _selected(framework: str) -> list[str]:

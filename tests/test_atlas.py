@@ -50,12 +50,12 @@ def test_of_an_operation_the_result_that_moved_the_most_is_kept_and_zeros_are_nu
 def test_what_cannot_be_made_is_a_line_with_its_reason_and_what_else_fails_ends_it(tmp_path, monkeypatch) -> None:
     program = tmp_path / "python"
     monkeypatch.setattr(atlas.sys, "executable", str(program))
-    for code, error in ((4, "repromatrix: jaxlib 0.4.37 is not there"), (70, "a bug")):
+    for code, error in ((4, "failed jax-0.4.37\nrepromatrix: /a/b.log: jaxlib is not there"), (70, "a bug")):
         program.write_text(f"#!/bin/sh\necho '{error}' >&2\nexit {code}\n")
         program.chmod(0o755)
         if code == 4:
             (line,) = atlas.compared("jax", "0.4.36", "0.4.37", tmp_path)
-            assert line == {"to": "0.4.37", "from": "0.4.36", "failed": "jaxlib 0.4.37 is not there"}
+            assert line == {"to": "0.4.37", "from": "0.4.36", "failed": "jaxlib is not there"}
         else:
             with pytest.raises(SystemExit, match="a bug"):
                 atlas.compared("jax", "0.4.36", "0.4.37", tmp_path)

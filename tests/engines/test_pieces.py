@@ -115,6 +115,17 @@ def test_frames_are_taken_apart_wherever_they_are_cut() -> None:
 """,
             "Failed to download `a==1`: Hash mismatch for `a==1`",
         ),
+        (
+            """$ python -c import x
+A module that was compiled using NumPy 1.x cannot be run in
+NumPy 2.4.6 as it may crash. To support both 1.x and 2.x
+versions of NumPy, modules must be compiled with NumPy 2.0.
+
+TypeError: Unable to convert function return value to a Python type! The signature was
+	() -> handle
+""",
+            "it was built for NumPy 1 and does not run with NumPy 2.4.6: it needs a lock with numpy<2",
+        ),
         ("$ docker build\nunable to resolve docker endpoint\n", "unable to resolve docker endpoint"),
         ("$ python -c import x\n", "it said nothing"),
         ("", "it said nothing"),

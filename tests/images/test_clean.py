@@ -76,7 +76,8 @@ OURS = {
     Kind.LEFT: "contexts/slot-0/uv",
     Kind.JUDGEMENTS: f"judgements/{RELEASE}/{'a' * 64}.json",
     Kind.FRESH: f"fresh/{RELEASE}/sigmoid_gradient-bfloat16-0",
-    Kind.EXACT: f"exact/{RELEASE}/{'a' * 64}.npz",
+    Kind.EXACT: f"exact/{RELEASE}/{'a' * 64}",
+    Kind.CHECKED: f"checked/{RELEASE}/{'a' * 64}",
     Kind.STAMP: f"stamps/report-{TAG}.json",
 }
 

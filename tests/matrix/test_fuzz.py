@@ -28,6 +28,7 @@ PLAIN = st.recursive(
     max_leaves=8,
 )
 CHECKOUT = Path(__file__).parents[2]
+TEXTS = [path.read_text() for path in sorted(CHECKOUT.glob("workloads/m*/workload.yaml"))]
 REAL = yaml.safe_load((CHECKOUT / "matrix.yaml").read_text())
 WORKLOADS = [yaml.safe_load(path.read_text()) for path in sorted(CHECKOUT.glob("workloads/*/workload.yaml"))]
 
@@ -35,6 +36,20 @@ WORKLOADS = [yaml.safe_load(path.read_text()) for path in sorted(CHECKOUT.glob("
 def paths_of(value: object, path: tuple = ()) -> list[tuple]:
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(each for key, child in inner for each in paths_of(child, (*path, key)))]
+
+
+def changed(text: str, data: st.DataObject) -> str:
+    place = data.draw(st.integers(0, len(text)))
+    return text[:place] + data.draw(WORDS) + text[place + data.draw(st.integers(0, 2)) :]
+
+
+def outcome(text: str) -> str:
+    try:
+        found = parse(text, "matrix.yaml")
+    except MatrixError:
+        return "refused"
+    lines = {path: line for path, line in found.lines.items() if found.written.get(path) != ""}
+    return repr((found.data, found.written, lines))  # where nothing stands, it may stand on this line or the next
 
 
 def replaced(value: object, path: tuple, new: object) -> object:
@@ -50,6 +65,16 @@ def replaced(value: object, path: tuple, new: object) -> object:
 def test_any_text_is_plain_data_or_a_matrix_error(text: str) -> None:
     with contextlib.suppress(MatrixError):
         str(parse(text, "matrix.yaml").data).encode()
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="this PyYAML has no libyaml")
+@given(st.lists(WORDS, max_size=12).map("".join) | st.text() | st.builds(changed, st.sampled_from(TEXTS), st.data()))
+@settings(max_examples=400)
+def test_a_text_means_the_same_without_libyaml(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        fast = outcome(text)
+        patch.setattr(yaml, "__with_libyaml__", False)
+        assert outcome(text) == fast
 
 
 @given(data=st.binary(max_size=60))

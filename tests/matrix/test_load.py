@@ -120,7 +120,8 @@ def test_every_key_that_the_schema_allows_says_what_it_is_or_has_a_closed_form(r
     assert open_ended == []
 
 
-def test_workloads_are_read_in_several_threads_at_once(checkout: Path, monkeypatch) -> None:
+def test_workloads_are_read_in_several_threads_at_once(checkout: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path / "cache"))  # where nothing has passed yet
     inside, most = [0], []
 
     def parse(text: str) -> ast.Module:

@@ -10,6 +10,8 @@ _COMMAND = "$ "  # how a log marks the command that follows
 _BUILDKIT_PREFIX = re.compile(r"^#\d+ (\d+\.\d+ )?")
 _UV = re.compile(r"^(?:error|cause): (.*)")
 _PYTHON = re.compile(r"^[A-Za-z_.]*(Error|Exception|Interrupt)\b")
+# NumPy says it before an exception that tells nothing: a framework that names no newest NumPy gets the newest one.
+_NUMPY = re.compile(r"compiled using NumPy 1\.x cannot be run in (NumPy \d[\w.]*)")
 _NOISE = re.compile(r"^(-*$|ERROR: executor failed|executor failed|> \[)")
 _LENGTH = 300
 
@@ -32,5 +34,7 @@ def telling(story: str) -> str:
     by_uv = dict.fromkeys(match[1] for line in said if (match := _UV.match(line)))
     if by_uv:
         return ": ".join(by_uv)
+    if built_for_another := _NUMPY.search(" ".join(said)):
+        return f"it was built for NumPy 1 and does not run with {built_for_another[1]}: it needs a lock with numpy<2"
     by_python = [line for line in said if _PYTHON.match(line)]
     return (by_python or said or ["it said nothing"])[-1]

@@ -167,7 +167,7 @@ def _in_use(thing: Thing, used: Used, in_use: Collection[str]) -> str:
     """Return who uses a thing, empty if nobody does."""
     if not in_use:
         return ""
-    if thing.kind in (Kind.UNPACKED, Kind.BASE, Kind.LOCK, Kind.JUDGEMENTS, Kind.FRESH, Kind.EXACT):
+    if thing.kind in (Kind.UNPACKED, Kind.BASE, Kind.LOCK, Kind.JUDGEMENTS, Kind.FRESH, Kind.EXACT, Kind.CHECKED):
         return _at_work(in_use)
     if thing.kind is Kind.WHEEL:
         # An environment of another matrix, or locked on the fly: nobody here knows its wheels.

@@ -40,6 +40,7 @@ class Kind(StrEnum):
     JUDGEMENTS = "judgements"
     FRESH = "fresh inputs"
     EXACT = "exact results"
+    CHECKED = "passed checks"
     STAMP = "stamp"
     JOB = "default job"
     LEFT = "left behind"
@@ -56,7 +57,7 @@ class Thing:
         made: seconds since 1970.
         environment: whose it is, empty where it belongs to none or to many.
         identity: content tag of an image or environment, SHA-256 of a wheel, the release of the operations that
-            judgements and fresh inputs belong to, the code of exact results.
+            judgements and fresh inputs belong to, the code of exact results and of checks.
         paths: what goes with it.
         references: its names in the engine.
         busy: why it cannot go now.
@@ -192,7 +193,11 @@ def _fresh(path: Path) -> _Found:
 
 
 def _exact(path: Path) -> _Found:
-    return _of_release(Kind.EXACT, path, r"[0-9a-f]{64}\.npz")
+    return _of_release(Kind.EXACT, path, r"[0-9a-f]{64}")
+
+
+def _checked(path: Path) -> _Found:
+    return _of_release(Kind.CHECKED, path, r"[0-9a-f]{64}")
 
 
 def _stamp(path: Path) -> _Found:
@@ -225,6 +230,7 @@ _FOLDERS: dict[str, Callable[[Path], _Found]] = {
     "judgements": _judgements,
     "fresh": _fresh,
     "exact": _exact,
+    "checked": _checked,
     "stamps": _stamp,
     "default-jobs": _default_job,
 }

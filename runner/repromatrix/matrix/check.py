@@ -5,15 +5,17 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
-
-import jsonschema
-from jsonschema.exceptions import ValidationError
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from repromatrix import resources
 from repromatrix.errors import MatrixError
 from repromatrix.matrix.document import Document, NodePath
 from repromatrix.matrix.model import NOT_FINITE
+from repromatrix.matrix.passed import unless_passed
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 _TYPES = {"object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number"}
 _FINITE_DECIMAL = "finite-decimal"  # the schema's word for text that `finite_decimal` lets pass
@@ -36,8 +38,7 @@ def check(document: Document, name: str, schema: str = "matrix") -> None:
 
 def failures(document: Document, name: str, schema: str) -> list[tuple[int, MatrixError]]:
     """Return every failure of a document by its line; of another format only that."""
-    rules = json.loads(resources.schema(schema).read_text())
-    errors = list(_Validator(rules).iter_errors(document.data))
+    errors = unless_passed(lambda: _errors(document.data, schema), schema, document.data)
     misspelt = {tuple(error.absolute_path) for error in errors if error.validator == "additionalProperties"}
     told = [e for e in errors if e.validator not in _LACKING or tuple(e.absolute_path) not in misspelt]
     told = [e for e in errors if tuple(e.absolute_path) == ("format",)] or told  # another format explains all else
@@ -49,7 +50,12 @@ def failures(document: Document, name: str, schema: str) -> list[tuple[int, Matr
     return sorted(once.values(), key=lambda pair: pair[0])
 
 
-def _innermost(error: ValidationError) -> Iterator[ValidationError]:
+def _errors(data: Any, schema: str) -> "Iterator[ValidationError]":
+    rules = json.loads(resources.schema(schema).read_text())
+    yield from _validator()(rules).iter_errors(data)
+
+
+def _innermost(error: "ValidationError") -> "Iterator[ValidationError]":
     """Yield what is wrong in that one of several forms which was meant: the first of the right kind, else the first."""
     forms: dict[Any, list[ValidationError]] = {}
     for inner in error.context or ():
@@ -63,32 +69,42 @@ def _innermost(error: ValidationError) -> Iterator[ValidationError]:
         yield from _innermost(inner)
 
 
-def _alternatives(error: ValidationError) -> list[list[str]]:
+def _alternatives(error: "ValidationError") -> list[list[str]]:
     """Return the keys of a mapping that has to have the one or the other of them; empty for any other error."""
     rules: Any = error.validator_value if error.validator == "oneOf" else ()
     return [rule["required"] for rule in rules if set(rule) == {"required"}]
 
 
-def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-    """Check as JSON Schema means it: Python's `$` would let a line break at the end pass."""
-    if isinstance(instance, str) and (instance.endswith("\n") or not re.search(pattern, instance)):
-        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+@cache
+def _validator() -> Any:
+    """Return the class that checks; what passed before does without jsonschema, which takes a while to load."""
+    import jsonschema  # noqa: PLC0415
+    from jsonschema.exceptions import ValidationError  # noqa: PLC0415
 
+    plain: Any = jsonschema.Draft202012Validator
 
-def _finite(validator: Any, kind: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    """Check the type; YAML's .nan and .inf are no numbers here, as they are none in JSON."""
-    if isinstance(instance, float) and not math.isfinite(instance):
-        yield ValidationError(f"{instance!r} is not a {kind}")
-    else:
-        yield from _plain_type(validator, kind, instance, schema)
+    def pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+        """Check as JSON Schema means it: Python's `$` would let a line break at the end pass."""
+        if isinstance(instance, str) and (instance.endswith("\n") or not re.search(pattern, instance)):
+            yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
+    def finite(validator: Any, kind: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        """Check the type; YAML's .nan and .inf are no numbers here, as they are none in JSON."""
+        if isinstance(instance, float) and not math.isfinite(instance):
+            yield ValidationError(f"{instance!r} is not a {kind}")
+        else:
+            yield from plain.VALIDATORS["type"](validator, kind, instance, schema)
 
-def _format(_: Any, name: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-    """Check what no pattern can say of decimal text."""
-    if not isinstance(instance, str) or (name == _ELEMENT and instance in NOT_FINITE):
-        return
-    if name in (_FINITE_DECIMAL, _ELEMENT) and not finite_decimal(instance):
-        yield ValidationError(f"{instance!r} is out of the range of float64")
+    def form(_: Any, name: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+        """Check what no pattern can say of decimal text."""
+        if not isinstance(instance, str) or (name == _ELEMENT and instance in NOT_FINITE):
+            return
+        if name in (_FINITE_DECIMAL, _ELEMENT) and not finite_decimal(instance):
+            yield ValidationError(f"{instance!r} is out of the range of float64")
+
+    return jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+        plain, {"pattern": pattern, "type": finite, "format": form}
+    )
 
 
 def finite_decimal(text: str) -> bool:
@@ -100,13 +116,7 @@ def finite_decimal(text: str) -> bool:
     return math.isfinite(value) and (value != 0 or not _NOT_ZERO.match(text))
 
 
-_plain_type: Any = jsonschema.Draft202012Validator.VALIDATORS["type"]
-_Validator: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
-    jsonschema.Draft202012Validator, {"pattern": _pattern, "type": _finite, "format": _format}
-)
-
-
-def _explain(error: ValidationError, document: Document, name: str) -> Iterator[tuple[int, MatrixError]]:
+def _explain(error: "ValidationError", document: Document, name: str) -> Iterator[tuple[int, MatrixError]]:
     path = tuple(error.absolute_path)
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {})) if isinstance(error.schema, dict) else []
@@ -126,7 +136,7 @@ def _place(path: NodePath) -> str:
     return ".".join(str(part) for part in path) or "the file"
 
 
-def _text(error: ValidationError, path: NodePath, document: Document) -> tuple[str, str]:
+def _text(error: "ValidationError", path: NodePath, document: Document) -> tuple[str, str]:
     place = _place(path)
     value: Any = error.instance
     rule: Any = error.validator_value
@@ -165,7 +175,7 @@ def _not_of(place: str, value: Any, known: list[str], written: str | None) -> tu
     return f"{place} cannot be {value!r}", suggest(str(value), known)
 
 
-def _unknown_keys(error: ValidationError) -> list[str]:
+def _unknown_keys(error: "ValidationError") -> list[str]:
     known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
     given: Any = error.instance
     return [key for key in given if key not in known] or ["?"]

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from repromatrix import resources
 from repromatrix.matrix.check import suggest
+from repromatrix.matrix.passed import unless_passed
 
 _MOST_BYTES = 16 << 20
 _SEE = "see docs/report.md, or: repromatrix schema published"
@@ -34,6 +33,12 @@ def read(path: Path) -> dict[str, Any]:
 
 def problems(data: Any) -> Iterator[tuple[str, str]]:
     """Return what is wrong with a published table, and the next step; a statement's id is named."""
+    return iter(unless_passed(lambda: _problems(data), "published", data))
+
+
+def _problems(data: Any) -> Iterator[tuple[str, str]]:
+    import jsonschema  # noqa: PLC0415 - of what passed before it is not asked, and it takes a while to load
+
     schema = json.loads(resources.schema("published").read_text("utf-8"))
     for error in jsonschema.Draft202012Validator(schema).iter_errors(data):
         path = list(error.absolute_path)

@@ -24,6 +24,7 @@ from repromatrix.matrix.model import (
     Workload,
     chosen,
 )
+from repromatrix.matrix.passed import unless_passed
 from repromatrix.matrix.text import read_text
 
 FILE = "workload.yaml"
@@ -186,7 +187,8 @@ class _Reader:
     def of_modules(self) -> Iterator[modules.Problem]:
         """Yield what is wrong with the modules; a command has none."""
         if command.KEY not in self.data:
-            yield from modules.problems(self.files, self.frameworks, self.names())
+            given = self.files, self.frameworks, self.names()
+            yield from unless_passed(lambda: modules.problems(*given), "modules", *given)
 
     def names(self) -> dict[str, list[str]]:
         """Return what the modules may ask for, by the part of the file in which it stands."""

@@ -1,0 +1,45 @@
+"""Checks that found nothing are not made again of the same files: they take longer than reading the files does.
+
+What passed is an empty file in the user's cache, named by the digest of all that was checked, in a folder named by the
+code that checks it. What did not pass is checked again, and told, every time.
+"""
+
+import contextlib
+import pickle
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+from repromatrix import resources
+
+FoundT = TypeVar("FoundT")
+_CHARACTERS = 16  # of a digest, in the name of a folder
+_SCHEMAS = ("matrix", "workload", "published")
+
+
+def unless_passed(check: Callable[[], Iterable[FoundT]], *checked: Any) -> list[FoundT]:
+    """Return what a check finds: nothing where it found nothing before.
+
+    Args:
+        check: looks at nothing else than `checked`.
+        checked: plain data, the check's name in front.
+    """
+    path = resources.cache() / "checked" / _code() / sha256(pickle.dumps(checked)).hexdigest()
+    if path.is_file():
+        return []
+    found = list(check())
+    if not found:
+        with contextlib.suppress(OSError):  # without a cache it is checked again
+            resources.write_atomically(path, b"")
+    return found
+
+
+@cache
+def _code() -> str:
+    """Return the digest over the code and the schemas that check."""
+    paths = [*sorted(Path(__file__).parent.glob("*.py")), *map(resources.schema, _SCHEMAS)]
+    parts = [sys.version.encode(), *(path.read_bytes() for path in paths)]
+    return sha256(b"".join(sha256(part).digest() for part in parts)).hexdigest()[:_CHARACTERS]
