@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 from job import Cell, Code
 from modules import private_folder, remove
@@ -23,7 +23,9 @@ MOST = 32 << 20  # bytes of a file that is read
 TAIL = 4096  # bytes in which the last lines are looked for
 LINES = 4
 ALIVE = 1.0  # seconds after which a command that prints elsewhere is said to be alive
-PATIENCE = 2.0  # seconds for what it printed last; a process that it left behind may hold its output open
+PATIENCE = 2.0  # seconds in which nothing comes; a process that it left behind may hold its output open
+TICK = 0.05  # seconds
+HELD = 1 << 20  # bytes that a pipe holds at most
 
 
 class CommandError(Exception):
@@ -38,6 +40,7 @@ class Running:
 
         self.cell, self.emit = cell, emit
         self.lock, self.tail, self.said = threading.Lock(), bytearray(), time.monotonic()
+        self.taken, self.busy, self.over = 0, {*STREAMS}, False
 
     def run(self, folder: Path) -> int:
         """Run it to its end; its exit code."""
@@ -63,19 +66,42 @@ class Running:
         for thread in threads:
             thread.start()
         code = process.wait()
-        for thread in threads:
-            thread.join(PATIENCE)
+        self.drain([(name, getattr(process, name), thread) for name, thread in zip(STREAMS, threads)])
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)  # what it left behind
         return code
 
+    def drain(self, pipes: List[Tuple[str, Any, Any]]) -> None:
+        """Wait until all is taken that it printed before its end, however long nobody takes it from us.
+
+        Others may hold its outputs open: once they were silent for a while, or printed more than can be its own,
+        nothing more is taken.
+        """
+        import select
+
+        silent, most = 0.0, self.taken + len(pipes) * (PIECE + HELD)
+        while silent < PATIENCE and self.taken <= most:
+            left = [(name, pipe, thread) for name, pipe, thread in pipes if thread.is_alive()]
+            if not left:
+                break
+            left[0][2].join(TICK)
+            ready = select.select([pipe for _, pipe, _ in left], [], [], 0)[0]
+            silent += 0 if ready or any(name in self.busy for name, _, _ in left) else TICK
+        with self.lock:
+            self.over = True
+
     def listen(self, name: str, pipe: Any) -> None:
         """Take what comes from one of its outputs."""
         while True:
+            self.busy.discard(name)
             data = os.read(pipe.fileno(), PIECE)
+            self.busy.add(name)
             if not data:
                 return
             with self.lock:
+                if self.over:
+                    return
+                self.taken += len(data)
                 self.log(data)
                 self.tail += data
                 del self.tail[:-TAIL]

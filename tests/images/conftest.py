@@ -17,7 +17,7 @@ def environment(small_matrix) -> Environment:
     return small_matrix().environment("numpy-2.0-cpu")
 
 
-HARNESS = ("job", "values", "modules", "replay", "task", "fingerprint")
+HARNESS = ("job", "values", "modules", "replay", "task", "command", "fingerprint")
 
 
 @pytest.fixture
