@@ -57,6 +57,7 @@ has a line for each pair of releases and one for each operation that changed; `m
 the log does not have."""
 _MANY, _BOUND = 9999, 64  # as `impact` prints: ULP beyond which they tell nothing
 WAITING = "not run yet"
+_REASON = "repromatrix: "  # begins the line with which a command says why it failed
 Line = dict[str, Any]
 
 
@@ -126,8 +127,10 @@ def compared(framework: str, before: str | None, version: str, results: Path) ->
     if done.returncode not in (ExitCode.OK, ExitCode.DIFFERENCE):
         if done.returncode != ExitCode.ENVIRONMENT:
             raise SystemExit(done.stderr)
-        reasons = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        return [pair | {"failed": (reasons or ["no reason"])[0].removeprefix("repromatrix: ")[:240]}]
+        reasons = [line for line in done.stderr.splitlines() if line.startswith(_REASON)]
+        if not reasons:
+            raise SystemExit(done.stderr)
+        return [pair | {"failed": reasons[0].removeprefix(_REASON)[:240]}]
     found = json.loads(done.stdout)
     looked_at = found["looked_at"]
     pair |= {
