@@ -12,6 +12,7 @@ and the training job `mlp`. The log has a line for each such pair, and one for e
 import argparse
 import json
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -38,10 +39,9 @@ PACKAGES = {"tensorflow": ("tensorflow-cpu",), "jax": ("jax", "jaxlib")}  # a re
 TITLE = {"numpy": "NumPy", "jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}
 # One minor release of JAX lasted two years; those that the matrix locks stand between its ends.
 BETWEEN = {"jax": ("0.4.14", "0.4.23", "0.4.30")}
-NOT_RUN = {
-    "torch": "one release, 2.13.0, is locked as a build for the CPU, so there is none to hold it against; the others "
-    "are CUDA builds of 3 GB"
-}
+# Of these run the releases that the matrix locks in a flavour: any other is a download of 3 GB.
+LOCKED = {"torch": "cuda"}
+NOT_RUN = "a CUDA build of 3 GB that the matrix does not lock"
 KEPT = (
     "operation", "case", "dtype", "mode", "gradient", "verdict", "changed", "size", "max_ulp", "scaled", "error_a",
     "error_b", "scaled_error_a", "scaled_error_b", "better", "dtype_a", "dtype_b",
@@ -50,7 +50,8 @@ INTRODUCTION = """\
 # What changed numerically, release by release
 
 Each release of a framework was held against the one before it: the first and the last patch of every minor release
-since 2023 that a Python of 3.9 to 3.13 can install as a wheel. The numbers come from `repromatrix impact BEFORE AFTER`,
+since 2023 that a Python of 3.9 to 3.13 can install as a wheel; of PyTorch, whose wheels are CUDA builds of 3 GB, those
+that `matrix.yaml` locks, on the CPU. The numbers come from `repromatrix impact BEFORE AFTER`,
 over the workload `operations` and the training job `mlp`. They hold for the CPU class beside them: on another one a
 library may take other kernels, and then something else may change. `make atlas` writes these pages from `log/`, which
 has a line for each pair of releases and one for each operation that changed; `make atlas ARGS="run numpy"` runs what
@@ -76,9 +77,8 @@ def chosen(framework: str) -> list[str]:
         if version >= Version(FIRST[framework]) and not version.is_prerelease and not version.local:
             minors.setdefault(version.release[:2], []).append(version)
     ends = {end for each in minors.values() for end in (each[0], each[-1])}
-    return [
-        str(each) for each in sorted(ends | {Version(each) for each in BETWEEN.get(framework, ()) if each in known})
-    ]
+    between = {*BETWEEN.get(framework, ()), *_locked(framework)}
+    return [str(each) for each in sorted(ends | {Version(each) for each in between if each in known})]
 
 
 def run(framework: str, results: Path | None, again: Sequence[str], since: str = "0") -> None:
@@ -86,18 +86,25 @@ def run(framework: str, results: Path | None, again: Sequence[str], since: str =
 
     Without a folder for results nothing runs: the releases are listed. What is older than `since` stays as it is.
     """
-    if framework in NOT_RUN:
-        write(framework, [{"to": each, "from": None, "failed": NOT_RUN[framework]} for each in chosen(framework)])
-        return
     versions = chosen(framework)
+    left_out = {each for each in versions if framework in LOCKED} - _locked(framework)
     log = [each for each in read(framework) if each["to"] in versions and each["to"] not in again]
-    there = {each["to"] for each in log}
-    log += [{"to": each, "from": None, "failed": WAITING} for each in versions if each not in there]
+    there = {each["to"] for each in log if each.get("failed") != NOT_RUN}
+    log = [each for each in log if each["to"] in there]
+    log += [
+        {"to": each, "from": None, "failed": NOT_RUN if each in left_out else WAITING}
+        for each in versions
+        if each not in there
+    ]
     write(framework, log)
     before = None
     for version in versions if results else ():
         known = next(each for each in log if each["to"] == version and "operation" not in each)
-        if Version(version) >= Version(since) and (known.get("failed") == WAITING or known["from"] != before):
+        if (
+            Version(version) >= Version(since)
+            and version not in left_out
+            and (known.get("failed") == WAITING or known["from"] != before)
+        ):
             log = [each for each in log if each["to"] != version]
             log += compared(framework, before, version, results)
             write(framework, log)
@@ -108,7 +115,7 @@ def run(framework: str, results: Path | None, again: Sequence[str], since: str =
 
 def compared(framework: str, before: str | None, version: str, results: Path) -> list[Line]:
     """Return the lines of a release: what its pair is and, of one that ran, what changed."""
-    sides = [f"{framework}=={each}" for each in (before or version, version)]
+    sides = [_pin(framework, each) for each in (before or version, version)]
     command = [
         sys.executable, "-m", "repromatrix", "impact", *sides, "--json", "-q", "--engine", "process",
         "--jobs", "1", "--results", str(results), *_selected(framework),
@@ -148,6 +155,17 @@ def _reason(told: str) -> str:
     """Return the error that a command ended with, without the place of a log on this machine."""
     lines = [line.removeprefix(_ERROR) for line in told.splitlines() if line.startswith(_ERROR)]
     return re.sub(r"^/\S*: ", "", (lines or ["no reason"])[0])[:240]
+
+
+def _locked(framework: str) -> set[str]:
+    family = (framework, LOCKED.get(framework))
+    environments = load(CHECKOUT / "matrix.yaml").environments
+    return {each.version for each in environments if (each.framework, each.flavour) == family}
+
+
+def _pin(framework: str, version: str) -> str:
+    flavour = f"[{LOCKED[framework]}]" if framework in LOCKED else ""
+    return f"{framework}{flavour}=={version}"
 
 
 def _selected(framework: str) -> list[str]:
@@ -232,7 +250,7 @@ def _page(framework: str, log: list[Line]) -> Iterator[str]:
     yield "[All releases, and what did not run](README.md). An error is the distance from the exact result, in ULP of"
     yield "the result's dtype or, `scaled`, over the largest value; *better* and *worse* are said of the largest error."
     if not moved:
-        yield from ("", "No release changed anything that was looked at.")
+        yield from ("", "No release changed anything that was looked at." if ran else "None has run yet.")
         return
     yield from ("", "| operation | " + " | ".join(f"[{each['to']}](#{_anchor(each)})" for each in moved) + " |")
     yield "|---|" + "---|" * len(moved)
@@ -247,7 +265,8 @@ def _page(framework: str, log: list[Line]) -> Iterator[str]:
 def _release(framework: str, pair: Line, log: list[Line]) -> Iterator[str]:
     selected = " ".join(f"--select '{each}'" for each in SELECT.get(framework, PLAIN))
     yield from ("", f"## {_heading(pair)}", "")
-    yield f"    repromatrix impact {framework}=={pair['from']} {framework}=={pair['to']} {selected}"
+    sides = shlex.join(_pin(framework, pair[each]) for each in ("from", "to"))
+    yield f"    repromatrix impact {sides} {selected}"
     yield ""
     moved = ", ".join(f"{name} {a or 'none'} -> {b or 'none'}" for name, (a, b) in pair["moved"].items())
     jobs = ", ".join(pair["training"]) or "none"

@@ -83,6 +83,22 @@ def test_what_is_not_run_yet_is_listed_and_run_later(tmp_path, monkeypatch) -> N
     assert "| 1.1 |  | 1.0 | not run: no wheel |  |" in atlas.pages()["README.md"]
 
 
+def test_of_a_framework_with_large_builds_the_locked_releases_run_in_their_flavour(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(atlas, "ATLAS", tmp_path)
+    monkeypatch.setattr(atlas, "chosen", lambda _: ["2.6.0", "2.7.0", "2.8.0"])
+    asked = []
+    told = {"environment": "", "cpu": "", "training": [], "operations": 1, "jobs": 0, "moved": {}, "verdict": ""}
+
+    def compared(framework, before, version, _results):
+        asked.append([atlas._pin(framework, each) for each in (before or version, version)])
+        return [{"to": version, "from": before} | told]
+
+    monkeypatch.setattr(atlas, "compared", compared)
+    atlas.run("torch", tmp_path, ())
+    assert asked == [["torch[cuda]==2.6.0"] * 2, ["torch[cuda]==2.6.0", "torch[cuda]==2.8.0"]]
+    assert [each.get("failed") for each in atlas.read("torch")] == [None, atlas.NOT_RUN, None]
+
+
 def test_a_log_keeps_three_digits_and_its_order(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(atlas, "ATLAS", tmp_path)
     atlas.write(

@@ -71,6 +71,17 @@ def test_a_wheel_that_is_there_is_not_fetched_again(monkeypatch, environment, lo
     assert len(pip.asked) == 1
 
 
+def test_a_wheel_whose_folder_is_left_without_it_is_fetched_again(monkeypatch, environment, lock, tmp_path) -> None:
+    pip = Pip(**{NAME: CONTENT})
+    monkeypatch.setattr(wheels, "_pip", pip)
+    (first,) = wheels.fetch(environment, lock, tmp_path / "log", _not_run)
+    first.rename(first.with_suffix(".part"))
+    assert wheels.fetch(environment, lock, tmp_path / "log", _not_run) == (first,)
+    assert first.read_bytes() == CONTENT
+    assert len(pip.asked) == 2
+    assert [path.name for path in store.root().iterdir()] == [DIGEST]
+
+
 def test_a_wheel_with_another_hash_is_refused_and_nothing_is_left(monkeypatch, environment, lock, tmp_path) -> None:
     monkeypatch.setattr(wheels, "_pip", Pip(**{NAME: b"something else"}))
     with pytest.raises(EnvironmentFailedError, match=f"{NAME} has sha256 .* not in its lock") as caught:

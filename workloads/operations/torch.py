@@ -15,6 +15,7 @@ LACKS = (
     "dimensions of float, double, cfloat or cdouble",
     "support tensors of type",
     "unsupported ScalarType",
+    "value of required optimization parameter",  # a default that it does not have
 )
 
 

@@ -51,16 +51,22 @@ def remove(path: Path) -> None:
 def keep(path: Path, digest: str) -> None:
     """Move a whole file, made in a folder of `fetching`, to its place under its SHA-256."""
     place = root() / digest
-    if place.is_dir():
+    if _holds_a_wheel(place):
         return
+    with contextlib.suppress(FileNotFoundError):  # what cleans disks by the age of files leaves their folders
+        place.rename(path.parent / f"{digest}.empty")
     staged = path.parent / digest
     staged.mkdir()
     shutil.move(path, staged / path.name)
     try:
         staged.replace(place)
     except OSError:
-        if not place.is_dir():  # another process may have been quicker: same content, nothing lost
+        if not _holds_a_wheel(place):  # another process may have been quicker: same content, nothing lost
             raise
+
+
+def _holds_a_wheel(place: Path) -> bool:
+    return any(place.glob("*.whl"))
 
 
 @contextmanager
