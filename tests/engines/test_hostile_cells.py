@@ -20,7 +20,6 @@ from repromatrix.engines import owner
 from repromatrix.engines.base import Base, Built, Engine
 from repromatrix.engines.docker import OWNER_LABEL
 from repromatrix.engines.process import ProcessEngine
-from repromatrix.execute.run import Summary
 from repromatrix.images import build
 from repromatrix.matrix import Matrix, load
 from repromatrix.results.record import Outcome, Record
@@ -435,7 +434,8 @@ MODULES = {
     "broken.py": "import nowhere_at_all\n",
 }
 
-SILENT = "no result for 3 s: ended by the time limit"
+SILENCE, PATIENCE = 5, 60  # seconds: cells that say nothing are waited for, and others on a busy machine
+SILENT = f"no result for {SILENCE} s: ended by the time limit"
 MEMORY = "killed for memory (limit 640 MiB)"
 FORKS = "more than 64 processes and threads"
 RUBBISH = "rubbish on standard output: "
@@ -524,7 +524,7 @@ REASONS = {
     engine: {"entrypoint": IN_BOTH["entrypoint"] | own, "workload": IN_BOTH["workload"]} for engine, own in ONLY.items()
 }
 GOOD = {
-    "entrypoint": ("first", "in-between", "daemons", "says-it-and-dies", "litters", "last"),
+    "entrypoint": ("first", "in-between", "daemons", "says-it-and-dies", "litters", "after-silence", "last"),
     "workload": (
         "first-workload",
         "prints-results",
@@ -533,6 +533,7 @@ GOOD = {
         "leaves-its-folder",
         "lies-about-its-loss",
         "records-odd-names",
+        "workload-after-silence",
         "last-workload",
     ),
 }
@@ -550,20 +551,21 @@ class Ran:
     left: list[str]
 
 
-def order(engine: str, kind: str) -> list[str]:
-    """Return the variants, the good ones first, last and in the middle."""
-    hostile = list(REASONS[engine][kind])
+def rounds(engine: str, kind: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the seconds that a cell may say nothing, and the variants; good ones are first, last and in the middle."""
+    hostile = [name for name, reason in REASONS[engine][kind].items() if reason != SILENT]
     middle = len(hostile) // 2
-    first, *between, last = GOOD[kind]
-    return [first, *hostile[:middle], *between, *hostile[middle:], last]
+    first, *between, after, last = GOOD[kind]
+    yield PATIENCE, [first, *hostile[:middle], *between, *hostile[middle:], last]
+    yield SILENCE, [*(name for name, reason in REASONS[engine][kind].items() if reason == SILENT), after]
 
 
-def make_matrix(folder: Path, variants: list[str]) -> Matrix:
+def make_matrix(folder: Path, variants: list[str], seconds: int) -> Matrix:
     """Return a matrix of one environment with a variant for each of the cells."""
     document = yaml.safe_load(small.SMALL)
     document["environments"] = document["environments"][:1]
     document["environments"][0]["versions"] = ["2.0"]
-    document["defaults"] |= {"repeats": 1, "limits": {"seconds": 3, "memory_mib": 640, "processes": 64}}
+    document["defaults"] |= {"repeats": 1, "limits": {"seconds": seconds, "memory_mib": 640, "processes": 64}}
     document["profiles"] = {"default": {"environments": ["*"]}}
     for rules in ("include", "exclude"):
         document.pop(rules)
@@ -591,10 +593,20 @@ def ready(engine: Engine, base: Base, folder: Path, kind: str) -> Built:
     return engine.build(replace(spec, name="hostile-1.0-test", tag=digest[:16]), folder / "build.log")
 
 
-def execute(engine: Engine, base: Base, folder: Path, kind: str) -> tuple[Summary, Store, Built]:
-    """Run all cells of a kind in the ready environment, by the code that runs any."""
+def execute(engine: Engine, base: Base, folder: Path, kind: str) -> tuple[dict[str, Record], Built]:
+    """Run all cells of a kind in the ready environment, by the code that runs any; return the records by variant."""
     folder.mkdir()
-    matrix, built = make_matrix(folder, order(engine.name, kind)), ready(engine, base, folder, kind)
+    built = ready(engine, base, folder, kind)
+    records: dict[str, Record] = {}
+    for seconds, variants in rounds(engine.name, kind):
+        place = folder / f"{seconds}-s"
+        place.mkdir()
+        records |= run_round(engine, base, make_matrix(place, variants, seconds), built)
+    return records, built
+
+
+def run_round(engine: Engine, base: Base, matrix: Matrix, built: Built) -> dict[str, Record]:
+    folder = matrix.path.parent
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "resolve_base", lambda *_: base)
         patch.setattr(engine, "find", lambda _: built)
@@ -605,7 +617,7 @@ def execute(engine: Engine, base: Base, folder: Path, kind: str) -> tuple[Summar
         )
         bench = fakes.Bench(matrix, Store(folder / "results"), folder / "images")
         bench.engine = engine
-        return bench.run("numpy", profile="default"), bench.store, built
+        return {record.cell.variant: record for record in bench.run("numpy", profile="default").records}
 
 
 def processes_of(words: str) -> list[str]:
@@ -617,10 +629,6 @@ def processes_of(words: str) -> list[str]:
     return [each for each in found if words in each]
 
 
-def by_variant(summary: Summary) -> dict[str, Record]:
-    return {record.cell.variant: record for record in summary.records}
-
-
 @pytest.fixture(scope="module")
 def ran_process(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """The hostile cells as plain processes."""
@@ -630,8 +638,8 @@ def ran_process(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         patch.setenv("REPROMATRIX_CACHE", str(folder / "cache"))
         base = Base(kind="interpreter", reference=sys.executable, digest="test")
         for kind in GOOD:
-            summary, _, built = execute(ProcessEngine(), base, folder / kind, kind)
-            records |= by_variant(summary)
+            found, built = execute(ProcessEngine(), base, folder / kind, kind)
+            records |= found
             left += processes_of(built.reference)
     left += [str(path) for path in (folder / "cache" / "runs").iterdir()]
     return Ran(engine="process", records=records, log=log_of(folder, records), left=left)
@@ -644,8 +652,8 @@ def ran_docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("hostile-docker")
     records, images = {}, []
     for kind in GOOD:
-        summary, _, built = execute(engine, base, folder / kind, kind)
-        records |= by_variant(summary)
+        found, built = execute(engine, base, folder / kind, kind)
+        records |= found
         images.append(built.reference)
     ours = engine.client.containers(all=True, filters={"label": f"{OWNER_LABEL}={owner.ourselves()}"})
     left = [each["Image"] for each in ours]
@@ -658,7 +666,7 @@ def log_of(folder: Path, records: dict[str, Record]) -> Path:
     """Return the log of the cell that floods its standard error."""
     log = records["errors"].log
     assert log is not None
-    return folder / "entrypoint" / "results" / log
+    return folder / "entrypoint" / f"{PATIENCE}-s" / "results" / log
 
 
 def cases(names: dict[str, list[str]]) -> list[object]:
