@@ -1,7 +1,6 @@
 """The perceptron in JAX: value_and_grad, or gradients written out by hand; the whole step is one function, for jit."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Tuple
 
 import jax
 import jax.numpy as jnp
@@ -92,7 +91,7 @@ def bias_gradient(d):
 class Sgd:
     """The state is one dict: the parameters, and what `start` adds to them. Python's floats take the arrays' dtype."""
 
-    NUMBERS: ClassVar[Tuple[str, ...]] = ("learning_rate",)
+    NUMBERS = ("learning_rate",)
     rate: float
 
     def start(self, parameters):
@@ -111,7 +110,7 @@ class Sgd:
 
 @dataclass(frozen=True)
 class Momentum(Sgd):
-    NUMBERS: ClassVar[Tuple[str, ...]] = ("learning_rate", "momentum")
+    NUMBERS = ("learning_rate", "momentum")
     momentum: float
 
     def start(self, parameters):
@@ -127,7 +126,7 @@ class Momentum(Sgd):
 
 @dataclass(frozen=True)
 class Adam(Sgd):
-    NUMBERS: ClassVar[Tuple[str, ...]] = ("adam_learning_rate", "beta1", "beta2", "epsilon")
+    NUMBERS = ("adam_learning_rate", "beta1", "beta2", "epsilon")
     beta1: float
     beta2: float
     epsilon: float
