@@ -6,7 +6,9 @@ Standard library only, Python 3.9 or newer.
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from functools import partial
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple
 
 from job import Cell, Input, Unavailable, describe
@@ -27,6 +29,23 @@ class Adapter(Protocol):
     def value(self, tensor: Any) -> Value: ...
 
     def compile(self, function: Callable[..., Any], mode: str) -> Callable[..., Any]: ...
+
+
+def constant(value: Any) -> Any:
+    """What is equal for equal constants only. Raises WorkloadError for what is none."""
+    if value is None or isinstance(value, (str, int, float)):
+        return type(value), repr(value)  # of floats, too: 0.0 and -0.0 are equal, and a NaN is not
+    if isinstance(value, (tuple, list)):
+        return type(value), tuple(map(constant, value))
+    if isinstance(value, dict):
+        return type(value), tuple((constant(key), constant(each)) for key, each in value.items())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return type(value), tuple(constant(getattr(value, each.name)) for each in dataclasses.fields(value))
+    raise WorkloadError(f"task.compile() takes numbers and texts as constants: {type(value).__name__} is neither")
+
+
+# What is compiled with constants: for all cells of the process.
+_COMPILED: Dict[Tuple[Any, ...], Tuple[Callable[..., Any], "Task"]] = {}
 
 
 class Task:
@@ -58,6 +77,7 @@ class Task:
         self._always = (*cell.metrics, *cell.outputs)
         self._untraced: Dict[str, str] = {}
         self._order: List[str] = []
+        self._compiled_by = self  # the task whose call of `compile` made the step: it alone hears of its order
         self._kinds: Dict[str, Tuple[str, Tuple[int, ...]]] = {}
         self._recorded, self._finished = 0, False
         self._absent: Dict[str, str] = {}
@@ -115,20 +135,30 @@ class Task:
         """Say that values cannot be had without changing the computation, and why."""
         self._untraced.update(dict.fromkeys([names] if isinstance(names, str) else names, reason))
 
-    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def compile(self, function: Callable[..., Any], *constants: Any) -> Callable[..., Any]:
         """The function, compiled as the cell's factor `compile` says.
 
         Of a step, which returns `(state, values)` with a dict of values, only those values that are asked for come out
         of the compiled program: each output may change how it is fused.
+
+        Args:
+            function: what is compiled.
+            constants: its first arguments, compiled in: numbers and texts, alone or in tuples, lists, dicts and
+                dataclasses. A function that is given some stands on nothing else that a cell has: cells of one process
+                that give equal ones, as those of an ensemble do, share what is compiled.
         """
         mode = self.cell.options.get("compile", "eager")
         if mode == "eager":
-            return function
+            return partial(function, *constants) if constants else function
         wanted = tuple(self._always) if not self.traced else None
         left_out = frozenset(self._untraced)
+        key = (function, constant(constants), mode, wanted, left_out, self.dtype, self.device)
+        if constants and key in _COMPILED:
+            compiled, self._compiled_by = _COMPILED[key]
+            return compiled
 
         def lean(*arguments: Any) -> Any:
-            result = function(*arguments)
+            result = function(*constants, *arguments)
             if not is_step(result):
                 return result
             kept = {n: v for n, v in result[1].items() if (wanted is None or n in wanted) and n not in left_out}
@@ -137,7 +167,10 @@ class Task:
             self._order = list(kept)
             return result[0], kept
 
-        return self._adapter.compile(lean, mode)
+        compiled, self._compiled_by = self._adapter.compile(lean, mode), self
+        if constants:
+            _COMPILED[key] = compiled, self
+        return compiled
 
     def record(self, values: Mapping[str, Any], state: Optional[Mapping[str, Any]] = None) -> None:
         """Record one step: its values by name, in the order in which they were computed, and the state it leaves.
@@ -226,7 +259,8 @@ class Task:
         return entries[name]
 
     def _ordered(self, values: Mapping[str, Any]) -> List[Tuple[str, Any]]:
-        names = self._order if set(self._order) == set(values) else list(values)
+        order = self._compiled_by._order  # noqa: SLF001 - of this class
+        names = order if set(order) == set(values) else list(values)
         return [(name, values[name]) for name in names if self.wants(name)]
 
     def _role(self, name: str) -> str:

@@ -10,6 +10,7 @@ from repromatrix.cli.run import exit_code
 from repromatrix.engines.base import Exit, RunLimits
 from repromatrix.errors import AbsentError, EnvironmentFailedError, ExitCode, NewerFormatError, NoEngineError
 from repromatrix.execute import host, site
+from repromatrix.execute.run import batches_of
 from repromatrix.results.record import Outcome, Record, decode
 from tests import fakes as say
 
@@ -394,6 +395,25 @@ def test_other_settings_are_another_process(bench) -> None:
     capped = f"{A}+avx2"
     assert sorted(bench.engine.runs) == [[A, B, C, D]] * 2 + [[capped]] * 2
     assert (bench.store.folder / "logs/numpy-2.0-cpu/avx2-cpu-1.log").is_file()
+
+
+def test_many_members_are_shared_among_idle_processes(bench) -> None:
+    (cell,) = bench.cells("numpy-2.0-cpu", "parallel", "!*/*+avx2")[:1]
+    members = [replace(cell, member=number) for number in range(1, 33)]
+    summary = bench.execution(jobs=2).run(members)
+    assert [record.cell.id for record in summary.records] == [member.id for member in members]
+    assert sorted(bench.engine.runs) == sorted([[each.id for each in members[at::2]] for at in range(2)])
+    (batch,) = batches_of(members)
+    assert [half.log(bench.store, "1").name for half in batch.halves] == ["default-cpu-1-1.log", "default-cpu-1-2.log"]
+
+
+def test_few_members_and_what_keeps_all_processes_busy_stay_together(bench) -> None:
+    (cell,) = bench.cells("numpy-2.0-cpu", "parallel", "!*/*+avx2")[:1]
+    members = [replace(cell, member=number) for number in range(1, 33)]
+    bench.execution(jobs=2).run(members[:31])
+    bench.execution(jobs=1).run(members)
+    bench.execution(jobs=2).run([cell, *members])  # it runs twice
+    assert [len(each) for each in bench.engine.runs] == [31, 1, 1, 1]
 
 
 def test_without_a_device_its_cells_are_skipped_with_the_reason(bench) -> None:

@@ -4,6 +4,7 @@ import base64
 import struct
 import sys
 from array import array
+from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -296,6 +297,62 @@ def test_values_of_a_compiled_step_are_told_in_the_order_of_the_computation(make
         w, values = compiled(w, 2.0)
         made.task.record(values, state={"w": w})
     assert [name for _, name, _ in names(made.told)] == ["z", "loss", "grad", "a", "w"] * 2
+
+
+@dataclass(frozen=True)
+class Rule:
+    rate: float
+
+
+def scaled(rule, kind, w, x):
+    return w + rule.rate * x, {"z": x, "loss": w, "a": w, "kind": len(kind)}
+
+
+def test_cells_that_give_equal_constants_share_what_is_compiled(make) -> None:
+    first, second = (make(options={"compile": "jit"}, trace=True) for _ in range(2))
+    for each in (first, second):
+        compiled, w = each.task.compile(scaled, Rule(0.5), "own"), 1.0
+        for _ in range(2):
+            w, values = compiled(w, 2.0)
+            each.task.record(values, state={"w": w})
+    assert (first.adapter.compiled, second.adapter.compiled) == (["jit"], [])
+    assert second.told == first.told
+    assert [name for _, name, _ in names(second.told)] == ["z", "loss", "a", "kind", "w"] * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "constants"),
+    [
+        ({}, (Rule(-0.0), "own")),
+        ({}, (Rule(0.0), "another")),
+        ({"trace": True}, (Rule(0.0), "own")),
+        ({"outputs": ("a",)}, (Rule(0.0), "own")),
+        ({"dtype": "float32"}, (Rule(0.0), "own")),
+        ({"device": "cuda:0"}, (Rule(0.0), "own")),
+    ],
+)
+def test_what_is_not_the_same_is_compiled_anew(make, changes, constants) -> None:
+    made = make(options={"compile": "jit"})
+    made.task.compile(scaled, Rule(0.0), "own")
+    other = make(options={"compile": "jit"}, **changes)
+    other.task.compile(scaled, *constants)
+    assert other.adapter.compiled == ["jit"]
+
+
+def test_without_constants_nothing_is_shared(make) -> None:
+    for made in (make(options={"compile": "jit"}), make(options={"compile": "jit"})):
+        made.task.compile(step)
+        assert made.adapter.compiled == ["jit"]
+
+
+def test_an_eager_function_is_given_its_constants(make) -> None:
+    assert make().task.compile(scaled, Rule(0.5), "own")(1.0, 2.0)[0] == 2.0
+
+
+def test_a_tensor_is_no_constant(make, wrong) -> None:
+    made = make(options={"compile": "jit"})
+    with pytest.raises(wrong, match=r"task\.compile\(\) takes numbers and texts as constants: array is neither"):
+        made.task.compile(scaled, [made.task.tensor("w")])
 
 
 def test_a_compiled_function_that_is_no_step_is_left_as_it_is(make) -> None:

@@ -1,7 +1,5 @@
 """The convolutional network in JAX: a pure step over a dict of parameters, for jit; AdamW written out."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -18,7 +16,7 @@ def train(task):
     statistics = {f"mean{i}": jnp.zeros(size, task.dtype) for i, size in (("1", 8), ("2", 16))}
     statistics |= {f"variance{i}": jnp.ones(size, task.dtype) for i, size in (("1", 8), ("2", 16))}
     state = (parameters, zeros, zeros, statistics)
-    step = task.compile(partial(train_step, settings))
+    step = task.compile(train_step, settings)
     for number, batch in enumerate(task.batches("x", "y"), 1):
         corrections = 1 - settings["beta1"] ** number, 1 - settings["beta2"] ** number
         state, values = step(state, batch, corrections)

@@ -1,6 +1,6 @@
 """The perceptron in JAX: value_and_grad, or gradients written out by hand; the whole step is one function, for jit."""
 
-from functools import partial
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,8 @@ PARAMETERS = ("w1", "b1", "w2", "b2")
 
 
 def train(task):
-    optimizer = OPTIMIZERS[task.option("optimizer")](task)
-    gradients_of = automatic if task.option("gradient") == "auto" else manual
-    step = task.compile(partial(train_step, optimizer, gradients_of))
+    optimizer = optimizer_of(task)
+    step = task.compile(train_step, optimizer, task.option("gradient"))
     state = {name: task.tensor(name) for name in PARAMETERS}
     state.update(optimizer.start(state))
     order = list(state)  # JAX sorts the names of a dict
@@ -21,7 +20,8 @@ def train(task):
         task.record(values, state={name: state[name] for name in order})
 
 
-def train_step(optimizer, gradients_of, state, batch, corrections):
+def train_step(optimizer, gradient, state, batch, corrections):
+    gradients_of = automatic if gradient == "auto" else manual
     values, gradients = gradients_of({name: state[name] for name in PARAMETERS}, *batch)
     values.update({f"grad/{name}": gradients[name] for name in ("w2", "b2", "w1", "b1")})
     return optimizer.update(state, gradients, corrections), values
@@ -87,11 +87,12 @@ def bias_gradient(d):
     return d.sum(axis=0)
 
 
+@dataclass(frozen=True)
 class Sgd:
     """The state is one dict: the parameters, and what `start` adds to them. Python's floats take the arrays' dtype."""
 
-    def __init__(self, task):
-        self.rate = task.number("learning_rate")
+    NUMBERS = ("learning_rate",)
+    rate: float
 
     def start(self, parameters):
         return {}
@@ -107,10 +108,10 @@ class Sgd:
         return w - self.rate * g
 
 
+@dataclass(frozen=True)
 class Momentum(Sgd):
-    def __init__(self, task):
-        super().__init__(task)
-        self.momentum = task.number("momentum")
+    NUMBERS = ("learning_rate", "momentum")
+    momentum: float
 
     def start(self, parameters):
         return zeros("momentum", parameters)
@@ -123,10 +124,12 @@ class Momentum(Sgd):
         return self.momentum * m + g
 
 
+@dataclass(frozen=True)
 class Adam(Sgd):
-    def __init__(self, task):
-        self.rate = task.number("adam_learning_rate")
-        self.beta1, self.beta2, self.epsilon = (task.number(name) for name in ("beta1", "beta2", "epsilon"))
+    NUMBERS = ("adam_learning_rate", "beta1", "beta2", "epsilon")
+    beta1: float
+    beta2: float
+    epsilon: float
 
     def start(self, parameters):
         return {**zeros("first", parameters), **zeros("second", parameters)}
@@ -161,8 +164,13 @@ def zeros(kind, parameters):
 OPTIMIZERS = {"sgd": Sgd, "momentum": Momentum, "adam": Adam}
 
 
+def optimizer_of(task):
+    made = OPTIMIZERS[task.option("optimizer")]
+    return made(*(task.number(name) for name in made.NUMBERS))
+
+
 def operations(task):
-    optimizer = OPTIMIZERS[task.option("optimizer")](task)
+    optimizer = optimizer_of(task)
     made = AutoOperations if task.option("gradient") == "auto" else ManualOperations
     return made(optimizer, task)
 

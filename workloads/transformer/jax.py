@@ -1,7 +1,5 @@
 """The decoder block in JAX: a pure step over a dict of parameters, for jit; AdamW with warm-up written out."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 
@@ -28,7 +26,7 @@ def train(task):
     parameters |= {name: (jnp.ones if name.startswith("gamma") else jnp.zeros)(32, dtype) for name in NORMS}
     zeros = {name: jnp.zeros_like(value) for name, value in parameters.items()}
     state = (parameters, zeros, zeros)
-    step = task.compile(partial(train_step, settings))
+    step = task.compile(train_step, settings)
     for number, tokens in enumerate(task.batches("tokens"), 1):
         rate = task.number("learning_rate") * min(1.0, number / task.number("warm_up"))
         schedule = rate, 1 - settings["beta1"] ** number, 1 - settings["beta2"] ** number

@@ -29,6 +29,7 @@ from repromatrix.results.store import Store
 
 # What is kept from an earlier run: an answer. A failure is asked again.
 _ANSWERS = frozenset({Outcome.OK, Outcome.UNAVAILABLE})
+_LONG = 16  # cells that are worth a process of their own, which imports the framework
 FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT})
 
 
@@ -86,17 +87,24 @@ class Batch:
     """Cells of one environment, device and settings: they can share a process."""
 
     cells: tuple[Cell, ...]
+    part: str = ""  # of what was one batch: in the names of logs
 
     @property
     def environment(self) -> Environment:
         """Return the environment that its cells share."""
         return self.cells[0].environment
 
+    @property
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """Return two batches of every other cell: those of one workload take about the same time."""
+        first, second = (replace(self, cells=self.cells[at::2], part=f"{self.part}{at + 1}") for at in range(2))
+        return first, second
+
     def log(self, store: Store, name: str) -> Path:
         """Return where the log of a repeat, or of another run of the batch, stands."""
         cell = self.cells[0]
         own = f"{cell.workload.name}-{cell.variant.name}-" if cell.workload.command else ""
-        place = f"{cell.settings.name}-{cell.device.replace(':', '')}-{own}{name}"
+        place = f"{cell.settings.name}-{cell.device.replace(':', '')}-{own}{name}{self.part and f'-{self.part}'}"
         return store.log_path(cell.environment.name, place)
 
 
@@ -139,7 +147,7 @@ class Execution:
     def run(self, cells: Sequence[Cell], *, retry: bool = True) -> Summary:
         """Give every cell a record: from the store, or by running it; with `retry` also one that failed last time."""
         todo = [cell for cell in cells if not self._answered(cell, retry=retry)]
-        batches = batches_of(todo)
+        batches = self._spread(batches_of(todo))
         with using(batch.environment.name for batch in batches):
             self._require_space(batches)
             self.perform([work for batch in batches for work in self._repeats_of(batch)])
@@ -149,6 +157,15 @@ class Execution:
             made=self._made,
             broken=tuple(self._broken.items()),
         )
+
+    def _spread(self, batches: list[Batch]) -> list[Batch]:
+        """Return batches of which long ones are halved while there is less to run than may run at a time."""
+        processes = [max(cell.runs(self._repeats) for cell in batch.cells) for batch in batches]
+        longest = max(batches, key=lambda batch: len(batch.cells), default=None)
+        if longest is None or sum(processes) >= self.jobs or len(longest.cells) < 2 * _LONG:
+            return batches
+        at = batches.index(longest)
+        return self._spread([*batches[:at], *longest.halves, *batches[at + 1 :]])
 
     def knows(self, cell: Cell) -> bool:
         """Whether the store has what a cell gives, in all its runs.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from repromatrix.compare.allowance import Allowances, measured
+from repromatrix.compare.allowance import measured
 from repromatrix.compare.trace import Divergence, divergence
 from repromatrix.errors import AbsentError, EnvironmentFailedError, NothingSelectedError, UsageError
 from repromatrix.execute import operations
@@ -216,6 +216,7 @@ class Comparing:
         self._lock, self._without = lock, without
         self._records: dict[str, Record] = {}
         self._noise: tuple[Ensemble, ...] = ()
+        self._seeds: dict[tuple[str, str], list[Cell]] = {}
 
     def run(self, conditions: Iterable[Settings] = ()) -> Impact:
         """Run both sides, and what changed once more: traced, and under the conditions.
@@ -229,7 +230,9 @@ class Comparing:
         moved = [*map(_Subject, filter(self._changed, self._pairs)), *_moved(operation_rows)]
         one_class(self._records.values())
         pairs = [pair for pair in self._pairs if self._changed(pair)]
-        allowed, partings, spreads = self._allowed(pairs), self._partings(pairs), self._spreads()
+        self._run_ensembles(pairs)
+        allowed = measured(map(ensemble_of, self._noise), self._records, self._matrix.stated)
+        partings, spreads = self._partings(pairs), self._spreads()
         training = tuple(
             row(self._job(pair), allowed, partings.get(pair.a.id), spreads.get(_kind(pair.a))) for pair in self._pairs
         )
@@ -303,26 +306,24 @@ class Comparing:
         job = self._job(pair)
         return job.ran and not job.same
 
-    def _allowed(self, changed: Sequence[_Pair]) -> Allowances:
-        """Return the noise floors of the workloads and dtypes that changed: only those have to be measured."""
+    def _run_ensembles(self, changed: Sequence[_Pair]) -> None:
+        """Run what tells how large a change is, of the workloads and dtypes that changed: their noise, other seeds."""
         wanted = {(pair.a.workload.name, pair.a.variant.dtype) for pair in changed}
         every = ensembles([pair.a for pair in self._pairs], self._matrix.noise_members)
         self._noise = tuple(
             each for each in every if (each.reference.workload.name, each.reference.variant.dtype) in wanted
         )
-        if members := [member for each in self._noise for member in each.members]:
+        drawn = [each.reference for each in self._noise if any(map(_is_drawn, each.reference.workload.inputs))]
+        self._seeds = {
+            _kind(cell): [replace(cell, member=SEEDS + number) for number in range(1, _SEEDS + 1)] for cell in drawn
+        }
+        members = [member for each in self._noise for member in each.members]
+        if members := [*members, *(member for seeds in self._seeds.values() for member in seeds)]:
             self._run(members)
-        return measured(map(ensemble_of, self._noise), self._records, self._matrix.stated)
 
     def _spreads(self) -> dict[tuple[str, str], Spread]:
         """Return, by workload and dtype, over what the last loss is spread by other seeds, where it is drawn."""
-        drawn = [each.reference for each in self._noise if any(map(_is_drawn, each.reference.workload.inputs))]
-        seeds = {
-            _kind(cell): [replace(cell, member=SEEDS + number) for number in range(1, _SEEDS + 1)] for cell in drawn
-        }
-        if seeds:
-            self._run([member for members in seeds.values() for member in members])
-        found = {kind: spread([self._records[each.id] for each in members]) for kind, members in seeds.items()}
+        found = {kind: spread([self._records[each.id] for each in members]) for kind, members in self._seeds.items()}
         return {kind: each for kind, each in found.items() if each is not None}
 
     def _partings(self, changed: Sequence[_Pair]) -> dict[str, Divergence]:
