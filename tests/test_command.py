@@ -99,6 +99,18 @@ def test_a_float32_that_python_prints_is_one(script: Script) -> None:
     assert [each.dtype for each in record.trajectories[0].metrics] == ["float32"]
 
 
+def test_what_is_called_otherwise_is_another_number(script: Script) -> None:
+    said = ["loss", "grad é", "grad ü", "grad ñ", "a b", "a_b", "x" * 101 + "a", "x" * 101 + "b", "one", "two words"]
+    row = '{"step": %d, ' + ", ".join(f'"{name}": {place}' for place, name in enumerate(said)) + "}"
+    record = script.write(f"for s in range(1, 4):\n    print({row!r} % s)").one()
+    found = {each.name: each.texts[0] for each in record.trajectories[0].columns}
+    assert len(found) == len(said) + 1
+    assert {float.fromhex(text) for name, text in found.items() if name != "at/step"} == set(range(len(said)))
+    assert {"loss", "a_b", "at/step", "one", "two_words"} <= found.keys()
+    (other,) = script.write('for s in range(1, 4):\n    print(\'{"loss": %d, "grad ü": 2}\' % s)').run().values()
+    assert other.trajectories[0].columns[-1].name in found
+
+
 def test_a_factor_fills_its_place_in_the_command_and_makes_cells(script: Script) -> None:
     source = "import sys\nfor s in range(1, 4):\n    print('loss', s * float(sys.argv[2]), sys.argv[1])"
     words = '[python, train.py, "{name}-{dtype}", "{rate}", "{not a name}"]'

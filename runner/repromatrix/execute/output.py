@@ -6,8 +6,9 @@ metric; what the command itself counts there (`step 10`, `step 20`) is kept besi
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import accumulate
 
 from repromatrix.errors import UsageError
@@ -23,6 +24,7 @@ from repromatrix.results.value import Role, Trajectory
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_./-]")
 _LONGEST = 100  # of a name
+_MARK = 8  # characters of the digest that tells names apart
 _WIDEST = 2.0**53
 
 
@@ -166,10 +168,17 @@ def _trajectory(log: Log, metrics: Sequence[Column], where: str) -> Read:
     first = metrics[0]
     others = [each for each in log.columns if each not in metrics and not words.measured(each.name)]
     beside = [each for each in others if _alike(each, first)]
-    found = [_column(each, Role.METRIC) for each in metrics]
-    found += [_counted(first, place) for place in range(len(first.axis))] if first.steps is not None else []
-    found += [_column(each, Role.OUTPUT) for each in beside]
-    kept = tuple({each.name: each for each in reversed(found)}.values())[::-1]
+    axes = first.axis if first.steps is not None else ()
+    fit = _told_apart(
+        [
+            *((each.name, _fitting(each.name)) for each in metrics),
+            *((each, values.COUNTED + _fitting(each)) for each in axes),
+            *((each.name, _fitting(each.name)) for each in beside),
+        ]
+    )
+    kept = [_column(each, next(fit), Role.METRIC) for each in metrics]
+    kept += [_counted(first, place, next(fit)) for place in range(len(axes))]
+    kept += [_column(each, next(fit), Role.OUTPUT) for each in beside]
     measured = columns.names(each.name for each in log.columns if words.measured(each.name))
     elsewhere = columns.names(each.name for each in others if each not in beside)
     left_out = [
@@ -181,27 +190,50 @@ def _trajectory(log: Log, metrics: Sequence[Column], where: str) -> Read:
     said = f"{where} read as {log.form}: {names} by {' and '.join(first.axis) or 'their places'}"
     said += f"; beside it {columns.names(each.name for each in beside)}" if beside else ""
     said += f"; left out: {'; '.join(left_out)}" if left_out else ""
-    return Read(trajectory=Trajectory(columns=kept), steps=len(first.values), said=said)
+    return Read(trajectory=Trajectory(columns=tuple(kept)), steps=len(first.values), said=said)
 
 
-def _column(column: Column, role: Role) -> values.Column:
+def _told_apart(names: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield a name of its own for each: what a command calls otherwise is another number.
+
+    Args:
+        names: as the command has it, and as records may.
+    """
+    taken = set()
+    for said, fit in names:
+        name = fit if fit not in taken else _marked(fit, said)
+        taken.add(name)
+        yield name
+
+
+def _fitting(name: str) -> str:
+    """Return a name as records have it; where more than a blank is lost, a mark tells it from others."""
+    fit = _UNFIT.sub("_", name)[:_LONGEST]
+    return fit if fit == name.replace(" ", "_") else _marked(fit, name)
+
+
+def _marked(fit: str, name: str) -> str:
+    return f"{fit}-{sha256(name.encode()).hexdigest()[:_MARK]}"
+
+
+def _column(column: Column, name: str, role: Role) -> values.Column:
     """Return printed numbers as exact ones, in the dtype that the file states or the digits show."""
     shown = figures.told(column.values, column.texts) if column.texts is not None else None
     dtype = column.dtype if column.dtype in FORMS else shown or "float64"
     return values.Column(
-        name=_UNFIT.sub("_", column.name)[:_LONGEST],
+        name=name,
         role=role,
         dtype=dtype,
         texts=tuple("nan" if each != each else each.hex() for each in column.values.tolist()),  # noqa: PLR0124 - NaN
     )
 
 
-def _counted(column: Column, axis: int) -> values.Column:
+def _counted(column: Column, axis: int, name: str) -> values.Column:
     """Return what a command counts at each place, as an output."""
     numbers = [row[axis] for row in column.steps.tolist()] if column.steps is not None else []
     whole = all(each.is_integer() and abs(each) < _WIDEST for each in numbers)
     return values.Column(
-        name=values.COUNTED + _UNFIT.sub("_", column.axis[axis])[:_LONGEST],
+        name=name,
         role=Role.OUTPUT,
         dtype="int64" if whole else "float64",
         texts=tuple(str(int(each)) if whole else each.hex() for each in numbers),
