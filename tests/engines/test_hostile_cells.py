@@ -8,7 +8,8 @@ there is between two looks) is tried in a container only.
 import hashlib
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +19,9 @@ import yaml
 
 from repromatrix.engines import owner
 from repromatrix.engines.base import Base, Built, Engine
-from repromatrix.engines.docker import OWNER_LABEL
+from repromatrix.engines.docker import OWNER_LABEL, DockerEngine
 from repromatrix.engines.process import ProcessEngine
+from repromatrix.execute.run import Summary
 from repromatrix.images import build
 from repromatrix.matrix import Matrix, load
 from repromatrix.results.record import Outcome, Record
@@ -434,8 +436,9 @@ MODULES = {
     "broken.py": "import nowhere_at_all\n",
 }
 
-SILENCE, PATIENCE = 5, 60  # seconds: cells that say nothing are waited for, and others on a busy machine
-SILENT = f"no result for {SILENCE} s: ended by the time limit"
+# Only who is silent is to meet the limit of silence: a busy machine may keep the others waiting for long.
+SECONDS = {True: 10, False: 60}
+SILENT = f"no result for {SECONDS[True]} s: ended by the time limit"
 MEMORY = "killed for memory (limit 640 MiB)"
 FORKS = "more than 64 processes and threads"
 RUBBISH = "rubbish on standard output: "
@@ -524,7 +527,7 @@ REASONS = {
     engine: {"entrypoint": IN_BOTH["entrypoint"] | own, "workload": IN_BOTH["workload"]} for engine, own in ONLY.items()
 }
 GOOD = {
-    "entrypoint": ("first", "in-between", "daemons", "says-it-and-dies", "litters", "after-silence", "last"),
+    "entrypoint": ("first", "in-between", "daemons", "says-it-and-dies", "litters", "last"),
     "workload": (
         "first-workload",
         "prints-results",
@@ -533,10 +536,10 @@ GOOD = {
         "leaves-its-folder",
         "lies-about-its-loss",
         "records-odd-names",
-        "workload-after-silence",
         "last-workload",
     ),
 }
+BESIDE_SILENT = ("first", "in-between", "last")
 LEAST = 40  # of either engine
 LONGEST = 2100  # of a reason
 
@@ -551,13 +554,17 @@ class Ran:
     left: list[str]
 
 
-def rounds(engine: str, kind: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the seconds that a cell may say nothing, and the variants; good ones are first, last and in the middle."""
-    hostile = [name for name, reason in REASONS[engine][kind].items() if reason != SILENT]
+def good(kind: str, silent: bool) -> tuple[str, ...]:
+    """Return the variants of a group that keep the contract."""
+    return tuple(f"{name}-of-silent-{kind}s" for name in BESIDE_SILENT) if silent else GOOD[kind]
+
+
+def order(engine: str, kind: str, silent: bool) -> list[str]:
+    """Return the variants of a group, the good ones first, last and in the middle."""
+    hostile = [name for name, reason in REASONS[engine][kind].items() if (reason == SILENT) is silent]
     middle = len(hostile) // 2
-    first, *between, after, last = GOOD[kind]
-    yield PATIENCE, [first, *hostile[:middle], *between, *hostile[middle:], last]
-    yield SILENCE, [*(name for name, reason in REASONS[engine][kind].items() if reason == SILENT), after]
+    first, *between, last = good(kind, silent)
+    return [first, *hostile[:middle], *between, *hostile[middle:], last]
 
 
 def make_matrix(folder: Path, variants: list[str], seconds: int) -> Matrix:
@@ -584,7 +591,7 @@ def make_matrix(folder: Path, variants: list[str], seconds: int) -> Matrix:
 def ready(engine: Engine, base: Base, folder: Path, kind: str) -> Built:
     """Build the environment of one of the entrypoints above."""
     sources = folder / "sources"
-    sources.mkdir()
+    sources.mkdir(parents=True)
     for path in HARNESS:
         shutil.copy(path, sources)
     spec, entrypoint = make_spec(folder, base), {"entrypoint": ENTRYPOINT, "workload": FRAMEWORK}[kind]
@@ -593,22 +600,11 @@ def ready(engine: Engine, base: Base, folder: Path, kind: str) -> Built:
     return engine.build(replace(spec, name="hostile-1.0-test", tag=digest[:16]), folder / "build.log")
 
 
-def execute(engine: Engine, base: Base, folder: Path, kind: str) -> tuple[dict[str, Record], Built]:
-    """Run all cells of a kind in the ready environment, by the code that runs any; return the records by variant."""
+def execute(engine: Engine, folder: Path, kind: str, built: Built, silent: bool) -> Summary:
+    """Run a group of cells in the ready environment, by the code that runs any; in an engine of its own."""
     folder.mkdir()
-    built = ready(engine, base, folder, kind)
-    records: dict[str, Record] = {}
-    for seconds, variants in rounds(engine.name, kind):
-        place = folder / f"{seconds}-s"
-        place.mkdir()
-        records |= run_round(engine, base, make_matrix(place, variants, seconds), built)
-    return records, built
-
-
-def run_round(engine: Engine, base: Base, matrix: Matrix, built: Built) -> dict[str, Record]:
-    folder = matrix.path.parent
+    matrix = make_matrix(folder, order(engine.name, kind, silent), SECONDS[silent])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "resolve_base", lambda *_: base)
         patch.setattr(engine, "find", lambda _: built)
         lock = folder / "images" / "numpy" / "locks" / "numpy-2.0-cpu.txt"
         lock.parent.mkdir(parents=True)
@@ -617,7 +613,22 @@ def run_round(engine: Engine, base: Base, matrix: Matrix, built: Built) -> dict[
         )
         bench = fakes.Bench(matrix, Store(folder / "results"), folder / "images")
         bench.engine = engine
-        return {record.cell.variant: record for record in bench.run("numpy", profile="default").records}
+        return bench.run("numpy", profile="default")
+
+
+def execute_all(make: Callable[[], Engine], base: Base, folder: Path) -> tuple[dict[str, Record], list[Built]]:
+    """Run all groups side by side, as most time is waited; return the records by variant, and what was built."""
+    made = {kind: ready(make(), base, folder / f"{kind}-made", kind) for kind in GOOD}
+    groups = [(kind, silent) for kind in GOOD for silent in (False, True)]
+
+    def one(group: tuple[str, bool]) -> Summary:
+        kind, silent = group
+        return execute(make(), folder / (f"silent-{kind}" if silent else kind), kind, made[kind], silent)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(len(groups)) as pool:
+        patch.setattr(build, "resolve_base", lambda *_: base)
+        summaries = list(pool.map(one, groups))
+    return {record.cell.variant: record for each in summaries for record in each.records}, list(made.values())
 
 
 def processes_of(words: str) -> list[str]:
@@ -633,13 +644,12 @@ def processes_of(words: str) -> list[str]:
 def ran_process(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """The hostile cells as plain processes."""
     folder = tmp_path_factory.mktemp("hostile-process")
-    records, left = {}, []
+    left = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REPROMATRIX_CACHE", str(folder / "cache"))
         base = Base(kind="interpreter", reference=sys.executable, digest="test")
-        for kind in GOOD:
-            found, built = execute(ProcessEngine(), base, folder / kind, kind)
-            records |= found
+        records, made = execute_all(ProcessEngine, base, folder)
+        for built in made:
             left += processes_of(built.reference)
     left += [str(path) for path in (folder / "cache" / "runs").iterdir()]
     return Ran(engine="process", records=records, log=log_of(folder, records), left=left)
@@ -650,23 +660,19 @@ def ran_docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     """The hostile cells in containers."""
     engine, base = docker_or_skip()
     folder = tmp_path_factory.mktemp("hostile-docker")
-    records, images = {}, []
-    for kind in GOOD:
-        found, built = execute(engine, base, folder / kind, kind)
-        records |= found
-        images.append(built.reference)
+    records, made = execute_all(DockerEngine, base, folder)
     ours = engine.client.containers(all=True, filters={"label": f"{OWNER_LABEL}={owner.ourselves()}"})
     left = [each["Image"] for each in ours]
     yield Ran(engine="docker", records=records, log=log_of(folder, records), left=left)
-    for image in images:
-        engine.client.remove_image(image, force=True)
+    for built in made:
+        engine.client.remove_image(built.reference, force=True)
 
 
 def log_of(folder: Path, records: dict[str, Record]) -> Path:
     """Return the log of the cell that floods its standard error."""
     log = records["errors"].log
     assert log is not None
-    return folder / "entrypoint" / f"{PATIENCE}-s" / "results" / log
+    return folder / "entrypoint" / "results" / log
 
 
 def cases(names: dict[str, list[str]]) -> list[object]:
@@ -703,7 +709,10 @@ def test_a_hostile_cell_fails_with_its_own_reason(ran: Ran, variant: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("engine", "variant"), cases({engine: [name for each in GOOD.values() for name in each] for engine in REASONS})
+    ("engine", "variant"),
+    cases(
+        {engine: [name for kind in GOOD for each in (False, True) for name in good(kind, each)] for engine in REASONS}
+    ),
 )
 def test_a_cell_beside_them_has_its_numbers(ran: Ran, variant: str) -> None:
     record = ran.records[variant]
