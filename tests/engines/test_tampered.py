@@ -243,6 +243,8 @@ def test_a_file_of_which_record_tells_no_digest_is_vouched_for_by_the_hash_of_th
     [
         ("x==1\n", "must have a hash"),
         ("x>=1 --hash=sha256:{digest}\n", "one version"),
+        ("x===.1 --hash=sha256:{digest}\n", "one version"),
+        ("./x --hash=sha256:{digest}\n", "one version"),
         ("y==1 --hash=sha256:{digest}\n", "not in the lock"),
         ("x==2 --hash=sha256:{digest}\n", "not in the lock"),
         ("x==1 --hash=sha256:{digest}\ny==1 --hash=sha256:{digest}\n", "no wheel of y 1"),

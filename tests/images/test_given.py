@@ -58,6 +58,9 @@ def test_two_files_never_share_an_environment_and_one_has_always_the_same(small_
     [
         ("requirements.txt", "pandas==2.0\n", "pins no version of a framework"),
         ("requirements.txt", "numpy>=1.0\n", "pins no version of a framework"),
+        ("requirements.txt", "numpy===.4.30\n", "no version: numpy===.4.30"),
+        ("requirements.txt", "numpy==1.5; sys_platform ~= 'linux'\n", "a condition that cannot be decided"),
+        ("requirements.txt", "numpy==1.5; 'a' in dependency_groups\n", "a condition that cannot be decided"),
         ("numpy.whl", "", "not the name of a wheel"),
         ("pandas-2.0-py3-none-any.whl", "", "pandas is no framework"),
     ],

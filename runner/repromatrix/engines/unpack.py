@@ -95,12 +95,15 @@ def _told(lock: str) -> dict[tuple[str, Version], set[str]]:
         words = line.partition(" #")[0].split(" --hash=")[0].strip()
         if not words or words.startswith(("#", "-")):
             continue
-        requirement = Requirement(words)
-        pins = [each.version for each in requirement.specifier if each.operator in {"==", "==="}]
+        try:
+            requirement = Requirement(words)
+            (version,) = [Version(each.version) for each in requirement.specifier if each.operator in {"==", "==="}]
+        except ValueError as error:  # also of what is no requirement, or no version
+            raise UnlikeError(f"{words}: all requirements must have one version") from error
         hashes = set(_HASH.findall(line))
-        if len(pins) != 1 or not hashes:
-            raise UnlikeError(f"{words}: all requirements must have a hash, and one version")
-        found[str(canonicalize_name(requirement.name)), Version(pins[0])] = hashes
+        if not hashes:
+            raise UnlikeError(f"{words}: all requirements must have a hash")
+        found[str(canonicalize_name(requirement.name)), version] = hashes
     return found
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from repromatrix import resources
 from repromatrix.errors import EnvironmentFailedError, UsageError
@@ -89,6 +90,11 @@ def read(matrix: Matrix, path: Path) -> tuple[Given, ...]:
 
 
 def _requirements(text: str) -> Iterator[Requirement]:
+    """Yield the requirements of a file that are meant for this machine.
+
+    Raises:
+        UsageError: a condition that compares what cannot be compared.
+    """
     for line in text.replace("\\\n", " ").splitlines():
         plain = re.split(r"\s(?:#|--hash)", line, maxsplit=1)[0].strip()
         if plain and not plain.startswith(("#", "-")):
@@ -96,16 +102,27 @@ def _requirements(text: str) -> Iterator[Requirement]:
                 requirement = Requirement(plain)
             except InvalidRequirement:
                 continue  # a path or an address of something else
-            if requirement.marker is None or requirement.marker.evaluate():
+            try:
+                meant = requirement.marker is None or requirement.marker.evaluate()
+            except (UndefinedComparison, UndefinedEnvironmentName) as error:
+                raise UsageError(f"a condition that cannot be decided: {plain[:200]}") from error
+            if meant:
                 yield requirement
 
 
 def _exact(requirement: Requirement) -> str:
-    """Return the version that a requirement pins, without what names a build; empty: it pins none."""
+    """Return the version that a requirement pins, without what names a build; empty: it pins none.
+
+    Raises:
+        UsageError: it pins by `===`, which takes any text, what is no version.
+    """
     found = [
         each.version for each in requirement.specifier if each.operator in ("==", "===") and "*" not in each.version
     ]
-    return str(Version(found[0]).public) if found else ""
+    try:
+        return str(Version(found[0]).public) if found else ""
+    except InvalidVersion as error:
+        raise UsageError(f"no version: {requirement}", hint="write one like 2.13.0") from error
 
 
 def _of_lock(
