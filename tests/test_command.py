@@ -230,6 +230,11 @@ def test_data_is_read_where_it_lies_and_its_content_is_part_of_the_task(script: 
     assert first.cell.task != second.cell.task
 
 
+def test_data_of_a_user_that_there_is_not_are_not_there(script: Script) -> None:
+    script.write(PRINTS, "data: {numbers: ~nobody-of-that-name/x}\n", '[python, train.py, "{numbers}"]')
+    assert "no such file or folder: ~nobody-of-that-name/x" in script.wrong()
+
+
 def test_what_is_let_onto_the_network_is_not_pinned(script: Script) -> None:
     record = script.write(PRINTS, "network: true\n").one(repeats=1)
     assert record.pinned is False

@@ -46,11 +46,19 @@ def read(data: Mapping[str, Any], folder: Path, name: str) -> Command:
         frameworks=tuple(data["frameworks"]),
         packages=tuple(data.get("packages", ())),
         files=tuple((path, read_text(root / path, "", f"{name}/{path}")) for path in _files(data, root)),
-        data=tuple((key, (folder / Path(path).expanduser()).resolve()) for key, path in data.get("data", {}).items()),
+        data=tuple((key, _lying(path, folder).resolve()) for key, path in data.get("data", {}).items()),
         network=data.get("network", False),
         source=said.get("from", STREAMS[0]),
         pattern=said.get("pattern"),
     )
+
+
+def _lying(path: str, folder: Path) -> Path:
+    """Return where data lie; `~NAME` of a user that there is not is a name like any other."""
+    try:
+        return folder / Path(path).expanduser()
+    except RuntimeError:
+        return folder / path
 
 
 def problems(data: Mapping[str, Any], folder: Path, known: Sequence[str]) -> Iterator[Problem]:
@@ -68,7 +76,7 @@ def problems(data: Mapping[str, Any], folder: Path, known: Sequence[str]) -> Ite
     yield from _copied(data, _root(data, folder))
     yield from _words(data)
     for name, path in data.get("data", {}).items():
-        if not (folder / Path(path).expanduser()).exists():
+        if not _lying(path, folder).exists():
             yield ("data", name), f"no such file or folder: {path}", "the path is relative to workload.yaml"
     yield from _read(data)
 

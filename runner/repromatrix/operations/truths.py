@@ -6,6 +6,8 @@ What is kept belongs to the code that computes it and to the bits of the inputs:
 import io
 import json
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -28,6 +30,7 @@ NONE = "none"  # the truth of a row that has no exact result
 TRUTHS = ARRAYS | NETWORKS | LINEAR  # beside the elementwise ones
 SLOPES: dict[str, Gradient] = GRADIENTS | NETWORK_GRADIENTS | LINEAR_GRADIENTS
 _PART = re.compile(r"([\w-]+)(?:\[(:,)?:(\d+)\])?")
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
 _CODE = ("exact.py", "exact_arrays.py", "exact_elementwise.py", "exact_linear.py", "exact_networks.py", "truths.py")
 
 
@@ -152,9 +155,9 @@ def _known(case: Case, given: Mapping[str, Argument], bits: Mapping[str, str]) -
     path = resources.cache() / "exact" / code()[:_CHARACTERS] / f"{name}.npz"
     try:
         return _unpacked(path.read_bytes())
-    except (OSError, ValueError, KeyError, EOFError):
+    except _DAMAGE:
         found = _computed(case, given)
-        resources.write_atomically(path, _packed(found))
+        resources.keep(path, _packed(found))
         return found
 
 
@@ -217,7 +220,7 @@ def _unpacked(data: bytes) -> dict[str, Exact]:
     """Return the exact results that a file has.
 
     Raises:
-        ValueError, KeyError, EOFError: it is damaged.
+        OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, RuntimeError: it is damaged.
     """
     with np.load(io.BytesIO(data), allow_pickle=False) as held:
         return {
