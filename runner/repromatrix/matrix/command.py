@@ -88,8 +88,19 @@ def _root(data: Mapping[str, Any], folder: Path) -> Path:
 
 def _files(data: Mapping[str, Any], root: Path) -> list[str]:
     """Return the files that are copied, each once, as paths below the root."""
-    found = [path for pattern in data.get("files", _ALL) for path in sorted(root.glob(pattern)) if path.is_file()]
+    found = [path for pattern in data.get("files", _ALL) for path in _meant(pattern, root)]
     return list(dict.fromkeys(path.relative_to(root).as_posix() for path in found))
+
+
+def _meant(pattern: str, root: Path) -> list[Path]:
+    """Return the files below the root that a pattern names; none for what is no pattern of a path below it."""
+    if not Path(pattern).parts or Path(pattern).is_absolute():
+        return []
+    try:
+        found = sorted(root.glob(pattern))
+    except ValueError:
+        return []
+    return [path for path in found if path.is_file() and ".." not in path.parts]
 
 
 def _packages(data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -108,7 +119,7 @@ def _copied(data: Mapping[str, Any], root: Path) -> Iterator[Problem]:
         yield ("root",), f"no such folder: {data.get('root')}", "the path is relative to workload.yaml"
         return
     for i, pattern in enumerate(data.get("files", ())):
-        if not any(path.is_file() for path in root.glob(pattern)):
+        if not _meant(pattern, root):
             yield ("files", i), f"no file is called {pattern}", f"files are below {data.get('root', 'its own folder')}"
     found = _files(data, root)
     if len(found) > _MOST_FILES:
