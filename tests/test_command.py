@@ -68,6 +68,11 @@ class Script:
         (record,) = self.run(**limits).values()
         return record
 
+    def wrong_with(self, pattern: str) -> str:
+        path = self.folder / "workload.yaml"
+        path.write_text(path.read_text().replace("[train.py]\n", f'[train.py, "{pattern}"]\n'))
+        return self.wrong()
+
     def wrong(self) -> str:
         with pytest.raises(MatrixError) as caught:
             load_workload(self.folder, "job")
@@ -228,6 +233,17 @@ def test_data_is_read_where_it_lies_and_its_content_is_part_of_the_task(script: 
     second = script.one(repeats=1)
     assert second.trajectories[0].losses == ((0.25).hex(),)
     assert first.cell.task != second.cell.task
+
+
+def test_data_of_a_user_that_there_is_not_are_not_there(script: Script) -> None:
+    script.write(PRINTS, "data: {numbers: ~nobody-of-that-name/x}\n", '[python, train.py, "{numbers}"]')
+    assert "no such file or folder: ~nobody-of-that-name/x" in script.wrong()
+
+
+@pytest.mark.parametrize("pattern", ["/etc/passwd", "../*", "", ".", "*/../*", "./", "//", "**", "a/**b", "[a", "~"])
+def test_what_is_no_path_below_the_folder_names_no_file(script: Script, pattern: str) -> None:
+    (script.folder.parent / "secret").write_text("")
+    assert "workload.yaml:" in script.write(PRINTS, command="[python, train.py]").wrong_with(pattern)
 
 
 def test_what_is_let_onto_the_network_is_not_pinned(script: Script) -> None:

@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from repromatrix import resources
+from repromatrix.errors import UsageError
 
 WRITER = """
 import sys
@@ -96,6 +98,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from repromatrix import resources
+from repromatrix.errors import UsageError
 resources._fill = lambda *_: os.kill(os.getpid(), 9)
 resources.write_atomically(Path(sys.argv[1]), b"data")
 """
@@ -268,3 +271,44 @@ def test_a_pipe_among_the_files_is_told_and_not_waited_for(written: Path) -> Non
     os.mkfifo(written / "b" / "pipe")
     with pytest.raises(OSError, match="not a regular file"):
         tree(written)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)], ids=oct)
+def test_who_may_read_what_is_written_is_the_user_s_to_say(tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        resources.write_atomically(tmp_path / "new", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == mode
+
+
+def test_folders_of_any_depth_are_made_or_refused_by_the_system(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    resources.write_atomically(Path(*"d" * 1500, "file"), b"x")
+    assert Path(*"d" * 1500, "file").read_bytes() == b"x"
+    with pytest.raises(OSError, match="File name too long"):
+        resources.write_atomically(Path(*"d" * 2500, "file"), b"x")
+    resources.remove_tree(tmp_path / "d")
+
+
+def test_an_account_without_a_home_is_told_to_name_a_folder(monkeypatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError
+
+    monkeypatch.delenv("REPROMATRIX_CACHE", raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    monkeypatch.setenv("XDG_CACHE_HOME", "a/relative/one")
+    with pytest.raises(UsageError, match="set REPROMATRIX_CACHE"):
+        resources.cache()
+    monkeypatch.setenv("XDG_CACHE_HOME", "/an/absolute/one")
+    assert resources.cache() == Path("/an/absolute/one/repromatrix")
+
+
+def test_what_only_saves_time_is_not_missed_where_it_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    resources.keep(tmp_path / "file" / "below", b"x")
+    with pytest.raises(OSError, match=r"Not a directory|File exists"):
+        resources.write_atomically(tmp_path / "file" / "below", b"x")
+    resources.keep(tmp_path / "kept", b"x")
+    assert (tmp_path / "kept").read_bytes() == b"x"

@@ -8,9 +8,9 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import stat
 import sys
-import tempfile
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache as once
@@ -18,7 +18,7 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-from repromatrix.errors import RepromatrixError
+from repromatrix.errors import RepromatrixError, UsageError
 
 try:
     import fcntl
@@ -31,6 +31,7 @@ _PART = ".part"
 # Not on every system; where a flag is not there, what it keeps away is looked at before and after.
 _SAFELY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINK | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _KINDS = {
     stat.S_ISLNK: "a link",
     stat.S_ISDIR: "a folder",
@@ -76,11 +77,37 @@ def schemas() -> tuple[str, ...]:
 
 
 def cache() -> Path:
-    """Return the folder for wheels, environments and build logs: REPROMATRIX_CACHE or the user's cache folder."""
+    """Return the folder for wheels, environments and build logs: REPROMATRIX_CACHE or the user's cache folder.
+
+    Raises:
+        UsageError: nobody knows where the user's is.
+    """
     own = os.environ.get("REPROMATRIX_CACHE")
-    if own:
-        return Path(own).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "repromatrix"
+    return Path(own).absolute() if own else user_cache() / "repromatrix"
+
+
+def user_cache() -> Path:
+    """Return the folder in which programs of this user keep what can be made again.
+
+    Raises:
+        UsageError: no variable tells it, and this account has no home.
+    """
+    told = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(told):  # noqa: PTH117 - one that is not absolute is to be ignored, its standard says
+        return Path(told)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError as error:
+        raise UsageError(
+            "this account has no home folder, so nothing can be kept",
+            hint="name a folder for wheels and environments: set REPROMATRIX_CACHE",
+        ) from error
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Write what only saves the time to make it again; where it cannot be written, it is made again."""
+    with contextlib.suppress(OSError):
+        write_atomically(path, data)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -125,19 +152,32 @@ def _named(path: Path) -> Iterator[None]:
 
 def _part(path: Path, stack: contextlib.ExitStack) -> Path:
     """Return a new file beside `path`, locked until the stack unwinds: what is not is nobody's any more."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     if str(path.parent) not in _swept:
         _swept.add(str(path.parent))
         sweep_parts(path.parent.iterdir())
     while True:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_PART)
+        part = path.parent / f".{secrets.token_hex(4)}{_PART}"
+        try:
+            handle = os.open(part, _NEW, 0o666)  # less what the umask takes away
+        except FileExistsError:
+            continue
         stack.callback(os.close, handle)
         if not fcntl:
-            return Path(name)
+            return part
         with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there either
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:  # else it was swept before it was locked
-            return Path(name)
+            return part
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, of any depth: `Path.mkdir` calls itself for each."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        for each in (*reversed(folder.parents), folder):
+            each.mkdir(exist_ok=True)
 
 
 def _fill(part: Path, data: bytes) -> None:
@@ -145,7 +185,6 @@ def _fill(part: Path, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-    part.chmod(0o644)
 
 
 def sweep_parts(paths: Iterable[Path]) -> None:

@@ -135,3 +135,72 @@ def test_a_framework_that_is_not_installed_is_no_fault_of_the_job(job, capsys) -
     shutil.move(job / "numpy.py", job / "keras.py")
     assert run(["workload", "check", str(job), "--python", sys.executable]) == ExitCode.CELL_FAILED
     assert "keras is not installed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("job", ["\xe9", "_", "__init__", "A", "\ufb01", "results", "report", "x" * 64])
+def test_a_job_that_no_matrix_could_name_is_refused(at, capsys, job: str) -> None:
+    assert run(["init", "--job", job]) == ExitCode.USAGE
+    assert "next: " in capsys.readouterr().err
+    assert not list(at.iterdir())
+
+
+def test_a_link_to_nowhere_is_there_already(at) -> None:
+    (at / "matrix.yaml").symlink_to("nowhere")
+    assert run(["init"]) == ExitCode.USAGE
+    assert (at / "matrix.yaml").is_symlink()
+
+
+@pytest.mark.usefixtures("at")
+def test_the_folder_is_printed_as_a_shell_takes_it(capsys) -> None:
+    assert run(["init", "a b'c"]) == run(["init", "--", "-d"]) == ExitCode.OK
+    told = capsys.readouterr().out
+    assert """cd 'a b'"'"'c' && repromatrix matrix""" in told
+    assert "cd ./-d && repromatrix matrix" in told
+
+
+ODD = [
+    "a b.py",
+    "-x.py",
+    "a*[b]?.py",
+    "a\nb.py",
+    "a'\"`$(x).py",
+    "{a}.py",
+    "{}.py",
+    "\xe9.py",
+    "\udcff.py",
+    "#.py",
+    "a: b.py",
+    "%s.py",
+    "\\.py",
+]
+
+
+@pytest.mark.parametrize("name", ODD, ids=ascii)
+@pytest.mark.parametrize(
+    "source", ["import numpy\n", "\ufeffimport numpy\n", "import numpy, \xe9vil\n", "import numpy, helper\n"], ids=ascii
+)
+def test_of_whatever_script_the_workload_is_whole_or_refused(at, capsys, name: str, source: str) -> None:
+    (at / "scripts").mkdir()
+    (at / "scripts" / name).write_text(source)
+    (at / "scripts" / "helper.py").write_text("")
+    (at / "link.py").symlink_to(at / "scripts" / name)
+    for script in (f"scripts/{name}", "link.py"):
+        folder = at / script[:4]
+        code = run(["init", str(folder), f"--script={script}"])
+        told = capsys.readouterr().err
+        if code == ExitCode.OK:
+            (workload,) = load(folder / "matrix.yaml").workloads
+            assert workload.command is not None
+            assert (workload.command.words[1], workload.command.files[0]) == (name, (name, source))
+            assert len(workload.command.files) == 1 + ("helper" in source)
+        else:
+            assert (code, "next: " in told, folder.exists()) == (ExitCode.USAGE, True, False)
+            assert "\xe9vil" in source or name in ("{a}.py", "\udcff.py", "\\.py")
+
+
+def test_a_module_that_is_a_link_is_refused_at_once(at, capsys) -> None:
+    (at / "train.py").write_text("import numpy, helper\n")
+    (at / "helper.py").symlink_to("elsewhere.py")
+    assert run(["init", "--script", "train.py"]) == ExitCode.USAGE
+    assert "imports helper.py, which is a link" in capsys.readouterr().err
+    assert not (at / "matrix.yaml").exists()

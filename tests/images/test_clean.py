@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import tarfile
 import time
 import uuid
@@ -88,6 +89,23 @@ def test_what_repromatrix_writes_is_its_own(cache: Path, kind: Kind, path: str) 
     found = inventory.in_cache()
     assert [each.kind for each in found.things] == [kind]
     assert found.foreign == ()
+
+
+STAYS = [f"claims/{'a' * 64}", "cluster/numpy-2.0-cpu.lock", f"environments/.numpy-2.0-cpu-{TAG}.lock"]
+
+
+@pytest.mark.parametrize("path", STAYS)
+def test_a_lock_stays_and_nobody_is_told_of_it(cache: Path, path: str) -> None:
+    _write(cache / path, "")
+    found = inventory.in_cache()
+    assert (found.things, found.foreign) == ((), ())
+
+
+def test_every_folder_that_the_product_makes_in_the_cache_is_known(checkout: Path) -> None:
+    source = "".join(path.read_text() for path in (checkout / "runner").rglob("*.py"))
+    made = set(re.findall(r'\(?resources\.cache\(\)\)? / "([^"]+)"', source))
+    assert {"wheels", "claims", "cluster", "exact"} < made
+    assert made - {uses.root().name} <= inventory.FOLDERS
 
 
 FOREIGN = [

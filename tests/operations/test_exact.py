@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import shutil
 import sys
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -224,6 +225,26 @@ def test_exact_results_are_kept_and_made_again_where_the_file_is_damaged(tmp_pat
     (path,) = tmp_path.glob("exact/*/*")
     path.write_bytes(b"damaged")
     assert truths.exact(case, {"x": of(7.0)}, bits)["sum"].high.tolist() == [7.0]
+    shutil.rmtree(tmp_path / "exact")
+    (tmp_path / "exact").write_bytes(b"")  # nothing can be kept
+    assert truths.exact(case, {"x": of(8.0)}, bits)["sum"].high.tolist() == [8.0]
+
+
+def test_an_exact_result_that_was_kept_is_read_as_it_was_or_not_at_all(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("REPROMATRIX_CACHE", str(tmp_path))
+    case = CASES["sum"]
+    bits = dict.fromkeys(case.args, "0" * 64)
+    truths.exact(case, {"x": of(1.0, 2.0)}, bits)
+    (path,) = tmp_path.glob("exact/*/*")
+    whole = path.read_bytes()
+    places = range(0, len(whole), 3)
+    cut, flipped = (
+        (whole[:at] for at in places),
+        (whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in places),
+    )
+    for data in (*cut, *flipped):
+        path.write_bytes(data)
+        assert truths.exact(case, {"x": of(7.0)}, bits)["sum"].high.tolist() in ([3.0], [7.0])
 
 
 @pytest.mark.parametrize("name", ["exp", "sum", "fft", "argsort"])  # bounded; a sum; complex; nothing rounded

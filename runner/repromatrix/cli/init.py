@@ -1,5 +1,6 @@
 """`repromatrix init`: begin in an empty folder, with a small matrix and a training job that runs as it is."""
 
+import shlex
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def run(options: Namespace) -> int:
         needs = needed(options.script, frameworks)
         frameworks, locked = list(needs.frameworks), not needs.packages
         out.say(f"guessed    from the imports of {options.script}: {', '.join((*frameworks, *needs.packages))}")
-    place = "" if options.folder == Path() else f"cd {options.folder} && "
+    place = "" if options.folder == Path() else f"cd {_typed(options.folder)} && "
     first, found = frameworks[0], versions(frameworks)[frameworks[0]]
     out.say("\nnext:")
     out.say(f"  {place}repromatrix workload check {options.job}   # what the job records, in the Python at hand")
@@ -86,3 +87,9 @@ def run(options: Namespace) -> int:
         f"  {place}repromatrix {last}" + ("   # what changes if you upgrade" if len(found) > 1 else "   # every cell")
     )
     return 0
+
+
+def _typed(folder: Path) -> str:
+    """Return a folder as a shell takes it."""
+    name = str(folder)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)

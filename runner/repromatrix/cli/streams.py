@@ -15,13 +15,16 @@ from repromatrix.errors import ReaderGoneError, ResultLostError
 
 
 class _Stream(io.TextIOWrapper):
-    """A standard stream like the one that Python made for its number, or makes where nothing is closed."""
+    """A standard stream like the one that Python made for its number, or makes where nothing is closed.
 
-    def __init__(self, number: int, former: TextIO | None, *, errors: str, lines: bool) -> None:
+    What its encoding does not have is shown by its escape.
+    """
+
+    def __init__(self, number: int, former: TextIO | None, *, lines: bool) -> None:
         super().__init__(
             io.BufferedWriter(io.FileIO(number, "wb", closefd=False)),
             encoding=former.encoding if former else "utf-8",
-            errors=(former and former.errors) or errors,
+            errors="backslashreplace",
             newline="\n",
             line_buffering=lines,
         )
@@ -80,9 +83,9 @@ class Result(_Stream):
 def take_over() -> Result:
     """Make the standard streams those of this module."""
     _fill_gaps()
-    result = Result(1, sys.stdout, errors="strict", lines=os.isatty(1))
+    result = Result(1, sys.stdout, lines=os.isatty(1))
     sys.stdout = result
-    sys.stderr = _Messages(2, sys.stderr, errors="backslashreplace", lines=True)
+    sys.stderr = _Messages(2, sys.stderr, lines=True)
     return result
 
 

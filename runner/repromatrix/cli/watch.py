@@ -202,7 +202,7 @@ def _seen(environment: "Environment", options: Namespace, story: Story) -> Seen:
 def _tried(seen: Seen, word: str, options: Namespace, story: Story) -> Seen:
     from repromatrix.cli.impact import compared
 
-    asked = _options("impact", seen.environment, f"{word}=={seen.newer[-1]}", *_shared(options), *_selected(options))
+    asked = asked_too("impact", options, seen.environment, f"{word}=={seen.newer[-1]}")
     found = replace(seen, impact=compared(asked, story))
     return replace(found, release=_release(found, word, options, story))
 
@@ -217,31 +217,19 @@ def _release(seen: Seen, word: str, options: Namespace, story: Story) -> str | N
     if len(seen.newer) == 1 or not (rows or jobs):
         return None
     target = f"operation:{rows[0].operation}:{rows[0].dtype}" if rows else f"{jobs[0].workload}/{jobs[0].variant}"
-    asked = _options("bisect", word, seen.pinned, seen.newer[-1], "--on", target, *_shared(options))
+    asked = asked_too("bisect", options, word, seen.pinned, seen.newer[-1], "--on", target)
     try:
         return text(searched(asked, story)).splitlines()[0]
     except RepromatrixError as error:
         return f"which of the releases changed {target} is not known: {error.what}"
 
 
-def _options(command: str, *arguments: str) -> Namespace:
+def asked_too(command: str, options: Namespace, *arguments: str) -> Namespace:
+    """Return what another command is asked: those arguments, and all that was said here and it takes as well."""
     from repromatrix.cli.main import parser_of
 
-    return parser_of(command).parse_args(list(arguments))
-
-
-def _shared(options: Namespace) -> Iterator[str]:
-    yield from ("--results", str(options.results))
-    yield from ("--matrix", str(options.matrix)) if options.matrix else ()
-    yield from ("--engine", options.engine) if options.engine else ()
-    yield from ("--cluster", options.cluster) if options.cluster else ()
-    yield from ("--cpu-class", options.cpu_class) if options.cpu_class else ()
-    yield from ("-q",) if options.quiet else ()
-
-
-def _selected(options: Namespace) -> Iterator[str]:
-    for each in options.select:
-        yield from ("--select", each)
+    own = vars(parser_of(command).parse_args(list(arguments)))
+    return Namespace(**own | {name: said for name, said in vars(options).items() if name in own})
 
 
 def _title(seen: Sequence[Seen]) -> str:

@@ -58,7 +58,10 @@ def _known_to_uv(python: str) -> str:
 
 def _pyenv(python: str) -> str:
     """Return pyenv's newest interpreter of that version: its shims hide those that are not selected."""
-    root = Path.home() / ".pyenv" / "versions"
+    try:
+        root = Path.home() / ".pyenv" / "versions"
+    except RuntimeError:  # an account without a home
+        return ""
     found = [path for path in root.glob(f"{python}.*/bin/python{python}") if _patch(path) is not None]
     return str(max(found, key=lambda path: _patch(path) or 0)) if found else ""
 

@@ -15,6 +15,7 @@ from repromatrix import resources
 from repromatrix.engines import owner
 from repromatrix.engines.docker import TAG_LABEL
 from repromatrix.engines.docker_images import Held
+from repromatrix.errors import UsageError
 from repromatrix.images import uses
 from repromatrix.images.blocks import used_by
 
@@ -218,6 +219,16 @@ def _of_release(kind: Kind, path: Path, names: str) -> _Found:
     return _thing(kind, path, identity=path.name) if ours else None
 
 
+def _claim(path: Path) -> _Found:
+    return (
+        True if re.fullmatch(r"[0-9a-f]{64}", path.name) and _is_file(path) else None
+    )  # as the lock of an environment
+
+
+def _turn(path: Path) -> _Found:
+    return True if path.suffix == ".lock" and _is_file(path) else None
+
+
 _FOLDERS: dict[str, Callable[[Path], _Found]] = {
     "wheels": _wheel,
     "environments": _environment,
@@ -233,7 +244,12 @@ _FOLDERS: dict[str, Callable[[Path], _Found]] = {
     "checked": _checked,
     "stamps": _stamp,
     "default-jobs": _default_job,
+    "claims": _claim,
+    "cluster": _turn,
 }
+
+
+FOLDERS = frozenset(_FOLDERS)  # of the cache, but that of who uses what
 
 
 def _anywhere(path: Path) -> Thing | None:
@@ -280,8 +296,16 @@ def _own_references(image: Held) -> list[str]:
 
 def _is_ours(uv: Path) -> bool:
     """Whether a folder `uv` is not the user's own cache of uv."""
-    own = os.environ.get("UV_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
-    return _is_folder(uv) and uv.resolve() != Path(own).resolve()
+    own = os.environ.get("UV_CACHE_DIR") or _users_uv()
+    return _is_folder(uv) and (own is None or uv.resolve() != Path(own).resolve())
+
+
+def _users_uv() -> Path | None:
+    """Return where the user's own cache of uv is; None: an account without a home has none."""
+    try:
+        return resources.user_cache() / "uv"
+    except UsageError:
+        return None
 
 
 def _is_folder(path: Path) -> bool:

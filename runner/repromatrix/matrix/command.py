@@ -46,11 +46,19 @@ def read(data: Mapping[str, Any], folder: Path, name: str) -> Command:
         frameworks=tuple(data["frameworks"]),
         packages=tuple(data.get("packages", ())),
         files=tuple((path, read_text(root / path, "", f"{name}/{path}")) for path in _files(data, root)),
-        data=tuple((key, (folder / Path(path).expanduser()).resolve()) for key, path in data.get("data", {}).items()),
+        data=tuple((key, _lying(path, folder).resolve()) for key, path in data.get("data", {}).items()),
         network=data.get("network", False),
         source=said.get("from", STREAMS[0]),
         pattern=said.get("pattern"),
     )
+
+
+def _lying(path: str, folder: Path) -> Path:
+    """Return where data lie; `~NAME` of a user that there is not is a name like any other."""
+    try:
+        return folder / Path(path).expanduser()
+    except RuntimeError:
+        return folder / path
 
 
 def problems(data: Mapping[str, Any], folder: Path, known: Sequence[str]) -> Iterator[Problem]:
@@ -68,7 +76,7 @@ def problems(data: Mapping[str, Any], folder: Path, known: Sequence[str]) -> Ite
     yield from _copied(data, _root(data, folder))
     yield from _words(data)
     for name, path in data.get("data", {}).items():
-        if not (folder / Path(path).expanduser()).exists():
+        if not _lying(path, folder).exists():
             yield ("data", name), f"no such file or folder: {path}", "the path is relative to workload.yaml"
     yield from _read(data)
 
@@ -80,8 +88,19 @@ def _root(data: Mapping[str, Any], folder: Path) -> Path:
 
 def _files(data: Mapping[str, Any], root: Path) -> list[str]:
     """Return the files that are copied, each once, as paths below the root."""
-    found = [path for pattern in data.get("files", _ALL) for path in sorted(root.glob(pattern)) if path.is_file()]
+    found = [path for pattern in data.get("files", _ALL) for path in _meant(pattern, root)]
     return list(dict.fromkeys(path.relative_to(root).as_posix() for path in found))
+
+
+def _meant(pattern: str, root: Path) -> list[Path]:
+    """Return the files below the root that a pattern names; none for what is no pattern of a path below it."""
+    if not Path(pattern).parts or Path(pattern).is_absolute():
+        return []
+    try:
+        found = sorted(root.glob(pattern))
+    except ValueError:
+        return []
+    return [path for path in found if path.is_file() and ".." not in path.parts]
 
 
 def _packages(data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -100,7 +119,7 @@ def _copied(data: Mapping[str, Any], root: Path) -> Iterator[Problem]:
         yield ("root",), f"no such folder: {data.get('root')}", "the path is relative to workload.yaml"
         return
     for i, pattern in enumerate(data.get("files", ())):
-        if not any(path.is_file() for path in root.glob(pattern)):
+        if not _meant(pattern, root):
             yield ("files", i), f"no file is called {pattern}", f"files are below {data.get('root', 'its own folder')}"
     found = _files(data, root)
     if len(found) > _MOST_FILES:

@@ -4,7 +4,6 @@ What passed is an empty file in the user's cache, named by the digest of all tha
 code that checks it. What did not pass is checked again, and told, every time.
 """
 
-import contextlib
 import pickle
 import sys
 from collections.abc import Callable, Iterable
@@ -32,8 +31,7 @@ def unless_passed(check: Callable[[], Iterable[FoundT]], *checked: Any) -> list[
         return []
     found = list(check())
     if not found:
-        with contextlib.suppress(OSError):  # without a cache it is checked again
-            resources.write_atomically(path, b"")
+        resources.keep(path, b"")
     return found
 
 

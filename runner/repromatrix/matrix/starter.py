@@ -1,6 +1,7 @@
 """A folder to begin with: a small matrix, a workload that runs as it is, the schemas for editors."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -10,7 +11,7 @@ from repromatrix import resources
 from repromatrix.errors import UsageError
 from repromatrix.matrix import script
 from repromatrix.matrix.check import suggest
-from repromatrix.matrix.load import load
+from repromatrix.matrix.load import NAME, load
 from repromatrix.matrix.model import Environment, Matrix
 from repromatrix.matrix.workload import FILE
 
@@ -62,14 +63,19 @@ def begin(folder: Path, frameworks: Sequence[str], job: str, given: Path | None 
     for name in frameworks:
         if name not in known:
             raise UsageError(f"no framework {name!r}", hint=suggest(name, known))
-    if not job.isidentifier():
-        raise UsageError(f"not a name for a folder of Python modules: {job!r}", hint="letters, digits, underscore")
+    if not (job.isidentifier() and NAME.fullmatch(job)):
+        hint = "lower-case letters, digits, underscore, with a letter in front"
+        raise UsageError(f"not a name for a folder of Python modules: {job!r}", hint=hint)
+    if f"{job}/" in IGNORED:
+        raise UsageError(
+            f"{job}/ is where runs write, and git is to ignore it", hint="call the job otherwise: --job my_job"
+        )
     texts = _texts(load(resources.matrix()), folder, frameworks, job, given)
     return (*_written(folder, texts, "begin in an empty folder: repromatrix init FOLDER"), *_ignore(folder))
 
 
 def _written(folder: Path, texts: Mapping[str, str], hint: str) -> tuple[Path, ...]:
-    there = [name for name in texts if (folder / name).exists()]
+    there = [name for name in texts if os.path.lexists(folder / name)]
     if there:
         raise UsageError(
             f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already, so nothing was written",

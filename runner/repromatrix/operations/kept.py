@@ -29,7 +29,7 @@ class Judgements(MutableMapping[str, Arithmetic]):
 
     def __setitem__(self, key: str, found: Arithmetic) -> None:
         """Keep a judgement."""
-        resources.write_atomically(self._path(key), json.dumps(dataclasses.asdict(found)).encode())
+        resources.keep(self._path(key), json.dumps(dataclasses.asdict(found)).encode())
 
     def __delitem__(self, key: str) -> None:
         """Forget a judgement."""

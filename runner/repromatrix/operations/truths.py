@@ -66,7 +66,7 @@ def _known(case: Case, given: Mapping[str, Argument], bits: Mapping[str, str]) -
         from repromatrix.operations.exact_cases import computed  # noqa: PLC0415 - Arb takes a while to load
 
         found = computed(case, given)
-        resources.write_atomically(path, _packed(found))
+        resources.keep(path, _packed(found))
         return found
 
 

@@ -3,7 +3,6 @@
 A stamp is found only where all that went into the step has the same bytes, the code of repromatrix included.
 """
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -39,8 +38,7 @@ class Stamps:
         """Keep what a step said; not where this code changed on disk since the beginning, or nothing can be written."""
         if self._product and self._product == _product():
             stamp = json.dumps({"question": question, "said": said}).encode()
-            with contextlib.suppress(OSError):
-                resources.write_atomically(_path(step, place), stamp)
+            resources.keep(_path(step, place), stamp)
 
 
 def folder() -> Path:
