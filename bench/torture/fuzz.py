@@ -233,7 +233,7 @@ def fuzz(reader: Reader, count: int, seed: int, end: float = math.inf) -> Tally:
 
 def check(reader: Reader, data: bytes) -> tuple[str, list[str]]:
     """Read one file; return what came of it, and what must not have."""
-    begin, problems = time.monotonic(), []
+    begin, problems = time.process_time(), []  # a machine that is busy with other things is no defect
     try:
         taken = reader.read(data)
     except RepromatrixError as error:
@@ -247,8 +247,8 @@ def check(reader: Reader, data: bytes) -> tuple[str, list[str]]:
     else:
         outcome = "read"
         problems += made_up(taken, data) if taken is not None else []
-    if time.monotonic() - begin > MOST_SECONDS:
-        problems.append(f"took {time.monotonic() - begin:.1f} s")
+    if time.process_time() - begin > MOST_SECONDS:
+        problems.append(f"took {time.process_time() - begin:.1f} s")
     return outcome, problems
 
 

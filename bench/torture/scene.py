@@ -21,7 +21,7 @@ COMMAND = str(Path(sys.executable).with_name("repromatrix"))
 SIDES = ("numpy-2.4.6-cpu", "numpy-1.26.4-cpu")
 CELLS = "mazur/{}/sequential"  # with its ensemble
 ANSWER = 120  # seconds for a command, on a machine that is busy
-_LEAVING = 15  # seconds after which nothing of a command may be left
+_LEAVING = 60  # seconds after which nothing of a command may be left
 _COPIES = ("A", "B", "M", "O")
 _UNSTEADY = ("logs",)  # what the frameworks said, appended to
 _WHEN = re.compile(rb'"when": "[^"]*"|(?<=^ )"sha256": "[^"]*"', re.MULTILINE)  # and the digest over it

@@ -56,11 +56,11 @@ def test_a_crash_has_its_signals_name_and_keeps_what_came_before(bench: Bench, n
 
 
 def test_silence_ends_the_run_and_lines_postpone_that(bench: Bench) -> None:
-    code = "import time\nfor i in range(6): print(i, flush=True); time.sleep(0.6)\ntime.sleep(600)"
+    code = "import time\nfor i in range(9): print(i, flush=True); time.sleep(0.7)\ntime.sleep(600)"
     begin = time.monotonic()
-    lines, end = bench.run(code, replace(LIMITS, silence=3))  # less than all lines take
-    assert (lines, end) == ([b"0", b"1", b"2", b"3", b"4", b"5"], Exit(timed_out=True))
-    assert 3 + 5 * 0.6 < time.monotonic() - begin < 60
+    lines, end = bench.run(code, replace(LIMITS, silence=5))  # less than all lines take
+    assert (lines, end) == ([str(number).encode() for number in range(9)], Exit(timed_out=True))
+    assert 5 + 8 * 0.7 < time.monotonic() - begin < 60
 
 
 def test_bytes_without_a_newline_are_silence(bench: Bench) -> None:
