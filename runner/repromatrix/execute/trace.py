@@ -32,10 +32,16 @@ class Traced:
 
 
 class Tracing:
-    """Traces cells in the environments of an execution."""
+    """Traces cells in the environments of an execution.
 
-    def __init__(self, execution: Execution) -> None:
+    Attributes:
+        held: cell id -> its trace, where they are to be held: of many cells they are large.
+    """
+
+    def __init__(self, execution: Execution, *, hold: bool = False) -> None:
         self._execution = execution
+        self._hold = hold
+        self.held: dict[str, Trace] = {}
         self._records: Mapping[str, Record] = {}
         self._traced: dict[str, Traced] = {}
 
@@ -101,6 +107,8 @@ class Tracing:
 
     def _keep(self, trace: Trace) -> None:
         cell_id = trace.cell.id
+        if self._hold:
+            self.held[cell_id] = trace
         self._traced[cell_id] = Traced(id=cell_id, key=trace.key, reason=None)
         self._execution.listener.traced(cell_id, reason=None, changed=not trace.tells_of(self._records[cell_id]))
 

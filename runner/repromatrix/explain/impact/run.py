@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 from repromatrix.compare.allowance import measured
 from repromatrix.compare.trace import Divergence, divergence
@@ -330,14 +332,14 @@ class Comparing:
         """Return where the traces of what changed part, by the cell before; without those that tracing changes."""
         cells = [cell for pair in changed for cell in pair.cells]  # never one of both sides: that does not change
         records = [self._records[cell.id] for cell in cells]
-        store = self._execution.store
-        keys = {each.id: each.key for each in (Tracing(self._execution).run(cells, records) if cells else ())}
-        traces = {name: store.read_trace(name, key) for name, key in keys.items() if key is not None}
+        tracing = Tracing(self._execution, hold=True)
+        if cells:
+            tracing.run(cells, records)
         found = {}
         for pair in changed:
-            a, b = (traces.get(cell.id) for cell in pair.cells)
+            a, b = (tracing.held.get(cell.id) for cell in pair.cells)
             if a and b and a.tells_of(self._records[pair.a.id]) and b.tells_of(self._records[pair.b.id]):
-                found[pair.a.id] = divergence(a, b, store.read_value)
+                found[pair.a.id] = divergence(a, b, self._execution.store.read_value)
         return found
 
     def _blames(self, moved: Sequence["_Subject"], along: Sequence[Companion]) -> Iterator[Blame]:
@@ -429,7 +431,12 @@ def own_workloads(cells: Iterable[Cell]) -> tuple[str, ...]:
 
 
 def _is_products(workload: Workload) -> bool:
-    return workload.folder.resolve().parent == folder("workloads").resolve()
+    return _resolved(workload.folder).parent == _resolved(folder("workloads"))
+
+
+@cache  # asked of every cell
+def _resolved(path: Path) -> Path:
+    return path.resolve()
 
 
 def runs(matrix: Matrix, cells: Sequence[Cell]) -> int:
