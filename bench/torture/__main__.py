@@ -6,6 +6,7 @@ Exit code 1 if anything failed. The figures, with the counts of what was tried, 
 import argparse
 import math
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=15)
     parser.add_argument("--no-page", action="store_true", help="leave docs/reliability.md as it is")
     options = parser.parse_args()
+    _take_signals()
     folder = Path(tempfile.mkdtemp(prefix="torture-"))
     try:
         parts = campaign(folder, options)
@@ -48,6 +50,12 @@ def main() -> int:
         page.write(PAGE, text)
         print(f"written into {PAGE.relative_to(ROOT)}")
     return 1 if any(each.failures for _, tallies in parts for each in tallies) else 0
+
+
+def _take_signals() -> None:
+    """Give commands the signals that `nohup`, or a shell's `&` in a script, has us ignore; children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def campaign(folder: Path, options: argparse.Namespace) -> list[Part]:
