@@ -200,6 +200,8 @@ NOT_TYPED: dict[tuple[str, str], str] = {
 }  # fmt: skip
 # Commands whose exit code is 1 because they find the difference that they are there to find.
 FIND = ("compare golden", "compare monday", "check golden.txt ", "check goldens/", "impact ")
+# What these find depends on the CPU: they may exit with 0 or with 1 on another than that of the pages.
+OF_THE_CPU = ("compare my_job", "explain", "impact ")
 
 
 def named(page: Path) -> str:
@@ -318,7 +320,10 @@ def ready(request: pytest.FixtureRequest, tmp_path: Path, page: str) -> Path:
 def test_the_commands_of_a_page_work(page: str, ready: Path) -> None:
     for command in dict.fromkeys(instead or each for each, instead in TYPED[page].items()):
         done = typed(f"repromatrix {command}", ready)
-        assert done.returncode == int(command.startswith(FIND)), (command, done.stdout[-2000:], done.stderr[-2000:])
+        due = {int(command.startswith(FIND))}
+        if command.startswith(OF_THE_CPU) and host.cpu_class() != CPU_OF_THE_PAGES:
+            due = {0, 1}
+        assert done.returncode in due, (command, done.stdout[-2000:], done.stderr[-2000:])
         if host.cpu_class() == CPU_OF_THE_PAGES:
             assert [each for each in printed(page, command) if each not in one_space(done.stdout)] == [], done.stdout
 
