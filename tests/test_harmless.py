@@ -61,6 +61,8 @@ def test_markdown_names_nobody_and_links_to_nothing(text: str, seen: str) -> Non
 def test_every_hostile_text_is_still_everywhere(text: str) -> None:
     hostile.assert_still(harmless.shown(text))
     hostile.assert_still(harmless.xml(text))
+    hostile.assert_still_in_a_log(harmless.xml(text))
+    hostile.assert_still_in_a_log(harmless.in_json([text]))
     hostile.assert_still_in_a_log(harmless.lines(text))
     hostile.assert_still_in_a_log(harmless.line(text))
     assert "\n" not in harmless.line(text)

@@ -2,7 +2,7 @@
 
 Foreign is all that a person of this project did not write: reasons, names and fingerprints of a results folder, titles
 of a document, a loss log's columns. What cannot be seen, or steers what shows it, is shown by its escape everywhere.
-JSON alone holds a text as it is.
+JSON alone holds a text as it is, in its own escapes.
 """
 
 import json
@@ -48,8 +48,8 @@ def markdown(text: str) -> str:
 
 
 def xml(text: str) -> str:
-    """Return a text that XML 1.0 can hold; its own signs are still to be escaped."""
-    return shown(text)
+    """Return a text that XML 1.0 can hold, harmless in a CI's log too; its own signs are still to be escaped."""
+    return lines(text)
 
 
 def in_json(value: Any, **form: Any) -> str:
@@ -63,8 +63,8 @@ def in_json(value: Any, **form: Any) -> str:
 
 
 def json_text(text: str) -> str:
-    """Return JSON with the same values in which what steers stands in JSON's own escapes."""
-    return _STEERS.sub(lambda found: json.dumps(found.group())[1:-1], text)
+    """Return JSON with the same values in which what steers, a CI's log too, stands in JSON's own escapes."""
+    return _ANYWHERE.sub(r"\\u0023", _STEERS.sub(lambda found: json.dumps(found.group())[1:-1], text))
 
 
 def values(value: Any) -> Any:

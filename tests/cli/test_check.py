@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from repromatrix.cli.main import run
+from repromatrix.errors import ExitCode
+
 GOLDEN = "step,loss,grad_norm,seconds\n10,0.30000000000000004,1.2500000000000002,3\n20,0.25,1.5,4\n30,0.125,1.75,5\n"
 RUN = (
     '{{"step": 10, "loss": 0.30000000000000004, "grad_norm": 1.2500000000000002}}\n'
@@ -263,3 +266,18 @@ def test_a_score_that_a_repeat_lacks_is_an_error(command, repeats) -> None:
     said = command("check", "--repeats", "8", *repeats("golden", 8), *run)
     assert said.code == 2
     assert "ends at step" in said.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "option"),
+    [("check", "--output"), ("check", "--junit"), ("check", "--summary"), ("compare", "--output")],
+)
+def test_no_answer_is_written_over_what_was_asked_for(tmp_path, monkeypatch, capsys, asked: str, option: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("golden.csv", "run.csv"):
+        (tmp_path / name).write_text("step,loss\n1,0.5\n")
+    (tmp_path / "link.csv").symlink_to("run.csv")
+    for over in ("golden.csv", "./run.csv", "link.csv"):
+        assert run([asked, "golden.csv::loss", "run.csv", option, over]) == ExitCode.USAGE
+        assert "would be written over it" in capsys.readouterr().err
+    assert {(tmp_path / name).read_text() for name in ("golden.csv", "run.csv")} == {"step,loss\n1,0.5\n"}

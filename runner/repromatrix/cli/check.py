@@ -90,6 +90,7 @@ def run(options: Namespace) -> int:
     from repromatrix.report.comparison_pages import PRESENTERS
 
     options.golden = _of_this_machine(options.golden)
+    shared.require_apart((options.junit, options.summary, options.output), (options.golden, *options.runs))
     if options.repeats:
         return _repeats(options)
     sources = Sources(options.results, logs.asked(options), options.metric, printed, logs.stated)

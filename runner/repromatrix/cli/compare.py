@@ -89,6 +89,7 @@ def run(options: Namespace) -> int:
     from repromatrix.report.comparison import build
     from repromatrix.report.comparison_pages import PRESENTERS
 
+    shared.require_apart((options.output,), options.sides)
     if any(str(side).startswith("operations") for side in options.sides):
         from repromatrix.cli import compare_operations
 

@@ -4,11 +4,12 @@ import argparse
 import os
 import re
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from repromatrix import resources
+from repromatrix.errors import UsageError
 
 BUILTIN = "builtin"
 _MATRIX = Path("matrix.yaml")
@@ -249,3 +250,22 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
     return int(text)
+
+
+def require_apart(written: Iterable[Path | None], read: Iterable[str]) -> None:
+    """Refuse to write over what was asked for.
+
+    Args:
+        written: files to write; None: none.
+        read: arguments that may name files, as FILE or FILE::COLUMN.
+
+    Raises:
+        UsageError: one is the other.
+    """
+    named = [name for each in read for name in (each, each.partition("::")[0])]
+    files = [name for name in named if os.path.isfile(name)]  # noqa: PTH113 - a pattern may be longer than any path
+    for each in written:
+        if each is not None and each.is_file() and any(each.samefile(name) for name in files):
+            raise UsageError(
+                "it is read, and the answer would be written over it", where=str(each), hint="name another file"
+            )

@@ -14,7 +14,7 @@ def say(text: str = "", *, end: str = "\n") -> None:
 
 def document(value: Any, *, indent: int | None = None, separators: tuple[str, str] | None = None) -> None:
     """Print a result for programs: JSON, all ASCII."""
-    sys.stdout.write(json.dumps(value, indent=indent, separators=separators) + "\n")
+    sys.stdout.write(harmless.json_text(json.dumps(value, indent=indent, separators=separators)) + "\n")
 
 
 def presented(text: str) -> None:
