@@ -47,12 +47,13 @@ def test_the_reason_of_a_cell_is_harmless_wherever_it_is_printed(command, reason
     test = (command.folder / "junit.xml").read_text()
     hostile.assert_still(test)
     (case,) = ET.fromstring(test).iterfind(f".//testcase[@name='{FAILING}']/error")  # noqa: S314 - our own
-    assert case.text.startswith(f"failed: {harmless.xml(reason)}")
+    assert case.text.startswith(harmless.xml(f"failed: {reason}"))
+    hostile.assert_still_in_a_log(test)
     for form in ("text", "md", "json", "junit"):
         told = command("compare", FAILING, "tiny/numpy-1.0-cpu/parallel", "--format", form, "--allow", "missing")
         hostile.assert_still(told.out)
         assert not told.err
-        if form == "text":
+        if form != "md":
             hostile.assert_still_in_a_log(told.out)
         if form == "md":
             hostile.assert_still_in_markdown(told.out)
@@ -68,7 +69,10 @@ def test_a_name_in_somebodys_file_is_harmless_in_every_form_of_a_comparison(comm
     hostile.assert_still(told["json"].out)
     hostile.assert_still(told["junit"].out)
     assert name in json.loads(told["json"].out)["pairs"][0]["a"]
-    assert harmless.xml(name) in " ".join(ET.fromstring(told["junit"].out).find(".//testcase").attrib.values())  # noqa: S314
+    for form in ("json", "junit"):
+        hostile.assert_still_in_a_log(told[form].out)
+    shown = harmless.xml(f"runs.json::{name}")
+    assert shown in " ".join(ET.fromstring(told["junit"].out).find(".//testcase").attrib.values())  # noqa: S314 - our own
 
 
 @pytest.mark.parametrize("text", hostile.CORPUS.values(), ids=hostile.CORPUS)

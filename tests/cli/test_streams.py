@@ -253,7 +253,8 @@ def test_a_reader_that_leaves_in_the_middle_of_the_story_stops_no_work(tmp_path:
 def test_what_an_encoding_does_not_have_is_shown_by_its_escape(ended, monkeypatch, surroundings) -> None:
     for name, value in surroundings.items():
         monkeypatch.setenv(name, value)
-    done = ended((), program=("-c", ENDS.format(what="print('1 \u2013 2'); print('\xe9', file=sys.stderr); return 0")))
+    what = "print('1 \\u2013 2'); print('\\xe9', file=sys.stderr); return 0"
+    done = ended((), program=("-c", ENDS.format(what=what)))
     assert (done.code, done.out, done.err) == (0, "something\n1 \\u2013 2\n", "\\xe9\n")
 
 
