@@ -117,6 +117,24 @@ def test_a_text_that_is_too_long_is_cut_at_a_line_and_keeps_its_marker(fake: Fak
     assert set(body.splitlines()[:-4]) == {"a line of it"}
 
 
+@pytest.mark.parametrize(
+    ("whole", "kept", "end"),
+    [
+        ("x" * 70_000, "x" * 60_000, "x\n"),
+        ("````text\n```\n" + "a line\n" * 20_000, "````text\n```\na line\n", "````\n"),
+        ("```text\nit\n```\n" + "a line\n" * 20_000, "```text\nit\n```\na line\n", "a line\n"),
+    ],
+)
+def test_what_is_cut_keeps_its_only_line_and_ends_its_block_of_code(
+    fake: Fake, text: Path, whole: str, kept: str, end: str
+) -> None:
+    text.write_text(whole)
+    run(["post", "comment", "--on", "7", "--marker", "impact", str(text)])
+    body = fake.comments[7][0]["body"]
+    assert body.startswith(kept)
+    assert body.partition("\n**Cut**")[0].endswith(end)
+
+
 def test_a_silent_api_is_a_named_error(text: Path) -> None:
     with pytest.raises(EnvironmentFailedError, match="does not answer"):
         Forge("owner/name", "secret", api="http://127.0.0.1:9").comment("impact", 7, text.read_text())

@@ -21,6 +21,7 @@ ACTIONS = "github-actions[bot]"  # who writes with a workflow's own token
 _MOST = 65_000  # characters; GitHub takes 65,536
 _MOST_BYTES = 1_000_000  # of a job's summary; GitHub takes 1 MiB a step, and shows nothing of a longer one
 _MOST_READ = 64 << 20
+_FENCE = re.compile(r" {0,3}(`{3,})(.*)")
 _PAGES = 20  # of a hundred each
 _SECONDS = 30
 _FORBIDDEN = (401, 403, 404)  # 404 is how a token without a permission is answered, too
@@ -222,7 +223,21 @@ def _posted(done: Done, found: Mapping[str, Any]) -> Posted:
 
 
 def _body(text: str, name: str) -> str:
-    """Return a text with its marker, cut at a whole line where it is too long."""
+    """Return a text with its marker, cut where it is too long: at a whole line, if it has any, and at no open block."""
     if len(text) > _MOST:
-        text = text[:_MOST].rpartition("\n")[0] + "\n\n**Cut**: the rest is in the summary of the run."
+        text = text[:_MOST].rpartition("\n")[0] or text[:_MOST]
+        end = "\n".join(filter(None, (text, _open_fence(text))))
+        text = f"{end}\n\n**Cut**: the rest is in the summary of the run."
     return f"{text.rstrip()}\n\n{marker(name)}"
+
+
+def _open_fence(text: str) -> str:
+    """Return what ends the block of code in which a text ends; empty where it ends in none."""
+    fence = ""
+    for line in text.splitlines():
+        found = _FENCE.match(line)
+        if found and not fence:
+            fence = found[1]
+        elif found and found[1].startswith(fence) and not found[2].strip():
+            fence = ""
+    return fence

@@ -152,6 +152,16 @@ def test_an_update_writes_the_numbers_that_moved_and_no_other_byte(command, file
     assert command("check", "golden.csv", run).code == 0
 
 
+def test_an_update_leaves_alone_what_a_golden_links_to(command, files) -> None:
+    golden, kept = command.folder / "golden.csv", command.folder / "kept.csv"
+    golden.rename(kept)
+    before = kept.read_bytes()
+    golden.symlink_to(kept)
+    assert command("check", "--update", "golden.csv", files(loss="0.375")).code == 0
+    assert not golden.is_symlink()
+    assert kept.read_bytes() == before != golden.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from repromatrix import __version__
 from repromatrix.errors import AbsentError, EnvironmentFailedError, NoEngineError, UsageError
 from repromatrix.execute import host
 from repromatrix.execute.host import Machine
@@ -15,6 +16,7 @@ from tests.fakes import Ears
 
 distributed = pytest.importorskip("distributed")
 
+from repromatrix.execute.cluster import pool as pool_of  # noqa: E402 - needs Dask
 from repromatrix.execute.cluster.pool import Member, Pool, Workers  # noqa: E402 - needs Dask
 from repromatrix.execute.cluster.site import Cluster  # noqa: E402
 from repromatrix.execute.cluster.there import Announced, Needs, Unfit  # noqa: E402
@@ -52,6 +54,11 @@ def pool(cluster) -> Iterator[Pool]:
 
 def needs(environment: str = "numpy", **changes) -> Needs:
     return Needs(**({"environment": environment, "engine": "process", "cpu_class": host.cpu_class()} | changes))
+
+
+@pytest.mark.parametrize("told", [None, "1", [], {}, {"release": None}, {"release": __version__}])
+def test_a_worker_that_answers_otherwise_is_left_out_with_the_reason(told) -> None:
+    assert "this" in pool_of._problem(told)
 
 
 def test_no_more_is_under_way_than_there_are_threads_and_one_more_for_each_worker(pool, cluster) -> None:

@@ -398,10 +398,10 @@ def _problem(told: Any) -> str:
     """Return why a worker cannot take part, empty where it can."""
     if isinstance(told, BaseException):
         return f"repromatrix is not installed there, or another release ({told}); this is {__version__}"
-    release = told["release"]
+    release = told.get("release", "of another kind") if isinstance(told, dict) else "of another kind"
     if release != __version__:
         return f"it has repromatrix {release}, and this is {__version__}: install {__version__} there"
-    if told["code"] != resources.own_sha256():
+    if told.get("code") != resources.own_sha256():
         return f"its repromatrix {release} has other files than this one: install the same there"
     if told["free"] < LEAST_FREE:
         return f"only {in_words(told['free'])} are free for {told['place'].partition(':')[2]}: make room there"
