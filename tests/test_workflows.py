@@ -72,7 +72,7 @@ def test_actions_are_pinned_by_commit_with_their_version_beside_it(path: Path) -
 def test_an_action_has_one_pin() -> None:
     pins: dict[str, set[str]] = {}
     for path in [*WORKFLOWS, ROOT / "action.yml", ROOT / "docs" / "ci.md"]:
-        for action, pin in re.findall(r"uses: (\S+)@(.+)", path.read_text()):
+        for action, pin in re.findall(r"^[ -]*uses: (\S+)@(.+)", path.read_text(), re.MULTILINE):
             pins.setdefault(action, set()).add(pin)
     assert {action: found for action, found in pins.items() if len(found) > 1} == {}
 

@@ -1,9 +1,12 @@
 """The executor of a cluster, with a real scheduler and workers in this process, and stubs in place of jobs."""
 
+import contextlib
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import replace
+from threading import Thread
 
 import pytest
 
@@ -124,6 +127,28 @@ def test_an_executor_that_is_shut_down_gives_up_what_has_not_begun_and_the_pool_
         workers.shutdown(wait=False, cancel_futures=True)
     assert futures[-1].cancelled()
     assert pool.submit(needs(), _slowly, 7).result(60) == 7
+
+
+def test_who_takes_the_connection_and_says_nothing_is_asked_again(monkeypatch) -> None:
+    monkeypatch.setattr(pool_of, "_CONNECT", 0.2)
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(0.1)
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        taking = Thread(target=_take, args=(silent, asked))
+        taking.start()
+        with pytest.raises(NoEngineError, match="no Dask scheduler answers"):
+            Pool(address, Listening(), patience=3)
+        taken = len(asked)
+        asked.append(None)
+        taking.join()
+    assert taken > 1
+
+
+def _take(silent: socket.socket, asked: list[socket.socket | None]) -> None:
+    while None not in asked:
+        with contextlib.suppress(TimeoutError):
+            asked.append(silent.accept()[0])
 
 
 def test_without_a_scheduler_the_next_step_is_told() -> None:

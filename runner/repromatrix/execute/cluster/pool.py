@@ -177,7 +177,7 @@ class Pool:
     async def _main(self) -> None:
         while not self._closing:
             with contextlib.suppress(OSError, TimeoutError):
-                async with _client(self.address) as client:
+                async with await _connected(self.address) as client:
                     self._answered = True
                     await self._session(client)
             self._give_up()
@@ -383,10 +383,22 @@ class Pool:
         self._closing = True
 
 
-def _client(address: str) -> Client:
-    return Client(  # type: ignore[no-untyped-call]
+async def _connected(address: str) -> Client:
+    """Return a client that the scheduler has answered.
+
+    Raises:
+        OSError, TimeoutError: it has not.
+    """
+    client = Client(  # type: ignore[no-untyped-call]
         address, asynchronous=True, set_as_default=False, timeout=_CONNECT, name="repromatrix"
     )
+    try:
+        # Dask's own limit is none for the first answer: what takes the connection and says nothing would be waited for.
+        await asyncio.wait_for(client, _CONNECT)
+    except (OSError, TimeoutError):
+        await client.close()  # type: ignore[no-untyped-call]
+        raise
+    return client
 
 
 def _drop(order: _Order) -> None:
