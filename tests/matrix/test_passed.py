@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from repromatrix.errors import MatrixError
+from repromatrix.errors import MatrixError, UsageError
 from repromatrix.matrix import check, passed
 from repromatrix.matrix.document import parse
 
@@ -51,6 +51,23 @@ def test_without_a_cache_it_is_checked_each_time(tmp_path: Path, monkeypatch: py
     file = tmp_path / "file"
     file.write_text("")
     monkeypatch.setenv("REPROMATRIX_CACHE", str(file))
+    for _ in range(2):
+        assert checked([], "rule") == ([], True)
+
+
+def test_what_cleans_keeps_nothing_and_what_comes_after_it_does(cache: Path) -> None:
+    with passed.nothing_kept():
+        assert checked([], "rule") == ([], True)
+    assert list(cache.iterdir()) == []
+    assert checked([], "rule") == ([], True)
+    assert checked([], "rule") == ([], False)
+
+
+def test_an_account_without_a_home_checks_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise UsageError("this account has no home folder")
+
+    monkeypatch.setattr(passed.resources, "cache", nowhere)
     for _ in range(2):
         assert checked([], "rule") == ([], True)
 

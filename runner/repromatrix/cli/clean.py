@@ -59,13 +59,14 @@ def run(options: Namespace) -> int:
     """Remove what is chosen and not in use, and say what went, what stayed and why."""
     from repromatrix.images.cleaning import cleaned
     from repromatrix.images.inventory import Kind
-    from repromatrix.matrix import load
+    from repromatrix.matrix import load, passed
     from repromatrix.operations.release import release
 
-    wish, story = _wish(options), Story.of(options)
     part = options.profile or options.select or options.unused
-    # To clean all, or by age, no matrix need be there.
-    environments = load(options.matrix).environments if part or options.matrix.is_file() else ()
+    with passed.nothing_kept():
+        wish, story = _wish(options), Story.of(options)
+        # To clean all, or by age, no matrix need be there.
+        environments = load(options.matrix).environments if part or options.matrix.is_file() else ()
     done = cleaned(wish, environments, _images(story), release(), dry_run=options.dry_run)
     _tell(done, "would go" if options.dry_run else "removed", options)
     if options.unused:
