@@ -284,7 +284,7 @@ def _release(framework: str, pair: Line, log: list[Line]) -> Iterator[str]:
         case = "/".join(filter(None, (each["operation"], each.get("case"), "gradient" if each.get("gradient") else "")))
         mode = "" if each["mode"] == "eager" else f" {each['mode']}"
         size = f"{each['changed']} of {each['size']}" if each.get("size") else "\N{EN DASH}"
-        cells = (f"{case}{mode}{more}", dtype, each["verdict"], size, _ulp(each), _error(each), _became(each))
+        cells = (f"{case}{mode}{more}", dtype, _verdict(each), size, _ulp(each), _error(each), _became(each))
         yield f"| {' | '.join(cells)} |"
 
 
@@ -322,11 +322,18 @@ def _cell(rows: Iterable[Line], operation: str) -> str:
     parts: dict[str, list[str]] = {}
     for each in rows:
         if each["operation"] == operation:
-            what = each["verdict"] if each["verdict"] not in ("rounding", "differs") else ""
+            what = _verdict(each) if each["verdict"] not in ("rounding", "differs") else ""
             ulp = f"{_ulp(each)} ULP" if "max_ulp" in each else ""
             text = ", ".join(filter(None, (what, ulp, _became(each)))) or each["verdict"]
             parts.setdefault(text, []).append(each["dtype"])
     return "<br>".join(f"{', '.join(dict.fromkeys(dtypes))}: {text}" for text, dtypes in parts.items())
+
+
+def _verdict(row: Line) -> str:
+    """Return what became of an operation; of one that only one of two releases has, which."""
+    if row["verdict"] != "absent":
+        return str(row["verdict"])
+    return "new" if row.get("dtype_b") else "gone"
 
 
 def _ulp(row: Line) -> str:

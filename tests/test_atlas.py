@@ -99,6 +99,25 @@ def test_of_a_framework_with_large_builds_the_locked_releases_run_in_their_flavo
     assert [each.get("failed") for each in atlas.read("torch")] == [None, atlas.NOT_RUN, None]
 
 
+def test_an_operation_that_only_one_release_has_is_new_or_gone(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(atlas, "ATLAS", tmp_path)
+    pair = {"from": "1.0", "environment": "", "cpu": "", "training": [], "operations": 1, "jobs": 0, "moved": {}}
+    absent = {"verdict": "absent", "dtype": "float32", "mode": "eager", "results": 1, "operation": "rms_norm"}
+    atlas.write(
+        "numpy",
+        [
+            pair | {"to": "1.1", "verdict": "results differ"},
+            {"to": "1.1", "dtype_b": "float32"} | absent,
+            pair | {"to": "1.2", "from": "1.1", "verdict": "results differ"},
+            {"to": "1.2", "dtype_a": "float32"} | absent,
+        ],
+    )
+    page = atlas.pages()["numpy.md"]
+    assert "| rms_norm | float32: new | float32: gone |" in page
+    assert "| rms_norm | float32: none -> float32 | new |" in page
+    assert "| rms_norm | float32: float32 -> none | gone |" in page
+
+
 def test_a_log_keeps_three_digits_and_its_order(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(atlas, "ATLAS", tmp_path)
     atlas.write(
